@@ -1,0 +1,1 @@
+"""Infergate: one front door for a self-hosted AI stack."""

@@ -1,0 +1,65 @@
+"""Every error Infergate raises on purpose, as one tree.
+
+    InfergateError                what went wrong, where, and what to do
+    ├── UserError                 the user's input is wrong: exit code 2
+    │   ├── ConfigError           one or more problems in the YAML, each with file:line:column
+    │   ├── KeyInputError         a key's name, model list or import file
+    │   └── NotRunning            the command needs a running gateway
+    ├── EngineError               no usable nginx, or it refused the configuration
+    ├── ApplyError                a new configuration was rolled back
+    ├── StateError                the state could not be stored or pushed
+    └── AlreadyRunning            a gateway already uses this state folder
+
+The command line prints them and ends with the exit code: 0 done, 1 failed, 2 your input.
+"""
+
+from __future__ import annotations
+
+
+class InfergateError(Exception):
+    """Something failed that the user should hear about without a traceback.
+
+    what: one sentence that says what went wrong.
+    where: the file, line, process or address concerned, if there is one.
+    hint: what to do about it, if we know.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.what, self.where, self.hint = what, where, hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  {self.hint}" if self.hint else text
+
+
+class UserError(InfergateError):
+    """The input is wrong; running the same command again gives the same answer."""
+
+    exit_code = 2
+
+
+class KeyInputError(UserError):
+    """A key's name, model list or import file cannot be used."""
+
+
+class NotRunning(UserError):
+    """The command needs a running gateway and there is none."""
+
+
+class EngineError(InfergateError):
+    """No usable nginx was found, or nginx refused the configuration."""
+
+
+class ApplyError(InfergateError):
+    """A new configuration did not work and the previous one is in force again."""
+
+
+class StateError(InfergateError):
+    """The live state could not be written to disk or pushed into nginx."""
+
+
+class AlreadyRunning(InfergateError):
+    """A gateway already runs from this state folder."""
