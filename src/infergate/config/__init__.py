@@ -1,0 +1,1 @@
+"""infergate.yaml: from text to one typed, checked value."""

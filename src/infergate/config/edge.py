@@ -1,0 +1,99 @@
+"""The outside of the gateway: listeners, TLS, who may come in, and how much."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from infergate.config.base import Section
+from infergate.config.types import (
+    Bytes,
+    FilePath,
+    Host,
+    ListenAddress,
+    Network,
+    PlainText,
+    Rate,
+)
+
+
+class Listen(Section):
+    """Ports of the gateway. A bare port is the short form of {http: PORT}."""
+
+    http: ListenAddress | None = Field(None, description="Plain HTTP; redirects when https is set.")
+    https: ListenAddress | None = Field(None, description="HTTPS; needs a tls: section.")
+    hosts: list[Host] = Field([], description="Host names of the API; any, when empty.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_port(cls, value: Any) -> Any:
+        return {"http": value} if isinstance(value, int | str) else value
+
+
+class TlsFiles(Section):
+    """A certificate that somebody else keeps current."""
+
+    certificate: FilePath = Field(description="PEM file with the certificate and its chain.")
+    key: FilePath = Field(description="PEM file with the private key.")
+
+
+class Acme(Section):
+    """Certificates from an ACME authority such as Let's Encrypt."""
+
+    email: PlainText = Field(description="Where the authority writes to.")
+    directory: PlainText = Field(
+        "https://acme-v02.api.letsencrypt.org/directory", description="The authority's directory URL."
+    )
+
+
+class Tls(Section):
+    """Where the certificate comes from: exactly one of acme, files and self_signed."""
+
+    acme: Acme | None = Field(None, description="From an ACME authority.")
+    files: TlsFiles | None = Field(None, description="From files.")
+    self_signed: bool = Field(False, description="Made here; for a LAN or a first try.")
+    hsts: bool = Field(False, description="Tell browsers to use https only from now on.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Tls:
+        if sum((self.acme is not None, self.files is not None, self.self_signed)) != 1:
+            raise ValueError("give exactly one of acme, files and self_signed")
+        return self
+
+
+class PerIp(Section):
+    """Requests one client address may send."""
+
+    rate: Rate = Field(description="10r/s or 30r/m.")
+    burst: int = Field(20, ge=0, le=100_000, description="Requests above the rate let through at once.")
+
+
+class Limits(Section):
+    """Limits that hold for everybody."""
+
+    per_ip: PerIp | None = Field(None, description="Per client address.")
+    max_body: Bytes = Field(
+        32 * 1024**2, ge=1024, le=1024**3, description="Largest request body; kept in memory."
+    )
+
+
+class Access(Section):
+    """Who may talk to the gateway at all."""
+
+    allow: list[Network] = Field([], description="Only these networks; everybody, when empty.")
+    deny: list[Network] = Field([], description="Never these networks.")
+    deny_user_agents: list[PlainText] = Field([], description="Refused by part of the User-Agent.")
+
+
+class Waf(Section):
+    """Web application firewall."""
+
+    engine: Literal["modsecurity"] = Field("modsecurity", description="Whose rules.")
+    mode: Literal["off", "detect", "block"] = Field("off", description="What to do with a match.")
+
+
+class Admin(Section):
+    """The admin API and dashboard."""
+
+    listen: ListenAddress = Field("127.0.0.1:9090", description="Where it listens.")

@@ -1,0 +1,43 @@
+"""The models clients ask for by name, and where each is served."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from infergate.config.base import Section
+from infergate.config.types import ModelName, Name, Seconds
+
+Balance = Literal["round_robin", "least_conn", "ip_hash", "least_busy", "prefix", "session"]
+
+
+class Timeouts(Section):
+    """How long the gateway waits for a backend, by phase."""
+
+    connect: Seconds = Field(2.0, ge=0.05, le=75, description="Until the TCP connection stands.")
+    first_byte: Seconds = Field(300.0, ge=0.1, le=86400, description="From request to first byte.")
+    idle: Seconds = Field(60.0, ge=0.1, le=86400, description="Between two pieces of an answer.")
+
+
+class Cache(Section):
+    """Exact-match response cache."""
+
+    ttl: Seconds = Field(3600.0, ge=1, description="How long an answer may be served again.")
+
+
+class Model(Section):
+    """One model. A list of backend names is the short form."""
+
+    backends: list[Name] = Field(min_length=1, description="Who serves it.")
+    balance: Balance = Field("least_busy", description="How one of them is picked.")
+    aliases: list[ModelName] = Field([], description="Other names clients may use for it.")
+    upstream_name: ModelName | None = Field(None, description="What the backends call it.")
+    fallback: list[ModelName] = Field([], description="Models to try when every backend failed.")
+    timeouts: Timeouts = Field(Timeouts(), description="Waiting times of this model.")
+    cache: Cache | None = Field(None, description="Keep answers and serve them again.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        return {"backends": value} if isinstance(value, list) else value

@@ -1,0 +1,44 @@
+"""The whole of infergate.yaml as one frozen value."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from infergate.config.auth import Auth
+from infergate.config.backends import Backend, Health
+from infergate.config.base import Section
+from infergate.config.edge import Access, Admin, Limits, Listen, Tls, Waf
+from infergate.config.models import Model
+from infergate.config.services import Service
+from infergate.config.types import ModelName, Name
+
+ANY_MODEL = "*"
+"""The entry of `models:` that stands for every model its backends have."""
+
+
+class Config(Section):
+    """One gateway. Only `backends` is needed; everything else has a default."""
+
+    engine: str = Field("auto", description="auto, embedded, debian, system or /path/to/nginx.")
+    workers: int | Literal["auto"] = Field("auto", description="nginx worker processes.")
+    user: Name | None = Field(None, description="Who nginx's workers run as, when started by root.")
+    listen: Listen = Field(Listen(http="*:8080"), description="Ports of the gateway.")
+    tls: Tls | None = Field(None, description="Certificates.")
+    auth: Auth = Field(Auth(), description="API keys.")
+    limits: Limits = Field(Limits(), description="Limits for everybody.")
+    access: Access = Field(Access(), description="Who may talk to the gateway at all.")
+    backends: dict[Name, Backend] = Field(
+        min_length=1, max_length=500, description="The inference servers."
+    )
+    health: Health = Field(Health(), description="How backends are probed.")
+    models: dict[ModelName, Model] = Field(
+        {}, description='The models; "*" is every model its backends have; all of all, when empty.'
+    )
+    default_model: ModelName | None = Field(
+        None, description="For a request that names no model, or one that nobody has."
+    )
+    services: dict[Name, Service] = Field({}, description="Web services beside the models.")
+    waf: Waf = Field(Waf(), description="Web application firewall.")
+    admin: Admin = Field(Admin(), description="Admin API and dashboard.")

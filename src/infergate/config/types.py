@@ -1,0 +1,182 @@
+"""The scalar types of infergate.yaml: durations, sizes, rates, names, URLs, paths.
+
+Each accepts what a person writes ("3s", "20MB", "10r/s") and holds a number with a known unit.
+Each also refuses what could not be rendered safely: no string of the file reaches nginx's syntax
+without having passed one of these patterns.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_DURATION_UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"(\d+)\s*([kmg]i?b?|b)?", re.IGNORECASE)
+_SIZE_UNIT_BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_RATE = re.compile(r"(\d+)r/([sm])")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
+_URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
+_LOCATION_PATH = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def seconds(value: Any) -> float:
+    """"500ms", "3s", "5m", "1h", "7d" or a number of seconds, as seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("expected a duration such as 500ms, 3s, 5m or 1h")
+    match = _DURATION.fullmatch(str(value).strip())
+    if not match:
+        raise ValueError(f"{value!r} is not a duration; write it like 500ms, 3s, 5m or 1h")
+    return float(match[1]) * _DURATION_UNIT_S[match[2] or "s"]
+
+
+def size_bytes(value: Any) -> int:
+    """"20MB", "512k" or a number of bytes, as bytes; k, M and G are powers of 1024, as in nginx."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("expected a size such as 512k or 20MB")
+    match = _SIZE.fullmatch(str(value).strip())
+    if not match:
+        raise ValueError(f"{value!r} is not a size; write it like 512k, 20MB or 1G")
+    return int(match[1]) * _SIZE_UNIT_BYTES[(match[2] or "b")[0].lower()]
+
+
+def _rate(value: str) -> str:
+    match = _RATE.fullmatch(value)
+    if not match or int(match[1]) == 0:
+        raise ValueError(f"{value!r} is not a rate; write it like 10r/s or 30r/m")
+    return value
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a name: letters, digits, '-', '_' and '.', at most 63 of them, "
+            "starting with a letter or digit"
+        )
+    return value
+
+
+def _model_name(value: str) -> str:
+    if not value or len(value) > 256 or _CONTROL.search(value):
+        raise ValueError("a model name has 1 to 256 characters and no control characters")
+    return value
+
+
+def is_ip(host: str) -> bool:
+    """Whether host is an IPv4 or IPv6 address, the latter with or without brackets."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _host(value: str) -> str:
+    if not is_ip(value) and not _HOST.fullmatch(value):
+        raise ValueError(f"{value!r} is not a host name or an IP address")
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=True))
+    except ValueError as problem:
+        raise ValueError(f"{value!r} is not an address or a network like 10.0.0.0/24: {problem}") from None
+
+
+def _http_url(value: str) -> str:
+    if _CONTROL.search(value):
+        raise ValueError("a URL has no control characters")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as problem:
+        raise ValueError(f"{value!r} is not a URL: {problem}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{value!r} is not a URL like http://10.0.0.5:8000")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("no user or password in a URL; use api_key: ${NAME} instead")
+    if parts.query or parts.fragment or port == 0:
+        raise ValueError(f"{value!r} is not a base URL: no query, no fragment, a port above 0")
+    if not is_ip(parts.hostname) and not _HOST.fullmatch(parts.hostname):
+        raise ValueError(f"{parts.hostname!r} is not a host name or an IP address")
+    if not _URL_PATH.fullmatch(parts.path):
+        raise ValueError(f"the path {parts.path!r} has characters other than letters, digits, '._~-/'")
+    return value.rstrip("/")
+
+
+def _location_path(value: str) -> str:
+    if not _LOCATION_PATH.fullmatch(value) or value == "/" or "/." in value:
+        raise ValueError(f"{value!r} is not a path like /qdrant/ (starts and ends with '/')")
+    return value
+
+
+def _file_path(value: str) -> str:
+    # "$" too: nginx reads variables in ssl_certificate and access_log paths and cannot escape them.
+    if not value or _CONTROL.search(value) or any(c in value for c in "\"'$;{}\\"):
+        raise ValueError(f"{value!r} has characters that no file name here may have: \" ' $ ; {{ }} \\")
+    return value
+
+
+def _plain_text(value: str) -> str:
+    if not value or len(value) > 200 or _CONTROL.search(value):
+        raise ValueError("expected 1 to 200 characters and no control characters")
+    return value
+
+
+def _listen(value: Any) -> str:
+    """A port or address:port, as address:port; a bare port listens on every address ("*")."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("expected a port or address:port")
+    text = str(value)
+    address, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is not a port (1 to 65535) or address:port")
+    if address == "localhost":
+        address = "127.0.0.1"
+    if address not in ("", "*") and not is_ip(address):
+        raise ValueError(f"{address!r} is not an IP address to listen on")
+    if ":" in address and not address.startswith("["):
+        raise ValueError(f"write an IPv6 address in brackets: [{address}]:{port}")
+    return f"{address or '*'}:{port}"
+
+
+_TEXT_OR_NUMBER = {"type": ["string", "number"]}
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(seconds),
+    WithJsonSchema({**_TEXT_OR_NUMBER, "description": "500ms, 3s, 5m, 1h, 7d, or seconds"}),
+]
+Bytes = Annotated[
+    int,
+    BeforeValidator(size_bytes),
+    WithJsonSchema({"type": ["string", "integer"], "description": "512k, 20MB, 1G, or bytes"}),
+]
+Rate = Annotated[str, AfterValidator(_rate)]
+Name = Annotated[str, AfterValidator(_name)]
+ModelName = Annotated[str, AfterValidator(_model_name)]
+Host = Annotated[str, AfterValidator(_host)]
+Network = Annotated[str, AfterValidator(_network)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+LocationPath = Annotated[str, AfterValidator(_location_path)]
+FilePath = Annotated[str, AfterValidator(_file_path)]
+PlainText = Annotated[str, AfterValidator(_plain_text)]
+ListenAddress = Annotated[
+    str,
+    BeforeValidator(_listen),
+    WithJsonSchema({"type": ["string", "integer"], "description": "a port or address:port"}),
+]
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether address:port is reachable from this machine only."""
+    address = listen.rpartition(":")[0].strip("[]")
+    return address != "*" and ipaddress.ip_address(address).is_loopback

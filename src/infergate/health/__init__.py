@@ -1,0 +1,10 @@
+"""Which backends are up, what runs on them, and which models they have.
+
+engines   how each engine kind is asked: one row per kind
+ask       one bounded GET, with the reason in plain words when it fails
+probe     is it up, what is it, which models does it have
+inventory from an engine's listing to our types
+tracker   rise and fall: from single results to up and down
+monitor   the loops that do this for every configured backend
+local     engines on this machine, for a start without a configuration
+"""

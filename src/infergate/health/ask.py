@@ -1,0 +1,233 @@
+"""One GET to a backend: bounded in time and size, with a reason in plain words when it fails.
+
+Every probe opens a connection of its own. So it also tests that the backend still accepts
+connections, and a kept connection that the backend has just closed (llama.cpp: after five
+seconds) never looks like a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpx
+
+from infergate.config.backends import Backend
+from infergate.health.engines import Kind
+from infergate.health.resolve import resolves
+
+MAX_BODY_BYTES = 4 * 1024**2
+"""Longest answer read. Ollama writes about 400 bytes per model, vLLM 600."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A backend as the prober sees it.
+
+    root_url: what /v1, /api and /health hang below, without a trailing slash.
+    kind: None while nobody knows what runs there.
+    timeout_s: for one probe, from the start of the name lookup to the end of the answer.
+    api_key: sent as Bearer.
+    """
+
+    root_url: str
+    kind: Kind | None = None
+    timeout_s: float = 1.0
+    api_key: str | None = None
+    verify_tls: bool = True
+
+    @classmethod
+    def of(cls, backend: Backend, timeout_s: float) -> Target:
+        """The target for a backend of the configuration."""
+        return cls(
+            root_url=backend.root_url,
+            kind=None if backend.engine == "auto" else backend.engine,
+            timeout_s=timeout_s,
+            api_key=backend.api_key.get_secret_value() if backend.api_key else None,
+            verify_tls=backend.verify_tls,
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. latency_s: until the whole answer was there."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    latency_s: float
+
+    def json(self) -> Any:
+        """The body as JSON, or None if it is none: garbage is not worth an exception here."""
+        try:
+            return json.loads(self.body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            return None
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Nothing usable came back. reason: in plain words; latency_s: until that was clear."""
+
+    reason: str
+    latency_s: float
+
+
+class OurFault(Exception):
+    """This process could not ask: out of file descriptors, ports or memory.
+
+    It says nothing about the backend and must not count against it.
+    """
+
+
+def make_client(*, verify_tls: bool = True) -> httpx.AsyncClient:
+    """A client for `get`: no proxies, no redirects, no cookies, no kept connections.
+
+    Certificates are checked against the system's store (and SSL_CERT_FILE), where the
+    certificate of a private authority is installed for every other program too.
+    """
+    transport = httpx.AsyncHTTPTransport(
+        verify=ssl.create_default_context() if verify_tls else _unverified(),
+        trust_env=False,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+    )
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113  `get` limits the whole exchange; a drip defeats a read timeout
+        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+        headers={"user-agent": "infergate-health", "accept-encoding": "identity"},
+    )
+
+
+async def get(client: httpx.AsyncClient, target: Target, path: str) -> Answer | NoAnswer:
+    """GET one path of a target, within target.timeout_s altogether.
+
+    Raises OurFault, and nothing else but cancellation.
+    """
+    began = time.monotonic()
+    stage = _Stage()
+    try:
+        async with asyncio.timeout(target.timeout_s):
+            if not await resolves(httpx.URL(target.root_url).host):
+                return NoAnswer(
+                    f"the name {httpx.URL(target.root_url).host} does not resolve",
+                    time.monotonic() - began,
+                )
+            return await _exchange(client, target, path, began, stage)
+    except TimeoutError:
+        reason = f"no {stage.awaited} within {target.timeout_s:g} s"
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as problem:
+        reason = explain(problem)
+    return NoAnswer(reason, time.monotonic() - began)
+
+
+class _Stage:
+    """How far an exchange came, told by httpcore's trace events."""
+
+    awaited = "connection"
+
+    async def __call__(self, event: str, _: dict[str, Any]) -> None:
+        if event.endswith("connect_tcp.complete"):
+            self.awaited = "answer"
+        elif event.endswith("receive_response_headers.complete"):
+            self.awaited = "end of the answer"
+
+
+async def _exchange(
+    client: httpx.AsyncClient, target: Target, path: str, began: float, stage: _Stage
+) -> Answer | NoAnswer:
+    headers = {"connection": "close"}
+    if target.api_key:
+        headers["authorization"] = f"Bearer {target.api_key}"
+    url = target.root_url + path
+    async with client.stream(
+        "GET", url, headers=headers, extensions={"trace": stage}
+    ) as response:
+        body = bytearray()
+        # aiter_raw: a compressed answer, which we did not ask for, stays as long as it came.
+        async for piece in response.aiter_raw():
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                return NoAnswer(
+                    f"an answer from {path} of more than {MAX_BODY_BYTES // 1024**2} MB",
+                    time.monotonic() - began,
+                )
+    return Answer(response.status_code, response.headers, bytes(body), time.monotonic() - began)
+
+
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+
+_PLAIN = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "the connection was reset",
+    errno.EPIPE: "the connection was reset",
+    errno.EHOSTUNREACH: "no route to the host",
+    errno.ENETUNREACH: "the network is unreachable",
+    errno.ETIMEDOUT: "no connection: the host does not answer",
+    errno.EACCES: "connecting is not permitted",
+    errno.EPERM: "connecting is not permitted, by a firewall rule on this machine",
+}
+
+
+def explain(problem: BaseException) -> str:
+    """An exception of a request, as words for a person who did not write this program.
+
+    Raises OurFault if the cause lies in this process.
+    """
+    causes = list(_causes(problem))
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in _OURS:
+            raise OurFault(cause.strerror) from problem
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return "it does not speak TLS as expected; is the URL's https right?"
+        if isinstance(cause, socket.gaierror):
+            return "its name does not resolve"
+        if isinstance(cause, OSError) and cause.errno in _PLAIN:
+            return _PLAIN[cause.errno]
+    if isinstance(problem, httpx.RemoteProtocolError):
+        silent = "without sending" in str(problem)
+        return "it closed the connection without an answer" if silent else "its answer is not HTTP"
+    if isinstance(problem, httpx.ReadError):
+        return "it closed the connection in the middle of the answer"
+    if isinstance(problem, httpx.LocalProtocolError | UnicodeError):
+        return "its api_key has characters that no HTTP header can carry"
+    return f"the request failed: {problem or type(problem).__name__}"
+
+
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
+    """An exception with everything that led to it, the members of groups included."""
+    seen: set[int] = set()
+    queue = [problem]
+    while queue:
+        current = queue.pop(0)
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        queue += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            queue += current.exceptions
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,166 @@
+"""From an engine's listing of its models to our types. Pure: what came in is data to distrust."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infergate.health.engines import OWNED_BY, EngineProfile, Kind
+
+MAX_MODELS = 2000
+"""Models kept of one backend; a longer listing is cut. Ollama boxes have tens, hubs hundreds."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One model of one backend.
+
+    id: the name the backend knows it by.
+    context_length: tokens it takes in one request, if the engine told.
+    loaded: in memory now; None where the engine does not say.
+    tag: Ollama's own entry of /api/tags, to be merged into the gateway's /api/tags.
+    running: Ollama's own entry of /api/ps, while the model is loaded.
+    """
+
+    id: str
+    context_length: int | None = None
+    loaded: bool | None = None
+    tag: Mapping[str, Any] | None = None
+    running: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What one backend said about itself."""
+
+    kind: Kind
+    version: str | None = None
+    models: tuple[ModelInfo, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A listing that could not be read, with the reason in plain words."""
+
+    reason: str
+
+
+def openai_models(body: Any, profile: EngineProfile) -> tuple[ModelInfo, ...] | None:
+    """The models of an answer to /v1/models; None if it is no such answer."""
+    if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+        return None
+    return _unique(
+        ModelInfo(
+            entry["id"],
+            context_length=_context_length(entry),
+            loaded=_loaded(entry, profile),
+        )
+        for entry in _entries(body["data"], "id")
+    )
+
+
+def ollama_models(tags: Any, running: Any) -> tuple[ModelInfo, ...] | None:
+    """The models of Ollama's /api/tags and /api/ps; None if the first is no such answer.
+
+    running: the answer of /api/ps, or None if it could not be read: then nothing is said about
+        what is loaded.
+    """
+    if not isinstance(tags, dict) or not isinstance(tags.get("models"), list):
+        return None
+    loaded: dict[str, dict[str, Any]] | None = None
+    if isinstance(running, dict) and isinstance(running.get("models"), list | None):
+        loaded = {entry["name"]: entry for entry in _entries(running.get("models") or [], "name")}
+    return _unique(
+        ModelInfo(
+            entry["name"],
+            context_length=_count((loaded or {}).get(entry["name"], {}).get("context_length")),
+            loaded=None if loaded is None else entry["name"] in loaded,
+            tag=entry,
+            running=(loaded or {}).get(entry["name"]),
+        )
+        for entry in _entries(tags["models"], "name")
+    )
+
+
+def tei_models(info: Any) -> tuple[ModelInfo, ...] | None:
+    """The one model of a Text Embeddings Inference server, from its /info."""
+    entries = _entries([info], "model_id")
+    return tuple(
+        ModelInfo(entry["model_id"], _count(entry.get("max_input_length")), loaded=True)
+        for entry in entries
+    ) or None
+
+
+def version(body: Any) -> str | None:
+    """The version in an answer of /version, /api/version or /info."""
+    found = body.get("version") if isinstance(body, dict) else None
+    return found if isinstance(found, str) and _is_name(found) else None
+
+
+def owner(body: Any) -> Kind | None:
+    """The engine that wrote its name into `owned_by` of the models it lists."""
+    if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+        return None
+    for entry in _entries(body["data"], "id"):
+        owned_by = entry.get("owned_by")
+        if isinstance(owned_by, str) and owned_by in OWNED_BY:
+            return OWNED_BY[owned_by]
+    return None
+
+
+def declared(names: Iterable[str], found: Iterable[ModelInfo]) -> tuple[ModelInfo, ...]:
+    """The models written in the configuration, with what discovery knows about each."""
+    known = {model.id: model for model in found}
+    return tuple(known.get(name) or ModelInfo(name) for name in names)
+
+
+def _entries(values: list[Any], name_field: str) -> list[dict[str, Any]]:
+    """The entries that are objects with a usable name and that can be written out again."""
+    return [
+        value
+        for value in values[:MAX_MODELS]
+        if isinstance(value, dict) and _is_name(value.get(name_field)) and _is_text(value)
+    ]
+
+
+def _unique(models: Iterable[ModelInfo]) -> tuple[ModelInfo, ...]:
+    return tuple({model.id: model for model in models}.values())
+
+
+def _is_name(value: Any) -> bool:
+    # The limits of a model name in the configuration (config.types.ModelName).
+    return isinstance(value, str) and 0 < len(value) <= 256 and not _CONTROL.search(value)
+
+
+def _is_text(value: dict[str, Any]) -> bool:
+    """Whether it can be encoded: a half of a surrogate pair (\\ud800) cannot."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _count(value: Any) -> int | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53
+    return value if is_count else None
+
+
+def _context_length(entry: dict[str, Any]) -> int | None:
+    """vLLM and SGLang: max_model_len; llama.cpp: meta.n_ctx, in older builds n_ctx_train."""
+    meta = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
+    candidates = (entry.get("max_model_len"), meta.get("n_ctx"), meta.get("n_ctx_train"))
+    return next((length for length in map(_count, candidates) if length), None)
+
+
+def _loaded(entry: dict[str, Any], profile: EngineProfile) -> bool | None:
+    """llama.cpp's router tells by model ("sleeping" has no weights in memory, PR 20849)."""
+    status = entry.get("status")
+    if isinstance(status, dict) and isinstance(status.get("value"), str):
+        return bool(status["value"] == "loaded")
+    return True if profile.keeps_loaded else None

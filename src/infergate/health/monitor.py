@@ -1,0 +1,178 @@
+"""The loops that probe every configured backend and read its models while it is up.
+
+One pair of tasks per backend: `_probe_forever` and `_discover_forever`. A backend that hangs,
+drips or sends garbage therefore costs its own tasks' time and nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+import structlog
+
+from infergate.config.backends import Backend, Health
+from infergate.health.ask import make_client
+from infergate.health.engines import Kind
+from infergate.health.inventory import ModelInfo
+from infergate.health.tracker import State
+from infergate.health.watch import Watch
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """What is known about one backend at one moment.
+
+    reason: in plain words, why it is up or down.
+    since: when its present state began, in Unix seconds.
+    kind: the engine; None until `engine: auto` has found out.
+    models: what it has; the last list that could be read, also while it is down.
+    models_problem: why the list could not be read the last time; None if it could.
+    last_latency_s: of the latest probe; None before the first one.
+    checks, failures: probes since the monitor knows this backend, and how many failed.
+    """
+
+    name: str
+    state: State
+    reason: str
+    since: float
+    kind: Kind | None
+    version: str | None
+    models: tuple[ModelInfo, ...]
+    models_problem: str | None
+    last_latency_s: float | None
+    checks: int
+    failures: int
+
+
+OnChange = Callable[[BackendStatus], Awaitable[None] | None]
+
+
+class Monitor:
+    """Keeps the status of every backend current while `run` runs.
+
+    on_change: called with a backend's newest status after its state, kind, version or models
+        changed. One call at a time; changes that come while it works are told together by the
+        next call. It may fail or be slow without disturbing the probes.
+    """
+
+    def __init__(
+        self, backends: Mapping[str, Backend], health: Health, on_change: OnChange | None = None
+    ) -> None:
+        self._on_change = on_change
+        self._watches: dict[str, Watch] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._changed: dict[str, None] = {}
+        self._wake_reconciler = asyncio.Event()
+        self._wake_teller = asyncio.Event()
+        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self.update(backends, health)
+
+    def update(self, backends: Mapping[str, Backend], health: Health) -> None:
+        """Take over a reloaded configuration.
+
+        A backend that is asked the same way as before (URL, engine, api_key, verify_tls) keeps
+        its state and counts; any other starts from unknown. Call it from the loop of `run`.
+        """
+        previous, self._watches = self._watches, {}
+        for name, backend in backends.items():
+            watch = previous.get(name)
+            if watch is not None and watch.asks_like(backend):
+                self._watches[name] = watch.continued(backend, health)
+            else:
+                self._watches[name] = Watch.new(name, backend, health, time.time())
+        self._wake_reconciler.set()
+
+    def statuses(self) -> tuple[BackendStatus, ...]:
+        """The status of every backend, in the order of the configuration. Never waits."""
+        return tuple(_status(watch) for watch in self._watches.values())
+
+    def status(self, name: str) -> BackendStatus | None:
+        """The status of one backend; None if there is none of this name."""
+        watch = self._watches.get(name)
+        return _status(watch) if watch else None
+
+    async def run(self) -> None:
+        """Probe until cancelled. The first probes start at once, all together."""
+        teller = asyncio.create_task(self._tell_forever(), name="health: tell")
+        running: dict[str, Watch] = {}
+        try:
+            while True:
+                self._wake_reconciler.clear()
+                for name in [n for n, w in running.items() if self._watches.get(n) is not w]:
+                    await _stop(self._tasks.pop(name))
+                    del running[name]
+                for name, watch in self._watches.items():
+                    if name not in running:
+                        client = self._client(watch.target.verify_tls)
+                        self._tasks[name] = asyncio.create_task(
+                            watch.run(client, self._note_change), name=f"health: {name}"
+                        )
+                        running[name] = watch
+                await self._wake_reconciler.wait()
+        finally:
+            for task in (teller, *self._tasks.values()):
+                await _stop(task)
+            self._tasks.clear()
+            for client in self._clients.values():
+                await client.aclose()
+            self._clients.clear()
+
+    def _client(self, verify_tls: bool) -> httpx.AsyncClient:
+        if verify_tls not in self._clients:
+            self._clients[verify_tls] = make_client(verify_tls=verify_tls)
+        return self._clients[verify_tls]
+
+    def _note_change(self, name: str) -> None:
+        self._changed[name] = None
+        self._wake_teller.set()
+
+    async def _tell_forever(self) -> None:
+        while True:
+            await self._wake_teller.wait()
+            self._wake_teller.clear()
+            while self._changed:
+                name = next(iter(self._changed))
+                del self._changed[name]
+                status = self.status(name)
+                if status is not None and self._on_change is not None:
+                    await self._tell(status)
+
+    async def _tell(self, status: BackendStatus) -> None:
+        assert self._on_change is not None  # noqa: S101
+        try:
+            told = self._on_change(status)
+            if inspect.isawaitable(told):
+                await told
+        except Exception:  # noqa: BLE001  a listener's fault must not end the telling
+            log.exception("a listener of health changes failed", backend=status.name)
+
+
+def _status(watch: Watch) -> BackendStatus:
+    track = watch.track
+    return BackendStatus(
+        name=watch.name,
+        state=track.state,
+        reason=track.reason,
+        since=track.since,
+        kind=watch.target.kind,
+        version=watch.version,
+        models=watch.models,
+        models_problem=watch.models_problem,
+        last_latency_s=watch.last_latency_s,
+        checks=track.checks,
+        failures=track.failures,
+    )
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

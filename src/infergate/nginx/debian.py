@@ -1,0 +1,184 @@
+"""Brings Debian 13's nginx with njs into Infergate's own folder: no root, signed by Debian.
+
+The packages are unpacked, not installed: nothing of the machine changes, and none of their
+scripts run. nginx is then started by the C library's loader that came with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from infergate.errors import EngineError
+from infergate.nginx.debian_apt import download, require_tools
+from infergate.nginx.debian_mirror import SUITE, machine_mirrors
+from infergate.nginx.engine_facts import Engine
+from infergate.nginx.engine_find import ENGINES_FOLDER, examine_debian, find_debian
+
+WANTED = ("nginx", "libnginx-mod-http-js")
+
+_UNFINISHED = ".installing-"
+
+
+def install_debian_engine(
+    home: Path, report: Callable[[str], None], *, force: bool = False
+) -> Engine:
+    """Debian 13's nginx in `home/engines/debian-<version>`, usable when this returns.
+
+    report: called with one line per step, for a person to read.
+    force: fetch again although there is one, e.g. for Debian's security updates.
+    Downloads about 22 MB (10 of them package lists, which are deleted again), keeps 30 MB.
+    Raises EngineError when the machine cannot do it, a download or signature fails, or the
+    result does not run; `engines/` is then as it was before.
+    """
+    engines = home.absolute() / ENGINES_FOLDER
+    engines.mkdir(parents=True, exist_ok=True)
+    if re.search("[:;]", str(engines)):
+        raise EngineError(
+            "the path has a ':' or ';', at which the loader would split it",
+            where=str(engines),
+            hint="Use a home folder without them.",
+        )
+    with _only_one_at_a_time(engines):
+        there = next((engine for engine in find_debian(home) if engine.usable), None)
+        if there and not force:
+            report(f"Debian's nginx is already there: {there}")
+            return there
+        for stale in engines.glob(f"{_UNFINISHED}*"):  # of a run that was killed
+            shutil.rmtree(stale)
+        work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=engines))
+        try:
+            work.chmod(0o711)  # as root, apt downloads as its own user, who must get in
+            return _install(work, engines, report)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _install(work: Path, engines: Path, report: Callable[[str], None]) -> Engine:
+    require_tools()
+    mirrors = machine_mirrors()
+    if mirrors is None:
+        raise EngineError(
+            "apt on this machine has no Debian mirror to fetch Debian's nginx from",
+            where="/etc/apt",
+            hint="Install nginx 1.26 and njs 0.8.9 or newer from your distribution, or keep"
+            " `engine: embedded`.",
+        )
+    report(f"Fetching Debian {SUITE}'s nginx and njs from {mirrors.archive}")
+    packages = download(WANTED, mirrors, work / "apt")
+    size_mb = sum(package.stat().st_size for package in packages) / 1e6
+    report(f"Got {len(packages)} packages, {size_mb:.0f} MB, all signed by Debian")
+
+    by_name = {package_name(package): package for package in packages}
+    needed = needed_at_run_time(unpack_each(by_name, work / "each"))
+    report(f"Unpacking those that nginx needs to run: {', '.join(needed)}")
+    root = work / "root"
+    root.mkdir()
+    for name in needed:
+        unpack(by_name[name], root)
+    _check_self_contained(root)
+    manifest = "".join(manifest_line(by_name[name]) for name in needed)
+    (root / "packages.txt").write_text(manifest, encoding="utf-8")
+
+    tried = examine_debian(root)
+    if not tried.usable:
+        raise EngineError(f"Debian's nginx does not run here: {'; '.join(tried.problems)}")
+    target = engines / f"debian-{package_version(by_name['nginx'])}"
+    if target.exists():
+        target.rename(work / "replaced")
+    root.rename(target)
+    engine = examine_debian(target)
+    report(f"Installed {engine}")
+    return engine
+
+
+def unpack(package: Path, root: Path) -> None:
+    """Extracts the files; the package's scripts are not run."""
+    ran = subprocess.run(
+        ["dpkg", "-x", str(package), str(root)], capture_output=True, text=True, check=False
+    )
+    if ran.returncode != 0:
+        raise EngineError(f"it could not be unpacked: {ran.stderr.strip()}", where=package.name)
+
+
+def unpack_each(packages: dict[str, Path], folder: Path) -> dict[str, Path]:
+    """Each package in a folder of its own, so that a library's path tells whose it is."""
+    roots = {name: folder / name for name in packages}
+    for name, root in roots.items():
+        root.mkdir(parents=True)
+        unpack(packages[name], root)
+    return roots
+
+
+def needed_at_run_time(roots: dict[str, Path]) -> list[str]:
+    """The wanted packages and those with a library that they load, in alphabetical order.
+
+    Left out is what apt adds for an installed service: debconf, iproute2 and the Kerberos and
+    capability libraries it pulls in, nginx-common (init scripts, /etc/nginx), nginx's stream
+    module, which no configuration of ours loads.
+    """
+    folders = [f for root in roots.values() for f in sorted(root.glob("usr/lib/*-linux-gnu*"))]
+    loader = next(iter(sorted(roots["libc6"].glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*"))), None)
+    if loader is None:
+        raise EngineError("libc6 has no loader where Debian 13 keeps it")
+    programs = [
+        roots["nginx"] / "usr/sbin/nginx",
+        *roots["libnginx-mod-http-js"].glob("usr/lib/nginx/modules/ngx_http_js_module.so"),
+    ]
+    files = [file for program in programs for file in loaded_files(loader, folders, program)]
+    owners = {name for name, root in roots.items() if any(f.is_relative_to(root) for f in files)}
+    return sorted({*WANTED, "libc6", *owners})
+
+
+def loaded_files(loader: Path, folders: Sequence[Path], program: Path) -> list[Path]:
+    """The shared libraries that the loader would map for `program`, as it says itself."""
+    path = ":".join(map(str, folders))
+    command = [str(loader), "--library-path", path, "--list", str(program)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode != 0 or "not found" in ran.stdout:
+        said = (ran.stderr + ran.stdout).strip()
+        raise EngineError(f"a library is missing: {said}", where=program.name)
+    return [Path(file) for file in re.findall(r"=> (/\S.*) \(0x", ran.stdout)]
+
+
+def _check_self_contained(root: Path) -> None:
+    """A library taken from the machine would work today and break at its next upgrade."""
+    for loader in (root / "usr/lib").glob("*-linux-gnu*/ld-linux-*.so.*"):
+        programs = [root / "usr/sbin/nginx", *(root / "usr/lib/nginx/modules").glob("*.so")]
+        for program in programs:
+            for file in loaded_files(loader, [loader.parent], program):
+                if not file.is_relative_to(root):
+                    raise EngineError(f"it would use {file} of this machine", where=program.name)
+
+
+def package_name(package: Path) -> str:
+    """`libpcre2-8-0_10.46-1_amd64.deb` → libpcre2-8-0"""
+    return package.name.partition("_")[0]
+
+
+def package_version(package: Path) -> str:
+    """`zlib1g_1%3a1.3.1-1_amd64.deb` → 1:1.3.1-1; apt escapes the colon of an epoch."""
+    return urllib.parse.unquote(package.name.split("_")[1])
+
+
+def manifest_line(package: Path) -> str:
+    """One line of `packages.txt`: what is in the folder, for audits."""
+    with package.open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{package_name(package)} {package_version(package)} sha256:{checksum}\n"
+
+
+@contextmanager
+def _only_one_at_a_time(engines: Path) -> Iterator[None]:
+    """A second installer waits here, and then finds the engine already there."""
+    with (engines / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

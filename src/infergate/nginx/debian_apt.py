@@ -1,0 +1,177 @@
+"""Runs apt in a folder of its own, as any user: it neither reads nor changes what is installed.
+
+How the machine downloads (proxy, mirror, retries) is taken from its own configuration; what is
+trusted is not: every list and package must be signed through Debian's archive keyring.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from infergate.errors import EngineError
+from infergate.nginx.debian_mirror import SUITE, Mirrors
+
+KEYRINGS = (
+    Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
+    Path("/usr/share/keyrings/debian-archive-keyring.pgp"),  # Debian 13 and later
+)
+
+APT_TIMEOUT_S = 900
+"""20 MB at 25 kB/s. apt gives up a silent connection by itself long before."""
+
+# Over the machine's own settings, which might have allowed any of them.
+_NEVER_UNSIGNED = (
+    "APT::Get::AllowUnauthenticated=false",
+    "Acquire::AllowInsecureRepositories=false",
+    "Acquire::AllowWeakRepositories=false",
+    "Acquire::AllowDowngradeToInsecureRepositories=false",
+)
+
+
+def require_tools() -> None:
+    """Raises EngineError on a machine that is no relative of Debian."""
+    missing = [tool for tool in ("apt-get", "apt-config", "dpkg") if shutil.which(tool) is None]
+    if missing:
+        raise EngineError(
+            f"this machine has no {' and no '.join(missing)}, which fetch Debian's nginx",
+            hint="Install nginx 1.26 and njs 0.8.9 or newer from your distribution or from the"
+            " nginx project, or keep `engine: embedded`.",
+        )
+
+
+def debian_keyring() -> Path:
+    """Debian's archive keys on this machine. Raises EngineError when it has none."""
+    for keyring in KEYRINGS:
+        if keyring.is_file():
+            return keyring
+    raise EngineError(
+        "Debian's archive keys are not on this machine, so its packages cannot be verified",
+        where=str(KEYRINGS[0]),
+        hint="Install the package debian-archive-keyring, then run this again.",
+    )
+
+
+def download(packages: Sequence[str], mirrors: Mirrors, folder: Path) -> list[Path]:
+    """The .deb files of `packages` and of everything they depend on, verified by apt.
+
+    folder: an empty folder of ours; gets apt's lists, its cache and its configuration.
+    Raises EngineError with apt's own words when a download or a signature fails.
+    """
+    for name in ("lists/partial", "cache/archives/partial", "state", "none"):
+        (folder / name).mkdir(parents=True)
+    (folder / "state/status").touch()  # nothing is installed, so the closure is complete
+    sources = sources_text(mirrors, debian_keyring())
+    (folder / "debian.sources").write_text(sources, encoding="utf-8")
+    configuration = folder / "apt.conf"
+    configuration.touch(mode=0o600)  # a proxy's password may be in it
+    configuration.write_text(_configuration(folder), encoding="utf-8")
+    run_apt(["apt-get", "update"], configuration)
+    install = ["apt-get", "install", "--download-only", "--no-install-recommends", "--yes"]
+    run_apt([*install, *packages], configuration)
+    return sorted((folder / "cache/archives").glob("*.deb"))
+
+
+def sources_text(mirrors: Mirrors, keyring: Path) -> str:
+    """The only repositories that apt is told of, in deb822 style."""
+    stanzas = [(mirrors.archive, f"{SUITE} {SUITE}-updates")]
+    if mirrors.security:
+        stanzas.append((mirrors.security, f"{SUITE}-security"))
+    return "\n".join(
+        f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {keyring}\n"
+        for uri, suites in stanzas
+    )
+
+
+def _configuration(folder: Path) -> str:
+    architecture = _output(["dpkg", "--print-architecture"]).strip()
+    # Dir::Etc::main and ::parts are the machine's apt.conf: its hooks would run as root.
+    ours = f"""\
+Dir::Etc::main "/dev/null";
+Dir::Etc::parts "{folder}/none";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "{folder}/none";
+Dir::Etc::sourcelist "{folder}/debian.sources";
+Dir::Etc::sourceparts "{folder}/none";
+Dir::Etc::trusted "/dev/null";
+Dir::Etc::trustedparts "{folder}/none";
+Dir::State "{folder}/state";
+Dir::State::status "{folder}/state/status";
+Dir::State::lists "{folder}/lists";
+Dir::Cache "{folder}/cache";
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
+APT::Update::Error-Mode "any";
+"""
+    return (
+        machine_downloads(_output(["apt-config", "dump"])) + ours + 'Acquire::Languages "none";\n'
+    )
+
+
+def machine_downloads(apt_config_dump: str) -> str:
+    """The lines of `apt-config dump` about how to download, without those on what to fetch."""
+    ours = ("Acquire::IndexTargets", "Acquire::Languages", "Acquire::Allow", "Acquire::Changelogs")
+    lines = apt_config_dump.splitlines()
+    kept = [line for line in lines if line.startswith("Acquire::") and not line.startswith(ours)]
+    return "".join(f"{line}\n" for line in kept)
+
+
+def run_apt(command: Sequence[str], configuration: Path) -> None:
+    """Raises EngineError with the lines in which apt says what failed."""
+    options = [part for option in _NEVER_UNSIGNED for part in ("-o", option)]
+    environment = {
+        **os.environ,
+        "APT_CONFIG": str(configuration),
+        "DEBIAN_FRONTEND": "noninteractive",
+        "LC_ALL": "C",
+    }
+    try:
+        ran = subprocess.run(
+            [command[0], *options, *command[1:]],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=APT_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(
+            f"`{command[0]} {command[1]}` did not end within {APT_TIMEOUT_S} s",
+            hint="Try again when the mirror answers.",
+        ) from error
+    if ran.returncode != 0:
+        raise EngineError(
+            f"`{command[0]} {command[1]}` failed:\n  {failure_lines(ran.stdout)}",
+            hint=failure_hint(ran.stdout),
+        )
+
+
+def failure_lines(output: str) -> str:
+    """What apt says went wrong: its E: and Err: lines, or its last ones."""
+    lines = output.strip().splitlines()
+    errors = [line for line in lines if line.startswith(("E:", "Err:"))]
+    return "\n  ".join(errors or lines[-5:])
+
+
+def failure_hint(output: str) -> str:
+    if "NO_PUBKEY" in output or "is not signed" in output:
+        return (
+            "The mirror's signature could not be verified: update the package"
+            " debian-archive-keyring, and check that the mirror is Debian's."
+        )
+    if "Temporary failure resolving" in output or "Could not connect" in output:
+        return "The mirror could not be reached: check the network and apt's proxy."
+    return f"Check that the Debian mirror in apt's sources carries {SUITE}."
+
+
+def _output(command: Sequence[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise EngineError(f"`{' '.join(command)}` failed: {error}") from error

@@ -1,0 +1,61 @@
+"""Every nginx of this machine that could be Infergate's engine: the system's, Debian's, ours."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from infergate.nginx.engine_ask import examine
+from infergate.nginx.engine_embedded import find_embedded
+from infergate.nginx.engine_facts import Engine
+
+USUAL_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin")
+"""Where nginx is installed; the PATH of an ordinary user has none of them."""
+
+ENGINES_FOLDER = "engines"
+"""Inside Infergate's home; has one folder per unpacked engine."""
+
+
+def find_engines(home: Path) -> list[Engine]:
+    """All engines, usable or not, in the order in which `engine: auto` prefers them.
+
+    home: Infergate's own folder, whose `engines/` may have Debian's nginx.
+    Takes about 20 ms per engine. Stores nothing.
+    """
+    embedded = find_embedded()
+    return [*find_system(), *find_debian(home), *([embedded] if embedded else [])]
+
+
+def find_system() -> list[Engine]:
+    """Each different nginx on the PATH and in the usual folders."""
+    # A relative entry of PATH would make the working directory decide what we run.
+    folders = [f for f in os.environ.get("PATH", "").split(os.pathsep) if f.startswith("/")]
+    found: dict[Path, Path] = {}
+    for folder in (*folders, *USUAL_FOLDERS):
+        file = Path(folder, "nginx")
+        if file.is_file() and os.access(file, os.X_OK):
+            found.setdefault(file.resolve(), file)
+    return [examine("system", [str(file)]) for file in found.values()]
+
+
+def find_debian(home: Path) -> list[Engine]:
+    """Debian's unpacked engines, the newest first."""
+    roots = (home.absolute() / ENGINES_FOLDER).glob("debian-*")
+    return [examine_debian(root) for root in sorted(roots, key=_by_version, reverse=True)]
+
+
+def examine_debian(root: Path) -> Engine:
+    """The nginx unpacked under `root`, run by the loader and the libraries it came with."""
+    # x86_64-linux-gnu/ld-linux-x86-64.so.2, aarch64-linux-gnu/ld-linux-aarch64.so.1
+    loader = next(iter(sorted((root / "usr/lib").glob("*-linux-gnu*/ld-linux-*.so.*"))), None)
+    nginx = root / "usr/sbin/nginx"
+    if loader is None or not nginx.is_file():
+        problem = "the folder is incomplete: its nginx or its loader is missing"
+        return Engine("debian", (str(nginx),), problems=(problem,))
+    argv = [str(loader), "--library-path", str(loader.parent), str(nginx)]
+    return examine("debian", argv, module_folders=[root / "usr/lib/nginx/modules"])
+
+
+def _by_version(root: Path) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", root.name)]

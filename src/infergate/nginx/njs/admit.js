@@ -1,0 +1,43 @@
+// admit: find the caller's key and its policy. Runs in the rewrite phase as the variable
+// $ig_admitted, so a request without a valid key is refused before its body is read.
+import crypto from 'crypto';
+import state from 'state.js';
+
+// Where clients put their key: OpenAI's, Anthropic's and Azure OpenAI's header.
+function presentedKey(headers) {
+    const authorization = headers['Authorization'];
+    if (authorization) {
+        // RFC 9110: the scheme's name is case-insensitive.
+        return authorization.slice(0, 7).toLowerCase() === 'bearer ' ? authorization.slice(7).trim() : '';
+    }
+    return headers['x-api-key'] || headers['api-key'];
+}
+
+// Returns 'yes' to let the request pass, or the code of the refusal: an exception here leaves the
+// variable empty, and that refuses too. The policy stays in $ig_policy for the content phase, the
+// key's public id in $ig_key for the log.
+function admit(r) {
+    const key = presentedKey(r.headersIn);
+    let policy;
+
+    if (key) {
+        const hash = crypto.createHash('sha256').update(key).digest('hex');
+        policy = state.keyPolicy(hash);
+    }
+    if (policy === undefined) {
+        policy = state.keyPolicy('anonymous');
+        if (policy === undefined) {
+            return key === undefined ? 'missing_api_key' : 'invalid_api_key';
+        }
+    }
+
+    const fields = policy.split('\n');
+    if (fields[1] !== '' && Number(fields[1]) * 1000 < Date.now()) {
+        return 'expired_api_key';
+    }
+    r.variables.ig_key = fields[0];
+    r.variables.ig_policy = policy;
+    return 'yes';
+}
+
+export default { admit };

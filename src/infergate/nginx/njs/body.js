@@ -1,0 +1,159 @@
+// body: which model does a request body name, and how is another name put in its place?
+//
+// Whatever the backend would read must be what was authorised. Parsers differ on duplicate keys
+// (first or last wins) and on case (Go matches "Model"), so a body that two parsers could read
+// differently is refused instead of guessed at.
+
+const WANTED = 'model';
+
+// A refusal: what is wrong with the body, for the client.
+function bad(message, param) {
+    return { error: message, param: param || null };
+}
+
+function isSpace(code) {
+    return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+}
+
+function skipSpace(text, at) {
+    while (isSpace(text.charCodeAt(at))) {
+        at++;
+    }
+    return at;
+}
+
+// Index behind the string literal that opens at `at`.
+function endOfString(text, at) {
+    for (let end = text.indexOf('"', at + 1); ; end = text.indexOf('"', end + 1)) {
+        let backslashes = 0;
+        while (text.charCodeAt(end - 1 - backslashes) === 0x5c) {
+            backslashes++;
+        }
+        if (backslashes % 2 === 0) {
+            return end + 1;
+        }
+    }
+}
+
+// Positions [start, end) of the values of every top-level key that spells `wanted` in any case and
+// with any escapes. Only for text that JSON.parse has accepted. It hops from quote to quote, so it
+// costs by the number of strings and not by their length; it runs only for bodies in which the
+// quick look of locate() found the word more than once.
+function topLevelValues(text, wanted) {
+    const found = [];
+    let depth = 0;
+    let at = 0;
+
+    while (at < text.length) {
+        const quote = text.indexOf('"', at);
+        const stop = quote === -1 ? text.length : quote;
+        for (; at < stop; at++) {
+            const code = text.charCodeAt(at);
+            if (code === 0x7b || code === 0x5b) {
+                depth++;
+            } else if (code === 0x7d || code === 0x5d) {
+                depth--;
+            }
+        }
+        if (quote === -1) {
+            break;
+        }
+        const end = endOfString(text, quote);
+        const colon = skipSpace(text, end);
+        if (depth === 1 && text.charCodeAt(colon) === 0x3a) {
+            // A key is at most 6 characters a letter long when every letter is escaped.
+            if (end - quote - 2 <= wanted.length * 6
+                && JSON.parse(text.slice(quote, end)).toLowerCase() === wanted) {
+                const start = skipSpace(text, colon + 1);
+                found.push([start, text.charCodeAt(start) === 0x22 ? endOfString(text, start) : start]);
+            }
+            at = colon + 1;
+        } else {
+            at = end;
+        }
+    }
+    return found;
+}
+
+// Position of the model's value when `"model"` stands in the text exactly once. Inside a string a
+// quote is escaped, so the literal `"model"` is a key or a whole value; being the only one, and the
+// parsed object having the key, it is the key. \u006… is how an escape could spell a lower-case
+// letter of it.
+function locate(text) {
+    const key = text.indexOf('"model"');
+    if (key !== -1 && text.indexOf('"model"', key + 7) === -1 && text.indexOf('\\u006') === -1) {
+        const start = skipSpace(text, skipSpace(text, key + 7) + 1);
+        return [[start, -1]];
+    }
+    return topLevelValues(text, WANTED);
+}
+
+// The JSON body of a request to an inference endpoint.
+// Returns { model, text, start, end } (model undefined when none is named; start and end are where
+// its value stands) or { error, param }.
+function readJson(r) {
+    if (r.headersIn['Content-Encoding'] && r.headersIn['Content-Encoding'].toLowerCase() !== 'identity') {
+        return bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
+    }
+    const text = r.requestText;
+    if (!text) {
+        return bad('The request body is empty; expected a JSON object.');
+    }
+    let body;
+    try {
+        body = JSON.parse(text);
+    } catch (e) {
+        return bad(e.message.startsWith('Nested too deep')
+            ? 'The request body is nested too deeply: 31 levels are accepted.'
+            : 'The request body is not valid JSON: ' + e.message + '.');
+    }
+    if (body === null || typeof body !== 'object' || Array.isArray(body)) {
+        return bad('The request body must be a JSON object.');
+    }
+    if (text.indexOf('\ufffd') !== -1 && !isUtf8(r.requestBuffer)) {
+        return bad('The request body is not valid UTF-8.');
+    }
+
+    const keys = Object.keys(body);
+    for (let i = 0; i < keys.length; i++) {
+        const key = keys[i];
+        if (key.length === 5 && key !== WANTED && key.toLowerCase() === WANTED) {
+            return bad("Write '" + WANTED + "' in lower case, not '" + key + "'.", WANTED);
+        }
+    }
+    const model = body[WANTED];
+    if (model === undefined) {
+        return { model, text, start: text.indexOf('{') + 1, end: -1, empty: keys.length === 0 };
+    }
+    if (typeof model !== 'string' || model === '') {
+        return bad("'" + WANTED + "' must be a non-empty string.", WANTED);
+    }
+    const at = locate(text);
+    if (at.length !== 1) {
+        return bad("'" + WANTED + "' stands in the request body more than once.", WANTED);
+    }
+    return { model, text, start: at[0][0], end: at[0][1] };
+}
+
+function isUtf8(buffer) {
+    try {
+        new TextDecoder('utf-8', { fatal: true }).decode(buffer);
+        return true;
+    } catch (e) {
+        return false;
+    }
+}
+
+// The body with `name` as its model: a splice, because re-serialising costs twice the parsing and
+// changes numbers a client meant exactly.
+function withModel(body, name) {
+    const text = body.text;
+    if (body.model === undefined) {
+        const field = '"model":' + JSON.stringify(name) + (body.empty ? '' : ',');
+        return text.slice(0, body.start) + field + text.slice(body.start);
+    }
+    const end = body.end === -1 ? endOfString(text, body.start) : body.end;
+    return text.slice(0, body.start) + JSON.stringify(name) + text.slice(end);
+}
+
+export default { readJson, withModel, bad, topLevelValues };

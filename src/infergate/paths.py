@@ -1,0 +1,90 @@
+"""Where a gateway keeps its files: one state folder for one gateway."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME_VARIABLE = "INFERGATE_HOME"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The state folder. Everything below it belongs to one gateway; nobody else may read it.
+
+        revisions/N/   rendered nginx configurations; `current` links to the one in force
+        state/         keys.db, and the snapshots nginx loads when it starts
+        run/           pid files, sockets, nginx's temporary files
+        logs/          access.log (JSON), error.log, gateway.log
+        tls/           certificates made or fetched here
+        engines/       nginx builds that `infergate engine install` brought
+    """
+
+    root: Path
+
+    @property
+    def revisions(self) -> Path:
+        return self.root / "revisions"
+
+    @property
+    def current(self) -> Path:
+        return self.root / "current"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def keys_db(self) -> Path:
+        return self.state / "keys.db"
+
+    @property
+    def keys_snapshot(self) -> Path:
+        return self.state / "keys.json"
+
+    @property
+    def routes_snapshot(self) -> Path:
+        return self.state / "routes.json"
+
+    @property
+    def health(self) -> Path:
+        """What the control plane last knew of each backend, for `infergate status`."""
+        return self.state / "health.json"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def socket(self) -> Path:
+        """nginx's internal unix socket, in a folder only the gateway's user can enter.
+
+        A unix socket's path is at most 107 bytes (unix(7)), so below a deep state folder it moves.
+        """
+        path = self.run / "control" / "nginx.sock"
+        if len(os.fsencode(path)) <= 100:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"infergate-{os.getuid()}-{digest}" / "nginx.sock"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def access_log(self) -> Path:
+        return self.logs / "access.log"
+
+    @property
+    def tls(self) -> Path:
+        return self.root / "tls"
+
+
+def home_for(config_path: Path) -> Home:
+    """$INFERGATE_HOME, else the folder .infergate beside the configuration file."""
+    named = os.environ.get(HOME_VARIABLE)
+    root = Path(named).expanduser() if named else config_path.parent / ".infergate"
+    return Home(root.absolute())
