@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOME_VARIABLE = "INFERGATE_HOME"
+GENERATED_NAME = "generated.yaml"
+"""Where `infergate up` writes what it found when there is no configuration file."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,15 @@ class Home:
         return self.state / "routes.json"
 
     @property
+    def conditions_snapshot(self) -> Path:
+        return self.state / "conditions.json"
+
+    @property
+    def snapshots(self) -> tuple[Path, ...]:
+        """What nginx loads by itself when its shared memory is empty."""
+        return (self.keys_snapshot, self.routes_snapshot, self.conditions_snapshot)
+
+    @property
     def health(self) -> Path:
         """What the control plane last knew of each backend, for `infergate status`."""
         return self.state / "health.json"
@@ -71,6 +82,11 @@ class Home:
         return Path(tempfile.gettempdir()) / f"infergate-{os.getuid()}-{digest}" / "nginx.sock"
 
     @property
+    def ready(self) -> Path:
+        """Holds the supervisor's process id from the moment the gateway answers."""
+        return self.run / "ready"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -86,5 +102,7 @@ class Home:
 def home_for(config_path: Path) -> Home:
     """$INFERGATE_HOME, else the folder .infergate beside the configuration file."""
     named = os.environ.get(HOME_VARIABLE)
+    if named is None and config_path.name == GENERATED_NAME:
+        return Home(config_path.parent.absolute())
     root = Path(named).expanduser() if named else config_path.parent / ".infergate"
     return Home(root.absolute())

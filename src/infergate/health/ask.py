@@ -27,6 +27,10 @@ from infergate.health.resolve import resolves
 MAX_BODY_BYTES = 4 * 1024**2
 """Longest answer read. Ollama writes about 400 bytes per model, vLLM 600."""
 
+LATE_S = 0.2
+"""A timeout that comes this much too late was not waited for: the machine was overloaded, or this
+process stopped or its virtual machine paused. The answer may have been there all the time."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -75,14 +79,18 @@ class Answer:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Nothing usable came back. reason: in plain words; latency_s: until that was clear."""
+    """Nothing usable came back. reason: in plain words; latency_s: until that was clear.
+
+    timed_out: it may have answered later.
+    """
 
     reason: str
     latency_s: float
+    timed_out: bool = False
 
 
 class OurFault(Exception):
-    """This process could not ask: out of file descriptors, ports or memory.
+    """This process could not ask: out of file descriptors, ports or memory, or far too slow.
 
     It says nothing about the backend and must not count against it.
     """
@@ -125,7 +133,10 @@ async def get(client: httpx.AsyncClient, target: Target, path: str) -> Answer | 
                 )
             return await _exchange(client, target, path, began, stage)
     except TimeoutError:
-        reason = f"no {stage.awaited} within {target.timeout_s:g} s"
+        took_s = time.monotonic() - began
+        if took_s > target.timeout_s + LATE_S:
+            raise OurFault(f"this process was {took_s - target.timeout_s:.1f} s late") from None
+        return NoAnswer(f"no {stage.awaited} within {target.timeout_s:g} s", took_s, timed_out=True)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as problem:
         reason = explain(problem)
     return NoAnswer(reason, time.monotonic() - began)
@@ -150,9 +161,7 @@ async def _exchange(
     if target.api_key:
         headers["authorization"] = f"Bearer {target.api_key}"
     url = target.root_url + path
-    async with client.stream(
-        "GET", url, headers=headers, extensions={"trace": stage}
-    ) as response:
+    async with client.stream("GET", url, headers=headers, extensions={"trace": stage}) as response:
         body = bytearray()
         # aiter_raw: a compressed answer, which we did not ask for, stays as long as it came.
         async for piece in response.aiter_raw():

@@ -89,11 +89,10 @@ def ollama_models(tags: Any, running: Any) -> tuple[ModelInfo, ...] | None:
 
 def tei_models(info: Any) -> tuple[ModelInfo, ...] | None:
     """The one model of a Text Embeddings Inference server, from its /info."""
-    entries = _entries([info], "model_id")
-    return tuple(
-        ModelInfo(entry["model_id"], _count(entry.get("max_input_length")), loaded=True)
-        for entry in entries
-    ) or None
+    for entry in _entries([info], "model_id"):
+        length = _count(entry.get("max_input_length"))
+        return (ModelInfo(entry["model_id"], length, loaded=True),)
+    return None
 
 
 def version(body: Any) -> str | None:
@@ -153,7 +152,8 @@ def _count(value: Any) -> int | None:
 
 def _context_length(entry: dict[str, Any]) -> int | None:
     """vLLM and SGLang: max_model_len; llama.cpp: meta.n_ctx, in older builds n_ctx_train."""
-    meta = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
+    meta = entry.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
     candidates = (entry.get("max_model_len"), meta.get("n_ctx"), meta.get("n_ctx_train"))
     return next((length for length in map(_count, candidates) if length), None)
 

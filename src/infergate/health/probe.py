@@ -73,43 +73,46 @@ def _reason(answer: Answer, profile: EngineProfile) -> str:
     return reason
 
 
-async def identify(client: httpx.AsyncClient, target: Target) -> Kind:
+async def identify(client: httpx.AsyncClient, target: Target) -> Kind | None:
     """What runs there; "openai" for what has none of the known signs.
 
-    A kind whose liveness path is not found there is not believed: the backend could never be up
-    as that kind. Raises OurFault.
+    None: it has none of them, but left a question unanswered; worth asking again later.
+    Two rounds of GETs, the second one only if the first was not enough. Then the kind is checked
+    by its own liveness path: where that is not found, the backend could never be up as that kind.
+    Raises OurFault.
     """
-    kind = await recognise(client, target)
+    answers = await _ask_all(client, target, ("/-/healthz", "/v1/models"))
+    kind = _from_first_signs(answers)
     if kind is None:
-        return "openai"
+        answers |= await _ask_all(client, target, _SECOND_ROUND)
+        kind = _from_signs(answers)
+    if kind is None:
+        silent = any(isinstance(a, NoAnswer) and a.timed_out for a in answers.values())
+        return None if silent else "openai"
     checked = await probe(client, replace(target, kind=kind))
     return "openai" if checked.status in NOT_FOUND else kind
 
 
-async def recognise(client: httpx.AsyncClient, target: Target) -> Kind | None:
-    """The kind whose signs a server shows, or None.
+_SECOND_ROUND = (
+    "/api/version", "/api/tags", "/model_info", "/get_model_info", "/info", "/props", "/version",
+    "/models",
+)  # fmt: skip
 
-    Two rounds of GETs, the second one only if the first was not enough. Raises OurFault.
-    """
-    first = await _ask_all(client, target, ("/-/healthz", "/v1/models"))
-    if _text(first["/-/healthz"]).startswith(b"success"):
+
+def _from_first_signs(answers: Mapping[str, Answer | NoAnswer]) -> Kind | None:
+    if _text(answers["/-/healthz"]).startswith(b"success"):
         return "ray"  # first: behind Ray's proxy another engine may write its own name
-    if (kind := inventory.owner(_json(first["/v1/models"]))) is not None:
-        return kind
-
-    paths = ("/api/version", "/api/tags", "/model_info", "/get_model_info", "/info", "/props")
-    second = await _ask_all(client, target, (*paths, "/version", "/models"))
-    return _from_signs({path: _json(answer) for path, answer in second.items()})
+    return inventory.owner(_json(answers["/v1/models"]))
 
 
-def _from_signs(answers: Mapping[str, object]) -> Kind | None:
-    """The kind from JSON answers by path.
+def _from_signs(answers: Mapping[str, Answer | NoAnswer]) -> Kind | None:
+    """The kind from the answers of both rounds.
 
     The shape decides and not the status: LM Studio answers 200 to any path, with an error.
     """
 
     def has(path: str, *fields: str) -> bool:
-        answer = answers[path]
+        answer = _json(answers[path])
         return isinstance(answer, dict) and all(field in answer for field in fields)
 
     if has("/api/version", "version") and has("/api/tags", "models"):
@@ -120,9 +123,11 @@ def _from_signs(answers: Mapping[str, object]) -> Kind | None:
         return "tei"
     if has("/props", "default_generation_settings"):
         return "llamacpp"
-    if has("/version", "version"):
-        return "vllm"
-    if inventory.owner(answers["/models"]) == "infinity":
+    listing = answers["/v1/models"]
+    wants_key = isinstance(listing, Answer) and listing.status == 401
+    if wants_key and has("/version", "version"):
+        return "vllm"  # started with --api-key: /v1/models is closed to us, /version open
+    if inventory.owner(_json(answers["/models"])) == "infinity":
         return "infinity"  # without --url-prefix /v1
     return None
 

@@ -39,12 +39,15 @@ async def resolves(host: str) -> bool:
     return await asyncio.shield(lookup)
 
 
-def _look_up(
-    host: str, loop: asyncio.AbstractEventLoop, lookup: asyncio.Future[bool]
-) -> None:
+def _look_up(host: str, loop: asyncio.AbstractEventLoop, lookup: asyncio.Future[bool]) -> None:
     try:
         found = bool(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError):
         found = False
     with contextlib.suppress(RuntimeError):  # the loop was closed while we waited
-        loop.call_soon_threadsafe(lambda: lookup.done() or lookup.set_result(found))
+        loop.call_soon_threadsafe(_settle, lookup, found)
+
+
+def _settle(lookup: asyncio.Future[bool], found: bool) -> None:
+    if not lookup.done():
+        lookup.set_result(found)

@@ -44,9 +44,7 @@ def observe(
     rise: good results in a row that bring a backend up; fall: failed ones that take it down.
     From unknown the first result decides at once, so that a gateway that starts serves at once.
     """
-    counted = replace(
-        track, checks=track.checks + 1, failures=track.failures + (0 if ok else 1)
-    )
+    counted = replace(track, checks=track.checks + 1, failures=track.failures + (0 if ok else 1))
     says: State = "up" if ok else "down"
     if says == track.state:
         return replace(counted, reason=reason, streak=0), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import structlog
 
 from infergate.config.backends import Backend, Health
 from infergate.health.ask import OurFault, Target
+from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory, ModelInfo, Unreadable, declared
 from infergate.health.probe import NOT_FOUND, ProbeResult, identify, list_models, probe
 from infergate.health.tracker import Track, observe
@@ -25,14 +27,23 @@ DISCOVERY_INTERVAL_S = 5.0
 DISCOVERY_TIMEOUT_S = 4.0
 """For one reading. Longer than a probe's: a big Ollama box reads a manifest per model."""
 
+IDENTIFY_ATTEMPTS = 3
+"""Readings in a row that may leave the engine's kind open, before it is taken for "openai"."""
+
 JITTER = 0.1
 """The interval is shortened at random by up to this part, so that probes of many backends, or
 of many gateways, do not stay in step. Never lengthened: rise and fall times interval hold."""
 
+COMPLAINT_INTERVAL_S = 60.0
+"""Between two warnings that this process cannot probe a backend."""
+
 
 @dataclass
 class Watch:
-    """What is known about one backend, and the loops that keep it current."""
+    """What is known about one backend, and the loops that keep it current.
+
+    discovered: its models were read, or could not be read, at least once.
+    """
 
     name: str
     backend: Backend
@@ -43,6 +54,9 @@ class Watch:
     models: tuple[ModelInfo, ...] = ()
     models_problem: str | None = None
     last_latency_s: float | None = None
+    discovered: bool = False
+    _unclear: int = 0
+    _silent_until: float = 0.0
     _came_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
@@ -77,10 +91,14 @@ class Watch:
             _came_up=asyncio.Event(),
         )
 
-    async def run(self, client: httpx.AsyncClient, changed: Callable[[str], None]) -> None:
-        """Probe and discover until cancelled. changed: called with the name after a change."""
-        if self.track.state == "up":
-            self._came_up.set()
+    async def run(
+        self, client: httpx.AsyncClient, changed: Callable[[str], None], delay_s: float = 0.0
+    ) -> None:
+        """Probe and discover until cancelled.
+
+        changed: called with the name after a change. delay_s: before the first probe.
+        """
+        await asyncio.sleep(delay_s)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(self._probe_forever(client, changed))
             loops.create_task(self._discover_forever(client, changed))
@@ -91,7 +109,10 @@ class Watch:
         while True:
             began = time.monotonic()
             result = await self._probe_once(client)
-            if result is not None and self._take(result):
+            before = (self.track.state, self.track.reason)
+            if result is not None:
+                self._take(result)
+            if before != (self.track.state, self.track.reason):
                 changed(self.name)
             jitter = random.uniform(1 - JITTER, 1)  # noqa: S311
             await asyncio.sleep(max(0, began + self.health.interval * jitter - time.monotonic()))
@@ -101,13 +122,12 @@ class Watch:
         try:
             return await probe(client, self.target)
         except OurFault as problem:
-            log.warning("could not probe", backend=self.name, problem=str(problem))
-        except Exception:  # noqa: BLE001  one strange backend must not end its own watch
+            self._complain("could not probe", problem)
+        except Exception:  # one strange backend must not end its own watch
             log.exception("probing failed in an unforeseen way", backend=self.name)
         return None
 
-    def _take(self, result: ProbeResult) -> bool:
-        """Count a result. Whether the state changed."""
+    def _take(self, result: ProbeResult) -> None:
         self.last_latency_s = result.latency_s
         self.track, transition = observe(
             self.track,
@@ -120,7 +140,7 @@ class Watch:
         if self.backend.engine == "auto" and result.status in NOT_FOUND and not result.ok:
             self.target = replace(self.target, kind=None)  # something else runs there now
         if transition is None:
-            return False
+            return
         log.info(
             f"backend {transition.after}",
             backend=self.name,
@@ -129,46 +149,61 @@ class Watch:
         )
         if transition.after == "up":
             self._came_up.set()
-        else:
-            self._came_up.clear()
-        return True
 
     async def _discover_forever(
         self, client: httpx.AsyncClient, changed: Callable[[str], None]
     ) -> None:
+        identified_since = None
         while True:
-            await self._came_up.wait()
             began = time.monotonic()
-            first_since_up = True
-            while self._came_up.is_set():
-                began = time.monotonic()
+            self._came_up.clear()
+            if self.track.state == "up":
+                first_since_up = identified_since != self.track.since
+                identified_since = self.track.since
                 if await self._discover_once(client, first_since_up):
                     changed(self.name)
-                first_since_up = False
-                await asyncio.sleep(max(0, began + DISCOVERY_INTERVAL_S - time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(began + DISCOVERY_INTERVAL_S - time.monotonic()):
+                    await self._came_up.wait()
 
     async def _discover_once(self, client: httpx.AsyncClient, first_since_up: bool) -> bool:
         """Read kind, version and models. Whether any of them changed."""
-        before = (self.target.kind, self.version, self.models)
+        before = self._findings()
         target = replace(self.target, timeout_s=DISCOVERY_TIMEOUT_S)
         try:
-            if self.backend.engine == "auto" and (first_since_up or target.kind is None):
-                target = replace(target, kind=await identify(client, target))
+            fresh = first_since_up or target.kind is None
+            if self.backend.engine == "auto" and fresh:
+                target = replace(target, kind=await self._kind(client, target))
                 self.target = replace(self.target, kind=target.kind)
-            known = None if first_since_up else self.version
-            self._note(await list_models(client, target, known_version=known))
+            known_version = None if fresh else self.version
+            self._note(await list_models(client, target, known_version=known_version))
         except OurFault as problem:
-            log.warning("could not read models", backend=self.name, problem=str(problem))
-        except Exception:  # noqa: BLE001  as in _probe_once
+            self._complain("could not read models", problem)
+        except Exception:  # as in _probe_once
             log.exception("reading models failed in an unforeseen way", backend=self.name)
-        return before != (self.target.kind, self.version, self.models)
+        return before != self._findings()
+
+    def _complain(self, what: str, problem: OurFault) -> None:
+        """Say what is wrong with this machine, now and then."""
+        if time.monotonic() > self._silent_until:
+            self._silent_until = time.monotonic() + COMPLAINT_INTERVAL_S
+            log.warning(what, backend=self.name, problem=str(problem))
+
+    async def _kind(self, client: httpx.AsyncClient, target: Target) -> Kind | None:
+        kind = await identify(client, target)
+        self._unclear = self._unclear + 1 if kind is None else 0
+        return "openai" if self._unclear >= IDENTIFY_ATTEMPTS else kind
+
+    def _findings(self) -> tuple[object, ...]:
+        return self.target.kind, self.version, self.models, self.models_problem, self.discovered
 
     def _note(self, found: Inventory | Unreadable) -> None:
         """Keep what was found; a list that cannot be read leaves the previous one in force."""
+        self.discovered = True
         if isinstance(found, Unreadable):
-            if found.reason != self.models_problem and self.backend.models is None:
+            if self.backend.models is None and found.reason != self.models_problem:
                 log.warning("models not readable", backend=self.name, problem=found.reason)
-            self.models_problem = found.reason
+                self.models_problem = found.reason
             return
         self.models_problem = None
         self.version = found.version

@@ -35,18 +35,18 @@ def install_debian_engine(
 
     report: called with one line per step, for a person to read.
     force: fetch again although there is one, e.g. for Debian's security updates.
-    Downloads about 22 MB (10 of them package lists, which are deleted again), keeps 30 MB.
+    Downloads about 22 MB (10 of them package lists, which are deleted again), keeps 28 MB.
     Raises EngineError when the machine cannot do it, a download or signature fails, or the
     result does not run; `engines/` is then as it was before.
     """
     engines = home.absolute() / ENGINES_FOLDER
-    engines.mkdir(parents=True, exist_ok=True)
-    if re.search("[:;]", str(engines)):
+    if odd := re.search(r'[:;"\\$]', str(engines)):
         raise EngineError(
-            "the path has a ':' or ';', at which the loader would split it",
+            f"the path has a {odd[0]}, which the loader, apt or nginx would read as syntax",
             where=str(engines),
-            hint="Use a home folder without them.",
+            hint="Use a home folder without it.",
         )
+    engines.mkdir(parents=True, exist_ok=True)
     with _only_one_at_a_time(engines):
         there = next((engine for engine in find_debian(home) if engine.usable), None)
         if there and not force:

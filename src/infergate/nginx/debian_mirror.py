@@ -14,7 +14,7 @@ from pathlib import Path
 SUITE = "trixie"
 """Debian 13, the first with an nginx and an njs that are new enough."""
 
-# https://wiki.debian.org/DebianReleases; nothing else (Ubuntu, vendors) names suites like these,
+# Debian's names for its releases; nothing else (Ubuntu, vendors) names suites like these,
 # but for "stable", which is why the component and the address are looked at as well.
 _DEBIAN_SUITES = re.compile(
     r"(buster|bullseye|bookworm|trixie|forky|duke|sid|(old){0,2}stable|testing|unstable)"

@@ -27,6 +27,7 @@ from infergate.nginx.engine_facts import (
     parse_version,
     version_problems,
 )
+from infergate.nginx.quoting import quoted
 
 ANSWER_WITHIN_S = 5.0
 """An answer takes about 10 ms; this is for a machine that is busy or has a cold disk."""
@@ -55,7 +56,7 @@ http {
     uwsgi_temp_path        temp;
     scgi_temp_path         temp;
 
-    js_path              "%s";
+    js_path              %s;
     js_import            probe from probe.js;
     js_shared_dict_zone  zone=probe:64k;
     server {
@@ -136,10 +137,14 @@ def ask_build(argv: Sequence[str]) -> Build:
 def ask_njs_version(argv: Sequence[str], load_modules: Sequence[str]) -> Version:
     """The version that njs says it has, e.g. (0, 8, 9). Raises NoAnswer with nginx's own words."""
     with tempfile.TemporaryDirectory(prefix="infergate-engine-") as folder:
-        loads = "\n".join(f"load_module {quoted(file)};" for file in load_modules)
+        try:
+            loads = "\n".join(f"load_module {quoted(file)};" for file in load_modules)
+            text = _PROBE_CONF % (loads, quoted(folder))
+        except ValueError as error:
+            raise NoAnswer(f"its path cannot be used: {error}") from error
         Path(folder, "probe.js").write_text(_PROBE_JS, encoding="utf-8")
         conf = Path(folder, "nginx.conf")
-        conf.write_text(_PROBE_CONF % (loads, folder), encoding="utf-8")
+        conf.write_text(text, encoding="utf-8")
         process = subprocess.Popen(
             [*argv, "-e", "stderr", "-p", f"{folder}/", "-c", str(conf)],
             cwd=folder,
@@ -179,12 +184,6 @@ def why_it_failed(said: str) -> str:
     if not last:
         return f"its njs did not answer within {ANSWER_WITHIN_S:g} s"
     return f"its njs could not be tried: {last}"
-
-
-def quoted(path: str) -> str:
-    """A path as an nginx string; spaces and quotes survive."""
-    escaped = path.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _listed(folder: Path) -> list[Path]:

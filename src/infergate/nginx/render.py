@@ -37,6 +37,7 @@ class Surroundings:
     """What the rendered files depend on besides the YAML.
 
     source: the configuration file's name, for the head of nginx.conf.
+    revision: the number of this rendering; nginx tells it back, so that a reload can be proven.
     load_modules: absolute paths of dynamic modules the engine needs.
     temp_path_modules: modules with a temporary folder that must not stay at its compiled place.
     user: who workers run as, when the master is root; None otherwise.
@@ -47,6 +48,7 @@ class Surroundings:
 
     source: str
     home: Home
+    revision: int = 0
     load_modules: tuple[str, ...] = ()
     temp_path_modules: tuple[str, ...] = ()
     user: str | None = None
@@ -229,7 +231,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         for path in files
         if path.startswith("sites-available/")
     }
-    return Rendered({**files, **_njs(config, around.home)}, links)
+    return Rendered({**files, **_njs(config, around)}, links)
 
 
 def _port_suffix(https: str | None) -> str:
@@ -237,7 +239,7 @@ def _port_suffix(https: str | None) -> str:
     return "" if port == "443" else f":{port}"
 
 
-def _njs(config: Config, home: Home) -> dict[str, str]:
+def _njs(config: Config, around: Surroundings) -> dict[str, str]:
     folder = resources.files("infergate.nginx") / "njs"
     files = {
         f"njs/{source.name}": source.read_text()
@@ -245,7 +247,8 @@ def _njs(config: Config, home: Home) -> dict[str, str]:
         if source.name.endswith(".js")
     }
     settings = {
-        "snapshots": [str(home.keys_snapshot), str(home.routes_snapshot)],
+        "revision": around.revision,
+        "snapshots": [str(path) for path in around.home.snapshots],
         "mark_failed_ms": round(config.health.interval * 1000),
     }
     return {**files, "njs/settings.json": json.dumps(settings, indent=2) + "\n"}

@@ -21,8 +21,7 @@ function admit(r) {
     let policy;
 
     if (key) {
-        const hash = crypto.createHash('sha256').update(key).digest('hex');
-        policy = state.keyPolicy(hash);
+        policy = state.keyPolicy(crypto.createHash('sha256').update(key).digest('hex'));
     }
     if (policy === undefined) {
         policy = state.keyPolicy('anonymous');
@@ -31,7 +30,7 @@ function admit(r) {
         }
     }
 
-    const fields = policy.split('\n');
+    const fields = policy.split('\n', 2);
     if (fields[1] !== '' && Number(fields[1]) * 1000 < Date.now()) {
         return 'expired_api_key';
     }

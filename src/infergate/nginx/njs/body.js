@@ -79,19 +79,27 @@ function topLevelValues(text, wanted) {
 // quote is escaped, so the literal `"model"` is a key or a whole value; being the only one, and the
 // parsed object having the key, it is the key. \u006… is how an escape could spell a lower-case
 // letter of it.
-function locate(text) {
+//
+// Searching a string costs 2.3 µs a kB, searching a buffer for one byte 0.4: most bodies without a
+// backslash are seen through by the latter.
+function locate(text, buffer) {
     const key = text.indexOf('"model"');
-    if (key !== -1 && text.indexOf('"model"', key + 7) === -1 && text.indexOf('\\u006') === -1) {
+    if (key !== -1 && text.indexOf('"model"', key + 7) === -1
+        && (buffer.indexOf(0x5c) === -1 || text.indexOf('\\u006') === -1)) {
         const start = skipSpace(text, skipSpace(text, key + 7) + 1);
         return [[start, -1]];
     }
     return topLevelValues(text, WANTED);
 }
 
-// The JSON body of a request to an inference endpoint.
-// Returns { model, text, start, end } (model undefined when none is named; start and end are where
-// its value stands) or { error, param }.
-function readJson(r) {
+// The JSON body of a request to an inference endpoint. Returns { error, param } or
+//   model       what the body says; undefined if it names none
+//   named       the model asked for; Ollama reads the older `name` of /api/show where there is no
+//               `model`
+//   text        the body
+//   start, end  where the model's value stands in it; end is -1 while nobody had to know
+//   empty       the body is {}
+function read(r) {
     if (r.headersIn['Content-Encoding'] && r.headersIn['Content-Encoding'].toLowerCase() !== 'identity') {
         return bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
     }
@@ -110,7 +118,9 @@ function readJson(r) {
     if (body === null || typeof body !== 'object' || Array.isArray(body)) {
         return bad('The request body must be a JSON object.');
     }
-    if (text.indexOf('\ufffd') !== -1 && !isUtf8(r.requestBuffer)) {
+    // A byte that is no UTF-8 became U+FFFD. Plain ASCII has as many characters as bytes.
+    if (text.length !== r.requestBuffer.length && text.indexOf('\ufffd') !== -1
+        && !isUtf8(r.requestBuffer)) {
         return bad('The request body is not valid UTF-8.');
     }
 
@@ -123,16 +133,17 @@ function readJson(r) {
     }
     const model = body[WANTED];
     if (model === undefined) {
-        return { model, text, start: text.indexOf('{') + 1, end: -1, empty: keys.length === 0 };
+        const named = r.uri === '/api/show' && typeof body.name === 'string' ? body.name : undefined;
+        return { model, named, text, start: text.indexOf('{') + 1, end: -1, empty: keys.length === 0 };
     }
     if (typeof model !== 'string' || model === '') {
         return bad("'" + WANTED + "' must be a non-empty string.", WANTED);
     }
-    const at = locate(text);
+    const at = locate(text, r.requestBuffer);
     if (at.length !== 1) {
         return bad("'" + WANTED + "' stands in the request body more than once.", WANTED);
     }
-    return { model, text, start: at[0][0], end: at[0][1] };
+    return { model, named: model, text, start: at[0][0], end: at[0][1], empty: false };
 }
 
 function isUtf8(buffer) {
@@ -156,4 +167,4 @@ function withModel(body, name) {
     return text.slice(0, body.start) + JSON.stringify(name) + text.slice(end);
 }
 
-export default { readJson, withModel, bad, topLevelValues };
+export default { read, withModel, bad };

@@ -1,12 +1,18 @@
 // catalog: the model lists. The control plane keeps each list as [{ names, entry }], names being
 // what a key's policy may call the entry; a caller sees the entries its key may use.
+import admit from 'admit.js';
 import policy from 'policy.js';
 import refuse from 'refuse.js';
 import state from 'state.js';
 
+function entries(name) {
+    const list = state.find(ngx.shared.ig_catalog, name);
+    return list === undefined ? [] : JSON.parse(list);
+}
+
 function allowed(r, name) {
     const keyPolicy = r.variables.ig_policy;
-    return state.list(name)
+    return entries(name)
         .filter((item) => item.names.some((each) => policy.allowsModel(keyPolicy, each)))
         .map((item) => item.entry);
 }
@@ -18,7 +24,6 @@ function answer(r, value) {
 
 function list(r) {
     if (r.method !== 'GET' && r.method !== 'HEAD') {
-        r.headersOut['Allow'] = 'GET';
         refuse.refuse(r, 405, 'method_not_allowed', 'This endpoint takes GET, not ' + r.method + '.');
         return;
     }
@@ -33,7 +38,7 @@ function list(r) {
         answer(r, { models: allowed(r, 'ps') });
         break;
     default:
-        answer(r, { version: state.list('version')[0] || '0.0.0' });
+        answer(r, { version: entries('version')[0] || '0.0.0' });
     }
 }
 
@@ -50,7 +55,7 @@ function one(r) {
 }
 
 function ollamaBackends() {
-    return state.list('ollama_backends');
+    return entries('ollama_backends');
 }
 
-export default { list, one, ollamaBackends };
+export default { admit: admit.admit, list, one, ollamaBackends };

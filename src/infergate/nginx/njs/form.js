@@ -8,7 +8,7 @@ const CONTENT_TYPE = /^multipart\/form-data; *boundary=(?:"([A-Za-z0-9'()+_,./:=
 const DISPOSITION = /^content-disposition: *form-data; *name="([^"\\\r\n]*)"(?:; *filename="[^"\r\n]*")?(?:; *filename\*=[^";\r\n]*)?$/i;
 const OTHER_HEADER = /^(?:content-type|content-length|content-transfer-encoding): *[^\r\n]*$/i;
 
-// Returns { model, buffer, start, end, boundary } or { error, param }.
+// Returns { model, named, buffer, start, end, boundary } or { error, param }; see body.js.
 function read(r) {
     if (r.headersIn['Content-Encoding']) {
         return body.bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
@@ -23,7 +23,7 @@ function read(r) {
     }
     const boundary = type[1] || type[2];
     const delimiter = '\r\n--' + boundary;
-    const result = { model: undefined, buffer, start: -1, end: -1, boundary };
+    const result = { model: undefined, named: undefined, buffer, start: -1, end: -1, boundary };
 
     if (buffer.indexOf('--' + boundary) !== 0) {
         return body.bad('The multipart body does not start with its boundary.');
@@ -52,6 +52,7 @@ function read(r) {
     if (buffer.slice(at, at + 2).toString() !== '--') {
         return body.bad('The multipart body does not end with its boundary.');
     }
+    result.named = result.model;
     return result;
 }
 

@@ -1,11 +1,12 @@
 // route: from the name a client asked for to the one backend that gets the request.
 //
 // A route, as src/infergate/state/routes.py compiles it, one for every name and alias:
-//   { model, relay, balance, backends: [[name, weight, max_in_flight, upstream_name, is_ollama], …] }
+//   { model, balance, backends: [[name, weight, max_in_flight, upstream_name, is_ollama, relay], …] }
+// relay being the named location that leads there with the model's timeouts.
 // The entry under '' is the default model's.
 import state from 'state.js';
 
-const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, IS_OLLAMA = 4;
+const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, IS_OLLAMA = 4, RELAY = 5;
 
 function find(model) {
     return (model === undefined ? undefined : state.route(model)) || state.route('');
@@ -19,9 +20,10 @@ function load(backend) {
     return (busy + 1) / backend[WEIGHT] + (full ? 1e6 : 0);
 }
 
-// The least busy of the candidates. It starts at a random one, so that equally busy ones share.
+// The least busy of the candidates. Each time it starts at another one, so that equally busy ones
+// share. (Math.random would seed itself anew for every request: 4 µs.)
 function leastBusy(candidates) {
-    const first = Math.floor(Math.random() * candidates.length);
+    const first = state.nextTurn('') % candidates.length;
     let best = candidates[first];
     let lowest = load(best);
     for (let i = 1; i < candidates.length; i++) {
@@ -80,4 +82,4 @@ function upstreamName(route, backend) {
     return backend[UPSTREAM_NAME] || route.model;
 }
 
-export default { find, pick, upstreamName };
+export default { NAME, RELAY, find, pick, upstreamName };

@@ -1,0 +1,58 @@
+# `make up` starts the gateway, `make test` tests it; both install what they need.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help up install test e2e bench lint format lock clean
+
+help:  ## Show what there is to make
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/.installed: pyproject.toml requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Infergate needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed requirements-test.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
+	@touch $@
+
+$(VENV)/.installed-e2e: $(VENV)/.installed-test requirements-e2e.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-e2e.txt
+	@touch $@
+
+install: $(VENV)/.installed  ## Install Infergate into .venv
+
+up: $(VENV)/.installed  ## Start the gateway in the foreground
+	@$(BIN)/infergate up
+
+test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
+	$(BIN)/python -m tests.engines_ready
+	$(BIN)/pytest tests/unit tests/engine -n auto
+
+e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
+	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp
+	$(BIN)/pytest tests/e2e
+
+bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx
+	$(BIN)/python -m bench
+
+lint: $(VENV)/.installed-test  ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-test  ## Format the Python files
+	$(BIN)/ruff format .
+
+lock:  ## Pin what pyproject.toml asks for (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build --extra test -c requirements.txt -o requirements-test.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build --extra test --extra e2e -c requirements-test.txt -o requirements-e2e.txt
+
+clean:  ## Remove the virtual environment and the state folder
+	rm -rf $(VENV) .infergate

@@ -1,0 +1,5 @@
+"""`python -m infergate`."""
+
+from infergate.cli import main
+
+main()

@@ -1,0 +1,38 @@
+"""The command line: parses, calls, prints. What it calls is imported when it is called, so that
+`infergate --help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from infergate.cli import backend, engine, keys, observe, run, write
+from infergate.errors import InfergateError
+
+app = typer.Typer(
+    name="infergate",
+    help="One secure, fast, observable front door for a self-hosted AI stack.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (run, write, observe):
+    module.register(app)
+app.add_typer(keys.app, name="keys")
+app.add_typer(backend.app, name="backend")
+app.add_typer(engine.app, name="engine")
+
+
+def main() -> None:
+    """Run a command. Exit codes: 0 done, 1 failed, 2 your input."""
+    try:
+        app()
+    except InfergateError as problem:
+        print(f"infergate: {problem}", file=sys.stderr)
+        sys.exit(problem.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)

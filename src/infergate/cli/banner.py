@@ -1,0 +1,97 @@
+"""What `infergate up` says when the gateway answers."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from infergate.config.load import LoadedConfig
+from infergate.control.report import Report, read_report
+from infergate.nginx.engine import Engine
+from infergate.nginx.engine_facts import dotted
+from infergate.paths import Home
+from infergate.state.publish import keys_of_file, publish_keys
+from infergate.store.keys import KeyStore
+
+FIRST_KEY_NAME = "first"
+_EMBEDDING = re.compile(r"embed|bge|minilm|e5-|gte-", re.IGNORECASE)
+
+
+def url_of(loaded: LoadedConfig) -> str:
+    """Where a client on this machine reaches the gateway."""
+    listen = loaded.config.listen
+    address = listen.https or listen.http or ""
+    scheme = "https" if listen.https else "http"
+    host, _, port = address.rpartition(":")
+    if host in ("*", "0.0.0.0"):  # noqa: S104 - compared, not bound
+        host = listen.hosts[0] if listen.https and listen.hosts else "127.0.0.1"
+    usual = {"http": "80", "https": "443"}[scheme]
+    return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
+
+
+def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) -> None:
+    """Print the URL, what is behind it, a first key if there is none yet, and a curl line."""
+    report = read_report(home.health)
+    url = url_of(loaded)
+    print(f"\nInfergate is up: {url}\n")
+    print(f"  engine    nginx {dotted(engine.nginx_version)}, njs {dotted(engine.njs_version or ())}"
+          f" ({engine.origin})")
+    for line in _backend_lines(report, demo=demo):
+        print(line)
+    secret = _first_key(loaded, home)
+    if secret is not None:
+        print(f"  key       {secret}")
+        print("            shown this once; `infergate keys create NAME` makes more")
+    elif loaded.config.auth.required:
+        print("  key       one of yours; `infergate keys create NAME` makes another")
+    print("\nTry it:\n")
+    print(_curl(loaded, url, report, secret), flush=True)
+
+
+def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
+    if report is None:
+        return ["  backends  not asked yet; `infergate status` shows them"]
+    lines = []
+    for backend in report.backends:
+        models = ", ".join(backend.models[:3]) + (", …" if len(backend.models) > 3 else "")
+        what = models or "no models listed"
+        said = what if backend.state == "up" else backend.reason
+        note = " (the built-in demo: no model, an echo)" if demo else ""
+        label = "  backends  " if not lines else " " * 12
+        lines.append(f"{label}{backend.name}: {backend.state}, {said}{note}")
+    return lines
+
+
+def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
+    """The secret of a first key, made if keys are needed and there is not one."""
+    auth = loaded.config.auth
+    store = KeyStore(home.keys_db)
+    if not auth.required or auth.keys or keys_of_file(loaded) or store.list():
+        return None
+    secret = store.create(FIRST_KEY_NAME).secret
+    publish_keys(home, loaded)
+    return secret
+
+
+def _curl(loaded: LoadedConfig, url: str, report: Report | None, secret: str | None) -> str:
+    model = _a_model(loaded, report)
+    if _EMBEDDING.search(model):
+        path, body = "/v1/embeddings", {"model": model, "input": "Hello"}
+    else:
+        message = {"role": "user", "content": "Hello"}
+        path, body = "/v1/chat/completions", {"model": model, "messages": [message]}
+    insecure = " -k" if loaded.config.tls and loaded.config.tls.files is None else ""
+    authorization = ""
+    if loaded.config.auth.required:
+        authorization = f'    -H "Authorization: Bearer {secret or "$INFERGATE_KEY"}" \\\n'
+    quoted_body = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
+    return f"  curl{insecure} {url}{path} \\\n{authorization}    -d '{quoted_body}'\n"
+
+
+def _a_model(loaded: LoadedConfig, report: Report | None) -> str:
+    """A model that can be asked now: chat before embeddings, what is up before what is not."""
+    named = [name for name in loaded.config.models if name != "*"]
+    up = [b for b in report.backends if b.state == "up"] if report else []
+    found = [model for backend in up for model in backend.models]
+    candidates = named or found or ["MODEL"]
+    return next((name for name in candidates if not _EMBEDDING.search(name)), candidates[0])

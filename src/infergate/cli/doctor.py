@@ -1,0 +1,45 @@
+"""`infergate doctor`: the engines of this machine."""
+
+from __future__ import annotations
+
+from infergate.errors import EngineError
+from infergate.nginx.engine import choose_engine, find_engines
+from infergate.nginx.engine_facts import Engine, dotted
+from infergate.paths import Home
+
+_TELLING = ("http_ssl", "http_v2", "http_v3", "stub_status", "brotli", "modsecurity")
+
+
+def print_doctor(setting: str, home: Home) -> None:
+    """Print every engine, what it offers or why it cannot be used, and the choice.
+
+    Raises EngineError if none can be used, after printing what was found.
+    """
+    print("Engines on this machine:\n")
+    engines = find_engines(home.root)
+    for engine in engines:
+        _print_engine(engine)
+    if not engines:
+        print("  none\n")
+    try:
+        choice = choose_engine(setting, home.root)
+    except EngineError as problem:
+        raise EngineError(problem.what.splitlines()[0], where=problem.where, hint=problem.hint) from None
+    print(f"Chosen for `engine: {setting}`: {choice.engine}")
+    print(f"  {choice.reason}")
+    if choice.engine.origin == "embedded":
+        print("  The embedded nginx is a beta from a small publisher (pinned by its hash): good\n"
+              "  for a trial; for production use your distribution's, or `infergate engine install`.")
+    print(f"\nState folder: {home.root}")
+
+
+def _print_engine(engine: Engine) -> None:
+    njs = f"njs {dotted(engine.njs_version)}" if engine.njs_version else "no njs"
+    print(f"  {engine.origin:9} nginx {dotted(engine.nginx_version)}, {njs}")
+    print(f"            {' '.join(engine.argv[-1:])}")
+    if engine.usable:
+        offers = [name.removeprefix("http_") for name in _TELLING if name in engine.modules]
+        print(f"            offers {', '.join(offers)}")
+    for problem in engine.problems:
+        print(f"            cannot be used: {problem}")
+    print()

@@ -1,0 +1,147 @@
+"""keys create, list, revoke, import."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infergate.cli.options import ConfigOption, JsonOption, load
+from infergate.errors import KeyInputError
+
+if TYPE_CHECKING:
+    from infergate.store.keys import StoredKey
+
+app = typer.Typer(help="API keys: create, list, revoke, import.", no_args_is_help=True)
+
+
+def _public(key: StoredKey) -> dict[str, Any]:
+    return {
+        "id": key.id, "name": key.name, "prefix": key.prefix, "models": list(key.models),
+        "manage": key.manage, "created_at": key.created_at, "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+@app.command()
+def create(
+    name: str,
+    models: Annotated[
+        str, typer.Option(help="Models it may use, separated by commas; all if not given.")
+    ] = "*",
+    manage: Annotated[
+        bool, typer.Option("--manage", help="May pull, create and delete models on Ollama.")
+    ] = False,
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is valid, such as 12h or 30d.")
+    ] = None,
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a key. Its secret is shown this once and kept only as a hash."""
+    from infergate.config.types import seconds
+    from infergate.state.publish import publish_keys
+    from infergate.store.keys import KeyStore
+
+    loaded, home = load(config, quiet=json_)
+    try:
+        expires_at = None if expires is None else int(time.time() + seconds(expires))
+    except ValueError as problem:
+        raise KeyInputError(str(problem), where="--expires") from None
+    wanted = [model.strip() for model in models.split(",") if model.strip()]
+    key = KeyStore(home.keys_db).create(
+        name, models=wanted, manage=manage, expires_at=expires_at
+    )
+    publish_keys(home, loaded)
+    if json_:
+        print(json.dumps({"key": key.secret, **_public(key.stored)}))
+        return
+    print(key.secret)
+    typer.echo(f"Key {name!r} ({key.stored.id}) is valid now. It is not shown again.", err=True)
+
+
+@app.command("list")
+def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """Show the keys; never their secrets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from infergate.state.publish import keys_of_file
+    from infergate.store.keys import KeyStore
+
+    loaded, home = load(config, quiet=True)
+    stored = KeyStore(home.keys_db).list()
+    if json_:
+        print(json.dumps([_public(key) for key in stored]))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("ID", "NAME", "STARTS WITH", "MODELS", "STATE"):
+        table.add_column(column, overflow="fold")
+    for key in stored:
+        models = ", ".join(key.models) if key.models != ("*",) else "all"
+        table.add_row(key.id, key.name, key.prefix or "-", models, _state(key))
+    for name in loaded.config.auth.keys:
+        table.add_row("-", name, "-", "in the YAML", "valid")
+    for file_key in keys_of_file(loaded):
+        table.add_row("-", file_key.name, "-", "all", "valid")
+    if table.row_count == 0:
+        print("There are no keys yet. `infergate keys create NAME` makes one.")
+        return
+    Console(highlight=False).print(table)
+
+
+def _state(key: StoredKey) -> str:
+    if key.revoked_at is not None:
+        return time.strftime("revoked %Y-%m-%d", time.localtime(key.revoked_at))
+    if key.expires_at is None:
+        return "valid"
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.expires_at))
+    return f"expired {day}" if key.expires_at < time.time() else f"until {day}"
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="Its id or its name.")],
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """End a key's validity, from the next request on."""
+    from infergate.state.publish import publish_keys
+    from infergate.store.keys import KeyStore
+
+    loaded, home = load(config, quiet=True)
+    revoked = KeyStore(home.keys_db).revoke(key)
+    publish_keys(home, loaded)
+    if json_:
+        print(json.dumps(_public(revoked)))
+    else:
+        print(f"Key {revoked.name!r} ({revoked.id}) is revoked.")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help='Lines of the form "Bearer <key>" 1;')],
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Take over the keys of a hand-written gateway; only their hashes are kept."""
+    from infergate.state.keys import read_keys_file
+    from infergate.state.publish import publish_keys
+    from infergate.store.keys import KeyStore
+
+    loaded, home = load(config, quiet=True)
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise KeyInputError(f"cannot be read: {problem}", where=str(file)) from None
+    keys = read_keys_file(text, file.name)
+    added = KeyStore(home.keys_db).add_hashes((key.name, key.hash) for key in keys)
+    publish_keys(home, loaded)
+    if json_:
+        print(json.dumps({"found": len(keys), "imported": added}))
+        return
+    known = f"; {len(keys) - added} were known already" if len(keys) > added else ""
+    print(f"{added} keys imported{known}. {file} still has them in clear text: remove it.")

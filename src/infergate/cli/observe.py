@@ -1,0 +1,127 @@
+"""status, logs, doctor, version: what is there and what happens."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infergate.cli.options import ConfigOption, JsonOption, find_config, load
+from infergate.errors import NotRunning, StateError
+from infergate.paths import home_for
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)
+    app.command()(logs)
+    app.command()(doctor)
+    app.command()(version)
+
+
+def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """Show the processes, and every backend with its state and what it is doing."""
+    from infergate.cli.banner import url_of
+    from infergate.cli.status import print_status
+    from infergate.control.report import read_report
+    from infergate.state.push import read
+    from infergate.supervise.instance import running
+
+    loaded, home = load(config, quiet=True)
+    processes = running(home)
+    try:
+        live = read(home.socket)
+    except StateError:
+        live = None
+    report = read_report(home.health)
+    document: dict[str, Any] = {
+        "running": processes.nginx is not None,
+        "url": url_of(loaded),
+        "config": str(loaded.path),
+        "home": str(home.root),
+        "processes": asdict(processes),
+        "revision": live.revision if live else None,
+        "keys": live.keys if live else None,
+        "backends": [
+            {
+                **asdict(backend),
+                "in_flight": live.in_flight.get(backend.name, 0) if live else 0,
+                "drained": live is not None and live.conditions.get(backend.name) == "drained",
+            }
+            for backend in (report.backends if report else ())
+            if backend.name in loaded.config.backends
+        ],
+        "missing_models": [
+            {"model": model, "backend": backend} for model, backend in report.missing
+        ] if report else [],
+    }
+    if json_:
+        print(json.dumps(document))
+    else:
+        print_status(document)
+    if processes.nginx is None:
+        raise typer.Exit(1)
+
+
+def logs(
+    config: ConfigOption = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new requests.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", help="How many past ones.")] = 20,
+    json_: JsonOption = False,
+) -> None:
+    """Show the requests, a line each."""
+    home = home_for(find_config(config) or Path("infergate.yaml").absolute())
+    if not home.access_log.exists():
+        raise NotRunning("there is no access log yet", where=str(home.access_log),
+                         hint="`infergate up` starts the gateway.")
+    for line in _lines(home.access_log, lines, follow=follow):
+        print(line if json_ else _readable(line), flush=follow)
+
+
+def _lines(path: Path, past: int, *, follow: bool) -> Iterator[str]:
+    with path.open(errors="replace") as file:
+        yield from (line.rstrip("\n") for line in file.readlines()[-past:] if past > 0)
+        pending = ""
+        while follow:
+            pending += file.readline()
+            if pending.endswith("\n"):
+                yield pending.rstrip("\n")
+                pending = ""
+            elif not pending:
+                time.sleep(0.2)
+
+
+def _readable(line: str) -> str:
+    try:
+        entry = json.loads(line)
+        clock = time.strftime("%H:%M:%S", time.localtime(entry["ts"]))
+        who = entry["key"] or "-"
+        where = f"{entry['model'] or '-'} → {entry['tried'].rstrip(',') or '-'}"
+        error = f" {entry['error']}" if entry["error"] else ""
+        return (f"{clock} {entry['status']} {entry['request_time']:8.3f}s {who:12} "
+                f"{entry['method']} {entry['uri']} {where}{error}")
+    except (ValueError, KeyError, TypeError):
+        return line
+
+
+def doctor(config: ConfigOption = None) -> None:
+    """Show which nginx there is, what each offers, and why one was chosen."""
+    from infergate.cli.doctor import print_doctor
+
+    path = find_config(config)
+    setting, home = "auto", home_for(path or Path("infergate.yaml").absolute())
+    if path is not None:
+        loaded, home = load(config)
+        setting = loaded.config.engine
+    print_doctor(setting, home)
+
+
+def version() -> None:
+    """Print Infergate's version."""
+    from importlib.metadata import version as version_of
+
+    print(f"infergate {version_of('infergate')}")

@@ -1,0 +1,103 @@
+"""up, down, reload: the gateway's life."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infergate.cli.options import ConfigOption, find_config, load
+from infergate.errors import NotRunning
+from infergate.paths import home_for
+
+if TYPE_CHECKING:
+    from infergate.paths import Home
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+    app.command()(down)
+    app.command()(reload)
+
+
+def up(
+    config: ConfigOption = None,
+    detach: Annotated[
+        bool, typer.Option("-d", "--detach", help="Return when the gateway answers.")
+    ] = False,
+) -> None:
+    """Start the gateway: nginx and what keeps it honest."""
+    from infergate.cli.banner import announce
+    from infergate.log import set_up_logging
+    from infergate.nginx.engine import choose_engine
+    from infergate.supervise.detached import start_detached
+    from infergate.supervise.instance import refuse_second
+    from infergate.supervise.supervisor import supervise
+
+    given = find_config(config) if config is not None or Path("infergate.yaml").is_file() else None
+    home = home_for(given or Path("infergate.yaml").absolute())
+    refuse_second(home)
+    demo_port = None
+    if given is None:
+        given, demo_port = _without_configuration(home)
+    loaded, home = load(given)
+    choice = choose_engine(loaded.config.engine, home.root)
+
+    def ready() -> None:
+        announce(loaded, home, choice.engine, demo=demo_port is not None)
+
+    if detach:
+        start_detached(loaded, home, demo_port)
+        ready()
+    else:
+        set_up_logging()
+        asyncio.run(supervise(loaded, home, choice.engine, demo_port=demo_port, ready=ready))
+
+
+def _without_configuration(home: Home) -> tuple[Path, int | None]:
+    """Look around, say what was found, and write it down as a configuration."""
+    from infergate.supervise.discover import configuration_for_this_machine
+
+    found = asyncio.run(configuration_for_this_machine(home))
+    print(found.explanation)
+    return found.path, found.demo_port
+
+
+def down(
+    config: ConfigOption = None,
+    now: Annotated[bool, typer.Option("--now", help="Cut open streams.")] = False,
+) -> None:
+    """Stop the gateway; open streams finish first."""
+    from infergate.supervise.stop import stop_gateway
+
+    path = find_config(config)
+    home = home_for(path or Path("infergate.yaml").absolute())
+    stop_gateway(home, now=now)
+    print("Infergate is down.")
+
+
+def reload(config: ConfigOption = None) -> None:
+    """Bring a changed configuration into force without dropping a stream."""
+    from infergate.nginx.apply import apply
+    from infergate.nginx.engine import choose_engine
+    from infergate.state.publish import publish_keys
+    from infergate.supervise.instance import running
+
+    loaded, home = load(config)
+    processes = running(home)
+    if processes.nginx is None:
+        raise NotRunning("the gateway is not running", where=str(home.root),
+                         hint="`infergate up` starts it.")
+    revision = apply(loaded, home, choose_engine(loaded.config.engine, home.root).engine)
+    count = publish_keys(home, loaded)
+    if processes.control is not None:
+        os.kill(processes.control, signal.SIGHUP)
+    print(f"Revision {revision.number} is in force; {_counted(count, 'key')}.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,69 @@
+"""`infergate status` for people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_COLOURS = {"up": "green", "down": "red", "drained": "yellow", "unknown": "yellow"}
+
+
+def print_status(document: Mapping[str, Any]) -> None:
+    """A line about the gateway, a row for each backend, and what does not fit together."""
+    console = Console(highlight=False)
+    processes = document["processes"]
+    if document["running"]:
+        console.print(f"Infergate answers at [bold]{document['url']}[/bold] "
+                      f"(revision {document['revision']}, {document['keys']} keys)")
+    else:
+        console.print("[red]Infergate is not running.[/red] `infergate up` starts it.")
+    for name, what in (("supervisor", "nothing is started again"), ("control", "no probes")):
+        if document["running"] and processes[name] is None:
+            console.print(f"[yellow]The {name} process is gone ({what}); requests go on. "
+                          "`infergate up` brings it back.[/yellow]")
+    if not document["backends"]:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("BACKEND", no_wrap=True)
+    table.add_column("ENGINE", no_wrap=True)
+    table.add_column("STATE", no_wrap=True)
+    table.add_column("BUSY", justify="right")
+    table.add_column("SINCE", no_wrap=True)
+    table.add_column("MODELS, OR WHY NOT", overflow="fold")
+    for backend in document["backends"]:
+        state = "drained" if backend["drained"] else backend["state"]
+        table.add_row(
+            backend["name"],
+            backend["kind"] or "?",
+            f"[{_COLOURS.get(state, 'white')}]{state}[/]",
+            str(backend["in_flight"]),
+            ago(time.time() - backend["since"]),
+            _models(backend) if backend["state"] == "up" else backend["reason"],
+        )
+    console.print(table)
+    for pair in document["missing_models"]:
+        console.print(f"[yellow]{pair['backend']} does not have the model "
+                      f"{pair['model']!r} that the configuration expects there.[/yellow]")
+
+
+def _models(backend: Mapping[str, Any]) -> str:
+    models = backend["models"]
+    if not models:
+        return backend["models_problem"] or "none listed"
+    return ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
+
+
+def ago(seconds: float) -> str:
+    """A length of time in its two largest units: "3 s", "2 min 5 s", "4 h 0 min"."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"

@@ -1,0 +1,59 @@
+"""check, render, schema: what can be done with a configuration without running it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infergate.cli.options import ConfigOption, load
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(check)
+    app.command()(render)
+    app.command()(schema)
+
+
+def check(config: ConfigOption = None) -> None:
+    """Say everything that is wrong with a configuration; asks no DNS and touches nothing."""
+    from infergate.nginx.apply import test_elsewhere
+    from infergate.nginx.engine import choose_engine
+    from infergate.nginx.engine_facts import dotted
+
+    loaded, home = load(config)
+    engine = choose_engine(loaded.config.engine, home.root).engine
+    with tempfile.TemporaryDirectory(prefix="ig-") as folder:
+        for note in test_elsewhere(loaded, engine, Path(folder)):
+            print(f"note: {note}")
+    backends, models = len(loaded.config.backends), len(loaded.config.models)
+    print(f"{loaded.path.name} is good: {backends} backends, {models or 'discovered'} models, "
+          f"{len(loaded.config.services)} services; accepted by nginx "
+          f"{dotted(engine.nginx_version)} ({engine.origin}).")
+
+
+def render(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")],
+    config: ConfigOption = None,
+) -> None:
+    """Write the nginx configuration to a folder, to read it."""
+    from infergate.nginx.apply import surroundings_for
+    from infergate.nginx.engine import choose_engine
+    from infergate.nginx.render import render as render_files
+    from infergate.nginx.render import write
+
+    loaded, home = load(config)
+    engine = choose_engine(loaded.config.engine, home.root).engine
+    rendered = render_files(loaded.config, surroundings_for(loaded, home, engine))
+    write(rendered, output)
+    print(f"{len(rendered.files)} files in {output}; start reading at {output / 'nginx.conf'}.")
+
+
+def schema() -> None:
+    """Print the JSON Schema of infergate.yaml, for editors."""
+    from infergate.config.json_schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))

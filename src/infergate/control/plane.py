@@ -1,0 +1,180 @@
+"""The control plane's loops: probe, compile, publish; follow the files that change beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import structlog
+
+from infergate.config.load import LoadedConfig, load_config
+from infergate.control.report import read_inventories, write_report
+from infergate.errors import InfergateError
+from infergate.health.inventory import Inventory
+from infergate.health.monitor import BackendStatus, Monitor
+from infergate.nginx.apply import apply
+from infergate.nginx.engine import choose_engine
+from infergate.nginx.surroundings import host_names, resolve
+from infergate.paths import home_for
+from infergate.state.publish import (
+    publish_conditions,
+    publish_keys,
+    publish_routes,
+)
+from infergate.state.routes import Routes, compile_routes
+from infergate.store.drained import DrainStore
+
+log = structlog.get_logger(__name__)
+
+FOLLOW_INTERVAL_S = 0.5
+"""Between two looks at the keys file and the drained backends: a change counts within a second."""
+
+RESOLVE_INTERVAL_S = 30.0
+"""Between two look-ups of the backends' names; home DNS has no shorter TTL in practice."""
+
+
+class ControlPlane:
+    """Keeps nginx's shared memory true. Nothing on a request's path waits for it."""
+
+    def __init__(self, config_path: Path) -> None:
+        self._loaded: LoadedConfig = load_config(config_path)
+        self._home = home_for(config_path)
+        self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
+        self._routes = Routes()
+        self._conditions: tuple[frozenset[str], frozenset[str]] | None = None
+        config = self._loaded.config
+        self._monitor = Monitor(config.backends, config.health, self._on_change)
+
+    async def run(self) -> None:
+        """Run until SIGTERM, or until the supervisor that started us is gone."""
+        (self._home.run / "control.pid").write_text(str(os.getpid()))
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._publish(everything=True)
+        tasks = [
+            asyncio.create_task(each)
+            for each in (
+                self._monitor.run(),
+                self._follow_keys_file(),
+                self._follow_drains(),
+                self._follow_names(),
+                self._follow_parent(stop),
+            )
+        ]
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()  # a loop that ended did so by a fault: say it and be restarted
+            task.cancel()
+
+    def _on_change(self, status: BackendStatus) -> None:
+        self._publish()
+
+    def _publish(self, *, everything: bool = False) -> None:
+        """Compile from what is known now and publish what differs from the last time."""
+        config, statuses = self._loaded.config, self._monitor.statuses()
+        for status in statuses:
+            if status.kind is not None and (status.models or status.state == "up"):
+                self._inventories[status.name] = Inventory(
+                    status.kind, status.version, status.models
+                )
+        self._inventories = {
+            name: each for name, each in self._inventories.items() if name in config.backends
+        }
+        try:
+            if everything:
+                publish_keys(self._home, self._loaded)
+            routes = compile_routes(config, self._inventories)
+            if everything or routes != self._routes:
+                publish_routes(self._home, routes)
+                self._routes = routes
+            down = frozenset(status.name for status in statuses if status.state == "down")
+            conditions = (down, DrainStore(self._home.keys_db).list())
+            if everything or conditions != self._conditions:
+                publish_conditions(self._home, down)
+                self._conditions = conditions
+            urls = {name: backend.url for name, backend in config.backends.items()}
+            write_report(
+                self._home.health, statuses, urls, self._inventories, self._routes.missing
+            )
+        except InfergateError as problem:
+            log.error("the state could not be published; trying again", problem=str(problem))
+            self._conditions = None
+            self._routes = Routes()
+
+    def _reload(self) -> None:
+        """SIGHUP: `infergate reload` has brought a new configuration into force."""
+        try:
+            self._loaded = load_config(self._loaded.path)
+        except InfergateError as problem:
+            log.error("the configuration was not reloaded", problem=str(problem))
+            return
+        config = self._loaded.config
+        self._monitor.update(config.backends, config.health)
+        self._publish(everything=True)
+        log.info("configuration reloaded")
+
+    async def _follow_keys_file(self) -> None:
+        name = self._loaded.config.auth.keys_file
+        seen = _stamp(self._loaded.resolve(name)) if name else None
+        while True:
+            await asyncio.sleep(FOLLOW_INTERVAL_S)
+            name = self._loaded.config.auth.keys_file
+            stamp = _stamp(self._loaded.resolve(name)) if name else None
+            if stamp != seen:
+                seen = stamp
+                try:
+                    count = publish_keys(self._home, self._loaded)
+                    log.info("keys file read", keys=count)
+                except InfergateError as problem:
+                    log.error("keys file not taken over; the old keys hold", problem=str(problem))
+
+    async def _follow_drains(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_INTERVAL_S)
+            known = self._conditions
+            try:
+                drained = DrainStore(self._home.keys_db).list()
+            except InfergateError as problem:
+                log.error("the drained backends cannot be read", problem=str(problem))
+                continue
+            if known is None or known[1] != drained:
+                self._publish()
+
+    async def _follow_names(self) -> None:
+        """Names whose addresses changed: nginx has them in its files, so it is reloaded."""
+        known = await asyncio.to_thread(resolve, host_names(self._loaded.config))
+        while True:
+            await asyncio.sleep(RESOLVE_INTERVAL_S)
+            found = await asyncio.to_thread(resolve, host_names(self._loaded.config))
+            # A name that stopped resolving keeps its address: DNS may only be away for a moment.
+            if any(found[name] != known.get(name) for name in found):
+                known = {**known, **found}
+                try:
+                    engine = choose_engine(self._loaded.config.engine, self._home.root).engine
+                    await asyncio.to_thread(apply, self._loaded, self._home, engine)
+                    log.info("addresses changed", names=sorted(found))
+                except InfergateError as problem:
+                    log.error("new addresses not taken over", problem=str(problem))
+
+    async def _follow_parent(self, stop: asyncio.Event) -> None:
+        """Without a supervisor there would soon be a second control plane beside this one."""
+        parent = os.getppid()
+        while os.getppid() == parent:
+            await asyncio.sleep(FOLLOW_INTERVAL_S)
+        log.warning("the supervisor is gone; stopping too, nginx goes on")
+        stop.set()
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns

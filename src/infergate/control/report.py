@@ -1,0 +1,119 @@
+"""What the control plane knows of the backends, as a file: for `infergate status`, and for itself
+after a restart, so that models of a backend that is away are not forgotten."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infergate.files import write_atomically
+from infergate.health.inventory import Inventory, ModelInfo
+from infergate.health.monitor import BackendStatus
+
+
+@dataclass(frozen=True)
+class BackendReport:
+    """One backend as it was last written down. since: Unix seconds."""
+
+    name: str
+    url: str
+    state: str
+    reason: str
+    since: float
+    kind: str | None
+    version: str | None
+    models: tuple[str, ...]
+    models_problem: str | None
+    latency_ms: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All backends. written_at: Unix seconds; complete: every backend was probed at least once.
+
+    missing: (model, backend) pairs that the configuration names and the backend does not have.
+    """
+
+    written_at: float
+    complete: bool
+    backends: tuple[BackendReport, ...]
+    missing: tuple[tuple[str, str], ...]
+
+
+def write_report(
+    path: Path,
+    statuses: Iterable[BackendStatus],
+    urls: Mapping[str, str],
+    inventories: Mapping[str, Inventory],
+    missing: Iterable[tuple[str, str]],
+) -> None:
+    """Replace the report. Raises StateError if the disk refuses."""
+    backends = [
+        BackendReport(
+            name=status.name,
+            url=urls[status.name],
+            state=status.state,
+            reason=status.reason,
+            since=status.since,
+            kind=status.kind,
+            version=status.version,
+            models=tuple(model.id for model in status.models),
+            models_problem=status.models_problem,
+            latency_ms=None if status.last_latency_s is None else round(
+                status.last_latency_s * 1000, 1
+            ),
+        )
+        for status in statuses
+    ]
+    document = {
+        "written_at": time.time(),
+        "complete": all(backend.state != "unknown" for backend in backends),
+        "backends": [dataclasses.asdict(backend) for backend in backends],
+        "missing": list(missing),
+        "inventories": {name: dataclasses.asdict(each) for name, each in inventories.items()},
+    }
+    write_atomically(path, json.dumps(document))
+
+
+def read_report(path: Path) -> Report | None:
+    """The report, or None if there is none that can be read."""
+    document = _read(path)
+    if document is None:
+        return None
+    return Report(
+        written_at=document["written_at"],
+        complete=document["complete"],
+        backends=tuple(
+            BackendReport(**{**each, "models": tuple(each["models"])})
+            for each in document["backends"]
+        ),
+        missing=tuple((model, backend) for model, backend in document["missing"]),
+    )
+
+
+def read_inventories(path: Path) -> dict[str, Inventory]:
+    """What each backend had when the report was written; empty without a report."""
+    document = _read(path)
+    if document is None:
+        return {}
+    return {
+        name: Inventory(
+            kind=each["kind"],
+            version=each["version"],
+            models=tuple(ModelInfo(**model) for model in each["models"]),
+        )
+        for name, each in document["inventories"].items()
+    }
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return document

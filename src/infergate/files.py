@@ -1,0 +1,49 @@
+"""Files that another process may read at any moment, or that must not be written twice at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infergate.errors import StateError
+
+
+def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Replace a file's content so that a reader sees the old or the new one, never half.
+
+    Raises StateError if the disk refuses; the old content is then still there.
+    """
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), mode)
+                _give_to_owner_of(path.parent, file.fileno())
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        raise StateError(f"cannot be written: {problem.strerror}", where=str(path)) from problem
+
+
+def _give_to_owner_of(folder: Path, descriptor: int) -> None:
+    """Under root, nginx's workers are somebody else: the folder's group says who may read."""
+    if os.geteuid() == 0:
+        os.fchown(descriptor, -1, folder.stat().st_gid)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file at path; waits for another holder. A killed holder's lock is free."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,30 @@
+// manage: the calls that change what an Ollama box holds.
+import admit from 'admit.js';
+import catalog from 'catalog.js';
+import policy from 'policy.js';
+import refuse from 'refuse.js';
+import state from 'state.js';
+
+// For keys that may, to one box, named by x-infergate-backend where there are several; and never
+// retried.
+function manage(r) {
+    if (!policy.mayManage(r.variables.ig_policy)) {
+        refuse.refuse(r, 403, 'not_allowed', 'This API key may not manage models.');
+        return;
+    }
+    const boxes = catalog.ollamaBackends();
+    const asked = r.headersIn['x-infergate-backend'];
+    const box = asked === undefined && boxes.length === 1 ? boxes[0] : asked;
+    if (boxes.indexOf(box) === -1) {
+        refuse.refuse(r, 400, 'backend_not_named', boxes.length === 0
+            ? 'There is no Ollama backend.'
+            : 'Name the Ollama backend in the header x-infergate-backend: ' + boxes.join(', ') + '.');
+        return;
+    }
+    state.occupy(box);
+    r.variables.ig_backend = box;
+    r.variables.ig_tried = box + ',';
+    r.internalRedirect('@manage');
+}
+
+export default { admit: admit.admit, manage };

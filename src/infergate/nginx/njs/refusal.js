@@ -1,0 +1,99 @@
+// refusal: every error the gateway itself answers, in the shape of the dialect the caller speaks.
+
+const KEY_REFUSALS = {
+    missing_api_key: "You didn't provide an API key. Send it as 'Authorization: Bearer KEY'.",
+    invalid_api_key: 'Incorrect API key provided.',
+    expired_api_key: 'This API key has expired.',
+};
+
+// What nginx itself refuses with, put in words.
+const NGINX_STATUS = {
+    400: 'The request could not be understood.',
+    403: 'Access from here is not allowed.',
+    404: 'There is no such endpoint.',
+    405: 'This endpoint does not take that method.',
+    408: 'The request did not arrive in time.',
+    411: 'The request needs a Content-Length.',
+    413: 'The request body is larger than this gateway accepts.',
+    414: 'The request URI is too long.',
+    429: 'Too many requests from this address.',
+    431: 'The request headers are too large.',
+    495: 'The client certificate was not accepted.',
+    496: 'A client certificate is required.',
+    497: 'This port speaks https.',
+    500: 'The gateway failed on this request.',
+    502: 'The service behind the gateway could not be reached.',
+    503: 'The service behind the gateway is not available.',
+    504: 'The service behind the gateway did not answer in time.',
+};
+
+function openaiType(status) {
+    if (status === 429) {
+        return 'rate_limit_error';
+    }
+    return status >= 500 ? 'server_error' : 'invalid_request_error';
+}
+
+// https://docs.anthropic.com/en/api/errors
+function anthropicType(status) {
+    switch (status) {
+    case 401: return 'authentication_error';
+    case 403: return 'permission_error';
+    case 404: return 'not_found_error';
+    case 413: return 'request_too_large';
+    case 429: return 'rate_limit_error';
+    case 503: return 'overloaded_error';
+    default: return status >= 500 ? 'api_error' : 'invalid_request_error';
+    }
+}
+
+function shape(uri, refusal) {
+    if (uri.startsWith('/api/')) {
+        return { error: refusal.message };
+    }
+    if (uri.startsWith('/v1/messages')) {
+        const type = anthropicType(refusal.status);
+        return { type: 'error', error: { type, message: refusal.message } };
+    }
+    return {
+        error: {
+            message: refusal.message,
+            type: openaiType(refusal.status),
+            param: refusal.param,
+            code: refusal.code,
+        },
+    };
+}
+
+function answer(r, refusal) {
+    r.variables.ig_error = refusal.code;
+    r.headersOut['Content-Type'] = 'application/json';
+    if (refusal.status === 401) {
+        r.headersOut['WWW-Authenticate'] = 'Bearer';
+    } else if (refusal.status === 405) {
+        r.headersOut['Allow'] = r.method === 'POST' ? 'GET' : 'POST';
+    } else if (refusal.status === 503) {
+        r.headersOut['Retry-After'] = '5';
+    }
+    r.return(refusal.status, JSON.stringify(shape(r.uri, refusal)));
+}
+
+// Where refuse.js sends a request, and nginx when $ig_admitted was not 'yes'.
+function refused(r) {
+    if (r.variables.ig_refusal) {
+        answer(r, JSON.parse(r.variables.ig_refusal));
+        return;
+    }
+    const code = KEY_REFUSALS[r.variables.ig_admitted] ? r.variables.ig_admitted : 'invalid_api_key';
+    answer(r, { status: 401, code, message: KEY_REFUSALS[code], param: null });
+}
+
+// After an error that nginx found by itself.
+function failed(r) {
+    const status = Number(r.variables.status) || 500;
+    const code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
+    const message = NGINX_STATUS[status] || 'The request was refused.';
+    answer(r, { status, code, message, param: null });
+}
+
+export default { refused, failed };

@@ -1,0 +1,149 @@
+"""What rendering needs to know of this machine: addresses, limits, users, certificates."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import resource
+import socket
+import ssl
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from infergate.config.backends import Backend
+from infergate.config.load import LoadedConfig
+from infergate.config.root import Config
+from infergate.config.types import is_ip
+from infergate.errors import EngineError
+from infergate.nginx.certificates import certificate_for
+from infergate.nginx.engine import Engine
+from infergate.nginx.render import Surroundings
+from infergate.paths import Home
+
+_OPEN_FILES = 65_536
+_RESOLVE_TIMEOUT_S = 3.0
+_WORKER_USERS = ("infergate", "www-data", "nginx", "nobody")
+"""Who nginx's workers run as under root: the first of these that exists."""
+
+
+def host_names(config: Config) -> frozenset[str]:
+    """Every host name, not address, that the configuration's backends and services are at."""
+    urls = [backend.url for backend in config.backends.values()]
+    urls += [service.url for service in config.services.values()]
+    hosts = {Backend(url=url).host for url in urls}
+    return frozenset(host for host in hosts if not is_ip(host))
+
+
+def resolve(names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    """The addresses of each name, sorted; a name that does not resolve in 3 s is left out.
+
+    The machine's own resolver is asked, so /etc/hosts, mDNS and a VPN's names work, and nginx
+    itself never waits for DNS: with an unknown name in an upstream it would not start at all.
+    """
+    names = sorted(names)
+    pool = ThreadPoolExecutor(max_workers=max(1, min(32, len(names))))
+    pending = {name: pool.submit(_addresses, name) for name in names}
+    found = {}
+    for name, answer in pending.items():
+        try:
+            found[name] = answer.result(timeout=_RESOLVE_TIMEOUT_S)
+        except (OSError, UnicodeError, TimeoutError):
+            continue
+    pool.shutdown(wait=False, cancel_futures=True)
+    return found
+
+
+def _addresses(name: str) -> tuple[str, ...]:
+    answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    # IPv4 first, as nginx has no happy eyeballs and home networks often route no IPv6.
+    return tuple(sorted({str(a[4][0]) for a in answers}, key=lambda ip: (":" in ip, ip)))
+
+
+def worker_user(config: Config, home: Home) -> str | None:
+    """Who nginx's workers run as: nobody else than us, unless we are root.
+
+    Raises EngineError if the configuration names a user that does not exist. Under root, workers
+    stay root only where no other user could enter the state folder.
+    """
+    if os.geteuid() != 0:
+        return None
+    if config.user is not None:
+        try:
+            pwd.getpwnam(config.user)
+        except KeyError:
+            raise EngineError(
+                f"there is no user {config.user!r} on this machine", where="user",
+                hint=f"Create it: useradd --system {config.user}",
+            ) from None
+        return config.user
+    if not all(parent.stat().st_mode & 0o001 for parent in home.root.parents if parent.exists()):
+        return "root"
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next((name for name in _WORKER_USERS if name in names), "root")
+
+
+def _group_of(user: str) -> str:
+    return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+
+
+def prepare_home(home: Home, user: str | None) -> None:
+    """Make the state folder and what is in it, for our eyes only.
+
+    Under root, workers are another user: they may enter the folder, read the snapshots and write
+    their temporary files, and no more.
+    """
+    temporary = home.run / "temp"
+    for folder in (home.root, home.revisions, home.state, home.run, home.socket.parent, home.logs,
+                   home.tls, temporary):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder != temporary and folder.stat().st_uid != os.geteuid():
+            raise EngineError("belongs to another user", where=str(folder))
+        folder.chmod(0o700)
+    if user is not None and user != "root":
+        account = pwd.getpwnam(user)
+        home.root.chmod(0o711)
+        home.run.chmod(0o711)
+        os.chown(temporary, account.pw_uid, account.pw_gid)
+        os.chown(home.state, 0, account.pw_gid)
+        home.state.chmod(0o750)
+
+
+def open_files() -> int:
+    """File descriptors a worker may have: what we are allowed, up to 65,536."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+
+
+def survey(
+    loaded: LoadedConfig, home: Home, engine: Engine, revision: int,
+    addresses: Mapping[str, tuple[str, ...]],
+) -> Surroundings:
+    """Everything that the rendered files depend on besides the YAML.
+
+    Makes a self-signed certificate where the configuration asks for one and there is none yet.
+    """
+    user = worker_user(loaded.config, home)
+    certificate, key = certificate_for(loaded, home)
+    return Surroundings(
+        source=loaded.path.name,
+        home=home,
+        revision=revision,
+        load_modules=engine.load_modules,
+        temp_path_modules=("fastcgi", "uwsgi", "scgi"),
+        user=f"{user} {_group_of(user)}" if user else None,
+        open_files=open_files(),
+        addresses=addresses,
+        certificate=str(certificate) if certificate else "",
+        certificate_key=str(key) if key else "",
+        ca_file=_ca_file(),
+    )
+
+
+def _ca_file() -> str:
+    found = ssl.get_default_verify_paths().cafile
+    for path in (found, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
+        if path and Path(path).exists():
+            return path
+    return "/etc/ssl/certs/ca-certificates.crt"

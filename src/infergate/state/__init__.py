@@ -1,0 +1,1 @@
+"""What njs decides from: compiled here, kept on disk, pushed into shared memory."""

@@ -1,0 +1,83 @@
+"""The client of nginx's internal unix socket, where shared memory is written and read."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infergate.errors import StateError
+
+_TIMEOUT_S = 5.0
+
+
+class NginxNotThere(StateError):
+    """Nobody listens at the socket: nginx is not running, and will load the snapshot itself."""
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """What shared memory holds.
+
+    revision: number of the rendered configuration the answering worker runs.
+    in_flight: backend → requests in flight.
+    conditions: backend → "down", "drained" or "until:<ms>" (njs/state.js).
+    """
+
+    revision: int
+    keys: int
+    routes: int
+    in_flight: Mapping[str, int]
+    conditions: Mapping[str, str]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _ask(path: Path, method: str, body: str | None = None) -> str:
+    connection = _UnixConnection(path)
+    try:
+        connection.request(method, "/state", body=None if body is None else body.encode())
+        response = connection.getresponse()
+        text = response.read().decode()
+    except (FileNotFoundError, ConnectionRefusedError) as problem:
+        raise NginxNotThere("nginx is not running", where=str(path)) from problem
+    except (OSError, http.client.HTTPException) as problem:
+        raise StateError(f"nginx did not answer: {problem}", where=str(path)) from problem
+    finally:
+        connection.close()
+    if response.status >= 300:
+        raise StateError(f"nginx refused the state: {response.status} {text}", where=str(path))
+    return text
+
+
+def push(path: Path, document: Mapping[str, Any]) -> None:
+    """Bring shared memory to what the document says; njs/state.js describes it.
+
+    Raises NginxNotThere if nginx is not running, StateError if it refuses.
+    """
+    _ask(path, "POST", json.dumps(document, ensure_ascii=False))
+
+
+def read(path: Path) -> LiveState:
+    """What shared memory holds now. Raises as push does."""
+    answer = json.loads(_ask(path, "GET"))
+    return LiveState(
+        revision=answer["revision"],
+        keys=answer["keys"],
+        routes=answer["routes"],
+        in_flight={k: v for k, v in answer["inflight"].items() if ":" not in k},
+        conditions=answer["backends"],
+    )

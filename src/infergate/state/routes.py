@@ -1,0 +1,178 @@
+"""Which backends serve which name: from the configuration and what was discovered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from infergate.config.models import Model
+from infergate.config.root import ANY_MODEL, Config
+from infergate.health.inventory import Inventory, ModelInfo
+from infergate.nginx.relays import relay_for
+
+_LATEST = ":latest"
+"""Ollama takes a name without a tag for this one."""
+
+
+@dataclass(frozen=True)
+class Routes:
+    """What njs routes by.
+
+    routes: name or alias → route as JSON (njs/route.js describes it); "" is the default model's.
+    catalog: list's name → the list as JSON (njs/catalog.js describes it).
+    missing: (model, backend) pairs where the backend says it does not have the model.
+    """
+
+    routes: Mapping[str, str] = field(default_factory=dict)
+    catalog: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[tuple[str, str], ...] = ()
+
+
+def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Routes:
+    """Routes and lists for the backends as they describe themselves now.
+
+    inventories: backend → what it has; a backend that was never reached is absent, and then only
+        the models that the configuration names are routed to it.
+    """
+    models = {name: model for name, model in config.models.items() if name != ANY_MODEL}
+    everything = config.models.get(ANY_MODEL)
+    if not config.models:
+        everything = Model(backends=list(config.backends))
+    # A model the file names is served as the file says, also where another backend has it too.
+    taken = set(models) | {alias for model in models.values() for alias in model.aliases}
+    if everything is not None:
+        for name, backends in _discovered(everything.backends, inventories).items():
+            if name not in taken:
+                models[name] = everything.model_copy(update={"backends": backends})
+
+    routes: dict[str, str] = {}
+    for name, model in models.items():
+        compiled = _route(config, name, model, inventories)
+        for each in (name, *model.aliases, *_short_names(name, model, inventories)):
+            routes.setdefault(each, compiled)
+    if config.default_model is not None and config.default_model in routes:
+        routes[""] = routes[config.default_model]
+    missing = tuple(
+        (name, backend)
+        for name, model in models.items()
+        for backend in model.backends
+        if backend in inventories and not _has(inventories[backend], model.upstream_name or name)
+    )
+    return Routes(routes, _catalog(config, models, inventories), missing)
+
+
+def _discovered(
+    backends: Iterable[str], inventories: Mapping[str, Inventory]
+) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for backend in backends:
+        for model in inventories[backend].models if backend in inventories else ():
+            found.setdefault(model.id, []).append(backend)
+    return found
+
+
+def _has(inventory: Inventory, name: str) -> bool:
+    if not inventory.models:
+        return True  # an engine that lists nothing is believed to have what the file says
+    return any(model.id in (name, name + _LATEST) for model in inventory.models)
+
+
+def _is_ollama(config: Config, backend: str, inventories: Mapping[str, Inventory]) -> bool:
+    declared = config.backends[backend].engine
+    if declared != "auto":
+        return declared == "ollama"
+    return backend in inventories and inventories[backend].kind == "ollama"
+
+
+def _short_names(
+    name: str, model: Model, inventories: Mapping[str, Inventory]
+) -> tuple[str, ...]:
+    """Ollama's `llama3` beside `llama3:latest`."""
+    on_ollama = any(
+        backend in inventories and inventories[backend].kind == "ollama"
+        for backend in model.backends
+    )
+    return (name.removesuffix(_LATEST),) if on_ollama and name.endswith(_LATEST) else ()
+
+
+def _route(
+    config: Config, name: str, model: Model, inventories: Mapping[str, Inventory]
+) -> str:
+    backends = [
+        [
+            backend,
+            config.backends[backend].weight,
+            config.backends[backend].max_in_flight or 0,
+            model.upstream_name or "",
+            int(_is_ollama(config, backend, inventories)),
+            relay_for(config.backends[backend], model.timeouts).name,
+        ]
+        for backend in model.backends
+    ]
+    return _json({"model": name, "balance": model.balance, "backends": backends})
+
+
+def _catalog(
+    config: Config, models: Mapping[str, Model], inventories: Mapping[str, Inventory]
+) -> dict[str, str]:
+    listed = []
+    for name, model in models.items():
+        info = next((info for _, info in _infos(name, model, inventories)), None)
+        owner = next(
+            (inventories[b].kind for b in model.backends if b in inventories),
+            config.backends[model.backends[0]].engine,
+        )
+        for each in (name, *model.aliases):
+            entry: dict[str, object] = {
+                "id": each, "object": "model", "created": 0,
+                "owned_by": "infergate" if owner == "auto" else owner,
+            }
+            if info is not None and info.context_length:
+                entry["max_model_len"] = info.context_length
+            names = [name, each, *_short_names(name, model, inventories)]
+            listed.append({"names": list(dict.fromkeys(names)), "entry": entry})
+    boxes = [name for name in config.backends if _is_ollama(config, name, inventories)]
+    versions = [inventories[box].version for box in boxes if box in inventories]
+    return {
+        "models": _json(listed),
+        "tags": _json(_ollama_list(models, boxes, inventories, "tag")),
+        "ps": _json(_ollama_list(models, boxes, inventories, "running")),
+        "version": _json([version for version in versions if version][:1]),
+        "ollama_backends": _json(boxes),
+    }
+
+
+def _infos(
+    name: str, model: Model, inventories: Mapping[str, Inventory]
+) -> Iterator[tuple[str, ModelInfo]]:
+    """What each backend that has the model says about it."""
+    wanted = model.upstream_name or name
+    for backend in model.backends:
+        for info in inventories[backend].models if backend in inventories else ():
+            if info.id in (wanted, wanted + _LATEST):
+                yield backend, info
+
+
+def _ollama_list(
+    models: Mapping[str, Model],
+    boxes: list[str],
+    inventories: Mapping[str, Inventory],
+    part: Literal["tag", "running"],
+) -> list[dict[str, object]]:
+    """Ollama's own entries of the models that are served, under the names clients use."""
+    listed = []
+    for name, model in models.items():
+        for backend, info in _infos(name, model, inventories):
+            entry: Mapping[str, object] | None = getattr(info, part)
+            if backend in boxes and entry is not None:
+                names = [name, *model.aliases, *_short_names(name, model, inventories)]
+                shown = {**entry, "name": name, "model": name}
+                listed.append({"names": names, "entry": shown})
+                break
+    return listed
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""What outlives the processes: keys and what operators decided."""

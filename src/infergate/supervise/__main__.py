@@ -1,0 +1,39 @@
+"""`python -m infergate.supervise CONFIG [DEMO_PORT]`: what `infergate up --detach` starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from infergate.config.load import load_config
+from infergate.errors import InfergateError
+from infergate.log import set_up_logging
+from infergate.nginx.engine import choose_engine
+from infergate.paths import home_for
+from infergate.supervise.supervisor import supervise
+
+
+def main() -> None:
+    set_up_logging()
+    path = Path(sys.argv[1])
+    home = home_for(path)
+    try:
+        loaded = load_config(path)
+        engine = choose_engine(loaded.config.engine, home.root).engine
+        asyncio.run(
+            supervise(
+                loaded,
+                home,
+                engine,
+                demo_port=int(sys.argv[2]) if len(sys.argv) > 2 else None,
+                ready=lambda: home.ready.write_text(str(os.getpid())),
+            )
+        )
+    except InfergateError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)
+
+
+main()

@@ -1,0 +1,153 @@
+"""The nginx master: started, adopted, watched, started again, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import structlog
+
+from infergate.errors import EngineError
+from infergate.nginx.apply import error_log_tail
+from infergate.nginx.engine import Engine
+from infergate.paths import Home
+from infergate.supervise.child import Backoff
+from infergate.supervise.instance import nginx_master, nginx_workers
+
+log = structlog.get_logger(__name__)
+
+_START_TIMEOUT_S = 15.0
+_POLL_S = 0.2
+
+
+class NginxProcess:
+    """The nginx of one state folder.
+
+    It leads a session and a process group of its own. So it goes on when we are killed, and when
+    it is killed itself, the workers it leaves behind can still be reached through their group.
+    """
+
+    def __init__(self, engine: Engine, home: Home) -> None:
+        self._engine, self._home = engine, home
+        self._group: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+
+    @property
+    def pid(self) -> int | None:
+        """The master's process id, while it runs."""
+        if self._child is not None and self._child.poll() is not None:
+            return None
+        return nginx_master(self._home)
+
+    def adopt(self) -> bool:
+        """Take over a master that an earlier supervisor left running. Whether there was one."""
+        self._group = nginx_master(self._home)
+        return self._group is not None
+
+    async def start(self) -> None:
+        """Start the master on `current` and wait until it runs.
+
+        Raises EngineError with nginx's own words if it does not.
+        """
+        self._home.socket.unlink(missing_ok=True)  # a killed master leaves it, and cannot bind it
+        command = self._engine.command(
+            "-p", str(self._home.root),
+            "-c", str(self._home.current / "nginx.conf"),
+            "-e", str(self._home.logs / "error.log"),
+        )
+        # $NGINX would name sockets to inherit.
+        environ = {name: value for name, value in os.environ.items() if name != "NGINX"}
+        with (self._home.logs / "nginx.out").open("wb") as out:
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environ,
+                cwd=self._home.root, start_new_session=True,
+            )
+        self._group = self._child.pid
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while nginx_master(self._home) != self._child.pid or not self._answers():
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                words = (self._home.logs / "nginx.out").read_text(errors="replace").strip()
+                raise EngineError(
+                    "nginx did not start:\n  " + (words or error_log_tail(self._home)),
+                    where=str(self._home.current / "nginx.conf"),
+                )
+            await asyncio.sleep(0.02)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self._home.socket))
+            except OSError:
+                return False
+        return True
+
+    async def keep_running(self) -> None:
+        """Start the master again whenever it ends, until `stop`."""
+        backoff = Backoff()
+        began = time.monotonic()
+        while not self._stopping:
+            await asyncio.sleep(_POLL_S)
+            if self._stopping or self.pid is not None:
+                continue
+            delay_s = backoff.after(time.monotonic() - began)
+            log.error("nginx ended and is started again", in_s=delay_s)
+            self._dismiss_orphans()
+            await asyncio.sleep(delay_s)
+            began = time.monotonic()
+            try:
+                await self.start()
+                log.info("nginx runs again", pid=self.pid)
+            except EngineError as problem:
+                log.error("nginx did not start; trying again", problem=str(problem))
+
+    def _dismiss_orphans(self) -> None:
+        """Workers of a killed master go on serving; they give up the ports and finish streams."""
+        if self._group is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGQUIT)
+
+    async def stop(self, *, drain: asyncio.Event | None = None, timeout_s: float = 0) -> None:
+        """Stop it: no new connections, open streams finish.
+
+        drain: set to cut open streams at once.
+        timeout_s: how long streams may take; then they are cut.
+        """
+        self._stopping = True
+        pid = self.pid
+        if pid is None:
+            self._dismiss_orphans()
+            return
+        os.kill(pid, signal.SIGQUIT)
+        deadline = time.monotonic() + timeout_s
+        while self._is_alive(pid) and time.monotonic() < deadline:
+            if drain is not None and drain.is_set():
+                break
+            await asyncio.sleep(0.05)
+        if self._is_alive(pid):
+            workers = nginx_workers(pid)
+            os.kill(pid, signal.SIGTERM)
+            await self._wait_for_end(pid)
+            for worker in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+        self._home.socket.unlink(missing_ok=True)
+
+    async def _wait_for_end(self, pid: int) -> None:
+        deadline = time.monotonic() + 5
+        while self._is_alive(pid) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        if self._is_alive(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _is_alive(self, pid: int) -> bool:
+        if self._child is not None and self._child.pid == pid:
+            return self._child.poll() is None
+        return Path(f"/proc/{pid}").exists()

@@ -1,0 +1,57 @@
+"""Whether the ports can be had, asked before nginx is: it can say what is wrong and what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from infergate.config.root import Config
+from infergate.errors import EngineError
+
+
+def check_ports(config: Config) -> None:
+    """Raises EngineError if a listen address is taken, not ours, or needs privileges."""
+    for field, address in (("listen.http", config.listen.http), ("listen.https", config.listen.https)):
+        if address is not None:
+            _check(field, address)
+
+
+def _check(field: str, listen: str) -> None:
+    host, _, port = listen.rpartition(":")
+    host = "0.0.0.0" if host == "*" else host.strip("[]")  # noqa: S104 - what the file asks for
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError as problem:
+            raise _explained(problem, field, listen) from None
+
+
+def _explained(problem: OSError, field: str, listen: str) -> EngineError:
+    port = listen.rpartition(":")[2]
+    if problem.errno == errno.EADDRINUSE:
+        return EngineError(
+            f"port {port} is used by another program", where=field,
+            hint=f"`ss -ltnp 'sport = :{port}'` shows which; or choose another port in {field}.",
+        )
+    if problem.errno == errno.EACCES:
+        return EngineError(
+            f"port {port} is only for root (user {os.geteuid()} may not open ports below 1024)",
+            where=field,
+            hint=f"Choose a port above 1023 in {field}, or allow it: "
+            f"sysctl net.ipv4.ip_unprivileged_port_start={port}",
+        )
+    return EngineError(f"{listen} cannot be listened on: {problem.strerror}", where=field)
+
+
+def is_free(port: int) -> bool:
+    """Whether a loopback port can be listened on now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

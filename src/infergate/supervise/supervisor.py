@@ -1,0 +1,128 @@
+"""The process behind `infergate up`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+
+import structlog
+
+from infergate.config.load import LoadedConfig
+from infergate.control.report import read_report
+from infergate.errors import StateError
+from infergate.nginx.apply import apply, forget_old, stage, switch
+from infergate.nginx.engine import Engine
+from infergate.paths import HOME_VARIABLE, Home
+from infergate.state.publish import publish_keys
+from infergate.state.push import read
+from infergate.supervise.child import Child
+from infergate.supervise.instance import sole_supervisor
+from infergate.supervise.nginx_process import NginxProcess
+from infergate.supervise.ports import check_ports
+
+log = structlog.get_logger(__name__)
+
+DRAIN_TIMEOUT_S = 600.0
+"""How long open streams may hold up a stop. A second signal ends the wait."""
+
+_READY_TIMEOUT_S = 10.0
+
+
+async def supervise(
+    loaded: LoadedConfig,
+    home: Home,
+    engine: Engine,
+    *,
+    demo_port: int | None,
+    ready: Callable[[], None],
+) -> None:
+    """Run the gateway until SIGTERM or SIGINT.
+
+    demo_port: where to run the built-in demo backend; None runs none.
+    ready: called once, when requests are answered and every backend has been asked once.
+    Raises AlreadyRunning, EngineError or ApplyError if it cannot start; nothing runs then.
+    """
+    home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with sole_supervisor(home):
+        stop, hurry = _stop_on_signals()
+        nginx = NginxProcess(engine, home)
+        if nginx.adopt():
+            log.info("nginx was left running and is taken over", pid=nginx.pid)
+            apply(loaded, home, engine)
+            publish_keys(home, loaded)
+        else:
+            check_ports(loaded.config)
+            revision = stage(loaded, home, engine)
+            switch(home, revision.path)
+            forget_old(home)
+            publish_keys(home, loaded)  # before the first request: no valid key is ever refused
+            await nginx.start()
+
+        began = time.time()
+        environ = {HOME_VARIABLE: str(home.root)}
+        children = [
+            Child("the control plane", ["-m", "infergate.control", str(loaded.path)], home, environ)
+        ]
+        if demo_port is not None:
+            demo = ["-m", "infergate.demo", "--port", str(demo_port)]
+            children.append(Child("the demo backend", demo, home, environ))
+        tasks = [asyncio.create_task(child.keep_running()) for child in children]
+        watch = asyncio.create_task(nginx.keep_running())
+        try:
+            await _first_of(stop, _until_ready(home, began))
+            if not stop.is_set():
+                ready()
+            await _first_of(stop, *(asyncio.shield(task) for task in (*tasks, watch)))
+        finally:
+            waiting = asyncio.create_task(_say_what_is_open(home))
+            await nginx.stop(drain=hurry, timeout_s=DRAIN_TIMEOUT_S)
+            for task in (waiting, watch, *tasks):
+                task.cancel()
+            await asyncio.gather(waiting, watch, *tasks, return_exceptions=True)
+            home.ready.unlink(missing_ok=True)
+            log.info("stopped")
+
+
+def _stop_on_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Events of the first signal (stop, and let streams finish) and the second (at once)."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, signalled)
+    return stop, hurry
+
+
+async def _first_of(stop: asyncio.Event, *others: asyncio.Future[None] | object) -> None:
+    waiting = asyncio.ensure_future(stop.wait())
+    futures = [asyncio.ensure_future(each) for each in others]  # type: ignore[arg-type]
+    await asyncio.wait([waiting, *futures], return_when=asyncio.FIRST_COMPLETED)
+    for future in (waiting, *futures):
+        if future.done() and not future.cancelled():
+            future.result()
+        future.cancel()
+
+
+async def _until_ready(home: Home, began: float) -> None:
+    """Until the control plane has asked every backend once, or ten seconds."""
+    deadline = time.monotonic() + _READY_TIMEOUT_S
+    while time.monotonic() < deadline:
+        report = read_report(home.health)
+        if report is not None and report.written_at >= began and report.complete:
+            return
+        await asyncio.sleep(0.05)
+
+
+async def _say_what_is_open(home: Home) -> None:
+    """While stopping: how many requests are still being answered."""
+    while True:
+        await asyncio.sleep(1)
+        with contextlib.suppress(StateError):
+            count = sum(read(home.socket).in_flight.values())
+            if count > 0:
+                log.info("waiting for open requests; once more to cut them", open=count)

@@ -1,0 +1,75 @@
+"""Looking for engines on this machine: all of them, nothing else, and quickly."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+import pytest
+
+from infergate.health.local import FoundEngine, find_local_engines
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_every_kind_is_found_at_once(box, engine_answers) -> None:
+    servers = {kind: await box(answers) for kind, answers in engine_answers.items()}
+    found = await find_local_engines(tuple(server.port for server in servers.values()))
+    assert [engine.kind for engine in found] == list(servers)
+    assert found[0] == FoundEngine(servers["vllm"].port, "vllm", ("qwen",))
+    assert {method for server in servers.values() for method, _ in server.requests} == {"GET"}
+
+
+async def test_our_own_gateway_is_no_engine(box, engine_answers) -> None:
+    gateway = await box(
+        {**engine_answers["ollama"], "/healthz": (200, b"ok\n", {"x-infergate": "ok"})}
+    )
+    assert await find_local_engines((gateway.port,)) == []
+    assert gateway.paths == ["/healthz"]
+
+
+async def test_another_web_server_is_no_engine(box) -> None:
+    page = (200, b"<html>hello</html>")
+    site = await box(dict.fromkeys(("/", "/healthz", "/v1/models", "/version", "/health"), page))
+    api = await box({"/version": (200, {"version": "2.1"}), "/health": (200, {"status": "ok"})})
+    assert await find_local_engines((site.port, api.port)) == []
+
+
+async def test_the_search_ends_in_time_whatever_listens(box, engine_answers) -> None:
+    async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            writer.write(b"H")
+            await asyncio.sleep(0.05)
+
+    slow = dict.fromkeys(("/v1/models", "/-/healthz", "/api/version"), silence)
+    servers = [
+        await box({"/healthz": silence}),
+        await box({"/healthz": drip}),
+        await box(slow),
+        await box(engine_answers["llamacpp"]),
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        ports = (frozen.getsockname()[1], *(server.port for server in servers))
+        began = time.monotonic()
+        found = await find_local_engines(ports)
+        took = time.monotonic() - began
+    assert took < 1.5
+    assert [engine.port for engine in found] == [servers[-1].port]
+
+
+async def test_nothing_there_is_known_quickly() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        began = time.monotonic()
+        assert await find_local_engines((taken.getsockname()[1],)) == []
+        assert time.monotonic() - began < 1
+    assert await find_local_engines(()) == []
+
+
+async def test_vllm_that_wants_a_key_is_found_without_its_models(box, engine_answers) -> None:
+    server = await box({**engine_answers["vllm"], "/v1/models": (401, {})})
+    assert await find_local_engines((server.port,)) == [FoundEngine(server.port, "vllm", ())]

