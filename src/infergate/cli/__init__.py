@@ -30,7 +30,7 @@ def main() -> None:
     try:
         app()
     except InfergateError as problem:
-        print(f"infergate: {problem}", file=sys.stderr)
+        print(problem, file=sys.stderr)
         sys.exit(problem.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -34,8 +34,8 @@ def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) ->
     report = read_report(home.health)
     url = url_of(loaded)
     print(f"\nInfergate is up: {url}\n")
-    print(f"  engine    nginx {dotted(engine.nginx_version)}, njs {dotted(engine.njs_version or ())}"
-          f" ({engine.origin})")
+    njs = dotted(engine.njs_version or ())
+    print(f"  engine    nginx {dotted(engine.nginx_version)}, njs {njs} ({engine.origin})")
     for line in _backend_lines(report, demo=demo):
         print(line)
     secret = _first_key(loaded, home)
@@ -51,7 +51,7 @@ def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) ->
 def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
     if report is None:
         return ["  backends  not asked yet; `infergate status` shows them"]
-    lines = []
+    lines: list[str] = []
     for backend in report.backends:
         models = ", ".join(backend.models[:3]) + (", …" if len(backend.models) > 3 else "")
         what = models or "no models listed"
@@ -75,11 +75,13 @@ def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
 
 def _curl(loaded: LoadedConfig, url: str, report: Report | None, secret: str | None) -> str:
     model = _a_model(loaded, report)
+    body: dict[str, object] = {"model": model}
     if _EMBEDDING.search(model):
-        path, body = "/v1/embeddings", {"model": model, "input": "Hello"}
+        path = "/v1/embeddings"
+        body["input"] = "Hello"
     else:
-        message = {"role": "user", "content": "Hello"}
-        path, body = "/v1/chat/completions", {"model": model, "messages": [message]}
+        path = "/v1/chat/completions"
+        body["messages"] = [{"role": "user", "content": "Hello"}]
     insecure = " -k" if loaded.config.tls and loaded.config.tls.files is None else ""
     authorization = ""
     if loaded.config.auth.required:

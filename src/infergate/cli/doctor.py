@@ -24,12 +24,13 @@ def print_doctor(setting: str, home: Home) -> None:
     try:
         choice = choose_engine(setting, home.root)
     except EngineError as problem:
-        raise EngineError(problem.what.splitlines()[0], where=problem.where, hint=problem.hint) from None
+        what = problem.what.splitlines()[0]  # the rest was just printed
+        raise EngineError(what, where=problem.where, hint=problem.hint) from None
     print(f"Chosen for `engine: {setting}`: {choice.engine}")
     print(f"  {choice.reason}")
     if choice.engine.origin == "embedded":
-        print("  The embedded nginx is a beta from a small publisher (pinned by its hash): good\n"
-              "  for a trial; for production use your distribution's, or `infergate engine install`.")
+        print("  The embedded nginx is a beta from a small publisher (pinned by its hash): good for\n"
+              "  a trial; for production use your distribution's or `infergate engine install`.")
     print(f"\nState folder: {home.root}")
 
 

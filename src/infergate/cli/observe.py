@@ -69,7 +69,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
 
 def logs(
     config: ConfigOption = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new requests.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new ones.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", help="How many past ones.")] = 20,
     json_: JsonOption = False,
 ) -> None:

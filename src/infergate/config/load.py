@@ -1,19 +1,126 @@
-"""PROVISIONAL stand-in until the real loader lands; overwrite me."""
+"""infergate.yaml from a file: typed and checked, or everything that is wrong with it."""
+
 from __future__ import annotations
+
+import copy
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from ruamel.yaml import YAML
+from typing import Any
+
+from pydantic import ValidationError
+
+from infergate.config.document import Document, read_document
+from infergate.config.pending import pending
+from infergate.config.problems import ConfigError, Problem
+from infergate.config.references import contradictions, doubts
 from infergate.config.root import Config
+from infergate.config.wording import as_problem
+from infergate.errors import UserError
+
 
 @dataclass(frozen=True)
 class LoadedConfig:
+    """A configuration and where it came from. warnings: in the order of the file."""
+
     config: Config
     path: Path
-    warnings: tuple[object, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
     def resolve(self, path: str) -> Path:
+        """A path of the file: relative ones start at the file's folder."""
         return self.path.parent / path
 
+
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:
-    return LoadedConfig(Config.model_validate(YAML(typ="safe").load(path)), path)
+    """The configuration in a file.
+
+    Raises ConfigError with every problem as file:line:column, UserError if it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise UserError(f"cannot be read: {problem.strerror}", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise UserError("is not a text file (UTF-8)", where=str(path)) from None
+    return parse_config(text, path, environ)
+
+
+def parse_config(text: str, path: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:
+    """The configuration in a text; path is where it comes from, for messages and relative paths."""
+    document = read_document(text, path.name, environ)
+    problems: list[Problem] = []
+    try:
+        config = Config.model_validate(document.data)
+    except ValidationError as error:
+        problems = [as_problem(each, document) for each in error.errors(include_url=False)]
+        rest = _without(document.data, error)
+        if rest is None:
+            raise ConfigError(problems) from None
+        config = rest
+    problems += [document.problem(where, what) for where, what in contradictions(config)]
+    folder = path.absolute().parent
+    problems += [
+        document.problem(where, what) for where, what in _missing_files(config, folder)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    warnings = [
+        document.problem(where, what)
+        for where, what in [
+            *pending(config), *doubts(config), *_absent_keys_file(config, folder),
+            *_secrets_in_clear(config, document),
+        ]
+    ]
+    return LoadedConfig(config, path.absolute(), tuple(sorted(warnings)))
+
+
+def _without(data: dict[str, Any], error: ValidationError) -> Config | None:
+    """The configuration without what is wrong in it, to look for contradictions in the rest.
+
+    None if not even that is one. Nothing is ever run with it.
+    """
+    rest: Any = copy.deepcopy(data)
+    for each in error.errors(include_url=False):
+        first, *others = each["loc"] or ("",)
+        if first == "backends" and others and "[key]" not in others:
+            rest["backends"][others[0]] = "http://missing.invalid"  # RFC 6761: never a real host
+            continue
+        section, name = rest, first
+        for part in others:
+            if part != "[key]" and isinstance(section.get(name), dict):
+                section, name = section[name], part
+        section.pop(name, None)
+    try:
+        return Config.model_validate(rest)
+    except ValidationError:
+        return None
+
+
+def _missing_files(config: Config, folder: Path) -> list[tuple[tuple[str, ...], str]]:
+    if config.tls is None or config.tls.files is None:
+        return []
+    files = {"certificate": config.tls.files.certificate, "key": config.tls.files.key}
+    return [
+        (("tls", "files", name), f"there is no file {path}")
+        for name, path in files.items()
+        if not (folder / path).is_file()
+    ]
+
+
+def _absent_keys_file(config: Config, folder: Path) -> list[tuple[tuple[str, ...], str]]:
+    name = config.auth.keys_file
+    if name is None or (folder / name).is_file():
+        return []
+    return [(("auth", "keys_file"), f"there is no file {name} yet; its keys count when there is")]
+
+
+def _secrets_in_clear(config: Config, document: Document) -> list[tuple[tuple[str, ...], str]]:
+    secrets = [("backends", name, "api_key") for name, b in config.backends.items() if b.api_key]
+    secrets += [("services", name, "api_key") for name, s in config.services.items() if s.api_key]
+    return [
+        (path, "a secret in clear text; write ${NAME} and set NAME in the environment")
+        for path in secrets
+        if path not in document.from_environment
+    ]

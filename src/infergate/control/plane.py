@@ -73,7 +73,7 @@ class ControlPlane:
                 task.result()  # a loop that ended did so by a fault: say it and be restarted
             task.cancel()
 
-    def _on_change(self, status: BackendStatus) -> None:
+    def _on_change(self, _status: BackendStatus) -> None:
         self._publish()
 
     def _publish(self, *, everything: bool = False) -> None:

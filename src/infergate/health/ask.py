@@ -102,19 +102,32 @@ def make_client(*, verify_tls: bool = True) -> httpx.AsyncClient:
     Certificates are checked against the system's store (and SSL_CERT_FILE), where the
     certificate of a private authority is installed for every other program too.
     """
-    transport = httpx.AsyncHTTPTransport(
-        verify=ssl.create_default_context() if verify_tls else _unverified(),
-        trust_env=False,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-    )
     return httpx.AsyncClient(
-        transport=transport,
+        transport=_OneShot(ssl.create_default_context() if verify_tls else _unverified()),
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113  `get` limits the whole exchange; a drip defeats a read timeout
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         headers={"user-agent": "infergate-health", "accept-encoding": "identity"},
     )
+
+
+class _OneShot(httpx.AsyncBaseTransport):
+    """A connection pool of its own for each request.
+
+    httpcore's pool compares every request with every connection, and with some hundred of both,
+    some of them cancelled by timeouts, it was seen to reassign them for ever and so stop this
+    process (httpcore 1.0.9). We keep no connections anyway.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        pool = httpx.AsyncHTTPTransport(
+            verify=self._context, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+        return await pool.handle_async_request(request)  # closing the response closes the rest
 
 
 async def get(client: httpx.AsyncClient, target: Target, path: str) -> Answer | NoAnswer:

@@ -79,7 +79,9 @@ def self_signed(hosts: list[str]) -> tuple[str, str]:
 
 def _names(hosts: list[str]) -> list[x509.GeneralName]:
     return [
-        x509.IPAddress(ipaddress.ip_address(host.strip("[]"))) if is_ip(host) else x509.DNSName(host)
+        x509.IPAddress(ipaddress.ip_address(host.strip("[]")))
+        if is_ip(host)
+        else x509.DNSName(host)
         for host in dict.fromkeys(hosts)
     ]
 

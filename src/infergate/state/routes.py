@@ -162,7 +162,7 @@ def _ollama_list(
     part: Literal["tag", "running"],
 ) -> list[dict[str, object]]:
     """Ollama's own entries of the models that are served, under the names clients use."""
-    listed = []
+    listed: list[dict[str, object]] = []
     for name, model in models.items():
         for backend, info in _infos(name, model, inventories):
             entry: Mapping[str, object] | None = getattr(info, part)

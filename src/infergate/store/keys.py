@@ -86,7 +86,7 @@ class KeyStore:
         if not _NAME.fullmatch(name):
             raise KeyInputError(
                 f"{name!r} is not a name for a key",
-                hint="Letters, digits, spaces and '_.@-', at most 63, starting with a letter or digit.",
+                hint="Letters, digits, spaces and '_.@-', at most 63; the first no sign.",
             )
         if not models or any(not m or len(m) > 256 or _CONTROL.search(m) for m in models):
             raise KeyInputError("a model name is empty, too long or has control characters")

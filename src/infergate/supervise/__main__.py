@@ -19,6 +19,10 @@ def main() -> None:
     set_up_logging()
     path = Path(sys.argv[1])
     home = home_for(path)
+
+    def ready() -> None:
+        home.ready.write_text(str(os.getpid()))
+
     try:
         loaded = load_config(path)
         engine = choose_engine(loaded.config.engine, home.root).engine
@@ -28,7 +32,7 @@ def main() -> None:
                 home,
                 engine,
                 demo_port=int(sys.argv[2]) if len(sys.argv) > 2 else None,
-                ready=lambda: home.ready.write_text(str(os.getpid())),
+                ready=ready,
             )
         )
     except InfergateError as problem:

@@ -12,9 +12,9 @@ from infergate.errors import EngineError
 
 def check_ports(config: Config) -> None:
     """Raises EngineError if a listen address is taken, not ours, or needs privileges."""
-    for field, address in (("listen.http", config.listen.http), ("listen.https", config.listen.https)):
+    for name, address in (("http", config.listen.http), ("https", config.listen.https)):
         if address is not None:
-            _check(field, address)
+            _check(f"listen.{name}", address)
 
 
 def _check(field: str, listen: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -98,14 +98,18 @@ def _stop_on_signals() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, hurry
 
 
-async def _first_of(stop: asyncio.Event, *others: asyncio.Future[None] | object) -> None:
-    waiting = asyncio.ensure_future(stop.wait())
-    futures = [asyncio.ensure_future(each) for each in others]  # type: ignore[arg-type]
-    await asyncio.wait([waiting, *futures], return_when=asyncio.FIRST_COMPLETED)
-    for future in (waiting, *futures):
-        if future.done() and not future.cancelled():
-            future.result()
-        future.cancel()
+async def _first_of(stop: asyncio.Event, *others: Awaitable[None]) -> None:
+    """Until stop is set or one of the others ends; the fault of one that failed is raised."""
+    waiting = [asyncio.ensure_future(each) for each in (_wait_for(stop), *others)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        if each.done() and not each.cancelled():
+            each.result()
+        each.cancel()
+
+
+async def _wait_for(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _until_ready(home: Home, began: float) -> None:

@@ -1,0 +1,146 @@
+"""A YAML text as plain values, with the place of each: the part before anything is validated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from infergate.config.problems import ConfigError, Problem
+
+_LARGEST_BYTES = 1_000_000
+_MOST_VALUES = 100_000
+"""Aliases of aliases can stand for billions of values (the "billion laughs")."""
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+Path = tuple[str | int, ...]
+Place = tuple[int, int]
+
+
+@dataclass
+class Document:
+    """Values by path. places: of values; key_places: of the keys that name them.
+
+    from_environment: paths of values that hold something of the environment: never shown.
+    """
+
+    file: str
+    data: Any = None
+    places: dict[Path, Place] = field(default_factory=dict)
+    key_places: dict[Path, Place] = field(default_factory=dict)
+    from_environment: set[Path] = field(default_factory=set)
+
+    def problem(self, path: Path, message: str, *, at_key: bool = False) -> Problem:
+        """A problem at the value of a path, or at its key; at the nearest section around it if
+        the path itself is not in the file."""
+        places = self.key_places if at_key else self.places
+        for length in range(len(path), -1, -1):
+            place = places.get(path[:length]) or self.places.get(path[:length])
+            if place is not None:
+                return Problem(self.file, *place, message)
+        return Problem(self.file, 1, 1, message)
+
+
+def read_document(text: str, file: str, environ: Mapping[str, str]) -> Document:
+    """The values of a YAML text, `${NAME}` replaced from environ.
+
+    `$${` stays as a literal `${`. Raises ConfigError for what is no YAML mapping, and for names
+    that the environment does not have, all of those at once.
+    """
+    document = Document(file)
+    if len(text) > _LARGEST_BYTES:
+        raise ConfigError([Problem(file, 1, 1, "the file is larger than 1 MB")])
+    try:
+        tree = YAML(typ="rt", pure=True).load(text)
+    except DuplicateKeyError as problem:
+        raise ConfigError([_marked(problem, file, _duplicate(problem))]) from None
+    except MarkedYAMLError as problem:
+        raise ConfigError([_marked(problem, file, _syntax(problem))]) from None
+    except (YAMLError, ValueError) as problem:
+        raise ConfigError([Problem(file, 1, 1, f"this is not YAML: {problem}")]) from None
+    if not isinstance(tree, CommentedMap):
+        what = "the file is empty" if tree is None else "expected settings, as `name: value` lines"
+        raise ConfigError([Problem(file, 1, 1, what + "; the smallest is:\n"
+                                   "  backends:\n    gpu1: http://127.0.0.1:11434")])
+    problems: list[Problem] = []
+    document.places[()] = (1, 1)
+    document.data = _plain(tree, (), document, environ, problems)
+    if problems:
+        raise ConfigError(problems)
+    return document
+
+
+def _marked(problem: MarkedYAMLError, file: str, message: str) -> Problem:
+    mark = problem.problem_mark or problem.context_mark
+    if mark is None:
+        return Problem(file, 1, 1, message)
+    return Problem(file, mark.line + 1, mark.column + 1, message)
+
+
+def _duplicate(problem: DuplicateKeyError) -> str:
+    found = re.search(r'found duplicate key "(.*?)"', str(problem.problem))
+    return f"{found[1]!r} is set twice here" if found else "a setting is set twice here"
+
+
+def _syntax(problem: MarkedYAMLError) -> str:
+    text = str(problem.problem)
+    if "\\t" in text or "'\t'" in text:
+        return "a tab cannot be used for indentation; use spaces"
+    return f"this is not YAML: {text}" + (f" ({problem.context})" if problem.context else "")
+
+
+def _plain(
+    node: Any, path: Path, document: Document, environ: Mapping[str, str], problems: list[Problem]
+) -> Any:
+    if len(document.places) > _MOST_VALUES:
+        raise ConfigError([Problem(document.file, 1, 1, "the file has more than 100,000 values")])
+    if isinstance(node, CommentedMap):
+        result = {}
+        for key, value in node.items():
+            name = str(key)
+            below = (*path, name)
+            line, column, value_line, value_column = node.lc.data.get(key, (0, 0, 0, 0))
+            document.key_places[below] = (line + 1, column + 1)
+            document.places[below] = (value_line + 1, value_column + 1)
+            result[name] = _plain(value, below, document, environ, problems)
+        return result
+    if isinstance(node, CommentedSeq):
+        values = []
+        for index, value in enumerate(node):
+            below = (*path, index)
+            line, column = node.lc.data.get(index, (0, 0))[:2]
+            document.places[below] = (line + 1, column + 1)
+            values.append(_plain(value, below, document, environ, problems))
+        return values
+    return _scalar(node, path, document, environ, problems)
+
+
+def _scalar(
+    node: Any, path: Path, document: Document, environ: Mapping[str, str], problems: list[Problem]
+) -> Any:
+    if node is None or isinstance(node, bool):
+        return node
+    # ruamel's own number types remember how they were written; ours need not.
+    if isinstance(node, int):
+        return int(node)
+    if isinstance(node, float):
+        return float(node)
+    text = str(node)
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        document.from_environment.add(path)
+        if match[1] not in environ:
+            problems.append(document.problem(path, f"the environment has no variable {match[1]}"))
+            return ""
+        return environ[match[1]]
+
+    return _REFERENCE.sub(replaced, text)

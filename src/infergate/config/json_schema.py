@@ -1,0 +1,27 @@
+"""The JSON Schema of infergate.yaml, for editors and other tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infergate.config.root import Config
+
+_SHORT_FORMS = {
+    "Backend": {"type": "string", "description": "The URL alone."},
+    "Listen": {"type": ["integer", "string"], "description": "A port for plain HTTP."},
+    "Model": {"type": "array", "items": {"type": "string"}, "description": "The backends alone."},
+}
+"""What may stand in place of a whole section; the sections' validators understand it."""
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema (2020-12) of the file as it is written, short forms included."""
+    schema = Config.model_json_schema(mode="validation")
+    for name, short in _SHORT_FORMS.items():
+        definition = schema["$defs"][name]
+        schema["$defs"][name] = {"anyOf": [definition, short]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "infergate.yaml",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }

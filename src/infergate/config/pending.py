@@ -1,0 +1,37 @@
+"""Settings that are accepted already and not acted on yet. A row goes when its feature comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infergate.config.root import Config
+
+Finding = tuple[tuple[str, ...], str]
+
+
+def pending(config: Config) -> Iterator[Finding]:
+    """Each setting of this configuration that has no effect yet, and what happens instead."""
+    for name, model in config.models.items():
+        if model.balance in ("ip_hash", "prefix", "session"):
+            yield (
+                ("models", name, "balance"),
+                f"{model.balance} is not built yet; least_busy is used",
+            )
+        if model.fallback:
+            yield ("models", name, "fallback"), "fallback is not built yet; it has no effect"
+        if model.cache:
+            yield ("models", name, "cache"), "the cache is not built yet; it has no effect"
+        if "idle" in model.timeouts.model_fields_set:
+            yield (
+                ("models", name, "timeouts", "idle"),
+                "idle is not told apart from first_byte yet; the longer of the two holds",
+            )
+    if config.waf.mode != "off":
+        yield ("waf",), "the firewall is not built yet; requests are not inspected"
+    if config.tls and config.tls.acme:
+        yield (
+            ("tls", "acme"),
+            "certificates are not fetched yet; a self-signed one is used",
+        )
+    if "admin" in config.model_fields_set:
+        yield ("admin",), "the admin API is not built yet; nothing listens there"

@@ -1,0 +1,137 @@
+"""Whether the parts of a configuration fit together. Pure: no file, no DNS, no network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from infergate.config.pending import Finding
+from infergate.config.problems import did_you_mean
+from infergate.config.root import ANY_MODEL, Config
+from infergate.config.types import is_loopback
+
+_OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
+_ENGINES = ("auto", "embedded", "debian", "system")
+
+
+def contradictions(config: Config) -> Iterator[Finding]:
+    """What cannot work, each with the path of the value that is wrong."""
+    yield from _listeners(config)
+    yield from _models(config)
+    yield from _services(config)
+    if config.engine not in _ENGINES and not config.engine.startswith("/"):
+        known = (*_ENGINES, "/path/to/nginx")
+        yield ("engine",), f"expected one of {', '.join(known)}" + did_you_mean(
+            config.engine, _ENGINES
+        )
+    # nginx compares the names of upstreams without case.
+    lower = Counter(name.lower() for name in config.backends)
+    for name in config.backends:
+        if lower[name.lower()] > 1 and name != name.lower():
+            yield ("backends", name), f"{name!r} differs from another backend only in case"
+    hashes = Counter(key.hash for key in config.auth.keys.values())
+    for name, key in config.auth.keys.items():
+        if hashes[key.hash] > 1:
+            yield ("auth", "keys", name, "hash"), "two keys have this hash"
+
+
+def _listeners(config: Config) -> Iterator[Finding]:
+    listen = config.listen
+    if listen.http is None and listen.https is None:
+        yield ("listen",), "the gateway listens nowhere: give http or https a port"
+    if listen.https is not None and config.tls is None:
+        yield ("listen", "https"), "https needs a tls: section (self_signed: true is the shortest)"
+    if config.tls is not None and listen.https is None:
+        yield ("tls",), "tls needs a port: set https under listen"
+    if listen.http is not None and _port(listen.http) == _port(listen.https or ""):
+        yield ("listen", "https"), "http and https cannot share a port"
+    for name in ("http", "https"):
+        address = getattr(listen, name)
+        if address and not config.auth.required and not is_loopback(address):
+            yield (
+                ("auth", "required"),
+                "without keys the gateway may only listen on this machine: "
+                f"write `{name}: 127.0.0.1:{_port(address)}` under listen, or require keys",
+            )
+        if address and "admin" in config.model_fields_set and address == config.admin.listen:
+            yield ("admin", "listen"), f"{address} is taken by listen.{name}"
+    if not is_loopback(config.admin.listen):
+        yield ("admin", "listen"), "the admin API may only listen on this machine (127.0.0.1:PORT)"
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
+def _models(config: Config) -> Iterator[Finding]:
+    names = set(config.models) - {ANY_MODEL}
+    claimed: dict[str, str] = {}
+    for name, model in config.models.items():
+        path = ("models", name)
+        for index, backend in enumerate(model.backends):
+            if backend not in config.backends:
+                hint = did_you_mean(backend, config.backends)
+                yield (*path, "backends", index), f"there is no backend {backend!r}{hint}"  # type: ignore[misc]
+        if len(set(model.backends)) < len(model.backends):
+            yield (*path, "backends"), "a backend stands in this list twice"
+        if name == ANY_MODEL and (model.aliases or model.upstream_name):
+            yield path, 'the entry "*" stands for many models: no aliases, no upstream_name'
+        for alias in model.aliases:
+            if alias in names or alias == ANY_MODEL:
+                yield (*path, "aliases"), f"{alias!r} is a model itself"
+            elif alias in claimed:
+                yield (*path, "aliases"), f"{alias!r} is an alias of {claimed[alias]!r} already"
+            claimed.setdefault(alias, name)
+        for other in model.fallback:
+            if other not in names and ANY_MODEL not in config.models:
+                yield (*path, "fallback"), f"there is no model {other!r}" + did_you_mean(other, names)
+        if _falls_back_to_itself(config, name):
+            yield (*path, "fallback"), "these fallbacks lead back to this model"
+    default = config.default_model
+    if default and config.models and ANY_MODEL not in config.models:
+        known = names | set(claimed)
+        if default not in known:
+            yield ("default_model",), f"there is no model {default!r}" + did_you_mean(default, known)
+
+
+def _falls_back_to_itself(config: Config, name: str) -> bool:
+    seen: set[str] = set()
+    waiting = list(config.models[name].fallback)
+    while waiting:
+        other = waiting.pop()
+        if other == name:
+            return True
+        if other not in seen and other in config.models:
+            seen.add(other)
+            waiting += config.models[other].fallback
+    return False
+
+
+def _services(config: Config) -> Iterator[Finding]:
+    hosts = {host.lower(): "listen.hosts" for host in config.listen.hosts}
+    paths: dict[str, str] = {}
+    for name, service in config.services.items():
+        if service.host is not None:
+            taken = hosts.setdefault(service.host.lower(), name)
+            if taken != name:
+                yield ("services", name, "host"), f"{service.host} is taken by {taken}"
+        if service.path is not None:
+            ours = next((p for p in _OUR_PATHS if service.path.startswith(p)), None)
+            taken = paths.setdefault(service.path, name)
+            if ours:
+                yield ("services", name, "path"), f"paths below {ours} are the gateway's own"
+            elif taken != name:
+                yield ("services", name, "path"), f"{service.path} is taken by {taken}"
+
+
+def doubts(config: Config) -> Iterator[Finding]:
+    """What works and is probably not meant."""
+    urls: dict[str, str] = {}
+    for name, backend in config.backends.items():
+        other = urls.setdefault(backend.root_url, name)
+        if other != name:
+            yield ("backends", name), f"has the same address as {other!r}"
+    own = {_port(address) for address in (config.listen.http, config.listen.https) if address}
+    for name, backend in config.backends.items():
+        if backend.host in ("127.0.0.1", "localhost", "::1") and str(backend.port) in own:
+            yield ("backends", name), "is the gateway's own address: requests would go in circles"
