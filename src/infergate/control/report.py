@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class BackendReport:
 
 @dataclass(frozen=True)
 class Report:
-    """All backends. written_at: Unix seconds; complete: every backend was probed at least once.
+    """All backends. written_at: Unix seconds; complete: every backend was probed, and asked for its models if it is up.
 
     missing: (model, backend) pairs that the configuration names and the backend does not have.
     """
@@ -47,7 +47,7 @@ class Report:
 
 def write_report(
     path: Path,
-    statuses: Iterable[BackendStatus],
+    statuses: Sequence[BackendStatus],
     urls: Mapping[str, str],
     inventories: Mapping[str, Inventory],
     missing: Iterable[tuple[str, str]],
@@ -72,7 +72,10 @@ def write_report(
     ]
     document = {
         "written_at": time.time(),
-        "complete": all(backend.state != "unknown" for backend in backends),
+        "complete": all(
+            status.state != "unknown" and (status.discovered or status.state != "up")
+            for status in statuses
+        ),
         "backends": [dataclasses.asdict(backend) for backend in backends],
         "missing": list(missing),
         "inventories": {name: dataclasses.asdict(each) for name, each in inventories.items()},

@@ -137,19 +137,21 @@ async def get(client: httpx.AsyncClient, target: Target, path: str) -> Answer | 
     """
     began = time.monotonic()
     stage = _Stage()
+    host = httpx.URL(target.root_url).host
+    reason = f"the name {host} does not resolve"
     try:
         async with asyncio.timeout(target.timeout_s):
-            if not await resolves(httpx.URL(target.root_url).host):
-                return NoAnswer(
-                    f"the name {httpx.URL(target.root_url).host} does not resolve",
-                    time.monotonic() - began,
-                )
+            if not await resolves(host):
+                return NoAnswer(reason, time.monotonic() - began)
+            stage.awaited = "connection"
             return await _exchange(client, target, path, began, stage)
     except TimeoutError:
         took_s = time.monotonic() - began
         if took_s > target.timeout_s + LATE_S:
             raise OurFault(f"this process was {took_s - target.timeout_s:.1f} s late") from None
-        return NoAnswer(f"no {stage.awaited} within {target.timeout_s:g} s", took_s, timed_out=True)
+        if stage.awaited:
+            reason = f"no {stage.awaited} within {target.timeout_s:g} s"
+        return NoAnswer(reason, took_s, timed_out=True)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as problem:
         reason = explain(problem)
     return NoAnswer(reason, time.monotonic() - began)
@@ -158,7 +160,7 @@ async def get(client: httpx.AsyncClient, target: Target, path: str) -> Answer | 
 class _Stage:
     """How far an exchange came, told by httpcore's trace events."""
 
-    awaited = "connection"
+    awaited = ""
 
     async def __call__(self, event: str, _: dict[str, Any]) -> None:
         if event.endswith("connect_tcp.complete"):

@@ -111,17 +111,17 @@ class Monitor:
         try:
             while True:
                 self._wake_reconciler.clear()
-                for name in [n for n, w in running.items() if self._watches.get(n) is not w]:
-                    await _stop(self._tasks.pop(name))
+                gone = [name for name, w in running.items() if self._watches.get(name) is not w]
+                for name in gone:
                     del running[name]
+                await _stop([self._tasks.pop(name) for name in gone])
                 new = [name for name in self._watches if name not in running]
                 for place, name in enumerate(new):
                     running[name] = self._watches[name]
                     self._tasks[name] = self._start(running[name], place * STAGGER_S)
                 await self._wake_reconciler.wait()
         finally:
-            for task in (teller, *self._tasks.values()):
-                await _stop(task)
+            await _stop([teller, *self._tasks.values()])
             self._tasks.clear()
             for client in self._clients.values():
                 await client.aclose()
@@ -179,8 +179,11 @@ def _status(watch: Watch) -> BackendStatus:
     )
 
 
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])  # not `await task`: it would hide a cancellation of our own
-    if not task.cancelled() and (problem := task.exception()) is not None:
-        log.error("a health task had failed", task=task.get_name(), exc_info=problem)
+async def _stop(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)  # not `await task`: it would hide a cancellation of our own
+    for task in tasks:
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            log.error("a health task had failed", task=task.get_name(), exc_info=problem)

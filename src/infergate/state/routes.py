@@ -111,7 +111,7 @@ def _route(
         ]
         for backend in model.backends
     ]
-    return _json({"model": name, "balance": model.balance, "backends": backends})
+    return _json([name, model.balance, backends])
 
 
 def _catalog(

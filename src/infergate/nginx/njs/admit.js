@@ -7,6 +7,9 @@ import state from 'state.js';
 function presentedKey(headers) {
     const authorization = headers['Authorization'];
     if (authorization) {
+        if (authorization.startsWith('Bearer ')) {
+            return authorization.slice(7).trim();
+        }
         // RFC 9110: the scheme's name is case-insensitive.
         return authorization.slice(0, 7).toLowerCase() === 'bearer ' ? authorization.slice(7).trim() : '';
     }
@@ -30,12 +33,13 @@ function admit(r) {
         }
     }
 
-    const fields = policy.split('\n', 2);
-    if (fields[1] !== '' && Number(fields[1]) * 1000 < Date.now()) {
+    const name = policy.indexOf('\n');
+    if (policy.charCodeAt(name + 1) !== 0x0a && Number(policy.split('\n', 2)[1]) * 1000 < Date.now()) {
         return 'expired_api_key';
     }
-    r.variables.ig_key = fields[0];
-    r.variables.ig_policy = policy;
+    const variables = r.variables;
+    variables.ig_key = policy.slice(0, name);
+    variables.ig_policy = policy;
     return 'yes';
 }
 

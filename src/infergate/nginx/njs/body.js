@@ -2,7 +2,7 @@
 //
 // Whatever the backend would read must be what was authorised. Parsers differ on duplicate keys
 // (first or last wins) and on case (Go matches "Model"), so a body that two parsers could read
-// differently is refused instead of guessed at.
+// differently is refused instead of guessed at. Most bodies need less care: plain.js.
 
 const WANTED = 'model';
 
@@ -37,8 +37,8 @@ function endOfString(text, at) {
 
 // Positions [start, end) of the values of every top-level key that spells `wanted` in any case and
 // with any escapes. Only for text that JSON.parse has accepted. It hops from quote to quote, so it
-// costs by the number of strings and not by their length; it runs only for bodies in which the
-// quick look of locate() found the word more than once.
+// costs by the number of strings and not by their length. It runs when the model is to be replaced,
+// and for bodies in which the word stands more than once.
 function topLevelValues(text, wanted) {
     const found = [];
     let depth = 0;
@@ -75,32 +75,36 @@ function topLevelValues(text, wanted) {
     return found;
 }
 
-// Position of the model's value when `"model"` stands in the text exactly once. Inside a string a
-// quote is escaped, so the literal `"model"` is a key or a whole value; being the only one, and the
-// parsed object having the key, it is the key. \u006… is how an escape could spell a lower-case
-// letter of it.
+// Whether the text has `"model"` once, given that the parsed object has the key. Inside a string a
+// quote is escaped, so the literal is a key or a whole value; being the only one, with no escape that
+// could spell another (\u006… and \u004… are the letters of the word), it is the key.
 //
-// Searching a string costs 2.3 µs a kB, searching a buffer for one byte 0.4: most bodies without a
-// backslash are seen through by the latter.
-function locate(text, buffer) {
+// Searching a string costs 2.3 µs a kB, searching a buffer for one byte 0.4.
+function isOnce(text, buffer) {
     const key = text.indexOf('"model"');
-    if (key !== -1 && text.indexOf('"model"', key + 7) === -1
-        && (buffer.indexOf(0x5c) === -1 || text.indexOf('\\u006') === -1)) {
-        const start = skipSpace(text, skipSpace(text, key + 7) + 1);
-        return [[start, -1]];
+    return key !== -1 && text.indexOf('"model"', key + 7) === -1
+        && (buffer.indexOf(0x5c) === -1
+            || (text.indexOf('\\u006') === -1 && text.indexOf('\\u004') === -1));
+}
+
+// A top-level key that a backend which does not tell upper from lower case would take for the model.
+function otherCase(body) {
+    for (const key in body) {
+        if (key.length === 5 && key !== WANTED && key.toLowerCase() === WANTED) {
+            return key;
+        }
     }
-    return topLevelValues(text, WANTED);
+    return undefined;
 }
 
 // The JSON body of a request to an inference endpoint. Returns { error, param } or
-//   model       what the body says; undefined if it names none
-//   named       the model asked for; Ollama reads the older `name` of /api/show where there is no
-//               `model`
-//   text        the body
-//   start, end  where the model's value stands in it; end is -1 while nobody had to know
-//   empty       the body is {}
+//   model  what the body says; undefined if it names none
+//   named  the model asked for; Ollama reads the older `name` of /api/show where there is no `model`
+//   text   the body
+//   empty  the body is {}
 function read(r) {
-    if (r.headersIn['Content-Encoding'] && r.headersIn['Content-Encoding'].toLowerCase() !== 'identity') {
+    const encoding = r.headersIn['Content-Encoding'];
+    if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
         return bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
     }
     const text = r.requestText;
@@ -119,31 +123,27 @@ function read(r) {
         return bad('The request body must be a JSON object.');
     }
     // A byte that is no UTF-8 became U+FFFD. Plain ASCII has as many characters as bytes.
-    if (text.length !== r.requestBuffer.length && text.indexOf('\ufffd') !== -1
-        && !isUtf8(r.requestBuffer)) {
+    const buffer = r.requestBuffer;
+    if (text.length !== buffer.length && text.indexOf('\ufffd') !== -1 && !isUtf8(buffer)) {
         return bad('The request body is not valid UTF-8.');
     }
 
-    const keys = Object.keys(body);
-    for (let i = 0; i < keys.length; i++) {
-        const key = keys[i];
-        if (key.length === 5 && key !== WANTED && key.toLowerCase() === WANTED) {
-            return bad("Write '" + WANTED + "' in lower case, not '" + key + "'.", WANTED);
-        }
+    const model = body.model;
+    const other = otherCase(body);
+    if (other !== undefined) {
+        return bad("Write '" + WANTED + "' in lower case, not '" + other + "'.", WANTED);
     }
-    const model = body[WANTED];
     if (model === undefined) {
         const named = r.uri === '/api/show' && typeof body.name === 'string' ? body.name : undefined;
-        return { model, named, text, start: text.indexOf('{') + 1, end: -1, empty: keys.length === 0 };
+        return { model, named, text, empty: Object.keys(body).length === 0 };
     }
     if (typeof model !== 'string' || model === '') {
         return bad("'" + WANTED + "' must be a non-empty string.", WANTED);
     }
-    const at = locate(text, r.requestBuffer);
-    if (at.length !== 1) {
+    if (!isOnce(text, buffer) && topLevelValues(text, WANTED).length !== 1) {
         return bad("'" + WANTED + "' stands in the request body more than once.", WANTED);
     }
-    return { model, named: model, text, start: at[0][0], end: at[0][1], empty: false };
+    return { model, named: model, text };
 }
 
 function isUtf8(buffer) {
@@ -160,11 +160,12 @@ function isUtf8(buffer) {
 function withModel(body, name) {
     const text = body.text;
     if (body.model === undefined) {
+        const brace = text.indexOf('{') + 1;
         const field = '"model":' + JSON.stringify(name) + (body.empty ? '' : ',');
-        return text.slice(0, body.start) + field + text.slice(body.start);
+        return text.slice(0, brace) + field + text.slice(brace);
     }
-    const end = body.end === -1 ? endOfString(text, body.start) : body.end;
-    return text.slice(0, body.start) + JSON.stringify(name) + text.slice(end);
+    const value = topLevelValues(text, WANTED)[0];
+    return text.slice(0, value[0]) + JSON.stringify(name) + text.slice(value[1]);
 }
 
 export default { read, withModel, bad };

@@ -23,7 +23,6 @@ function manage(r) {
     }
     state.occupy(box);
     r.variables.ig_backend = box;
-    r.variables.ig_tried = box + ',';
     r.internalRedirect('@manage');
 }
 

@@ -6,8 +6,8 @@ import relay from 'relay.js';
 import route from 'route.js';
 import settle from 'settle.js';
 
-// nginx allows ten internal redirects a request: one for the first attempt, two for each further
-// one. Four attempts leave room for the error page.
+// nginx allows ten internal redirects a request: one or two for the first attempt, two for each
+// further one. Four attempts leave room for the refusal.
 const MAX_ATTEMPTS = 4;
 
 // A request could not reach the backend: the others are preferred until the next probe is due.
@@ -28,10 +28,11 @@ function last(list) {
 // error_page of the relay: no byte has gone to the client yet.
 function retry(r) {
     const backend = r.variables.ig_backend;
-    const tried = r.variables.ig_tried;
+    const tried = r.variables.ig_tried + backend + ',';
     const status = Number(last(r.variables.upstream_status)) || 502;
     settle.settle(r);
     r.variables.ig_backend = '';
+    r.variables.ig_tried = tried;
     if (status === 502 && last(r.variables.upstream_header_time) === '-') {
         markFailed(backend);
     }

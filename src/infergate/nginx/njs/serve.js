@@ -1,10 +1,10 @@
 // serve: an inference endpoint with a JSON body.
 import admit from 'admit.js';
-import body from 'body.js';
+import plain from 'plain.js';
 import relay from 'relay.js';
 
 function serve(r) {
-    relay.handle(r, body);
+    relay.handle(r, plain);
 }
 
 export default { admit: admit.admit, serve };

@@ -23,21 +23,12 @@ function keyPolicy(hash) {
 }
 
 function route(model) {
-    const route = find(ngx.shared.ig_routes, model);
-    return route === undefined ? undefined : JSON.parse(route);
+    return find(ngx.shared.ig_routes, model);
 }
 
-// 'up', 'down' or 'drained'.
-function condition(backend) {
-    const entry = ngx.shared.ig_backends.get(backend);
-    if (entry === undefined) {
-        return 'up';
-    }
-    return entry.startsWith('until:') ? (Number(entry.slice(6)) > Date.now() ? 'down' : 'up') : entry;
-}
-
-function inFlight(backend) {
-    return ngx.shared.ig_inflight.get(backend) || 0;
+// Whether an entry of ig_backends other than 'drained' says that the backend is down now.
+function isDown(condition) {
+    return condition === 'down' || Number(condition.slice('until:'.length)) > Date.now();
 }
 
 // Counted for the backend, and for this worker, so that sweep.js can give it back if the worker is
@@ -48,8 +39,4 @@ function occupy(backend) {
     slots.incr(process.pid + ':' + backend, 1, 0);
 }
 
-function nextTurn(model) {
-    return ngx.shared.ig_turns.incr(model, 1, -1);
-}
-
-export default { find, keyPolicy, route, condition, inFlight, occupy, nextTurn };
+export default { find, keyPolicy, route, isDown, occupy };
