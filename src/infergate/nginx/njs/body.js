@@ -122,9 +122,9 @@ function read(r) {
     if (body === null || typeof body !== 'object' || Array.isArray(body)) {
         return bad('The request body must be a JSON object.');
     }
-    // A byte that is no UTF-8 became U+FFFD. Plain ASCII has as many characters as bytes.
+    // A byte that is no UTF-8 became U+FFFD in the text. Text that is all ASCII has none.
     const buffer = r.requestBuffer;
-    if (text.length !== buffer.length && text.indexOf('\ufffd') !== -1 && !isUtf8(buffer)) {
+    if (Buffer.byteLength(text) !== text.length && text.indexOf('\ufffd') !== -1 && !isUtf8(buffer)) {
         return bad('The request body is not valid UTF-8.');
     }
 

@@ -1,5 +1,5 @@
-// plain: the short way for most request bodies: at most 4 kB, ASCII, no backslash, and `"model"` once
-// in any case. Inside a string a quote would be escaped, so that one is a key or a whole value; the
+// plain: the short way for most request bodies: at most 4 kB, no backslash, and `"model"` once in any
+// case. Inside a string a quote would be escaped, so that one is a key or a whole value; the
 // parsed object having the key, it is the key, and no other spelling of it can be in there. Three
 // searches, 1 µs. Whatever is not plain goes the careful way, body.js.
 const LARGEST = 4096;
@@ -8,8 +8,8 @@ const LARGEST = 4096;
 // not plain.
 function read(r) {
     const text = r.requestText;
-    const buffer = r.requestBuffer;
-    if (!text || text.length > LARGEST || buffer.length !== text.length || buffer.indexOf(0x5c) !== -1
+    if (!text || text.length > LARGEST || r.requestBuffer.indexOf(0x5c) !== -1
+        || (Buffer.byteLength(text) !== text.length && text.indexOf('\ufffd') !== -1)
         || r.headersIn['Content-Encoding'] !== undefined) {
         return undefined;
     }

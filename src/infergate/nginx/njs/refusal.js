@@ -65,9 +65,9 @@ function shape(uri, refusal) {
     };
 }
 
-function answer(r, refusal) {
+// The text of a refusal; its headers and its code for the log are set on the way.
+function worded(r, refusal) {
     r.variables.ig_error = refusal.code;
-    r.headersOut['Content-Type'] = 'application/json';
     if (refusal.status === 401) {
         r.headersOut['WWW-Authenticate'] = 'Bearer';
     } else if (refusal.status === 405) {
@@ -75,25 +75,29 @@ function answer(r, refusal) {
     } else if (refusal.status === 503) {
         r.headersOut['Retry-After'] = '5';
     }
-    r.return(refusal.status, JSON.stringify(shape(r.uri, refusal)));
+    return JSON.stringify(shape(r.uri, refusal));
 }
 
-// Where refuse.js sends a request, and nginx when $ig_admitted was not 'yes'.
+// Where refuse.js sends a request, after its body was read.
 function refused(r) {
-    if (r.variables.ig_refusal) {
-        answer(r, JSON.parse(r.variables.ig_refusal));
-        return;
-    }
-    const code = KEY_REFUSALS[r.variables.ig_admitted] ? r.variables.ig_admitted : 'invalid_api_key';
-    answer(r, { status: 401, code, message: KEY_REFUSALS[code], param: null });
+    const refusal = JSON.parse(r.variables.ig_refusal);
+    r.headersOut['Content-Type'] = 'application/json';
+    r.return(refusal.status, worded(r, refusal));
 }
 
-// After an error that nginx found by itself.
-function failed(r) {
+// The variable $ig_failure: the text for what nginx itself refused, and for a key that was not
+// admitted. A variable and not a content handler, because njs would read the whole body first: of
+// a stranger, or of one that is too large.
+function failure(r) {
     const status = Number(r.variables.status) || 500;
-    const code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
-    const message = NGINX_STATUS[status] || 'The request was refused.';
-    answer(r, { status, code, message, param: null });
+    let code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
+    let message = NGINX_STATUS[status] || 'The request was refused.';
+    if (status === 401) {
+        const admitted = r.variables.ig_admitted;
+        code = KEY_REFUSALS[admitted] ? admitted : 'invalid_api_key';
+        message = KEY_REFUSALS[code];
+    }
+    return worded(r, { status, code, message, param: null });
 }
 
-export default { refused, failed };
+export default { refused, failure };

@@ -1,0 +1,16 @@
+"""`python -m tests.engines_ready`: bring the second engine before the tests need it."""
+
+from __future__ import annotations
+
+import sys
+
+from infergate.errors import EngineError
+from infergate.nginx.debian import install_debian_engine
+from tests.cache import ENGINES_HOME
+
+ENGINES_HOME.mkdir(parents=True, exist_ok=True)
+try:
+    install_debian_engine(ENGINES_HOME, print)
+except EngineError as problem:
+    # Not every machine has apt. The tests on that engine are then skipped, with this reason.
+    print(f"Debian's engine cannot be had here, its tests are skipped:\n{problem}", file=sys.stderr)

@@ -1,0 +1,120 @@
+"""A real gateway for a test: the command line, a real nginx, a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.backends.servers import free_port
+from tests.cache import ENGINES_HOME
+
+
+class Gateway:
+    """One gateway. Its configuration is `listen`, `engine` and what the test gives."""
+
+    def __init__(self, engine: str, config: str) -> None:
+        # Short, and not pytest's: a unix socket's path has at most 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="ig-"))
+        self.folder.chmod(0o755)
+        self.home = self.folder / "home"
+        self.home.mkdir()
+        if (ENGINES_HOME / "engines").exists():
+            (self.home / "engines").symlink_to(ENGINES_HOME / "engines")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.engine = engine
+        self.file = self.folder / "infergate.yaml"
+        self.write(config)
+        self.key = ""
+
+    def write(self, config: str) -> None:
+        head = f"engine: {self.engine}\nworkers: 2\n"
+        if "listen:" not in config:
+            head += f"listen: 127.0.0.1:{self.port}\n"
+        self.file.write_text(head + config)
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of ours on this gateway."""
+        result = subprocess.run(
+            [sys.executable, "-m", "infergate", *arguments, "-c", str(self.file)],
+            capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "INFERGATE_HOME": str(self.home), "COLUMNS": "80"},
+        )
+        if check and result.returncode != 0:
+            raise AssertionError(f"{arguments} failed:\n{result.stdout}{result.stderr}")
+        return result
+
+    def up(self) -> None:
+        self.run("up", "--detach")
+        self.key = self.new_key("test")
+
+    def new_key(self, name: str, *options: str) -> str:
+        # The first `up` of a test has made a key already; a second one of that name is refused.
+        answer = self.run("keys", "create", f"{name}-{time.monotonic_ns()}", "--json", *options)
+        return str(json.loads(answer.stdout)["key"])
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self.run("status", "--json", check=False).stdout)
+
+    def backend(self, name: str) -> dict[str, Any]:
+        return next(each for each in self.status()["backends"] if each["name"] == name)
+
+    def headers(self, key: str | None = None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {key or self.key}"}
+
+    def post(self, path: str, body: object, *, key: str | None = None, **more: Any) -> httpx.Response:
+        """A POST with a key. body: an object for JSON, or bytes as they are."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **self.headers(key), **more.pop("headers", {})}
+        return httpx.post(self.url + path, content=content, headers=headers, timeout=30, **more)
+
+    def chat(self, model: str = "m", *, key: str | None = None, **body: Any) -> httpx.Response:
+        messages = [{"role": "user", "content": "hi"}]
+        return self.post("/v1/chat/completions", {"model": model, "messages": messages, **body}, key=key)
+
+    def get(self, path: str, *, key: str | None = None) -> httpx.Response:
+        return httpx.get(self.url + path, headers=self.headers(key), timeout=30)
+
+    def log(self) -> list[dict[str, Any]]:
+        """The access log so far; nginx writes it a tenth of a second late."""
+        time.sleep(0.25)
+        lines = (self.home / "logs" / "access.log").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def remove(self) -> None:
+        self.run("down", "--now", check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def gateway(engine: str, config: str, *, start: bool = True) -> Iterator[Gateway]:
+    """A gateway that is up, and stopped and removed at the end."""
+    it = Gateway(engine, config)
+    try:
+        if start:
+            it.up()
+        yield it
+    finally:
+        it.remove()
+
+
+def until(condition: Callable[[], Any], timeout_s: float = 10) -> Any:
+    """The first true value of condition; AssertionError if there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
