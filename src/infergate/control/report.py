@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infergate.files import write_atomically
 from infergate.health.inventory import Inventory, ModelInfo
-from infergate.health.monitor import BackendStatus
+
+if TYPE_CHECKING:  # it brings httpx, which takes longer to load than `infergate status` to run
+    from infergate.health.monitor import BackendStatus
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""Backends fail; clients do not see it as long as another one can answer."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.backends.servers import Scripted
+from tests.gateway import Gateway, until
+
+Pair = tuple[Gateway, Scripted, Scripted]
+
+
+@pytest.mark.parametrize("fault", [
+    {"status": 502}, {"status": 503}, {"status": 504}, {"die": "before_headers"},
+])
+def test_a_request_that_one_backend_fails_is_answered_by_the_other(pair: Pair, fault: dict) -> None:
+    it, a, b = pair
+    a.behave(path_prefix="/v1/chat", **fault)
+    answers = [it.chat() for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert {answer.json()["choices"][0]["message"]["content"] for answer in answers} == {"b"}
+    assert len(b.requests()) == 6
+
+
+def test_a_retried_body_still_names_the_backend_s_model(pair: Pair) -> None:
+    it, a, b = pair
+    it.write(f"""
+backends: {{ a: {{ url: {a.url}, engine: vllm }}, b: {{ url: {b.url}, engine: vllm }} }}
+models: {{ public: {{ backends: [a, b], upstream_name: m }} }}
+""")
+    it.run("reload")
+    a.behave(path_prefix="/v1/chat", status=503)
+    for _ in range(4):
+        assert it.post("/v1/chat/completions", b'{"x":"\\"", "model":"public"}').status_code == 200
+    assert {each["body"] for each in b.requests()} == {'{"x":"\\"", "model":"m"}'}
+
+
+def test_an_error_that_is_the_client_s_own_is_not_retried(pair: Pair) -> None:
+    it, a, b = pair
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/chat", status=400, body='{"error":{"message":"bad"}}')
+    answer = it.chat()
+    assert (answer.status_code, answer.json()) == (400, {"error": {"message": "bad"}})
+    assert len(a.requests()) + len(b.requests()) == 1
+
+
+def test_when_every_backend_fails_the_error_says_so_in_the_dialect(pair: Pair) -> None:
+    it, a, b = pair
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/chat", status=503)
+    answer = it.chat()
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "backend_failed"
+    assert "2 backends" in answer.json()["error"]["message"]
+    assert all(each["in_flight"] == 0 for each in it.status()["backends"])
+
+
+def test_after_the_first_byte_nothing_is_sent_again(pair: Pair) -> None:
+    it, a, b = pair
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/chat", die="mid_stream", chunk_delay_s=0.02)
+    with pytest.raises(httpx.RemoteProtocolError):
+        it.chat(stream=True)
+    assert len(a.requests()) + len(b.requests()) == 1
+
+
+def test_a_slow_first_byte_is_given_up_and_tried_elsewhere(pair: Pair) -> None:
+    it, a, b = pair
+    it.write(f"""
+backends: {{ a: {{ url: {a.url}, engine: vllm }}, b: {{ url: {b.url}, engine: vllm }} }}
+models: {{ m: {{ backends: [a, b], timeouts: {{ first_byte: 500ms, idle: 500ms }} }} }}
+""")
+    it.run("reload")
+    a.behave(path_prefix="/v1/chat", hang=True)
+    answers = [it.chat() for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200] * 4
+
+
+def _when(it: Gateway, backend: str, state: str) -> float | None:
+    """Since when the backend has that state, in Unix seconds; None if it has another."""
+    now = it.backend(backend)
+    return now["since"] if now["state"] == state else None
+
+
+def test_killing_one_of_two_under_load_is_seen_by_no_client(pair: Pair) -> None:
+    it, a, b = pair
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/chat", delay_s=0.02)
+    end = time.monotonic() + 6
+
+    def client(_: int) -> list[int]:
+        seen = []
+        with httpx.Client(timeout=20) as http:
+            while time.monotonic() < end:
+                answer = http.post(it.url + "/v1/chat/completions", headers=it.headers(),
+                                   json={"model": "m"})
+                seen.append(answer.status_code)
+        return seen
+
+    with ThreadPoolExecutor(16) as pool:
+        clients = pool.map(client, range(16))
+        time.sleep(1)
+        killed = time.time()
+        a.kill()
+        down = until(lambda: _when(it, "a", "down"))
+        # fall × interval, the timeout of the last probe, and this machine's own load.
+        assert down - killed < 2 * 0.3 + 0.3 + 0.5
+        back = time.time()
+        a.start()
+        up = until(lambda: _when(it, "a", "up"))
+        assert up - back < 2 * 0.3 + 0.3 + 0.5
+        statuses = [status for each in clients for status in each]
+    assert len(statuses) > 300
+    assert set(statuses) == {200}
+    assert a.stats()["served"] > 0, "the one that came back gets requests again"
+    assert all(each["in_flight"] == 0 for each in it.status()["backends"])

@@ -1,0 +1,125 @@
+"""Keys, drains and models change without a reload."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from infergate.supervise.instance import nginx_workers
+from tests.backends.servers import Scripted, scripted
+from tests.gateway import Gateway, gateway, until
+
+Pair = tuple[Gateway, Scripted, Scripted]
+
+
+def workers(it: Gateway) -> frozenset[int]:
+    return nginx_workers(it.status()["processes"]["nginx"])
+
+
+def test_a_revoked_key_is_refused_within_a_second_while_its_stream_runs_on(pair: Pair) -> None:
+    it, a, b = pair
+    before = workers(it)
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/chat", chunk_delay_s=0.2, chunks=10)
+    it.run("keys", "create", "leaver")
+    key = it.new_key("leaver")
+    got: list[httpx.Response] = []
+    stream = threading.Thread(target=lambda: got.append(it.chat(key=key, stream=True)))
+    stream.start()
+    until(lambda: a.stats()["open"] + b.stats()["open"] == 1, 3)
+    name = next(each["name"] for each in _keys(it) if key.startswith(each["prefix"]))
+    it.run("keys", "revoke", name)
+    revoked = time.monotonic()
+    until(lambda: it.get("/v1/models", key=key).status_code == 401, 1)
+    assert time.monotonic() - revoked < 1
+    stream.join(10)
+    assert got[0].text.endswith("data: [DONE]\n\n")
+    assert workers(it) == before, "no reload"
+
+
+def _keys(it: Gateway) -> list[dict[str, Any]]:
+    import json
+
+    return json.loads(it.run("keys", "list", "--json").stdout)
+
+
+def test_missing_wrong_and_expired_keys_are_told_apart(pair: Pair) -> None:
+    it, _, _ = pair
+    key = it.new_key("short", "--expires", "1s")
+    assert it.chat(key=key).status_code == 200
+    time.sleep(2.1)
+    codes = [
+        httpx.get(it.url + "/v1/models").json()["error"]["code"],
+        it.get("/v1/models", key="sk-wrong").json()["error"]["code"],
+        it.get("/v1/models", key=key).json()["error"]["code"],
+    ]
+    assert codes == ["missing_api_key", "invalid_api_key", "expired_api_key"]
+    assert it.get("/v1/models", key="sk-wrong").headers["www-authenticate"] == "Bearer"
+
+
+def test_a_key_is_taken_from_each_header_that_clients_use(pair: Pair) -> None:
+    it, _, _ = pair
+    for headers in ({"x-api-key": it.key}, {"api-key": it.key},
+                    {"Authorization": f"bearer {it.key}"}):
+        assert httpx.get(it.url + "/v1/models", headers=headers).status_code == 200
+
+
+def test_a_drained_backend_gets_nothing_new_and_finishes_what_it_has(pair: Pair) -> None:
+    it, a, b = pair
+    before = workers(it)
+    it.run("backend", "drain", "a")
+    assert [it.chat().json()["choices"][0]["message"]["content"] for _ in range(6)] == ["b"] * 6
+    assert it.backend("a")["drained"]
+    it.run("backend", "undrain", "a")
+    seen = {it.chat().json()["choices"][0]["message"]["content"] for _ in range(6)}
+    assert seen == {"a", "b"}
+    assert workers(it) == before
+
+
+def test_the_old_keys_file_is_followed_as_it_changes(
+    engine: str, start: Callable[..., Any]
+) -> None:
+    a = start(scripted)
+    it = start(gateway, engine, f"backends: {{ a: {a.url} }}\nauth: {{ keys_file: api_keys.conf }}")
+    file = it.folder / "api_keys.conf"
+    file.write_text('# ours\n"Bearer old-key"   1;\n')
+    until(lambda: it.get("/v1/models", key="old-key").status_code == 200, 2)
+    file.write_text('"Bearer other" 1;\n"Bearer old-key" 0;\n')
+    until(lambda: it.get("/v1/models", key="old-key").status_code == 401, 2)
+    file.write_text("what is this\n")
+    time.sleep(1.2)
+    assert it.get("/v1/models", key="other").status_code == 200, "a broken file changes nothing"
+
+
+def test_imported_keys_work_and_are_kept_as_hashes_only(pair: Pair) -> None:
+    it, _, _ = pair
+    file = it.folder / "legacy.conf"
+    file.write_text('map $http_authorization $ok {\n default 0;\n "Bearer legacy-1" 1; # bob\n}\n')
+    assert "1 keys imported" in it.run("keys", "import", str(file)).stdout
+    assert it.get("/v1/models", key="legacy-1").status_code == 200
+    assert b"legacy-1" not in (it.home / "state" / "keys.db").read_bytes()
+
+
+def test_a_model_that_appears_is_served_and_one_that_vanishes_is_not(
+    engine: str, start: Callable[..., Any]
+) -> None:
+    a = start(scripted, engine="ollama", models=("one",))
+    it = start(gateway, engine, f"backends: {{ gpu1: {a.url} }}")
+    assert it.chat("one").status_code == 200
+    assert it.chat("two").status_code == 404
+    a.set_models("two")
+    until(lambda: it.chat("two").status_code == 200, 10)
+    assert it.chat("one").status_code == 404
+
+
+def test_without_required_keys_any_key_or_none_will_do(
+    engine: str, start: Callable[..., Any]
+) -> None:
+    a = start(scripted)
+    it = start(gateway, engine, f"backends: {{ a: {a.url} }}\nauth: {{ required: false }}")
+    assert httpx.post(it.url + "/v1/chat/completions", json={"model": "m"}).status_code == 200
+    assert it.chat(key="sk-anything").status_code == 200
