@@ -169,6 +169,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
     types let none through, so this is the second lock.
     """
     resolved = around.addresses
+    backends = [_backend(n, b, resolved) for n, b in config.backends.items()]
     services = [
         _service(name, service, resolved, config.limits.max_body, index)
         for index, (name, service) in enumerate(config.services.items())
@@ -184,7 +185,10 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "allow": config.access.allow,
         "deny": config.access.deny,
         "deny_user_agents": config.access.deny_user_agents,
-        "backends": [_backend(n, b, resolved) for n, b in config.backends.items()],
+        "backends": backends,
+        # A variable costs every request something, so it is there only if a backend needs it.
+        "path_variable": "$ig_backend_path" * any(b.path_prefix for b in backends),
+        "authorization_variable": "$ig_backend_authorization" * any(b.api_key for b in backends),
         "services": services,
         "path_services": [s for s in services if s.path],
         "hosts": config.listen.hosts,

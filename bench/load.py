@@ -1,0 +1,91 @@
+"""A load generator in a process of its own: N requests over C kept connections, each answer checked.
+
+    python -m bench.load HOST PORT CONNECTIONS REQUESTS PROMPT_BYTES KEY STREAM
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+EXPECTED = b'"usage"'
+"""Stands in every good answer, streamed or not; one without it ends the run."""
+
+
+def request_bytes(host: str, prompt_bytes: int, key: str, *, stream: bool) -> bytes:
+    """One chat request as it goes over the wire."""
+    asked: dict[str, object] = {
+        "model": "bench", "messages": [{"role": "user", "content": "x" * prompt_bytes}],
+        "max_tokens": 100, "temperature": 0.7,
+    }
+    if stream:
+        asked.update(stream=True, stream_options={"include_usage": True})
+    body = json.dumps(asked).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def _answer(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"not 200: {head!r}")
+    lower = head.lower()
+    if b"transfer-encoding: chunked" in lower:
+        body = b""
+        while size := int(await reader.readline(), 16):
+            body += await reader.readexactly(size + 2)
+        await reader.readexactly(2)
+        return body
+    length = int(lower.partition(b"content-length:")[2].split(b"\r\n")[0])
+    return await reader.readexactly(length)
+
+
+async def _client(
+    host: str, port: int, request: bytes, count: int, latencies_s: list[float]
+) -> None:
+    reader, writer = await asyncio.open_connection(host, port, limit=2**22)
+    for _ in range(count):
+        began = time.perf_counter()
+        writer.write(request)
+        body = await _answer(reader)
+        latencies_s.append(time.perf_counter() - began)
+        if EXPECTED not in body:
+            raise RuntimeError(f"a wrong answer: {body[:200]!r}")
+    writer.close()
+
+
+async def run(
+    host: str, port: int, connections: int, requests: int, prompt_bytes: int, key: str, *,
+    stream: bool,
+) -> list[float]:
+    """The latency of each request in seconds."""
+    request = request_bytes(host, prompt_bytes, key, stream=stream)
+    latencies_s: list[float] = []
+    share = max(1, requests // connections)
+    await asyncio.gather(
+        *(_client(host, port, request, share, latencies_s) for _ in range(connections))
+    )
+    return latencies_s
+
+
+def main() -> None:
+    host, port, connections, requests, prompt_bytes, key, stream = sys.argv[1:8]
+    latencies_s = asyncio.run(
+        run(host, int(port), int(connections), int(requests), int(prompt_bytes), key,
+            stream=stream == "yes")
+    )
+    latencies_s.sort()
+    print(json.dumps({
+        "requests": len(latencies_s),
+        "p50_us": latencies_s[len(latencies_s) // 2] * 1e6,
+        "p99_us": latencies_s[int(len(latencies_s) * 0.99)] * 1e6,
+    }))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The table of a run: on the terminal, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from infergate.nginx.engine import Engine
+from infergate.nginx.engine_facts import dotted
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system in one scenario. cpu_us: of nginx, for a request; ratio: to raw nginx of the same
+    engine in the same round; added: to the latency of the mock itself, at 1 and 16 connections."""
+
+    scenario: str
+    engine: str
+    system: str
+    cpu_us: float
+    ratio: float
+    cpu_us_per_chunk: float | None
+    added_p50_us_at_1: float
+    added_p99_us_at_1: float
+    added_p50_us_at_16: float
+    added_p99_us_at_16: float
+    nginx_rss_mb: float
+    python_rss_mb: float
+
+
+_COLUMNS = ("scenario", "engine", "system", "CPU µs", "× raw", "p50 +1", "p99 +1", "p50 +16",
+            "p99 +16", "RSS MB")
+
+
+def _cells(row: Row) -> list[str]:
+    rss = f"{row.nginx_rss_mb:.0f}" + (f"+{row.python_rss_mb:.0f}" if row.python_rss_mb else "")
+    return [
+        row.scenario, row.engine, row.system, f"{row.cpu_us:.1f}", f"{row.ratio:.2f}",
+        f"{row.added_p50_us_at_1:.0f}", f"{row.added_p99_us_at_1:.0f}",
+        f"{row.added_p50_us_at_16:.0f}", f"{row.added_p99_us_at_16:.0f}", rss,
+    ]
+
+
+def _machine(engines: Sequence[Engine], rounds: int) -> dict[str, object]:
+    cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text()
+                .splitlines() if line.startswith("model name")), platform.machine())
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
+                            check=False).stdout.strip()
+    return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit,
+        "rounds": rounds,
+        "engines": {
+            engine.origin: f"nginx {dotted(engine.nginx_version)}, "
+            f"njs {dotted(engine.njs_version or ())}" for engine in engines
+        },
+    }
+
+
+def write_results(rows: Sequence[Row], engines: Sequence[Engine], rounds: int) -> None:
+    """Print the table, and write latest.md, latest.json and a dated copy of each."""
+    machine = _machine(engines, rounds)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for column in _COLUMNS:
+        table.add_column(column, justify="left" if column in _COLUMNS[:3] else "right")
+    for row in rows:
+        table.add_row(*_cells(row))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("CPU of nginx for a request; latency in µs added to the mock's own, at 1 and 16\n"
+                  "connections; RSS of nginx + Python.")
+    lines = [
+        f"# Benchmark of {machine['date']}", "",
+        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; commit "
+        f"{machine['commit']}; medians of {rounds} rounds.", "",
+        *(f"- {name}: {version}" for name, version in machine["engines"].items()),  # type: ignore[attr-defined]
+        "", "| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS),
+        *("| " + " | ".join(_cells(row)) + " |" for row in rows),
+        "", "CPU of nginx for a request; latency in µs added to the mock's own, at 1 and 16 "
+        "connections; RSS of nginx + Python. How: docs/benchmarks.md.", "",
+    ]
+    chunks = [row for row in rows if row.cpu_us_per_chunk is not None]
+    if chunks:
+        lines += ["CPU µs for each streamed chunk: " + ", ".join(
+            f"{row.system} on {row.engine} {row.cpu_us_per_chunk:.1f}" for row in chunks) + ".", ""]
+    RESULTS.mkdir(exist_ok=True)
+    document = json.dumps({**machine, "rows": [dataclasses.asdict(row) for row in rows]}, indent=1)
+    stamp = str(machine["date"]).replace(" UTC", "").replace(" ", "-").replace(":", "")
+    for name in ("latest", stamp):
+        (RESULTS / f"{name}.md").write_text("\n".join(lines))
+        (RESULTS / f"{name}.json").write_text(document + "\n")

@@ -1,0 +1,52 @@
+"""A mock backend that streams: each chunk in a write of its own.
+
+    python -m bench.stream_upstream PORT CHUNKS
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+
+def _event(value: object) -> bytes:
+    data = b"data: %s\n\n" % json.dumps(value).encode()
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+async def main() -> None:
+    port, chunks = int(sys.argv[1]), int(sys.argv[2])
+    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "bench"}
+    piece = _event({**base, "choices": [
+        {"index": 0, "delta": {"content": " token"}, "logprobs": None, "finish_reason": None}
+    ]})
+    usage = {"prompt_tokens": 10, "completion_tokens": chunks, "total_tokens": chunks + 10}
+    last = _event({**base, "choices": [], "usage": usage}) + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    models = json.dumps({"object": "list", "data": [{"id": "bench", "owned_by": "vllm"}]}).encode()
+    listing = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(models), models)
+
+    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                asked = await reader.readuntil(b"\r\n\r\n")
+                length = asked.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
+                await reader.readexactly(int(length or 0))
+                if asked.startswith(b"GET"):
+                    writer.write(listing)
+                    continue
+                writer.write(head)
+                for _ in range(chunks):
+                    writer.write(piece)
+                    await asyncio.sleep(0)
+                writer.write(last)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(connection, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+asyncio.run(main())

@@ -1,0 +1,165 @@
+"""What is compared: the mock itself, raw nginx of each engine, and the gateway on each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from infergate.nginx.engine import Engine
+from tests.backends.servers import free_port
+from tests.cache import ENGINES_HOME
+
+ANSWER = json.dumps({
+    "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "bench",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {
+        "role": "assistant", "content": "An answer of the usual length to a short prompt."}}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30},
+})
+_HEAD = """
+daemon off; worker_processes 1; error_log {folder}/error.log; pid {folder}/nginx.pid;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_requests 100000000;
+    client_body_buffer_size 10m; client_max_body_size 10m;
+    client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+    uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+"""
+_MOCK = _HEAD + """
+    server {{
+        listen 127.0.0.1:{port};
+        default_type application/json;
+        location / {{ return 200 '{answer}'; }}
+        location = /v1/models {{ return 200 '{{"data":[{{"id":"bench","owned_by":"vllm"}}]}}'; }}
+    }}
+}}
+"""
+_RAW = _HEAD + """
+    upstream mock {{ server 127.0.0.1:{upstream}; keepalive 64; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://mock; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class System:
+    """Something that answers. nginx: its master; python: processes beside it."""
+
+    name: str
+    engine: str
+    port: int
+    key: str = "none"
+    nginx: int = 0
+    python: tuple[int, ...] = ()
+
+
+def _tree(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in _tree(int(child)))]
+
+
+def cpu_us(pids: tuple[int, ...]) -> float:
+    """CPU time so far of these processes and their children, in µs (proc(5), schedstat)."""
+    total_ns = 0
+    for root in pids:
+        for pid in _tree(root):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                total_ns += int((task / "schedstat").read_text().split()[0])
+    return total_ns / 1000
+
+
+def rss_mb(pids: tuple[int, ...]) -> float:
+    """Resident memory of these processes and their children, in MB; shared pages count each."""
+    pages = sum(
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for root in pids
+        for pid in _tree(root)
+    )
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@contextmanager
+def _nginx(engine: Engine, folder: Path, text: str) -> Iterator[int]:
+    folder.mkdir()
+    (folder / "nginx.conf").write_text(text)
+    command = engine.command("-p", str(folder), "-c", str(folder / "nginx.conf"),
+                             "-e", str(folder / "error.log"))
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    time.sleep(0.5)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def mock(engine: Engine, folder: Path) -> Iterator[System]:
+    """The upstream of the non-streamed scenarios."""
+    port = free_port()
+    text = _MOCK.format(folder=folder / "mock", port=port, answer=ANSWER)
+    with _nginx(engine, folder / "mock", text):
+        yield System("direct", "", port)
+
+
+@contextmanager
+def streaming_mock(chunks: int) -> Iterator[System]:
+    """The upstream of the streamed scenario."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "bench.stream_upstream", str(port), str(chunks)])
+    time.sleep(0.5)
+    try:
+        yield System("direct", "", port)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def raw_nginx(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
+    """The least an nginx does to relay a request: no keys, no routing, no log."""
+    port, below = free_port(), folder / f"raw-{engine.origin}-{upstream}"
+    with _nginx(engine, below, _RAW.format(folder=below, port=port, upstream=upstream)) as pid:
+        yield System("raw nginx", engine.origin, port, nginx=pid)
+
+
+@contextmanager
+def gateway(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
+    """Infergate with everything on: keys, routing over three backends, the log, the control plane."""
+    below = folder / f"ig-{engine.origin}-{upstream}"
+    home = below / "home"
+    home.mkdir(parents=True)
+    (home / "engines").symlink_to(ENGINES_HOME / "engines")
+    port, file = free_port(), below / "infergate.yaml"
+    address = f"{{ url: http://127.0.0.1:{upstream}, engine: vllm }}"
+    file.write_text(
+        f"engine: {engine.origin}\nworkers: 1\nlisten: 127.0.0.1:{port}\n"
+        f"backends: {{ a: {address}, b: {address}, c: {address} }}\n"
+        "models: { bench: [a, b, c] }\n"
+    )
+
+    def run(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "infergate", *arguments, "-c", str(file)], check=True, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, "INFERGATE_HOME": str(home)},
+        ).stdout
+
+    with ExitStack() as stack:
+        run("up", "--detach")
+        stack.callback(run, "down", "--now")
+        key = json.loads(run("keys", "create", "bench", "--json"))["key"]
+        pids = json.loads(run("status", "--json"))["processes"]
+        yield System("gateway", engine.origin, port, key, pids["nginx"],
+                     (pids["supervisor"], pids["control"]))

