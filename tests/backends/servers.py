@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.backends.cache import CACHE, is_ready, python_of
+
 HERE = Path(__file__).parent
 
 
@@ -125,3 +127,56 @@ def scripted(
                 "--models", ",".join(models), "--name", name]
 
     return running(Scripted(command, "/_control/stats", models[0], ready_s=10, port=port))
+
+
+def available(name: str) -> str | None:
+    """Why a real backend cannot be used here; None if it can."""
+    if is_ready(name):
+        return None
+    return f"{name} is not built: `python tests/backends/cache.py install {name}`"
+
+
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+
+
+def vllm(kind: str = "chat", model: str = "tiny-qwen2") -> Any:
+    """A real vLLM on the CPU with a tiny random model. kind: "chat" or "embed"."""
+    environ = {
+        **_OFFLINE, "VLLM_HOST_IP": "127.0.0.1", "VLLM_NO_USAGE_STATS": "1", "OMP_NUM_THREADS": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+    }
+
+    def command(port: int) -> list[str]:
+        arguments = [
+            "--host", "127.0.0.1", "--port", str(port), "--model", str(CACHE / "vllm" / "model"),
+            "--served-model-name", model, "--dtype", "float32", "--enforce-eager",
+            "--max-model-len", "1024", "--max-num-seqs", "8", "--max-num-batched-tokens", "1024",
+            "--kv-cache-memory-bytes", str(64 * 2**20),
+        ]
+        if kind == "embed":
+            arguments += ["--runner", "pooling", "--convert", "embed"]
+        else:
+            arguments.append("--enable-prompt-tokens-details")
+        return [str(python_of("vllm")), "-m", "vllm.entrypoints.openai.api_server", *arguments]
+
+    return running(Server(command, "/health", model, ready_s=180, environ=environ))
+
+
+def llama_server(model: str = "tiny-llama") -> Any:
+    """A real llama.cpp server with a tiny random model."""
+
+    def command(port: int) -> list[str]:
+        folder = CACHE / "llamacpp"
+        return [str(folder / "llama-server"), "--host", "127.0.0.1", "--port", str(port),
+                "-m", str(folder / "tiny.gguf"), "--alias", model, "-c", "4096", "-t", "1"]
+
+    return running(Server(command, "/health", model, ready_s=30, environ=_OFFLINE))
+
+
+def embedding_server() -> Any:
+    """A real embedding model behind a small OpenAI-compatible server."""
+
+    def command(port: int) -> list[str]:
+        return [str(python_of("embed")), str(HERE / "embed_server.py"), str(port)]
+
+    return running(Server(command, "/v1/models", "all-minilm", ready_s=90, environ=_OFFLINE))
