@@ -53,12 +53,23 @@ class Samples:
 
 
 def _load(system: System, scenario: Scenario, connections: int, requests: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.load", "127.0.0.1", str(system.port), str(connections),
-               str(requests), str(scenario.prompt_bytes), system.key,
-               "yes" if scenario.stream else "no"]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.load",
+        "127.0.0.1",
+        str(system.port),
+        str(connections),
+        str(requests),
+        str(scenario.prompt_bytes),
+        system.key,
+        "yes" if scenario.stream else "no",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if result.returncode != 0:
-        raise SystemExit(f"{system.name} ({system.engine}) answered wrongly:\n{result.stderr[-800:]}")
+        raise SystemExit(
+            f"{system.name} ({system.engine}) answered wrongly:\n{result.stderr[-800:]}"
+        )
     return json.loads(result.stdout)
 
 
@@ -84,7 +95,8 @@ def _measure(systems: list[System], scenario: Scenario, rounds: int) -> list[Row
         if not system.nginx:
             continue
         raw = next(
-            other for name, other in zip(systems, samples, strict=True)
+            other
+            for name, other in zip(systems, samples, strict=True)
             if name.name == "raw nginx" and name.engine == system.engine
         )
         ratios = [ours / theirs for ours, theirs in zip(taken.cpu_us, raw.cpu_us, strict=True)]
@@ -92,20 +104,31 @@ def _measure(systems: list[System], scenario: Scenario, rounds: int) -> list[Row
         added = {
             f"added_{what}_us_at_{c}": median(getattr(taken, what + "_us")[c])
             - median(getattr(direct, what + "_us")[c])
-            for c in (1, 16) for what in ("p50", "p99")
+            for c in (1, 16)
+            for what in ("p50", "p99")
         }
-        rows.append(Row(
-            scenario=scenario.name, engine=system.engine, system=system.name,
-            cpu_us=median(taken.cpu_us), ratio=median(ratios),
-            cpu_us_per_chunk=median(taken.cpu_us) / CHUNKS if scenario.stream else None,
-            nginx_rss_mb=rss_mb((system.nginx,)), python_rss_mb=rss_mb(system.python), **added,
-        ))
+        rows.append(
+            Row(
+                scenario=scenario.name,
+                engine=system.engine,
+                system=system.name,
+                cpu_us=median(taken.cpu_us),
+                ratio=median(ratios),
+                cpu_us_per_chunk=median(taken.cpu_us) / CHUNKS if scenario.stream else None,
+                nginx_rss_mb=rss_mb((system.nginx,)),
+                python_rss_mb=rss_mb(system.python),
+                **added,
+            )
+        )
     return rows
 
 
 def _engines(wanted: str) -> list[Engine]:
-    found = [engine for engine in find_engines(ENGINES_HOME)
-             if engine.usable and engine.origin in GOALS and wanted in ("all", engine.origin)]
+    found = [
+        engine
+        for engine in find_engines(ENGINES_HOME)
+        if engine.usable and engine.origin in GOALS and wanted in ("all", engine.origin)
+    ]
     if wanted in ("all", "debian") and "debian" not in {engine.origin for engine in found}:
         print("Debian's engine is not in the cache (`make test` brings it); left out.")
     if not found:
@@ -135,15 +158,18 @@ def main() -> None:
                 compared = [upstream]
                 for engine in engines:
                     for start in (raw_nginx, gateway):
-                        compared.append(
-                            systems.enter_context(start(engine, folder, upstream.port))
-                        )
+                        compared.append(systems.enter_context(start(engine, folder, upstream.port)))
                 rows += _measure(compared, scenario, rounds)
-            (folder / "mock").exists() and (folder / "mock").rename(folder / f"mock-{scenario.name}")
+            (folder / "mock").exists() and (folder / "mock").rename(
+                folder / f"mock-{scenario.name}"
+            )
         stack.close()
     write_results(rows, engines, rounds)
-    missed = [row for row in rows if row.system == "gateway" and row.scenario == "200 B"
-              and row.ratio > GOALS[row.engine]]
+    missed = [
+        row
+        for row in rows
+        if row.system == "gateway" and row.scenario == "200 B" and row.ratio > GOALS[row.engine]
+    ]
     for row in missed:
         print(f"missed: {row.ratio:.2f} × raw nginx on {row.engine}, goal {GOALS[row.engine]}")
     if missed and options.check:

@@ -1,6 +1,6 @@
-"""A load generator in a process of its own: N requests over C kept connections, each answer checked.
+"""A load generator in a process of its own: requests over kept connections, each answer checked.
 
-    python -m bench.load HOST PORT CONNECTIONS REQUESTS PROMPT_BYTES KEY STREAM
+python -m bench.load HOST PORT CONNECTIONS REQUESTS PROMPT_BYTES KEY STREAM
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ EXPECTED = b'"usage"'
 def request_bytes(host: str, prompt_bytes: int, key: str, *, stream: bool) -> bytes:
     """One chat request as it goes over the wire."""
     asked: dict[str, object] = {
-        "model": "bench", "messages": [{"role": "user", "content": "x" * prompt_bytes}],
-        "max_tokens": 100, "temperature": 0.7,
+        "model": "bench",
+        "messages": [{"role": "user", "content": "x" * prompt_bytes}],
+        "max_tokens": 100,
+        "temperature": 0.7,
     }
     if stream:
         asked.update(stream=True, stream_options={"include_usage": True})
@@ -60,7 +62,13 @@ async def _client(
 
 
 async def run(
-    host: str, port: int, connections: int, requests: int, prompt_bytes: int, key: str, *,
+    host: str,
+    port: int,
+    connections: int,
+    requests: int,
+    prompt_bytes: int,
+    key: str,
+    *,
     stream: bool,
 ) -> list[float]:
     """The latency of each request in seconds."""
@@ -76,15 +84,26 @@ async def run(
 def main() -> None:
     host, port, connections, requests, prompt_bytes, key, stream = sys.argv[1:8]
     latencies_s = asyncio.run(
-        run(host, int(port), int(connections), int(requests), int(prompt_bytes), key,
-            stream=stream == "yes")
+        run(
+            host,
+            int(port),
+            int(connections),
+            int(requests),
+            int(prompt_bytes),
+            key,
+            stream=stream == "yes",
+        )
     )
     latencies_s.sort()
-    print(json.dumps({
-        "requests": len(latencies_s),
-        "p50_us": latencies_s[len(latencies_s) // 2] * 1e6,
-        "p99_us": latencies_s[int(len(latencies_s) * 0.99)] * 1e6,
-    }))
+    print(
+        json.dumps(
+            {
+                "requests": len(latencies_s),
+                "p50_us": latencies_s[len(latencies_s) // 2] * 1e6,
+                "p99_us": latencies_s[int(len(latencies_s) * 0.99)] * 1e6,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -40,31 +40,59 @@ class Row:
     python_rss_mb: float
 
 
-_COLUMNS = ("scenario", "engine", "system", "CPU µs", "× raw", "p50 +1", "p99 +1", "p50 +16",
-            "p99 +16", "RSS MB")
+_COLUMNS = (
+    "scenario",
+    "engine",
+    "system",
+    "CPU µs",
+    "× raw",
+    "p50 +1",
+    "p99 +1",
+    "p50 +16",
+    "p99 +16",
+    "RSS MB",
+)
 
 
 def _cells(row: Row) -> list[str]:
     rss = f"{row.nginx_rss_mb:.0f}" + (f"+{row.python_rss_mb:.0f}" if row.python_rss_mb else "")
     return [
-        row.scenario, row.engine, row.system, f"{row.cpu_us:.1f}", f"{row.ratio:.2f}",
-        f"{row.added_p50_us_at_1:.0f}", f"{row.added_p99_us_at_1:.0f}",
-        f"{row.added_p50_us_at_16:.0f}", f"{row.added_p99_us_at_16:.0f}", rss,
+        row.scenario,
+        row.engine,
+        row.system,
+        f"{row.cpu_us:.1f}",
+        f"{row.ratio:.2f}",
+        f"{row.added_p50_us_at_1:.0f}",
+        f"{row.added_p99_us_at_1:.0f}",
+        f"{row.added_p50_us_at_16:.0f}",
+        f"{row.added_p99_us_at_16:.0f}",
+        rss,
     ]
 
 
 def _machine(engines: Sequence[Engine], rounds: int) -> dict[str, object]:
-    cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text()
-                .splitlines() if line.startswith("model name")), platform.machine())
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
-                            check=False).stdout.strip()
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit,
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "commit": commit,
         "rounds": rounds,
         "engines": {
             engine.origin: f"nginx {dotted(engine.nginx_version)}, "
-            f"njs {dotted(engine.njs_version or ())}" for engine in engines
+            f"njs {dotted(engine.njs_version or ())}"
+            for engine in engines
         },
     }
 
@@ -79,22 +107,36 @@ def write_results(rows: Sequence[Row], engines: Sequence[Engine], rounds: int) -
         table.add_row(*_cells(row))
     console = Console(highlight=False)
     console.print(table)
-    console.print("CPU of nginx for a request; latency in µs added to the mock's own, at 1 and 16\n"
-                  "connections; RSS of nginx + Python.")
+    console.print(
+        "CPU of nginx for a request; latency in µs added to the mock's own, at 1 and 16\n"
+        "connections; RSS of nginx + Python."
+    )
     lines = [
-        f"# Benchmark of {machine['date']}", "",
+        f"# Benchmark of {machine['date']}",
+        "",
         f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; commit "
-        f"{machine['commit']}; medians of {rounds} rounds.", "",
+        f"{machine['commit']}; medians of {rounds} rounds.",
+        "",
         *(f"- {name}: {version}" for name, version in machine["engines"].items()),  # type: ignore[attr-defined]
-        "", "| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS),
+        "",
+        "| " + " | ".join(_COLUMNS) + " |",
+        "|" + "---|" * len(_COLUMNS),
         *("| " + " | ".join(_cells(row)) + " |" for row in rows),
-        "", "CPU of nginx for a request; latency in µs added to the mock's own, at 1 and 16 "
-        "connections; RSS of nginx + Python. How: docs/benchmarks.md.", "",
+        "",
+        "CPU of nginx for a request; latency in µs added to the mock's own, at 1 and 16 "
+        "connections; RSS of nginx + Python. How: docs/benchmarks.md.",
+        "",
     ]
     chunks = [row for row in rows if row.cpu_us_per_chunk is not None]
     if chunks:
-        lines += ["CPU µs for each streamed chunk: " + ", ".join(
-            f"{row.system} on {row.engine} {row.cpu_us_per_chunk:.1f}" for row in chunks) + ".", ""]
+        lines += [
+            "CPU µs for each streamed chunk: "
+            + ", ".join(
+                f"{row.system} on {row.engine} {row.cpu_us_per_chunk:.1f}" for row in chunks
+            )
+            + ".",
+            "",
+        ]
     RESULTS.mkdir(exist_ok=True)
     document = json.dumps({**machine, "rows": [dataclasses.asdict(row) for row in rows]}, indent=1)
     stamp = str(machine["date"]).replace(" UTC", "").replace(" ", "-").replace(":", "")

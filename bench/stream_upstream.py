@@ -1,6 +1,6 @@
 """A mock backend that streams: each chunk in a write of its own.
 
-    python -m bench.stream_upstream PORT CHUNKS
+python -m bench.stream_upstream PORT CHUNKS
 """
 
 from __future__ import annotations
@@ -18,12 +18,24 @@ def _event(value: object) -> bytes:
 async def main() -> None:
     port, chunks = int(sys.argv[1]), int(sys.argv[2])
     base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "bench"}
-    piece = _event({**base, "choices": [
-        {"index": 0, "delta": {"content": " token"}, "logprobs": None, "finish_reason": None}
-    ]})
+    piece = _event(
+        {
+            **base,
+            "choices": [
+                {
+                    "index": 0,
+                    "delta": {"content": " token"},
+                    "logprobs": None,
+                    "finish_reason": None,
+                }
+            ],
+        }
+    )
     usage = {"prompt_tokens": 10, "completion_tokens": chunks, "total_tokens": chunks + 10}
     last = _event({**base, "choices": [], "usage": usage}) + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     models = json.dumps({"object": "list", "data": [{"id": "bench", "owned_by": "vllm"}]}).encode()
     listing = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(models), models)
 

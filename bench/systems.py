@@ -16,12 +16,25 @@ from infergate.nginx.engine import Engine
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
 
-ANSWER = json.dumps({
-    "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "bench",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {
-        "role": "assistant", "content": "An answer of the usual length to a short prompt."}}],
-    "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30},
-})
+ANSWER = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "bench",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "stop",
+                "message": {
+                    "role": "assistant",
+                    "content": "An answer of the usual length to a short prompt.",
+                },
+            }
+        ],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30},
+    }
+)
 _HEAD = """
 daemon off; worker_processes 1; error_log {folder}/error.log; pid {folder}/nginx.pid;
 events {{ worker_connections 4096; }}
@@ -31,7 +44,9 @@ http {{
     client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
     uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
 """
-_MOCK = _HEAD + """
+_MOCK = (
+    _HEAD
+    + """
     server {{
         listen 127.0.0.1:{port};
         default_type application/json;
@@ -40,7 +55,10 @@ _MOCK = _HEAD + """
     }}
 }}
 """
-_RAW = _HEAD + """
+)
+_RAW = (
+    _HEAD
+    + """
     upstream mock {{ server 127.0.0.1:{upstream}; keepalive 64; }}
     server {{
         listen 127.0.0.1:{port};
@@ -51,6 +69,7 @@ _RAW = _HEAD + """
     }}
 }}
 """
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,8 @@ def cpu_us(pids: tuple[int, ...]) -> float:
 def rss_mb(pids: tuple[int, ...]) -> float:
     """Resident memory of these processes and their children, in MB; shared pages count each."""
     pages = sum(
-        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for root in pids
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        for root in pids
         for pid in _tree(root)
     )
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -93,8 +113,9 @@ def rss_mb(pids: tuple[int, ...]) -> float:
 def _nginx(engine: Engine, folder: Path, text: str) -> Iterator[int]:
     folder.mkdir()
     (folder / "nginx.conf").write_text(text)
-    command = engine.command("-p", str(folder), "-c", str(folder / "nginx.conf"),
-                             "-e", str(folder / "error.log"))
+    command = engine.command(
+        "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")
+    )
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     time.sleep(0.5)
     try:
@@ -117,7 +138,9 @@ def mock(engine: Engine, folder: Path) -> Iterator[System]:
 def streaming_mock(chunks: int) -> Iterator[System]:
     """The upstream of the streamed scenario."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "bench.stream_upstream", str(port), str(chunks)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.stream_upstream", str(port), str(chunks)]
+    )
     time.sleep(0.5)
     try:
         yield System("direct", "", port)
@@ -136,7 +159,7 @@ def raw_nginx(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
 
 @contextmanager
 def gateway(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
-    """Infergate with everything on: keys, routing over three backends, the log, the control plane."""
+    """Infergate with everything on: keys, routing over three backends, log, control plane."""
     below = folder / f"ig-{engine.origin}-{upstream}"
     home = below / "home"
     home.mkdir(parents=True)
@@ -151,8 +174,11 @@ def gateway(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
 
     def run(*arguments: str) -> str:
         return subprocess.run(
-            [sys.executable, "-m", "infergate", *arguments, "-c", str(file)], check=True, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            [sys.executable, "-m", "infergate", *arguments, "-c", str(file)],
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             env={**os.environ, "INFERGATE_HOME": str(home)},
         ).stdout
 
@@ -161,5 +187,11 @@ def gateway(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
         stack.callback(run, "down", "--now")
         key = json.loads(run("keys", "create", "bench", "--json"))["key"]
         pids = json.loads(run("status", "--json"))["processes"]
-        yield System("gateway", engine.origin, port, key, pids["nginx"],
-                     (pids["supervisor"], pids["control"]))
+        yield System(
+            "gateway",
+            engine.origin,
+            port,
+            key,
+            pids["nginx"],
+            (pids["supervisor"], pids["control"]),
+        )

@@ -48,7 +48,10 @@ class Gateway:
         """Run a command of ours on this gateway."""
         result = subprocess.run(
             [sys.executable, "-m", "infergate", *arguments, "-c", str(self.file)],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
             env={**os.environ, "INFERGATE_HOME": str(self.home), "COLUMNS": "80"},
         )
         if check and result.returncode != 0:
@@ -73,15 +76,23 @@ class Gateway:
     def headers(self, key: str | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {key or self.key}"}
 
-    def post(self, path: str, body: object, *, key: str | None = None, **more: Any) -> httpx.Response:
+    def post(
+        self, path: str, body: object, *, key: str | None = None, **more: Any
+    ) -> httpx.Response:
         """A POST with a key. body: an object for JSON, or bytes as they are."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", **self.headers(key), **more.pop("headers", {})}
+        headers = {
+            "Content-Type": "application/json",
+            **self.headers(key),
+            **more.pop("headers", {}),
+        }
         return httpx.post(self.url + path, content=content, headers=headers, timeout=30, **more)
 
     def chat(self, model: str = "m", *, key: str | None = None, **body: Any) -> httpx.Response:
         messages = [{"role": "user", "content": "hi"}]
-        return self.post("/v1/chat/completions", {"model": model, "messages": messages, **body}, key=key)
+        return self.post(
+            "/v1/chat/completions", {"model": model, "messages": messages, **body}, key=key
+        )
 
     def get(self, path: str, *, key: str | None = None) -> httpx.Response:
         return httpx.get(self.url + path, headers=self.headers(key), timeout=30)

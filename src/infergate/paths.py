@@ -17,12 +17,12 @@ GENERATED_NAME = "generated.yaml"
 class Home:
     """The state folder. Everything below it belongs to one gateway; nobody else may read it.
 
-        revisions/N/   rendered nginx configurations; `current` links to the one in force
-        state/         keys.db, and the snapshots nginx loads when it starts
-        run/           pid files, sockets, nginx's temporary files
-        logs/          access.log (JSON), error.log, gateway.log
-        tls/           certificates made or fetched here
-        engines/       nginx builds that `infergate engine install` brought
+    revisions/N/   rendered nginx configurations; `current` links to the one in force
+    state/         keys.db, and the snapshots nginx loads when it starts
+    run/           pid files, sockets, nginx's temporary files
+    logs/          access.log (JSON), error.log, gateway.log
+    tls/           certificates made or fetched here
+    engines/       nginx builds that `infergate engine install` brought
     """
 
     root: Path

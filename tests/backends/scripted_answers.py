@@ -44,21 +44,31 @@ class Answers:
     def _get(self, path: str) -> Answer:
         if path == "/v1/models":
             owner = _OWNERS.get(self.engine, "somebody")
-            return _json({"object": "list", "data": [
-                {"id": m, "object": "model", "created": 0, "owned_by": owner} for m in self.models
-            ]})
+            return _json(
+                {
+                    "object": "list",
+                    "data": [
+                        {"id": m, "object": "model", "created": 0, "owned_by": owner}
+                        for m in self.models
+                    ],
+                }
+            )
         if self.engine == "ollama":
             if path == "/api/version":
                 return _json({"version": "0.12.0"})
             if path == "/api/tags":
-                return _json({"models": [
-                    {"name": m, "model": m, "size": 1, "digest": "d", "details": {}}
-                    for m in self.models
-                ]})
+                return _json(
+                    {
+                        "models": [
+                            {"name": m, "model": m, "size": 1, "digest": "d", "details": {}}
+                            for m in self.models
+                        ]
+                    }
+                )
             if path == "/api/ps":
-                return _json({"models": [
-                    {"name": m, "model": m, "size_vram": 1} for m in self.models[:1]
-                ]})
+                return _json(
+                    {"models": [{"name": m, "model": m, "size_vram": 1} for m in self.models[:1]]}
+                )
         elif path in ("/health", "/version", "/props"):
             return _json({"status": "ok", "version": "0.0.1"})
         return _json({"error": "not found"}, 404)
@@ -72,19 +82,29 @@ class Answers:
             return _json({"model": model, "path": path, "from": self.name})
         base = {"id": "chatcmpl-1", "created": 0, "model": model}
         if not asked.get("stream"):
-            choice = {"index": 0, "message": {"role": "assistant", "content": self.name},
-                      "text": self.name, "finish_reason": "stop"}
-            return _json({**base, "object": "chat.completion", "choices": [choice],
-                          "usage": _USAGE})
+            choice = {
+                "index": 0,
+                "message": {"role": "assistant", "content": self.name},
+                "text": self.name,
+                "finish_reason": "stop",
+            }
+            return _json(
+                {**base, "object": "chat.completion", "choices": [choice], "usage": _USAGE}
+            )
         events = [
-            {**base, "object": "chat.completion.chunk",
-             "choices": [{"index": 0, "delta": {"content": f"{self.name}{n} "},
-                          "finish_reason": None}]}
+            {
+                **base,
+                "object": "chat.completion.chunk",
+                "choices": [
+                    {"index": 0, "delta": {"content": f"{self.name}{n} "}, "finish_reason": None}
+                ],
+            }
             for n in range(chunks)
         ]
         if (asked.get("stream_options") or {}).get("include_usage"):
-            events.append({**base, "object": "chat.completion.chunk", "choices": [],
-                           "usage": _USAGE})
+            events.append(
+                {**base, "object": "chat.completion.chunk", "choices": [], "usage": _USAGE}
+            )
         lines = [f"data: {json.dumps(event)}\n\n".encode() for event in events]
         return Answer(chunks=[*lines, b"data: [DONE]\n\n"], content_type="text/event-stream")
 
@@ -92,15 +112,24 @@ class Answers:
         model = asked.get("model") or asked.get("name")
         if path in ("/api/chat", "/api/generate"):
             pieces = [
-                {"model": model, "message": {"role": "assistant", "content": f"{self.name}{n} "},
-                 "response": f"{self.name}{n} ", "done": n == chunks - 1}
+                {
+                    "model": model,
+                    "message": {"role": "assistant", "content": f"{self.name}{n} "},
+                    "response": f"{self.name}{n} ",
+                    "done": n == chunks - 1,
+                }
                 for n in range(chunks)
             ]
             if asked.get("stream", True):
                 lines = [json.dumps(piece).encode() + b"\n" for piece in pieces]
                 return Answer(chunks=lines, content_type="application/x-ndjson")
-            return _json({**pieces[-1], "message": {"role": "assistant", "content": self.name},
-                          "response": self.name})
+            return _json(
+                {
+                    **pieces[-1],
+                    "message": {"role": "assistant", "content": self.name},
+                    "response": self.name,
+                }
+            )
         if path == "/api/embed":
             return _json({"model": model, "embeddings": [[0.25, 0.5]]})
         if path == "/api/embeddings":

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,14 @@ class Server:
     """One running backend. model: the name it serves."""
 
     def __init__(
-        self, command: Callable[[int], Sequence[str]], ready_path: str, model: str,
-        *, ready_s: float, environ: dict[str, str] | None = None, port: int | None = None,
+        self,
+        command: Callable[[int], Sequence[str]],
+        ready_path: str,
+        model: str,
+        *,
+        ready_s: float,
+        environ: dict[str, str] | None = None,
+        port: int | None = None,
     ) -> None:
         self._command, self._ready_path, self._ready_s = command, ready_path, ready_s
         self._environ = {**os.environ, **(environ or {})}
@@ -53,8 +59,12 @@ class Server:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            list(self._command(self.port)), stdin=subprocess.DEVNULL, stdout=self._log,
-            stderr=self._log, env=self._environ, start_new_session=True,
+            list(self._command(self.port)),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            env=self._environ,
+            start_new_session=True,
         )
         deadline = time.monotonic() + self._ready_s
         while True:
@@ -71,10 +81,8 @@ class Server:
     def kill(self) -> None:
         """SIGKILL to all of it, as a crash or a pulled plug."""
         if self._process is not None:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self._process.wait()
 
     def restart(self) -> None:
@@ -123,8 +131,18 @@ def scripted(
     """A context manager that runs the scripted double."""
 
     def command(port: int) -> list[str]:
-        return [sys.executable, str(HERE / "scripted.py"), "--port", str(port), "--engine", engine,
-                "--models", ",".join(models), "--name", name]
+        return [
+            sys.executable,
+            str(HERE / "scripted.py"),
+            "--port",
+            str(port),
+            "--engine",
+            engine,
+            "--models",
+            ",".join(models),
+            "--name",
+            name,
+        ]
 
     return running(Scripted(command, "/_control/stats", models[0], ready_s=10, port=port))
 
@@ -142,16 +160,35 @@ _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": 
 def vllm(kind: str = "chat", model: str = "tiny-qwen2") -> Any:
     """A real vLLM on the CPU with a tiny random model. kind: "chat" or "embed"."""
     environ = {
-        **_OFFLINE, "VLLM_HOST_IP": "127.0.0.1", "VLLM_NO_USAGE_STATS": "1", "OMP_NUM_THREADS": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+        **_OFFLINE,
+        "VLLM_HOST_IP": "127.0.0.1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "OMP_NUM_THREADS": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
     }
 
     def command(port: int) -> list[str]:
         arguments = [
-            "--host", "127.0.0.1", "--port", str(port), "--model", str(CACHE / "vllm" / "model"),
-            "--served-model-name", model, "--dtype", "float32", "--enforce-eager",
-            "--max-model-len", "1024", "--max-num-seqs", "8", "--max-num-batched-tokens", "1024",
-            "--kv-cache-memory-bytes", str(64 * 2**20),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--model",
+            str(CACHE / "vllm" / "model"),
+            "--served-model-name",
+            model,
+            "--dtype",
+            "float32",
+            "--enforce-eager",
+            "--max-model-len",
+            "1024",
+            "--max-num-seqs",
+            "8",
+            "--max-num-batched-tokens",
+            "1024",
+            "--kv-cache-memory-bytes",
+            str(64 * 2**20),
         ]
         if kind == "embed":
             arguments += ["--runner", "pooling", "--convert", "embed"]
@@ -167,8 +204,21 @@ def llama_server(model: str = "tiny-llama") -> Any:
 
     def command(port: int) -> list[str]:
         folder = CACHE / "llamacpp"
-        return [str(folder / "llama-server"), "--host", "127.0.0.1", "--port", str(port),
-                "-m", str(folder / "tiny.gguf"), "--alias", model, "-c", "4096", "-t", "1"]
+        return [
+            str(folder / "llama-server"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "-m",
+            str(folder / "tiny.gguf"),
+            "--alias",
+            model,
+            "-c",
+            "4096",
+            "-t",
+            "1",
+        ]
 
     return running(Server(command, "/health", model, ready_s=30, environ=_OFFLINE))
 

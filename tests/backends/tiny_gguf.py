@@ -14,11 +14,11 @@ import gguf
 import numpy as np
 
 WORDS = (
-    "the of and to in is that it was for on are as with they at be this from have or by one had not "
-    "but what all were when we there can an your which their if do will each about how up out them "
-    "then many some so these would other into has more two like time see no way could people my "
-    "than first been call who oil now find long down day did get come made may part hello gateway "
-    "model token cache route stream request"
+    "the of and to in is that it was for on are as with they at be this from have or by one had "
+    "not but what all were when we there can an your which their if do will each about how up out "
+    "them then many some so these would other into has more two like time see no way could people "
+    "my than first been call who oil now find long down day did get come made may part hello "
+    "gateway model token cache route stream request"
 ).split()
 WORDS = list(dict.fromkeys(WORDS))
 EMBEDDING, LAYERS, HEADS, KV_HEADS, CONTEXT = 64, 2, 4, 2, 4096

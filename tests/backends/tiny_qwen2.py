@@ -41,7 +41,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
         ),
     )
     outer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|endoftext|>",
+        tokenizer_object=inner,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
         model_max_length=2048,
     )
     outer.chat_template = TEMPLATE
@@ -54,9 +56,16 @@ def main() -> None:
     words.save_pretrained(folder)
     torch.manual_seed(7)
     config = Qwen2Config(
-        vocab_size=len(words), hidden_size=128, intermediate_size=256, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048,
-        tie_word_embeddings=False, bos_token_id=None, eos_token_id=words.eos_token_id,
+        vocab_size=len(words),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        eos_token_id=words.eos_token_id,
         pad_token_id=words.pad_token_id,
     )
     Qwen2ForCausalLM(config).to(torch.float32).save_pretrained(folder)

@@ -80,24 +80,32 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def texts_001(engine: str, vllm_chat: Server, vllm_embed: Server) -> Iterator[Front]:
     """One vLLM for chat and one for embeddings, the second under OpenAI's name for it."""
-    with gateway(engine, f"""
+    with gateway(
+        engine,
+        f"""
 backends:
   qwen: {{ url: {vllm_chat.url}, engine: vllm }}
   embedding: {{ url: {vllm_embed.url}, engine: vllm }}
 models:
   qwen-1.5-7b-chat: {{ backends: [qwen], upstream_name: tiny-qwen2, aliases: [gpt-3.5-turbo] }}
   text-embedding-ada-002: {{ backends: [embedding], upstream_name: tiny-embed }}
-""") as it:
+""",
+    ) as it:
         yield Front(it)
 
 
 @pytest.fixture(scope="module")
-def discovered(engine: str, llama: Server, minilm: Server, ollama_double: Server) -> Iterator[Front]:
+def discovered(
+    engine: str, llama: Server, minilm: Server, ollama_double: Server
+) -> Iterator[Front]:
     """llama.cpp, an embedding model and Ollama's double, with nothing said about their models."""
-    with gateway(engine, f"""
+    with gateway(
+        engine,
+        f"""
 backends:
   llama: {llama.url}
   minilm: {minilm.url}/v1
   ollama: {ollama_double.url}
-""") as it:
+""",
+    ) as it:
         yield Front(it)

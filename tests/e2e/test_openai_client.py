@@ -29,10 +29,16 @@ def test_chat(client: openai.OpenAI, model: str) -> None:
 
 
 def test_streamed_chat_with_usage(client: openai.OpenAI) -> None:
-    chunks = list(client.chat.completions.create(
-        model="qwen-1.5-7b-chat", messages=MESSAGES, max_tokens=6, stream=True,
-        stream_options={"include_usage": True}, extra_body={"ignore_eos": True},
-    ))
+    chunks = list(
+        client.chat.completions.create(
+            model="qwen-1.5-7b-chat",
+            messages=MESSAGES,
+            max_tokens=6,
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_body={"ignore_eos": True},
+        )
+    )
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.completion_tokens == 6
     assert any(chunk.choices and chunk.choices[0].finish_reason == "length" for chunk in chunks)
@@ -40,10 +46,17 @@ def test_streamed_chat_with_usage(client: openai.OpenAI) -> None:
 
 def _spread_s(client: openai.OpenAI, model: str) -> float:
     """Seconds between the first and the last token of an answer."""
-    times = [time.monotonic() for chunk in client.chat.completions.create(
-        model=model, messages=MESSAGES, max_tokens=400, stream=True,
-        extra_body={"ignore_eos": True},
-    ) if chunk.choices]
+    times = [
+        time.monotonic()
+        for chunk in client.chat.completions.create(
+            model=model,
+            messages=MESSAGES,
+            max_tokens=400,
+            stream=True,
+            extra_body={"ignore_eos": True},
+        )
+        if chunk.choices
+    ]
     assert len(times) > 100
     return times[-1] - times[0]
 
@@ -67,7 +80,10 @@ def test_responses(client: openai.OpenAI) -> None:
 
 def test_the_models_list(client: openai.OpenAI) -> None:
     assert {model.id for model in client.models.list()} == {
-        "qwen-1.5-7b-chat", "gpt-3.5-turbo", "text-embedding-ada-002"}
+        "qwen-1.5-7b-chat",
+        "gpt-3.5-turbo",
+        "text-embedding-ada-002",
+    }
     assert client.models.retrieve("gpt-3.5-turbo").id == "gpt-3.5-turbo"
 
 
@@ -98,10 +114,20 @@ def test_what_vllm_itself_refuses_comes_through_unchanged(texts_001: Front) -> N
 
 
 def test_a_client_that_leaves_stops_vllm(texts_001: Front, vllm_chat: Server) -> None:
-    body = {"model": "gpt-3.5-turbo", "messages": MESSAGES, "max_tokens": 600, "stream": True,
-            "ignore_eos": True}
-    with httpx.stream("POST", texts_001.base_url + "/chat/completions", json=body,
-                      headers=texts_001.gateway.headers(), timeout=30) as answer:
+    body = {
+        "model": "gpt-3.5-turbo",
+        "messages": MESSAGES,
+        "max_tokens": 600,
+        "stream": True,
+        "ignore_eos": True,
+    }
+    with httpx.stream(
+        "POST",
+        texts_001.base_url + "/chat/completions",
+        json=body,
+        headers=texts_001.gateway.headers(),
+        timeout=30,
+    ) as answer:
         assert answer.status_code == 200
         lines = answer.iter_lines()  # kept: httpx leaves when its iterator is forgotten
         next(lines)

@@ -40,20 +40,32 @@ def _dot(a: list[float], b: list[float]) -> float:
 
 
 def test_langchain(discovered: Front) -> None:
-    chat = ChatOpenAI(model="tiny-llama", base_url=discovered.base_url, api_key=discovered.key,
-                      max_tokens=5)
+    chat = ChatOpenAI(
+        model="tiny-llama", base_url=discovered.base_url, api_key=discovered.key, max_tokens=5
+    )
     assert "".join(str(chunk.content) for chunk in chat.stream("hello"))
-    vectors = OpenAIEmbeddings(model="all-minilm", base_url=discovered.base_url,
-                               api_key=discovered.key, check_embedding_ctx_length=False)
+    vectors = OpenAIEmbeddings(
+        model="all-minilm",
+        base_url=discovered.base_url,
+        api_key=discovered.key,
+        check_embedding_ctx_length=False,
+    )
     assert len(vectors.embed_query("hello")) == 384
 
 
 def test_llama_index(discovered: Front) -> None:
-    llm = OpenAILike(model="tiny-llama", api_base=discovered.base_url, api_key=discovered.key,
-                     is_chat_model=True, max_tokens=5, context_window=1000)
+    llm = OpenAILike(
+        model="tiny-llama",
+        api_base=discovered.base_url,
+        api_key=discovered.key,
+        is_chat_model=True,
+        max_tokens=5,
+        context_window=1000,
+    )
     assert llm.complete("hello").text
-    vectors = OpenAIEmbedding(model_name="all-minilm", api_base=discovered.base_url,
-                              api_key=discovered.key)
+    vectors = OpenAIEmbedding(
+        model_name="all-minilm", api_base=discovered.base_url, api_key=discovered.key
+    )
     assert len(vectors.get_text_embedding("hello")) == 384
 
 

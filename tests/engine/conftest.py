@@ -25,20 +25,22 @@ def engine(request: pytest.FixtureRequest) -> str:
 def start() -> Iterator[Callable[..., Any]]:
     """Starts backends and gateways that end with the test: start(scripted, name="a")."""
     with ExitStack() as stack:
-        yield lambda what, *arguments, **options: stack.enter_context(
-            what(*arguments, **options)
-        )
+        yield lambda what, *arguments, **options: stack.enter_context(what(*arguments, **options))
 
 
 @pytest.fixture
 def pair(engine: str, start: Callable[..., Any]) -> tuple[Gateway, Scripted, Scripted]:
     """A gateway with one model `m` on two backends, a and b, probed every 300 ms."""
     a, b = start(scripted, name="a"), start(scripted, name="b")
-    it = start(gateway, engine, f"""
+    it = start(
+        gateway,
+        engine,
+        f"""
 backends: {{ a: {{ url: {a.url}, engine: vllm }}, b: {{ url: {b.url}, engine: vllm }} }}
 models: {{ m: [a, b] }}
 health: {{ interval: 300ms, timeout: 300ms, rise: 2, fall: 2 }}
-""")
+""",
+    )
     a.reset()
     b.reset()
     return it, a, b

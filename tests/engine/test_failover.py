@@ -14,9 +14,15 @@ from tests.gateway import Gateway, until
 Pair = tuple[Gateway, Scripted, Scripted]
 
 
-@pytest.mark.parametrize("fault", [
-    {"status": 502}, {"status": 503}, {"status": 504}, {"die": "before_headers"},
-])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 502},
+        {"status": 503},
+        {"status": 504},
+        {"die": "before_headers"},
+    ],
+)
 def test_a_request_that_one_backend_fails_is_answered_by_the_other(pair: Pair, fault: dict) -> None:
     it, a, b = pair
     a.behave(path_prefix="/v1/chat", **fault)
@@ -96,8 +102,9 @@ def test_killing_one_of_two_under_load_is_seen_by_no_client(pair: Pair) -> None:
         seen = []
         with httpx.Client(timeout=20) as http:
             while time.monotonic() < end:
-                answer = http.post(it.url + "/v1/chat/completions", headers=it.headers(),
-                                   json={"model": "m"})
+                answer = http.post(
+                    it.url + "/v1/chat/completions", headers=it.headers(), json={"model": "m"}
+                )
                 seen.append(answer.status_code)
         return seen
 

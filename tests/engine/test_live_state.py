@@ -63,13 +63,16 @@ def test_missing_wrong_and_expired_keys_are_told_apart(pair: Pair) -> None:
 
 def test_a_key_is_taken_from_each_header_that_clients_use(pair: Pair) -> None:
     it, _, _ = pair
-    for headers in ({"x-api-key": it.key}, {"api-key": it.key},
-                    {"Authorization": f"bearer {it.key}"}):
+    for headers in (
+        {"x-api-key": it.key},
+        {"api-key": it.key},
+        {"Authorization": f"bearer {it.key}"},
+    ):
         assert httpx.get(it.url + "/v1/models", headers=headers).status_code == 200
 
 
 def test_a_drained_backend_gets_nothing_new_and_finishes_what_it_has(pair: Pair) -> None:
-    it, a, b = pair
+    it, _a, _b = pair
     before = workers(it)
     it.run("backend", "drain", "a")
     assert [it.chat().json()["choices"][0]["message"]["content"] for _ in range(6)] == ["b"] * 6

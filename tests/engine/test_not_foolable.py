@@ -22,11 +22,14 @@ from tests.gateway import Gateway, gateway
 def stack(engine: str) -> Iterator[tuple[Gateway, Scripted, str]]:
     with (
         scripted(models=("good", "secret")) as backend,
-        gateway(engine, f"""
+        gateway(
+            engine,
+            f"""
 backends: {{ a: {{ url: {backend.url}, engine: vllm }} }}
 models: {{ good: [a], secret: [a] }}
 limits: {{ max_body: 4MB }}
-""") as it,
+""",
+        ) as it,
     ):
         yield it, backend, it.new_key("good", "--models", "good")
 
@@ -40,8 +43,10 @@ BODIES = {
     "an escaped duplicate": b'{"model":"good","mod\\u0065l":"secret"}',
     "a fully escaped duplicate": b'{"\\u006d\\u006f\\u0064\\u0065\\u006c":"secret","model":"good"}',
     "an escaped other case": b'{"model":"good","\\u004dodel":"secret"}',
-    "a duplicate behind a large string": b'{"model":"good","x":"' + b"y" * 9000 + b'","model":"secret"}',
-    "a duplicate behind escaped quotes": b'{"model":"good","x":"\\"model\\":\\\\","model":"secret"}',
+    "a duplicate behind a large string": b'{"model":"good","x":"'
+    + b"y" * 9000
+    + b'","model":"secret"}',
+    "a duplicate after escaped quotes": b'{"model":"good","x":"\\"model\\":\\\\","model":"secret"}',
     "only nested": b'{"x":{"model":"good"}}',
     "an array": b'[{"model":"good"}]',
     "a string": b'"good"',
@@ -112,17 +117,25 @@ def test_a_compressed_body_is_refused(stack: tuple[Gateway, Scripted, str]) -> N
     it, backend, key = stack
     backend.reset()
     for encoding in ("gzip", "deflate", "br", "GZIP"):
-        answer = it.post("/v1/chat/completions", gzip.compress(b'{"model":"good"}'), key=key,
-                         headers={"Content-Encoding": encoding})
+        answer = it.post(
+            "/v1/chat/completions",
+            gzip.compress(b'{"model":"good"}'),
+            key=key,
+            headers={"Content-Encoding": encoding},
+        )
         assert answer.status_code == 400
-        plain = it.post("/v1/chat/completions", b'{"model":"good"}', key=key,
-                        headers={"Content-Encoding": encoding})
+        plain = it.post(
+            "/v1/chat/completions",
+            b'{"model":"good"}',
+            key=key,
+            headers={"Content-Encoding": encoding},
+        )
         assert plain.status_code == 400
     assert backend.requests() == []
 
 
 def test_a_chunked_upload_is_read_whole_before_it_is_judged(
-    stack: tuple[Gateway, Scripted, str]
+    stack: tuple[Gateway, Scripted, str],
 ) -> None:
     it, backend, key = stack
     backend.reset()
@@ -134,24 +147,37 @@ def test_a_chunked_upload_is_read_whole_before_it_is_judged(
 
     url, headers = it.url + "/v1/chat/completions", it.headers(key)
     assert httpx.post(url, content=pieces(), headers=headers).status_code == 400
-    assert httpx.post(url, content=iter([b'{"mod', b'el":"good"}']), headers=headers).status_code == 200
+    assert (
+        httpx.post(url, content=iter([b'{"mod', b'el":"good"}']), headers=headers).status_code
+        == 200
+    )
     assert [each["body"] for each in backend.requests()] == ['{"model":"good"}']
 
 
 def test_another_character_set_in_the_content_type_does_not_reach_the_backend(
-    stack: tuple[Gateway, Scripted, str]
+    stack: tuple[Gateway, Scripted, str],
 ) -> None:
     it, backend, key = stack
     backend.reset()
-    it.post("/v1/chat/completions", b'{"model":"good"}', key=key,
-            headers={"Content-Type": "application/json; charset=utf-7"})
+    it.post(
+        "/v1/chat/completions",
+        b'{"model":"good"}',
+        key=key,
+        headers={"Content-Type": "application/json; charset=utf-7"},
+    )
     assert backend.requests()[0]["headers"]["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("path", [
-    "/v1//chat/completions", "/v1/./chat/completions", "/v1/x/../chat/completions",
-    "/v1/chat%2fcompletions", "/v1/%63hat/completions",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1//chat/completions",
+        "/v1/./chat/completions",
+        "/v1/x/../chat/completions",
+        "/v1/chat%2fcompletions",
+        "/v1/%63hat/completions",
+    ],
+)
 def test_a_path_in_disguise_is_the_plain_one_or_nothing(
     stack: tuple[Gateway, Scripted, str], path: str
 ) -> None:
@@ -159,8 +185,10 @@ def test_a_path_in_disguise_is_the_plain_one_or_nothing(
     backend.reset()
     body = b'{"model":"good"}'
     with socket.create_connection(("127.0.0.1", it.port)) as raw:
-        raw.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: close\r\n"
-                    b"Content-Length: %d\r\n\r\n%s" % (path.encode(), key.encode(), len(body), body))
+        raw.sendall(
+            b"POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (path.encode(), key.encode(), len(body), body)
+        )
         status = raw.makefile("rb").readline().split()[1]
     seen = [each["path"] for each in backend.requests("/v1")]
     assert (status, seen) in [(b"200", ["/v1/chat/completions"]), (b"404", [])]
@@ -169,12 +197,16 @@ def test_a_path_in_disguise_is_the_plain_one_or_nothing(
 def test_without_a_key_the_body_is_not_even_read(stack: tuple[Gateway, Scripted, str]) -> None:
     it, _, _ = stack
     with socket.create_connection(("127.0.0.1", it.port)) as raw:
-        raw.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n")
+        raw.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n"
+        )
         assert raw.makefile("rb").readline().split()[1] == b"401"
 
 
 def test_a_body_over_the_limit_is_413_in_the_dialect(stack: tuple[Gateway, Scripted, str]) -> None:
     it, _, key = stack
-    answer = it.post("/v1/chat/completions", b'{"model":"good","x":"' + b"y" * 4_200_000 + b'"}', key=key)
+    answer = it.post(
+        "/v1/chat/completions", b'{"model":"good","x":"' + b"y" * 4_200_000 + b'"}', key=key
+    )
     assert answer.status_code == 413
     assert "larger" in answer.json()["error"]["message"]

@@ -27,7 +27,9 @@ def stack(engine: str) -> Iterator[Stack]:
         scripted(name="chat", models=("qwen",)) as chat,
         scripted(name="embed", models=("BAAI/bge-m3",)) as embed,
         scripted(engine="ollama", name="ollama", models=("llama3:latest", "phi")) as ollama,
-        gateway(engine, f"""
+        gateway(
+            engine,
+            f"""
 backends:
   chat: {{ url: {chat.url}, engine: vllm, api_key: "${{TEST_BACKEND_KEY}}" }}
   embed: {{ url: {embed.url}/v1, engine: vllm }}
@@ -36,7 +38,9 @@ models:
   qwen: {{ backends: [chat], aliases: [gpt-3.5-turbo] }}
   text-embedding-ada-002: {{ backends: [embed], upstream_name: BAAI/bge-m3 }}
   "*": {{ backends: [ollama] }}
-""", start=False) as it,
+""",
+            start=False,
+        ) as it,
     ):
         import os
 
@@ -51,10 +55,20 @@ def model_of(request: dict) -> str:
     return json.loads(request["body"])["model"]
 
 
-@pytest.mark.parametrize("path", [
-    "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/rerank",
-    "/v1/score", "/tokenize", "/v1/messages", "/v1/audio/speech",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/rerank",
+        "/v1/score",
+        "/tokenize",
+        "/v1/messages",
+        "/v1/audio/speech",
+    ],
+)
 def test_the_body_s_model_decides_on_every_inference_path(stack: Stack, path: str) -> None:
     stack.chat.reset()
     answer = stack.gateway.post(path, {"model": "qwen", "input": "x"})
@@ -67,16 +81,27 @@ def test_an_alias_and_an_upstream_name_are_put_in_place_and_nothing_else_changes
 ) -> None:
     stack.chat.reset()
     stack.embed.reset()
-    stack.gateway.post("/v1/chat/completions", b'{ "n": 1.50, "model" : "gpt-3.5-turbo","big":12345678901234567890}')
-    stack.gateway.post("/v1/embeddings", b'{"input":"\\u00e9 \\"model\\" \xc3\xa9","model":"text-embedding-ada-002"}')
-    assert stack.chat.requests()[0]["body"] == '{ "n": 1.50, "model" : "qwen","big":12345678901234567890}'
+    stack.gateway.post(
+        "/v1/chat/completions",
+        b'{ "n": 1.50, "model" : "gpt-3.5-turbo","big":12345678901234567890}',
+    )
+    stack.gateway.post(
+        "/v1/embeddings",
+        b'{"input":"\\u00e9 \\"model\\" \xc3\xa9","model":"text-embedding-ada-002"}',
+    )
+    assert (
+        stack.chat.requests()[0]["body"]
+        == '{ "n": 1.50, "model" : "qwen","big":12345678901234567890}'
+    )
     body = stack.embed.requests("/v1/embeddings")[0]["body"].encode("latin-1")
     assert body == b'{"input":"\\u00e9 \\"model\\" \xc3\xa9","model":"BAAI/bge-m3"}'
 
 
 def test_the_client_s_key_never_reaches_a_backend_and_the_backend_s_own_does(stack: Stack) -> None:
     stack.chat.reset()
-    stack.gateway.post("/v1/chat/completions", {"model": "qwen"}, headers={"x-api-key": "k", "Cookie": "c=1"})
+    stack.gateway.post(
+        "/v1/chat/completions", {"model": "qwen"}, headers={"x-api-key": "k", "Cookie": "c=1"}
+    )
     seen = stack.chat.requests()[0]["headers"]
     assert seen["authorization"] == "Bearer backend-secret"
     assert not {"x-api-key", "api-key", "cookie"} & set(seen)
@@ -88,7 +113,10 @@ def test_an_unknown_model_is_404_in_openai_s_shape(stack: Stack) -> None:
     assert answer.status_code == 404
     error = answer.json()["error"]
     assert (error["code"], error["type"], error["param"]) == (
-        "model_not_found", "invalid_request_error", "model")
+        "model_not_found",
+        "invalid_request_error",
+        "model",
+    )
 
 
 def test_errors_have_the_shape_of_the_dialect(stack: Stack) -> None:
@@ -148,8 +176,10 @@ def test_an_upload_is_routed_by_its_form_and_stays_binary(stack: Stack, model: s
     stack.chat.reset()
     audio = bytes(range(256)) * 40
     answer = httpx.post(
-        stack.gateway.url + "/v1/audio/transcriptions", headers=stack.gateway.headers(),
-        files={"file": ("a.wav", audio, "audio/wav")}, data={"model": model, "language": "en"},
+        stack.gateway.url + "/v1/audio/transcriptions",
+        headers=stack.gateway.headers(),
+        files={"file": ("a.wav", audio, "audio/wav")},
+        data={"model": model, "language": "en"},
     )
     assert answer.json() == {"text": "chat", "model": "qwen"}
     assert audio in stack.chat.requests("/v1/audio")[0]["body"].encode("latin-1")
@@ -158,7 +188,8 @@ def test_an_upload_is_routed_by_its_form_and_stays_binary(stack: Stack, model: s
 def test_a_form_that_names_two_models_is_refused(stack: Stack) -> None:
     for second in ("model", "Model", "MODEL"):
         answer = httpx.post(
-            stack.gateway.url + "/v1/audio/transcriptions", headers=stack.gateway.headers(),
+            stack.gateway.url + "/v1/audio/transcriptions",
+            headers=stack.gateway.headers(),
             files=[("model", (None, "qwen")), (second, (None, "phi")), ("file", ("a", b"x"))],
         )
         assert answer.status_code == 400, second
@@ -174,6 +205,11 @@ def test_what_is_no_endpoint_is_404_and_a_wrong_method_405(stack: Stack) -> None
 def test_the_access_log_is_one_json_object_a_request(stack: Stack) -> None:
     stack.gateway.chat("gpt-3.5-turbo")
     entry = stack.gateway.log()[-1]
-    assert (entry["v"], entry["status"], entry["model"], entry["backend"]) == (1, 200, "qwen", "chat")
+    assert (entry["v"], entry["status"], entry["model"], entry["backend"]) == (
+        1,
+        200,
+        "qwen",
+        "chat",
+    )
     assert entry["key"].startswith("test-")
     assert stack.gateway.key not in (stack.gateway.home / "logs" / "access.log").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 
@@ -24,15 +25,20 @@ def test_a_token_reaches_the_client_when_the_backend_sends_it(pair: Pair) -> Non
     it, a = only(pair)
     a.behave(path_prefix="/v1/chat", chunk_delay_s=0.3, chunks=4)
     arrived = []
-    with httpx.stream("POST", it.url + "/v1/chat/completions", headers=it.headers(),
-                      json={"model": "m", "stream": True}, timeout=10) as answer:
+    with httpx.stream(
+        "POST",
+        it.url + "/v1/chat/completions",
+        headers=it.headers(),
+        json={"model": "m", "stream": True},
+        timeout=10,
+    ) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         assert answer.headers["x-accel-buffering"] == "no"
         for line in answer.iter_lines():
             if line.startswith("data: "):
                 arrived.append(time.monotonic())
     # The backend pauses 0.3 s after each of four; collected, they would all come at once.
-    pauses = [later - earlier for earlier, later in zip(arrived, arrived[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(arrived)]
     assert len(arrived) == 5
     assert all(pause > 0.15 for pause in pauses)
 
@@ -48,8 +54,12 @@ def test_the_bytes_of_a_stream_are_unchanged(pair: Pair) -> None:
 def test_a_client_that_leaves_mid_stream_frees_the_backend_and_its_slot(pair: Pair) -> None:
     it, a = only(pair)
     a.behave(path_prefix="/v1/chat", chunk_delay_s=0.1, chunks=1000)
-    with httpx.stream("POST", it.url + "/v1/chat/completions", headers=it.headers(),
-                      json={"model": "m", "stream": True}) as answer:
+    with httpx.stream(
+        "POST",
+        it.url + "/v1/chat/completions",
+        headers=it.headers(),
+        json={"model": "m", "stream": True},
+    ) as answer:
         lines = answer.iter_lines()  # kept: httpx leaves when its iterator is forgotten
         next(lines)
         assert it.backend("a")["in_flight"] == 1
@@ -64,8 +74,10 @@ def test_a_client_that_leaves_before_the_first_byte_frees_the_backend_and_its_sl
     a.behave(path_prefix="/v1/chat", hang=True)
     body = b'{"model":"m"}'
     raw = socket.create_connection(("127.0.0.1", it.port))
-    raw.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
-                b"Content-Length: %d\r\n\r\n%s" % (it.key.encode(), len(body), body))
+    raw.sendall(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (it.key.encode(), len(body), body)
+    )
     until(lambda: a.stats()["open"] == 1, 2)
     raw.close()
     until(lambda: a.stats()["aborted"] == 1, 2)

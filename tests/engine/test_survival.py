@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -37,10 +38,8 @@ def hanging_request(it: Gateway, a: Scripted) -> None:
 
 
 def _ignore(call: Callable[[], Any]) -> None:
-    try:
+    with contextlib.suppress(httpx.HTTPError):
         call()
-    except httpx.HTTPError:
-        pass
 
 
 def test_a_killed_worker_comes_back_and_its_slots_are_given_back(pair: Pair) -> None:
@@ -56,7 +55,7 @@ def test_a_killed_worker_comes_back_and_its_slots_are_given_back(pair: Pair) -> 
 
 
 def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(pair: Pair) -> None:
-    it, a, _ = pair
+    it, _a, _ = pair
     hanging = it.status()["processes"]["nginx"]
     kill(hanging)
     until(lambda: it.status()["processes"]["nginx"] not in (None, hanging), 10)
@@ -82,7 +81,7 @@ def test_a_killed_control_plane_comes_back_and_goes_on_probing(pair: Pair) -> No
 
 
 def test_without_any_python_process_traffic_and_failover_go_on(pair: Pair) -> None:
-    it, a, b = pair
+    it, a, _b = pair
     processes = it.status()["processes"]
     kill(processes["supervisor"], processes["control"])
     until(lambda: it.status()["processes"]["control"] is None, 5)
@@ -135,8 +134,9 @@ def test_a_sigterm_ends_everything(pair: Pair) -> None:
     os.kill(processes["supervisor"], signal.SIGTERM)
     until(lambda: set(it.status()["processes"].values()) == {None}, 10)
     for pid in processes.values():
-        assert subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True,
-                              text=True, check=False).stdout.strip() in ("", "Z", "Zs")
+        assert subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ).stdout.strip() in ("", "Z", "Zs")
 
 
 @pytest.mark.parametrize("restart", ["cold", "warm"])
@@ -164,6 +164,7 @@ def test_the_state_folder_is_nobody_else_s(pair: Pair) -> None:
     for path in (home.keys_db, home.keys_snapshot, home.current / "secrets.conf"):
         assert path.stat().st_mode & 0o007 == 0, path
     assert home.socket.parent.stat().st_mode & 0o077 == 0
-    everything = b"".join(p.read_bytes() for p in home.root.rglob("*")
-                          if p.is_file() and "engines" not in p.parts)
+    everything = b"".join(
+        p.read_bytes() for p in home.root.rglob("*") if p.is_file() and "engines" not in p.parts
+    )
     assert it.key.encode() not in everything

@@ -29,8 +29,10 @@ def print_doctor(setting: str, home: Home) -> None:
     print(f"Chosen for `engine: {setting}`: {choice.engine}")
     print(f"  {choice.reason}")
     if choice.engine.origin == "embedded":
-        print("  The embedded nginx is a beta from a small publisher (pinned by its hash): good for\n"
-              "  a trial; for production use your distribution's or `infergate engine install`.")
+        print(
+            "  The embedded nginx is a beta from a small publisher (pinned by its hash): good for\n"
+            "  a trial; for production use your distribution's or `infergate engine install`."
+        )
     print(f"\nState folder: {home.root}")
 
 

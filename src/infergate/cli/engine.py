@@ -24,5 +24,7 @@ def install(
 
     home = home_for(find_config(config) or Path("infergate.yaml").absolute())
     engine = install_debian_engine(home.root, print, force=force)
-    print(f"nginx {dotted(engine.nginx_version)} with njs {dotted(engine.njs_version or ())} is "
-          "ready; `engine: auto` prefers it from the next start on.")
+    print(
+        f"nginx {dotted(engine.nginx_version)} with njs {dotted(engine.njs_version or ())} is "
+        "ready; `engine: auto` prefers it from the next start on."
+    )

@@ -20,8 +20,13 @@ app = typer.Typer(help="API keys: create, list, revoke, import.", no_args_is_hel
 
 def _public(key: StoredKey) -> dict[str, Any]:
     return {
-        "id": key.id, "name": key.name, "prefix": key.prefix, "models": list(key.models),
-        "manage": key.manage, "created_at": key.created_at, "expires_at": key.expires_at,
+        "id": key.id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "models": list(key.models),
+        "manage": key.manage,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
     }
 
@@ -52,9 +57,7 @@ def create(
     except ValueError as problem:
         raise KeyInputError(str(problem), where="--expires") from None
     wanted = [model.strip() for model in models.split(",") if model.strip()]
-    key = KeyStore(home.keys_db).create(
-        name, models=wanted, manage=manage, expires_at=expires_at
-    )
+    key = KeyStore(home.keys_db).create(name, models=wanted, manage=manage, expires_at=expires_at)
     publish_keys(home, loaded)
     if json_:
         print(json.dumps({"key": key.secret, **_public(key.stored)}))

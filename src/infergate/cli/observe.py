@@ -28,7 +28,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     from infergate.cli.banner import url_of
     from infergate.cli.status import print_status
     from infergate.control.report import read_report
-    from infergate.state.push import read
+    from infergate.nginx.shared_memory import read
     from infergate.supervise.instance import running
 
     loaded, home = load(config, quiet=True)
@@ -57,7 +57,9 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
         ],
         "missing_models": [
             {"model": model, "backend": backend} for model, backend in report.missing
-        ] if report else [],
+        ]
+        if report
+        else [],
     }
     if json_:
         print(json.dumps(document))
@@ -76,8 +78,11 @@ def logs(
     """Show the requests, a line each."""
     home = home_for(find_config(config) or Path("infergate.yaml").absolute())
     if not home.access_log.exists():
-        raise NotRunning("there is no access log yet", where=str(home.access_log),
-                         hint="`infergate up` starts the gateway.")
+        raise NotRunning(
+            "there is no access log yet",
+            where=str(home.access_log),
+            hint="`infergate up` starts the gateway.",
+        )
     for line in _lines(home.access_log, lines, follow=follow):
         print(line if json_ else _readable(line), flush=follow)
 
@@ -102,8 +107,10 @@ def _readable(line: str) -> str:
         who = entry["key"] or "-"
         where = f"{entry['model'] or '-'} → {entry['tried'] + entry['backend'] or '-'}"
         error = f" {entry['error']}" if entry["error"] else ""
-        return (f"{clock} {entry['status']} {entry['request_time']:8.3f}s {who:12} "
-                f"{entry['method']} {entry['uri']} {where}{error}")
+        return (
+            f"{clock} {entry['status']} {entry['request_time']:8.3f}s {who:12} "
+            f"{entry['method']} {entry['uri']} {where}{error}"
+        )
     except (ValueError, KeyError, TypeError):
         return line
 

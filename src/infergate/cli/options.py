@@ -18,8 +18,12 @@ DEFAULT_NAME = "infergate.yaml"
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("-c", "--config", help=f"The configuration; ./{DEFAULT_NAME} if not given.",
-                 show_default=False),
+    typer.Option(
+        "-c",
+        "--config",
+        help=f"The configuration; ./{DEFAULT_NAME} if not given.",
+        show_default=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

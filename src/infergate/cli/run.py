@@ -90,8 +90,9 @@ def reload(config: ConfigOption = None) -> None:
     loaded, home = load(config)
     processes = running(home)
     if processes.nginx is None:
-        raise NotRunning("the gateway is not running", where=str(home.root),
-                         hint="`infergate up` starts it.")
+        raise NotRunning(
+            "the gateway is not running", where=str(home.root), hint="`infergate up` starts it."
+        )
     revision = apply(loaded, home, choose_engine(loaded.config.engine, home.root).engine)
     count = publish_keys(home, loaded)
     if processes.control is not None:

@@ -17,14 +17,18 @@ def print_status(document: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
     processes = document["processes"]
     if document["running"]:
-        console.print(f"Infergate answers at [bold]{document['url']}[/bold] "
-                      f"(revision {document['revision']}, {document['keys']} keys)")
+        console.print(
+            f"Infergate answers at [bold]{document['url']}[/bold] "
+            f"(revision {document['revision']}, {document['keys']} keys)"
+        )
     else:
         console.print("[red]Infergate is not running.[/red] `infergate up` starts it.")
     for name, what in (("supervisor", "nothing is started again"), ("control", "no probes")):
         if document["running"] and processes[name] is None:
-            console.print(f"[yellow]The {name} process is gone ({what}); requests go on. "
-                          "`infergate up` brings it back.[/yellow]")
+            console.print(
+                f"[yellow]The {name} process is gone ({what}); requests go on. "
+                "`infergate up` brings it back.[/yellow]"
+            )
     if not document["backends"]:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -46,8 +50,10 @@ def print_status(document: Mapping[str, Any]) -> None:
         )
     console.print(table)
     for pair in document["missing_models"]:
-        console.print(f"[yellow]{pair['backend']} does not have the model "
-                      f"{pair['model']!r} that the configuration expects there.[/yellow]")
+        console.print(
+            f"[yellow]{pair['backend']} does not have the model "
+            f"{pair['model']!r} that the configuration expects there.[/yellow]"
+        )
 
 
 def _models(backend: Mapping[str, Any]) -> str:

@@ -30,9 +30,11 @@ def check(config: ConfigOption = None) -> None:
         for note in test_elsewhere(loaded, engine, Path(folder)):
             print(f"note: {note}")
     backends, models = len(loaded.config.backends), len(loaded.config.models)
-    print(f"{loaded.path.name} is good: {backends} backends, {models or 'discovered'} models, "
-          f"{len(loaded.config.services)} services; accepted by nginx "
-          f"{dotted(engine.nginx_version)} ({engine.origin}).")
+    print(
+        f"{loaded.path.name} is good: {backends} backends, {models or 'discovered'} models, "
+        f"{len(loaded.config.services)} services; accepted by nginx "
+        f"{dotted(engine.nginx_version)} ({engine.origin})."
+    )
 
 
 def render(

@@ -10,7 +10,9 @@ from pydantic import Field, SecretStr, model_validator
 from infergate.config.base import Section
 from infergate.config.types import HttpUrl, ModelName, Seconds
 
-EngineKind = Literal["auto", "vllm", "ollama", "llamacpp", "sglang", "tei", "infinity", "ray", "openai"]
+EngineKind = Literal[
+    "auto", "vllm", "ollama", "llamacpp", "sglang", "tei", "infinity", "ray", "openai"
+]
 
 
 class Backend(Section):
@@ -20,9 +22,14 @@ class Backend(Section):
     engine: EngineKind = Field("auto", description="What runs there; auto asks the server itself.")
     weight: int = Field(1, ge=1, le=1000, description="Share of the load relative to the others.")
     max_in_flight: int | None = Field(
-        None, ge=1, le=100_000, description="Requests at once it is good for; others are preferred above."
+        None,
+        ge=1,
+        le=100_000,
+        description="Requests at once it is good for; others are preferred above.",
     )
-    api_key: SecretStr | None = Field(None, description="Key the backend wants; write it as ${NAME}.")
+    api_key: SecretStr | None = Field(
+        None, description="Key the backend wants; write it as ${NAME}."
+    )
     verify_tls: bool = Field(True, description="Check the certificate of an https backend.")
     models: list[ModelName] | None = Field(
         None, description="The models it has, where it cannot be asked; else they are discovered."
@@ -61,6 +68,8 @@ class Health(Section):
     """Active probes, sent by the control plane to every backend."""
 
     interval: Seconds = Field(3.0, ge=0.1, le=3600, description="Time between two probes.")
-    timeout: Seconds = Field(1.0, ge=0.05, le=600, description="A probe unanswered this long failed.")
+    timeout: Seconds = Field(
+        1.0, ge=0.05, le=600, description="A probe unanswered this long failed."
+    )
     rise: int = Field(2, ge=1, le=100, description="Good probes in a row until a backend is up.")
     fall: int = Field(3, ge=1, le=100, description="Failed probes in a row until it is down.")

@@ -67,8 +67,16 @@ def read_document(text: str, file: str, environ: Mapping[str, str]) -> Document:
         raise ConfigError([Problem(file, 1, 1, f"this is not YAML: {problem}")]) from None
     if not isinstance(tree, CommentedMap):
         what = "the file is empty" if tree is None else "expected settings, as `name: value` lines"
-        raise ConfigError([Problem(file, 1, 1, what + "; the smallest is:\n"
-                                   "  backends:\n    gpu1: http://127.0.0.1:11434")])
+        raise ConfigError(
+            [
+                Problem(
+                    file,
+                    1,
+                    1,
+                    what + "; the smallest is:\n  backends:\n    gpu1: http://127.0.0.1:11434",
+                )
+            ]
+        )
     problems: list[Problem] = []
     document.places[()] = (1, 1)
     document.data = _plain(tree, (), document, environ, problems)

@@ -43,7 +43,8 @@ class Acme(Section):
 
     email: PlainText = Field(description="Where the authority writes to.")
     directory: PlainText = Field(
-        "https://acme-v02.api.letsencrypt.org/directory", description="The authority's directory URL."
+        "https://acme-v02.api.letsencrypt.org/directory",
+        description="The authority's directory URL.",
     )
 
 
@@ -66,7 +67,9 @@ class PerIp(Section):
     """Requests one client address may send."""
 
     rate: Rate = Field(description="10r/s or 30r/m.")
-    burst: int = Field(20, ge=0, le=100_000, description="Requests above the rate let through at once.")
+    burst: int = Field(
+        20, ge=0, le=100_000, description="Requests above the rate let through at once."
+    )
 
 
 class Limits(Section):

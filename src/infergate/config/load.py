@@ -19,6 +19,9 @@ from infergate.config.root import Config
 from infergate.config.wording import as_problem
 from infergate.errors import UserError
 
+_OUTSIDE = frozenset({"listen", "tls", "auth", "admin"})
+"""Sections that only make sense together: without a wrong one, the others would be blamed."""
+
 
 @dataclass(frozen=True)
 class LoadedConfig:
@@ -51,6 +54,7 @@ def parse_config(text: str, path: Path, environ: Mapping[str, str] = os.environ)
     """The configuration in a text; path is where it comes from, for messages and relative paths."""
     document = read_document(text, path.name, environ)
     problems: list[Problem] = []
+    left_out: set[str] = set()
     try:
         config = Config.model_validate(document.data)
     except ValidationError as error:
@@ -59,17 +63,22 @@ def parse_config(text: str, path: Path, environ: Mapping[str, str] = os.environ)
         if rest is None:
             raise ConfigError(problems) from None
         config = rest
-    problems += [document.problem(where, what) for where, what in contradictions(config)]
-    folder = path.absolute().parent
+        left_out = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
     problems += [
-        document.problem(where, what) for where, what in _missing_files(config, folder)
+        document.problem(where, what)
+        for where, what in contradictions(config)
+        if not (where[0] in _OUTSIDE and left_out & _OUTSIDE)
     ]
+    folder = path.absolute().parent
+    problems += [document.problem(where, what) for where, what in _missing_files(config, folder)]
     if problems:
         raise ConfigError(problems)
     warnings = [
         document.problem(where, what)
         for where, what in [
-            *pending(config), *doubts(config), *_absent_keys_file(config, folder),
+            *pending(config),
+            *doubts(config),
+            *_absent_keys_file(config, folder),
             *_secrets_in_clear(config, document),
         ]
     ]

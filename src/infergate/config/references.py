@@ -21,8 +21,9 @@ def contradictions(config: Config) -> Iterator[Finding]:
     yield from _services(config)
     if config.engine not in _ENGINES and not config.engine.startswith("/"):
         known = (*_ENGINES, "/path/to/nginx")
-        yield ("engine",), f"expected one of {', '.join(known)}" + did_you_mean(
-            config.engine, _ENGINES
+        yield (
+            ("engine",),
+            f"expected one of {', '.join(known)}" + did_you_mean(config.engine, _ENGINES),
         )
     # nginx compares the names of upstreams without case.
     lower = Counter(name.lower() for name in config.backends)
@@ -84,14 +85,20 @@ def _models(config: Config) -> Iterator[Finding]:
             claimed.setdefault(alias, name)
         for other in model.fallback:
             if other not in names and ANY_MODEL not in config.models:
-                yield (*path, "fallback"), f"there is no model {other!r}" + did_you_mean(other, names)
+                yield (
+                    (*path, "fallback"),
+                    f"there is no model {other!r}" + did_you_mean(other, names),
+                )
         if _falls_back_to_itself(config, name):
             yield (*path, "fallback"), "these fallbacks lead back to this model"
     default = config.default_model
     if default and config.models and ANY_MODEL not in config.models:
         known = names | set(claimed)
         if default not in known:
-            yield ("default_model",), f"there is no model {default!r}" + did_you_mean(default, known)
+            yield (
+                ("default_model",),
+                f"there is no model {default!r}" + did_you_mean(default, known),
+            )
 
 
 def _falls_back_to_itself(config: Config, name: str) -> bool:

@@ -16,7 +16,9 @@ class Service(Section):
     url: HttpUrl = Field(description="Where it runs.")
     path: LocationPath | None = Field(None, description="Path it is reached below; stripped.")
     host: Host | None = Field(None, description="Host name it is reached under.")
-    auth: Literal["key", "none"] = Field("key", description="key: an API key; none: it has its own login.")
+    auth: Literal["key", "none"] = Field(
+        "key", description="key: an API key; none: it has its own login."
+    )
     verify_tls: bool = Field(True, description="Check the certificate of an https service.")
     api_key: SecretStr | None = Field(
         None, description="Sent to the service as its api-key header; write it as ${NAME}."

@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def seconds(value: Any) -> float:
-    """"500ms", "3s", "5m", "1h", "7d" or a number of seconds, as seconds."""
+    """ "500ms", "3s", "5m", "1h", "7d" or a number of seconds, as seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("expected a duration such as 500ms, 3s, 5m or 1h")
     match = _DURATION.fullmatch(str(value).strip())
@@ -38,7 +38,7 @@ def seconds(value: Any) -> float:
 
 
 def size_bytes(value: Any) -> int:
-    """"20MB", "512k" or a number of bytes, as bytes; k, M and G are powers of 1024, as in nginx."""
+    """ "20MB", "512k" or a number of bytes, as bytes; k, M, G are powers of 1024, as in nginx."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("expected a size such as 512k or 20MB")
     match = _SIZE.fullmatch(str(value).strip())
@@ -88,7 +88,9 @@ def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value, strict=True))
     except ValueError as problem:
-        raise ValueError(f"{value!r} is not an address or a network like 10.0.0.0/24: {problem}") from None
+        raise ValueError(
+            f"{value!r} is not an address or a network like 10.0.0.0/24: {problem}"
+        ) from None
 
 
 def _http_url(value: str) -> str:
@@ -108,7 +110,9 @@ def _http_url(value: str) -> str:
     if not is_ip(parts.hostname) and not _HOST.fullmatch(parts.hostname):
         raise ValueError(f"{parts.hostname!r} is not a host name or an IP address")
     if not _URL_PATH.fullmatch(parts.path):
-        raise ValueError(f"the path {parts.path!r} has characters other than letters, digits, '._~-/'")
+        raise ValueError(
+            f"the path {parts.path!r} has characters other than letters, digits, '._~-/'"
+        )
     return value.rstrip("/")
 
 
@@ -121,7 +125,9 @@ def _location_path(value: str) -> str:
 def _file_path(value: str) -> str:
     # "$" too: nginx reads variables in ssl_certificate and access_log paths and cannot escape them.
     if not value or _CONTROL.search(value) or any(c in value for c in "\"'$;{}\\"):
-        raise ValueError(f"{value!r} has characters that no file name here may have: \" ' $ ; {{ }} \\")
+        raise ValueError(
+            f"{value!r} has characters that no file name here may have: \" ' $ ; {{ }} \\"
+        )
     return value
 
 

@@ -40,8 +40,9 @@ def as_problem(error: ErrorDetails, document: Document) -> Problem:
         hint = did_you_mean(str(name), known) or f"; there are {', '.join(sorted(known))}"
         return document.problem(path, f"unknown setting {name!r}{hint}", at_key=True)
     if kind == "missing":
-        return document.problem(path[:-1], f"{_titled(path[:-1])} needs the setting {name!r}",
-                                at_key=True)
+        return document.problem(
+            path[:-1], f"{_titled(path[:-1])} needs the setting {name!r}", at_key=True
+        )
     message = _message(kind, context, error, document, path)
     return document.problem(path, message, at_key="[key]" in error["loc"])
 

@@ -100,9 +100,7 @@ class ControlPlane:
                 publish_conditions(self._home, down)
                 self._conditions = conditions
             urls = {name: backend.url for name, backend in config.backends.items()}
-            write_report(
-                self._home.health, statuses, urls, self._inventories, self._routes.missing
-            )
+            write_report(self._home.health, statuses, urls, self._inventories, self._routes.missing)
         except InfergateError as problem:
             log.error("the state could not be published; trying again", problem=str(problem))
             self._conditions = None

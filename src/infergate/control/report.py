@@ -36,8 +36,10 @@ class BackendReport:
 
 @dataclass(frozen=True)
 class Report:
-    """All backends. written_at: Unix seconds; complete: every backend was probed, and asked for its models if it is up.
+    """All backends.
 
+    written_at: Unix seconds.
+    complete: every backend was probed, and asked for its models if it is up.
     missing: (model, backend) pairs that the configuration names and the backend does not have.
     """
 
@@ -66,9 +68,9 @@ def write_report(
             version=status.version,
             models=tuple(model.id for model in status.models),
             models_problem=status.models_problem,
-            latency_ms=None if status.last_latency_s is None else round(
-                status.last_latency_s * 1000, 1
-            ),
+            latency_ms=None
+            if status.last_latency_s is None
+            else round(status.last_latency_s * 1000, 1),
         )
         for status in statuses
     ]

@@ -16,9 +16,9 @@ from infergate.errors import ApplyError, EngineError, StateError
 from infergate.files import locked
 from infergate.nginx.engine import Engine
 from infergate.nginx.render import Surroundings, render, write
+from infergate.nginx.shared_memory import read
 from infergate.nginx.surroundings import host_names, prepare_home, resolve, survey, worker_user
 from infergate.paths import Home
-from infergate.state.push import read
 
 KEPT_REVISIONS = 10
 _PROOF_TIMEOUT_S = 10.0
@@ -70,8 +70,10 @@ def test_elsewhere(loaded: LoadedConfig, engine: Engine, folder: Path) -> list[s
         denied = re.findall(r"bind\(\) to (\S+) failed \(13: ", problem.what)
         if "syntax is ok" not in problem.what or not denied:
             raise
-        return [f"you may not listen on {address}: start as root, or choose a port above 1023"
-                for address in denied]
+        return [
+            f"you may not listen on {address}: start as root, or choose a port above 1023"
+            for address in denied
+        ]
     return []
 
 

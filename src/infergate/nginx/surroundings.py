@@ -74,7 +74,8 @@ def worker_user(config: Config, home: Home) -> str | None:
             pwd.getpwnam(config.user)
         except KeyError:
             raise EngineError(
-                f"there is no user {config.user!r} on this machine", where="user",
+                f"there is no user {config.user!r} on this machine",
+                where="user",
                 hint=f"Create it: useradd --system {config.user}",
             ) from None
         return config.user
@@ -95,8 +96,16 @@ def prepare_home(home: Home, user: str | None) -> None:
     their temporary files, and no more.
     """
     temporary = home.run / "temp"
-    for folder in (home.root, home.revisions, home.state, home.run, home.socket.parent, home.logs,
-                   home.tls, temporary):
+    for folder in (
+        home.root,
+        home.revisions,
+        home.state,
+        home.run,
+        home.socket.parent,
+        home.logs,
+        home.tls,
+        temporary,
+    ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder != temporary and folder.stat().st_uid != os.geteuid():
             raise EngineError("belongs to another user", where=str(folder))
@@ -117,7 +126,10 @@ def open_files() -> int:
 
 
 def survey(
-    loaded: LoadedConfig, home: Home, engine: Engine, revision: int,
+    loaded: LoadedConfig,
+    home: Home,
+    engine: Engine,
+    revision: int,
     addresses: Mapping[str, tuple[str, ...]],
 ) -> Surroundings:
     """Everything that the rendered files depend on besides the YAML.

@@ -14,9 +14,9 @@ from typing import Any
 
 from infergate.config.load import LoadedConfig
 from infergate.files import locked, write_atomically
+from infergate.nginx.shared_memory import NginxNotThere, push
 from infergate.paths import Home
 from infergate.state.keys import FileKey, compile_keys, read_keys_file
-from infergate.state.push import NginxNotThere, push
 from infergate.state.routes import Routes
 from infergate.store.drained import DrainStore
 from infergate.store.keys import KeyStore
@@ -67,9 +67,11 @@ def drain(home: Home, backend: str, *, drained: bool) -> None:
         store = DrainStore(home.keys_db)
         (store.add if drained else store.remove)(backend)
         known = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
-        conditions = {**known, backend: "drained"} if drained else {
-            name: condition for name, condition in known.items() if name != backend
-        }
+        conditions = (
+            {**known, backend: "drained"}
+            if drained
+            else {name: condition for name, condition in known.items() if name != backend}
+        )
         _publish(home, home.conditions_snapshot, {"backends": _exactly(conditions)})
 
 

@@ -86,9 +86,7 @@ def _is_ollama(config: Config, backend: str, inventories: Mapping[str, Inventory
     return backend in inventories and inventories[backend].kind == "ollama"
 
 
-def _short_names(
-    name: str, model: Model, inventories: Mapping[str, Inventory]
-) -> tuple[str, ...]:
+def _short_names(name: str, model: Model, inventories: Mapping[str, Inventory]) -> tuple[str, ...]:
     """Ollama's `llama3` beside `llama3:latest`."""
     on_ollama = any(
         backend in inventories and inventories[backend].kind == "ollama"
@@ -97,9 +95,7 @@ def _short_names(
     return (name.removesuffix(_LATEST),) if on_ollama and name.endswith(_LATEST) else ()
 
 
-def _route(
-    config: Config, name: str, model: Model, inventories: Mapping[str, Inventory]
-) -> str:
+def _route(config: Config, name: str, model: Model, inventories: Mapping[str, Inventory]) -> str:
     backends = [
         [
             backend,
@@ -126,7 +122,9 @@ def _catalog(
         )
         for each in (name, *model.aliases):
             entry: dict[str, object] = {
-                "id": each, "object": "model", "created": 0,
+                "id": each,
+                "object": "model",
+                "created": 0,
                 "owned_by": "infergate" if owner == "auto" else owner,
             }
             if info is not None and info.context_length:

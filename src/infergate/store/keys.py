@@ -111,8 +111,17 @@ class KeyStore:
                 )
             database.execute(
                 "insert into keys values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (key.id, key.name, key.hash, key.prefix, json.dumps(key.models), key.manage,
-                 key.created_at, key.expires_at, None),
+                (
+                    key.id,
+                    key.name,
+                    key.hash,
+                    key.prefix,
+                    json.dumps(key.models),
+                    key.manage,
+                    key.created_at,
+                    key.expires_at,
+                    None,
+                ),
             )
         return key
 
@@ -121,8 +130,13 @@ class KeyStore:
         with opened(self._path) as database:
             rows = database.execute("select * from keys order by created_at, rowid").fetchall()
         return tuple(
-            StoredKey(**{**dict(row), "models": tuple(json.loads(row["models"])),
-                         "manage": bool(row["manage"])})
+            StoredKey(
+                **{
+                    **dict(row),
+                    "models": tuple(json.loads(row["models"])),
+                    "manage": bool(row["manage"]),
+                }
+            )
             for row in rows
         )
 

@@ -55,8 +55,11 @@ class Child:
             while True:
                 began = time.monotonic()
                 self._process = await asyncio.create_subprocess_exec(
-                    *self._command, start_new_session=True, env=self._environ,
-                    stdin=asyncio.subprocess.DEVNULL, cwd=self._home.root,
+                    *self._command,
+                    start_new_session=True,
+                    env=self._environ,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    cwd=self._home.root,
                 )
                 code = await self._process.wait()
                 delay_s = backoff.after(time.monotonic() - began)

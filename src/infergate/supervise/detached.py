@@ -36,8 +36,9 @@ def start_detached(loaded: LoadedConfig, home: Home, demo_port: int | None) -> N
         if code is not None or time.monotonic() > deadline:
             process.terminate()
             said = log.read_bytes()[said_before:].decode(errors="replace").strip()
-            problem = InfergateError(said or f"ended with code {code} without a word",
-                                     hint=f"All of its log: {log}")
+            problem = InfergateError(
+                said or f"ended with code {code} without a word", hint=f"All of its log: {log}"
+            )
             problem.exit_code = code or 1
             raise problem
         time.sleep(0.05)

@@ -58,16 +58,24 @@ class NginxProcess:
         """
         self._home.socket.unlink(missing_ok=True)  # a killed master leaves it, and cannot bind it
         command = self._engine.command(
-            "-p", str(self._home.root),
-            "-c", str(self._home.current / "nginx.conf"),
-            "-e", str(self._home.logs / "error.log"),
+            "-p",
+            str(self._home.root),
+            "-c",
+            str(self._home.current / "nginx.conf"),
+            "-e",
+            str(self._home.logs / "error.log"),
         )
         # $NGINX would name sockets to inherit.
         environ = {name: value for name, value in os.environ.items() if name != "NGINX"}
         with (self._home.logs / "nginx.out").open("wb") as out:
             self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environ,
-                cwd=self._home.root, start_new_session=True,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environ,
+                cwd=self._home.root,
+                start_new_session=True,
             )
         self._group = self._child.pid
         deadline = time.monotonic() + _START_TIMEOUT_S

@@ -33,7 +33,8 @@ def _explained(problem: OSError, field: str, listen: str) -> EngineError:
     port = listen.rpartition(":")[2]
     if problem.errno == errno.EADDRINUSE:
         return EngineError(
-            f"port {port} is used by another program", where=field,
+            f"port {port} is used by another program",
+            where=field,
             hint=f"`ss -ltnp 'sport = :{port}'` shows which; or choose another port in {field}.",
         )
     if problem.errno == errno.EACCES:

@@ -47,6 +47,8 @@ def _wait_for_end(pid: int, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_zombie(pid):
         if time.monotonic() > deadline:
-            raise InfergateError(f"process {pid} did not end in {timeout_s:.0f} s",
-                                 hint="`infergate down --now` cuts open streams.")
+            raise InfergateError(
+                f"process {pid} did not end in {timeout_s:.0f} s",
+                hint="`infergate down --now` cuts open streams.",
+            )
         time.sleep(0.05)

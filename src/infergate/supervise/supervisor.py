@@ -15,9 +15,9 @@ from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.nginx.apply import apply, forget_old, stage, switch
 from infergate.nginx.engine import Engine
+from infergate.nginx.shared_memory import read
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.state.publish import publish_keys
-from infergate.state.push import read
 from infergate.supervise.child import Child
 from infergate.supervise.instance import sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess

@@ -1,0 +1,140 @@
+"""Every mistake is told at its place, in words, and all of them at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infergate.config.load import parse_config
+from infergate.config.problems import ConfigError
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+MINIMAL = "backends:\n  gpu1: http://127.0.0.1:11434\n"
+
+
+def problems(text: str, environ: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, Path("infergate.yaml"), environ or {})
+    return str(caught.value).splitlines()
+
+
+def edited(example: str, old: str, new: str) -> str:
+    text = (EXAMPLES / example).read_text()
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {example}"
+    return text.replace(old, new)
+
+
+# (example, what is replaced, by what, where the problem is, what it says)
+BROKEN = [
+    ("minimal.yaml", "backends:", "backend:", "2:1", "did you mean 'backends'?"),
+    ("minimal.yaml", "http://127", "htp://127", "3:9", "is not a URL"),
+    ("minimal.yaml", "http://127.0.0.1:11434", "http://u:p@127.0.0.1", "3:9", "api_key"),
+    ("minimal.yaml", "http://127.0.0.1:11434", "http://127.0.0.1:99999", "3:9", "not a URL"),
+    ("minimal.yaml", "  gpu1:", "\tgpu1:", "3:1", "tab"),
+    ("minimal.yaml", "  gpu1:", "  'gpu 1':", "3:3", "is not a name"),
+    ("ollama.yaml", "{ http: 8080 }", "{ http: 80800 }", "2:17", "is not a port"),
+    ("ollama.yaml", "{ http: 8080 }", "{ htpp: 8080 }", "2:11", "did you mean 'http'?"),
+    ("ollama.yaml", "{ http: 8080 }", "{ http: 8080", "4:9", "not YAML"),
+    ("ollama.yaml", "weight: 2", "weight: 0", "6:75", "must be at least 1"),
+    (
+        "ollama.yaml",
+        "engine: ollama, weight",
+        "engine: olama, weight",
+        "6:59",
+        "did you mean 'ollama'",
+    ),
+    ("ollama.yaml", "[gpu1, gpu2]", "[gpu1, gpu3]", "9:27", "no backend 'gpu3' (did you mean"),
+    ("ollama.yaml", "balance: least_busy", "balance: busiest", "9:43", "expected one of"),
+    (
+        "phoenix.yaml",
+        "{ email: ops@yourdomain.com }",
+        "{ mail: a@b.c }",
+        "8:3",
+        "needs the setting",
+    ),
+    ("phoenix.yaml", "hsts: true", "self_signed: true", "8:3", "exactly one of"),
+    ("phoenix.yaml", "rate: 10r/s", "rate: ten", "15:19", "is not a rate"),
+    ("phoenix.yaml", "max_body: 20MB", "max_body: big", "16:13", "is not a size"),
+    ("phoenix.yaml", "10.0.0.0/24", "10.0.0.1/24", "19:11", "host bits"),
+    ("phoenix.yaml", "interval: 3s", "interval: 3 fortnights", "30:13", "is not a duration"),
+    ("phoenix.yaml", "fall: 3", "fall: many", "33:9", "expected a whole number"),
+    (
+        "phoenix.yaml",
+        "backends: [qwen-a, qwen-b]",
+        "backends: [qwen-a, qwen-c]",
+        "37:24",
+        "'qwen-c'",
+    ),
+    ("phoenix.yaml", "aliases: [gpt-3.5-turbo]", "aliases: [llama3]", "39:14", "is a model itself"),
+    ("phoenix.yaml", "fallback: [llama3]", "fallback: [llama4]", "40:15", "no model 'llama4'"),
+    ("phoenix.yaml", "connect: 2s", "conect: 2s", "41:17", "did you mean 'connect'?"),
+    ("phoenix.yaml", "default_model: text", "default_model: test", "48:16", "there is no model"),
+    ("phoenix.yaml", "path: /qdrant/", "path: /v1/qdrant/", "51:52", "the gateway's own"),
+    ("phoenix.yaml", "path: /qdrant/", "path: /qdrant/, host: a.b", "51:15", "exactly one of"),
+    ("phoenix.yaml", "127.0.0.1:9090", "0.0.0.0:9090", "57:18", "only listen on this machine"),
+    ("phoenix.yaml", "required: true", "required: false", "12:13", "require keys"),
+    (
+        "phoenix.yaml",
+        "host: chat.yourdomain.com",
+        "host: n8n.yourdomain.com",
+        "53:52",
+        "is taken by n8n",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=[f"{c[0]}: {c[2]}" for c in BROKEN])
+def test_a_mistake_is_told_at_its_place(case: tuple[str, str, str, str, str]) -> None:
+    example, old, new, place, message = case
+    lines = problems(edited(example, old, new))
+    assert any(
+        line.startswith(f"infergate.yaml:{place}: ") and message in line for line in lines
+    ), "\n".join(lines)
+
+
+def test_there_are_twenty_and_more_of_them() -> None:
+    assert len(BROKEN) >= 20
+
+
+def test_everything_wrong_is_told_at_once_the_schema_s_and_the_references() -> None:
+    lines = problems(
+        "backends:\n  a: {url: http://x:1, weigth: 2}\n  b: {ulr: http://x:2}\n"
+        "models:\n  q: {backends: [a, c], balance: nope}\nhealth: {rise: 0}\n"
+    )
+    assert [line.split(": ")[0] for line in lines] == [
+        f"infergate.yaml:{place}" for place in ("2:24", "3:3", "3:7", "5:21", "5:34", "6:16")
+    ]
+
+
+def test_a_bad_listener_is_not_also_called_a_missing_one() -> None:
+    assert len(problems("listen: { http: 80800 }\n" + MINIMAL)) == 1
+    assert len(problems("listen: { https: 443 }\ntls: { self_sign: true }\n" + MINIMAL)) == 1
+
+
+def test_a_missing_environment_variable_is_told_at_its_place() -> None:
+    text = 'backends:\n  a: { url: http://x:1, api_key: "${KEY_OF_A}" }\n'
+    assert problems(text) == ["infergate.yaml:2:34: the environment has no variable KEY_OF_A"]
+
+
+def test_what_the_environment_holds_is_never_shown() -> None:
+    text = 'backends:\n  a: { url: "${URL}" }\n'
+    said = "\n".join(problems(text, {"URL": "not-a-url-but-a-secret"}))
+    assert "secret" not in said
+    assert "environment variable" in said
+
+
+def test_a_setting_given_twice_is_told() -> None:
+    assert "'gpu1' is set twice" in problems(MINIMAL + "  gpu1: http://x:1\n")[0]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n", "hello\n", "1\n"])
+def test_what_is_no_configuration_at_all_gets_an_example(text: str) -> None:
+    assert "gpu1: http://127.0.0.1:11434" in "\n".join(problems(text))
+
+
+def test_aliases_of_aliases_cannot_eat_the_machine() -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)
+    )
+    assert "100,000 values" in problems(bomb)[0]

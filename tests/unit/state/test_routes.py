@@ -1,0 +1,82 @@
+"""Which backends serve which name, from the file and from what was discovered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from infergate.config.load import parse_config
+from infergate.config.root import Config
+from infergate.health.inventory import Inventory, ModelInfo
+from infergate.nginx.relays import relays_of
+from infergate.state.routes import compile_routes
+
+
+def config(text: str) -> Config:
+    return parse_config(text, Path("infergate.yaml"), {}).config
+
+
+def has(*models: str, kind: str = "vllm") -> Inventory:
+    return Inventory(kind, "1", tuple(ModelInfo(m, tag={"name": m}) for m in models))  # type: ignore[arg-type]
+
+
+def backends_of(route: str) -> list[str]:
+    return [backend[0] for backend in json.loads(route)[2]]
+
+
+TWO = "backends: { a: http://x:1, b: http://y:1 }\n"
+
+
+def test_without_models_every_discovered_one_is_served_by_all_that_have_it() -> None:
+    routes = compile_routes(config(TWO), {"a": has("m", "n"), "b": has("m")}).routes
+    assert {name: backends_of(route) for name, route in routes.items()} == {
+        "m": ["a", "b"],
+        "n": ["a"],
+    }
+
+
+def test_with_models_only_the_named_ones_are_unless_there_is_a_star() -> None:
+    named = TWO + "models: { m: [a] }\n"
+    assert set(compile_routes(config(named), {"b": has("x")}).routes) == {"m"}
+    star = TWO + "models: { m: [a], '*': [b] }\n"
+    assert set(compile_routes(config(star), {"a": has("y"), "b": has("x", "m")}).routes) == {
+        "m",
+        "x",
+    }
+    assert backends_of(compile_routes(config(star), {"b": has("m")}).routes["m"]) == ["a"]
+
+
+def test_a_named_model_is_routed_before_its_backend_was_ever_reached() -> None:
+    assert backends_of(compile_routes(config(TWO + "models: { m: [a] }\n"), {}).routes["m"]) == [
+        "a"
+    ]
+
+
+def test_ollama_s_latest_may_be_left_out() -> None:
+    routes = compile_routes(config(TWO), {"a": has("llama3:latest", kind="ollama")}).routes
+    assert routes["llama3"] == routes["llama3:latest"]
+
+
+def test_the_default_model_stands_under_the_empty_name() -> None:
+    text = TWO + "models: { m: { backends: [a], aliases: [gpt] } }\ndefault_model: gpt\n"
+    routes = compile_routes(config(text), {}).routes
+    assert routes[""] == routes["m"] == routes["gpt"]
+
+
+def test_a_model_that_the_backend_does_not_have_is_told() -> None:
+    text = TWO + "models: { m: { backends: [a, b], upstream_name: real } }\n"
+    compiled = compile_routes(config(text), {"a": has("real"), "b": has("other")})
+    assert compiled.missing == (("m", "b"),)
+
+
+def test_every_route_leads_through_a_location_that_is_rendered() -> None:
+    text = (
+        "backends: { a: https://x:1, b: { url: https://y:1, verify_tls: false }, c: http://z:1 }\n"
+        "models: { m: { backends: [a, b, c], timeouts: { first_byte: 9s } }, '*': [c] }\n"
+    )
+    it = config(text)
+    locations = {relay.name for relay in relays_of(it)}
+    routes = compile_routes(it, {"c": has("x")}).routes
+    used = {backend[5] for route in routes.values() for backend in json.loads(route)[2]}
+    assert used <= locations
+    assert len(used) == 4

@@ -1,0 +1,135 @@
+"""The rendered nginx files: what an operator reads, and what nobody can inject."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import crossplane
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infergate.config.load import load_config, parse_config
+from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
+from infergate.nginx.render import Surroundings, render, write
+from infergate.paths import Home
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def around(folder: Path) -> Surroundings:
+    return Surroundings(
+        source="infergate.yaml", home=Home(folder), certificate="/c.crt", certificate_key="/c.key"
+    )
+
+
+def directives(folder: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """Every directive of the configuration, as crossplane reads it."""
+    payload = crossplane.parse(
+        str(folder / "nginx.conf"), comments=False, check_args=False, check_ctx=False
+    )
+    assert payload["status"] == "ok", payload["errors"]
+
+    def walk(block: list[dict]) -> list[tuple[str, tuple[str, ...]]]:
+        found = []
+        for each in block:
+            found.append((each["directive"], tuple(each["args"])))
+            found += walk(each.get("block", []))
+        return found
+
+    return [each for file in payload["config"] for each in walk(file["parsed"])]
+
+
+@pytest.mark.parametrize("name", ["minimal", "ollama", "phoenix"])
+def test_the_examples_render_to_files_that_another_parser_reads_too(
+    name: str, tmp_path: Path
+) -> None:
+    config = load_config(EXAMPLES / f"{name}.yaml", {}).config
+    write(render(config, around(tmp_path)), tmp_path / "out")
+    found = directives(tmp_path / "out")
+    upstreams = {args[0] for directive, args in found if directive == "upstream"}
+    assert set(config.backends) <= upstreams
+    assert (tmp_path / "out" / "secrets.conf").stat().st_mode & 0o077 == 0
+
+
+def test_each_service_has_a_file_of_its_own_and_hosts_are_enabled_by_a_link(tmp_path: Path) -> None:
+    config = load_config(EXAMPLES / "phoenix.yaml", {}).config
+    write(render(config, around(tmp_path)), tmp_path)
+    assert (tmp_path / "services" / "qdrant.conf").exists()
+    enabled = {path.name for path in (tmp_path / "sites-enabled").iterdir()}
+    assert enabled == {
+        "api.conf",
+        "service-n8n.conf",
+        "service-open-webui.conf",
+        "service-portainer.conf",
+    }
+    assert all(path.is_symlink() for path in (tmp_path / "sites-enabled").iterdir())
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        'a"b',
+        "a'b",
+        "a;b",
+        "a{b}",
+        "a$b",
+        "$host",
+        "a\\b",
+        '"; return 200; #',
+        "a b",
+        "(?:x",
+        "a#b",
+        "\\",
+        '\\"',
+        "$${host}",
+    ],
+)
+def test_a_user_agent_stays_one_parameter_whatever_is_in_it(agent: str, tmp_path: Path) -> None:
+    import json
+
+    def rendered(text: str) -> list[tuple[str, tuple[str, ...]]]:
+        config = parse_config(
+            "backends: { a: http://x:1 }\n"
+            f"access: {{ deny_user_agents: [{json.dumps(text)}] }}\n",
+            Path("infergate.yaml"),
+            {},
+        ).config
+        write(render(config, around(tmp_path)), tmp_path)
+        return directives(tmp_path)
+
+    plain = rendered("sqlmap")
+    hostile = rendered(agent)
+    assert [name for name, _ in plain if not name.startswith("~")] == [
+        name for name, _ in hostile if not name.startswith("~")
+    ]
+    assert len(plain) == len(hostile)
+
+
+@given(st.text(max_size=50))
+def test_what_is_quoted_is_one_parameter_or_refused(text: str) -> None:
+    try:
+        written = quoted(text)
+    except ValueError:
+        assert any(ord(letter) < 32 or letter in "\x7f$" for letter in text)
+        return
+    inside = written[1:-1].replace("\\\\", "").replace('\\"', "")
+    assert '"' not in inside
+    assert "\\" not in inside
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=30))
+def test_an_escaped_regular_expression_matches_its_text_only(text: str) -> None:
+    import re
+
+    assert re.fullmatch(regex_escaped(text), text)
+    assert quoted_regex(regex_escaped(text)).startswith('"')
+
+
+def test_a_name_that_does_not_resolve_is_refused_at_once_and_does_not_stop_nginx(
+    tmp_path: Path,
+) -> None:
+    config = load_config(EXAMPLES / "ollama.yaml", {}).config
+    text = render(config, around(tmp_path)).files["upstreams.conf"]
+    assert "server             127.0.0.1:1 max_fails=0;" in text
+    assert "ollama-gpu2.internal" in text, "the comment still says where it is"
