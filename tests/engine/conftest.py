@@ -28,19 +28,43 @@ def start() -> Iterator[Callable[..., Any]]:
         yield lambda what, *arguments, **options: stack.enter_context(what(*arguments, **options))
 
 
-@pytest.fixture
-def pair(engine: str, start: Callable[..., Any]) -> tuple[Gateway, Scripted, Scripted]:
-    """A gateway with one model `m` on two backends, a and b, probed every 300 ms."""
-    a, b = start(scripted, name="a"), start(scripted, name="b")
-    it = start(
-        gateway,
-        engine,
-        f"""
-backends: {{ a: {{ url: {a.url}, engine: vllm }}, b: {{ url: {b.url}, engine: vllm }} }}
+PAIR = """
+backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
 models: {{ m: [a, b] }}
 health: {{ interval: 300ms, timeout: 300ms, rise: 2, fall: 2 }}
-""",
-    )
+"""
+"""One model `m` on two backends, a and b, probed every 300 ms."""
+
+Pair = tuple[Gateway, Scripted, Scripted]
+
+
+@pytest.fixture
+def fresh_pair(engine: str, start: Callable[..., Any]) -> Pair:
+    """A gateway and its two backends for one test, which may kill what it likes."""
+    a, b = start(scripted, name="a"), start(scripted, name="b")
+    return start(gateway, engine, PAIR.format(a=a.url, b=b.url)), a, b
+
+
+@pytest.fixture(scope="module")
+def module_pair(engine: str) -> Iterator[Pair]:
+    with (
+        scripted(name="a") as a,
+        scripted(name="b") as b,
+        gateway(engine, PAIR.format(a=a.url, b=b.url)) as it,
+    ):
+        yield it, a, b
+
+
+@pytest.fixture
+def pair(module_pair: Pair) -> Iterator[Pair]:
+    """The same for the tests of a module that leave all processes alive; put right after each."""
+    it, a, b = module_pair
+    before = it.file.read_text()
     a.reset()
     b.reset()
-    return it, a, b
+    yield module_pair
+    for name in ("a", "b"):
+        it.run("backend", "undrain", name)
+    if it.file.read_text() != before:
+        it.file.write_text(before)
+        it.run("reload")

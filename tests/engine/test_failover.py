@@ -92,8 +92,8 @@ def _when(it: Gateway, backend: str, state: str) -> float | None:
     return now["since"] if now["state"] == state else None
 
 
-def test_killing_one_of_two_under_load_is_seen_by_no_client(pair: Pair) -> None:
-    it, a, b = pair
+def test_killing_one_of_two_under_load_is_seen_by_no_client(fresh_pair: Pair) -> None:
+    it, a, b = fresh_pair
     for backend in (a, b):
         backend.behave(path_prefix="/v1/chat", delay_s=0.02)
     end = time.monotonic() + 6

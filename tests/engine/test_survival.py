@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from infergate.paths import Home
-from infergate.supervise.instance import nginx_workers
+from infergate.supervise.instance import is_zombie, nginx_workers
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 
@@ -42,8 +42,8 @@ def _ignore(call: Callable[[], Any]) -> None:
         call()
 
 
-def test_a_killed_worker_comes_back_and_its_slots_are_given_back(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_killed_worker_comes_back_and_its_slots_are_given_back(fresh_pair: Pair) -> None:
+    it, a, _ = fresh_pair
     it.run("backend", "drain", "b")
     hanging_request(it, a)
     assert it.backend("a")["in_flight"] == 1
@@ -54,8 +54,8 @@ def test_a_killed_worker_comes_back_and_its_slots_are_given_back(pair: Pair) -> 
     assert it.chat().status_code == 200
 
 
-def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(pair: Pair) -> None:
-    it, _a, _ = pair
+def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(fresh_pair: Pair) -> None:
+    it, _a, _ = fresh_pair
     hanging = it.status()["processes"]["nginx"]
     kill(hanging)
     until(lambda: it.status()["processes"]["nginx"] not in (None, hanging), 10)
@@ -70,8 +70,8 @@ def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(pair: Pair) 
     assert all(each["in_flight"] == 0 for each in it.status()["backends"])
 
 
-def test_a_killed_control_plane_comes_back_and_goes_on_probing(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_killed_control_plane_comes_back_and_goes_on_probing(fresh_pair: Pair) -> None:
+    it, a, _ = fresh_pair
     control = it.status()["processes"]["control"]
     kill(control)
     assert it.chat().status_code == 200
@@ -80,8 +80,8 @@ def test_a_killed_control_plane_comes_back_and_goes_on_probing(pair: Pair) -> No
     until(lambda: it.backend("a")["state"] == "down", 5)
 
 
-def test_without_any_python_process_traffic_and_failover_go_on(pair: Pair) -> None:
-    it, a, _b = pair
+def test_without_any_python_process_traffic_and_failover_go_on(fresh_pair: Pair) -> None:
+    it, a, _b = fresh_pair
     processes = it.status()["processes"]
     kill(processes["supervisor"], processes["control"])
     until(lambda: it.status()["processes"]["control"] is None, 5)
@@ -94,8 +94,8 @@ def test_without_any_python_process_traffic_and_failover_go_on(pair: Pair) -> No
     assert it.chat(key=key).status_code == 200
 
 
-def test_up_takes_over_an_nginx_that_was_left_running(pair: Pair) -> None:
-    it, a, _ = pair
+def test_up_takes_over_an_nginx_that_was_left_running(fresh_pair: Pair) -> None:
+    it, a, _ = fresh_pair
     processes = it.status()["processes"]
     kill(processes["supervisor"], processes["control"])
     it.run("up", "--detach")
@@ -106,16 +106,16 @@ def test_up_takes_over_an_nginx_that_was_left_running(pair: Pair) -> None:
     until(lambda: it.backend("a")["state"] == "down", 5)
 
 
-def test_a_second_up_is_refused_and_says_what_to_do(pair: Pair) -> None:
-    it, _, _ = pair
+def test_a_second_up_is_refused_and_says_what_to_do(fresh_pair: Pair) -> None:
+    it, _, _ = fresh_pair
     result = it.run("up", "--detach", check=False)
     assert result.returncode == 1
     assert "running already" in result.stderr
     assert "infergate status" in result.stderr
 
 
-def test_down_lets_an_open_stream_finish(pair: Pair) -> None:
-    it, a, b = pair
+def test_down_lets_an_open_stream_finish(fresh_pair: Pair) -> None:
+    it, a, b = fresh_pair
     for backend in (a, b):
         backend.behave(path_prefix="/v1/chat", chunk_delay_s=0.2, chunks=8)
     got: list[httpx.Response] = []
@@ -128,15 +128,13 @@ def test_down_lets_an_open_stream_finish(pair: Pair) -> None:
     assert it.status()["processes"] == {"supervisor": None, "nginx": None, "control": None}
 
 
-def test_a_sigterm_ends_everything(pair: Pair) -> None:
-    it, _, _ = pair
+def test_a_sigterm_ends_everything(fresh_pair: Pair) -> None:
+    it, _, _ = fresh_pair
     processes = it.status()["processes"]
     os.kill(processes["supervisor"], signal.SIGTERM)
     until(lambda: set(it.status()["processes"].values()) == {None}, 10)
     for pid in processes.values():
-        assert subprocess.run(
-            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-        ).stdout.strip() in ("", "Z", "Zs")
+        until(functools.partial(is_zombie, pid), 5)
 
 
 @pytest.mark.parametrize("restart", ["cold", "warm"])
@@ -158,8 +156,8 @@ def test_discovered_models_outlive_a_restart_while_their_backend_is_away(
     until(lambda: it.chat("llama3").status_code == 200, 10)
 
 
-def test_the_state_folder_is_nobody_else_s(pair: Pair) -> None:
-    it, _, _ = pair
+def test_the_state_folder_is_nobody_else_s(fresh_pair: Pair) -> None:
+    it, _, _ = fresh_pair
     home = Home(it.home)
     for path in (home.keys_db, home.keys_snapshot, home.current / "secrets.conf"):
         assert path.stat().st_mode & 0o007 == 0, path

@@ -54,14 +54,17 @@ class Child:
         try:
             while True:
                 began = time.monotonic()
-                self._process = await asyncio.create_subprocess_exec(
-                    *self._command,
-                    start_new_session=True,
-                    env=self._environ,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    cwd=self._home.root,
-                )
-                code = await self._process.wait()
+                try:
+                    self._process = await asyncio.create_subprocess_exec(
+                        *self._command,
+                        start_new_session=True,
+                        env=self._environ,
+                        stdin=asyncio.subprocess.DEVNULL,
+                        cwd=self._home.root,
+                    )
+                    code: object = await self._process.wait()
+                except OSError as problem:  # no memory or no process to be had, for now
+                    code = str(problem)
                 delay_s = backoff.after(time.monotonic() - began)
                 log.warning(f"{self.name} ended and is started again", code=code, in_s=delay_s)
                 await asyncio.sleep(delay_s)
