@@ -63,8 +63,8 @@ def pair(module_pair: Pair) -> Iterator[Pair]:
     a.reset()
     b.reset()
     yield module_pair
-    for name in ("a", "b"):
-        it.run("backend", "undrain", name)
     if it.file.read_text() != before:
         it.file.write_text(before)
         it.run("reload")
+    for name in ("a", "b"):
+        it.run("backend", "undrain", name)

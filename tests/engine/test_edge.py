@@ -1,0 +1,129 @@
+"""TLS, services beside the models, limits for everybody, and changes that do not work."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from tests.backends.servers import Scripted, free_port, scripted
+from tests.gateway import Gateway, gateway
+
+Pair = tuple[Gateway, Scripted, Scripted]
+
+
+def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
+    engine: str, start: Callable[..., Any]
+) -> None:
+    a, http, https = start(scripted), free_port(), free_port()
+    it = start(
+        gateway,
+        engine,
+        f"listen: {{ http: 127.0.0.1:{http}, https: 127.0.0.1:{https}, hosts: [localhost] }}\n"
+        f"tls: {{ self_signed: true, hsts: true }}\nbackends: {{ a: {a.url} }}\n",
+    )
+    authority = ssl.create_default_context(cafile=str(it.home / "tls" / "self-signed.crt"))
+    with httpx.Client(verify=authority, http2=True) as client:
+        answer = client.post(
+            f"https://localhost:{https}/v1/chat/completions",
+            headers=it.headers(),
+            json={"model": "m"},
+        )
+    assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
+    redirect = httpx.post(f"http://localhost:{http}/v1/chat/completions", json={})
+    assert redirect.status_code == 308
+    assert redirect.headers["location"] == f"https://localhost:{https}/v1/chat/completions"
+    key = it.home / "tls" / "self-signed.key"
+    assert key.stat().st_mode & 0o077 == 0
+
+
+def test_services_by_path_and_by_host(engine: str, start: Callable[..., Any]) -> None:
+    a, qdrant, n8n = start(scripted), start(scripted, name="q"), start(scripted, name="n")
+    it = start(
+        gateway,
+        engine,
+        f"""
+backends: {{ a: {a.url} }}
+services:
+  qdrant: {{ url: {qdrant.url}, path: /qdrant/ }}
+  n8n: {{ url: {n8n.url}, host: n8n.test, auth: none }}
+""",
+    )
+    assert httpx.get(it.url + "/qdrant/version").status_code == 401
+    assert it.get("/qdrant/version").json() == {"status": "ok", "version": "0.0.1"}
+    seen = qdrant.requests("/version")[-1]["headers"]
+    assert not {"authorization", "x-api-key", "api-key"} & set(seen)
+    assert httpx.get(it.url + "/version", headers={"Host": "n8n.test"}).status_code == 200
+    assert n8n.requests("/version")[-1]["headers"]["host"] == "n8n.test"
+    # Out of a service's path there is no way into another one.
+    for path in ("/qdrant/../healthz", "/qdrant/%2e%2e/v1/models", "/v1/../qdrant/version"):
+        raw = socket.create_connection(("127.0.0.1", it.port))
+        raw.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        status = raw.makefile("rb").readline().split()[1]
+        assert status in (b"200", b"401", b"404"), path
+    assert all(".." not in each["path"] for each in qdrant.requests("/"))
+
+
+def test_who_is_not_let_in_is_told_so_in_the_dialect(
+    engine: str, start: Callable[..., Any]
+) -> None:
+    a = start(scripted)
+    it = start(
+        gateway,
+        engine,
+        f"""
+backends: {{ a: {a.url} }}
+access: {{ deny_user_agents: [sqlmap] }}
+limits: {{ per_ip: {{ rate: 1r/m, burst: 2 }} }}
+""",
+    )
+    denied = httpx.get(it.url + "/v1/models", headers={"User-Agent": "a SQLmap b"})
+    assert (denied.status_code, denied.json()["error"]["type"]) == (403, "invalid_request_error")
+    answers = [it.get("/v1/models") for _ in range(5)]
+    assert answers[-1].status_code == 429
+    assert answers[-1].json()["error"]["type"] == "rate_limit_error"
+
+
+def test_a_configuration_that_cannot_come_into_force_leaves_the_old_one(pair: Pair) -> None:
+    it, a, b = pair
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        it.write(
+            f"listen: 127.0.0.1:{taken.getsockname()[1]}\nbackends: {{ a: {a.url}, b: {b.url} }}\n"
+        )
+        result = it.run("reload", check=False)
+    assert result.returncode == 1
+    assert "in force again" in result.stderr
+    assert "bind()" in result.stderr
+    assert it.chat().status_code == 200
+
+
+def test_a_configuration_with_a_mistake_is_not_taken_at_all(pair: Pair) -> None:
+    it, _, _ = pair
+    it.write("backends: { a: http://x:1, a: http://y:1 }\n")
+    result = it.run("reload", check=False)
+    assert result.returncode == 2
+    assert "infergate.yaml:4:" in result.stderr
+    assert it.chat().status_code == 200
+
+
+def test_a_taken_port_is_told_before_anything_starts(
+    engine: str, start: Callable[..., Any]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        it = start(
+            gateway,
+            engine,
+            f"listen: 127.0.0.1:{taken.getsockname()[1]}\nbackends: {{ a: http://127.0.0.1:1 }}\n",
+            start=False,
+        )
+        result = it.run("up", "--detach", check=False)
+    assert result.returncode == 1
+    assert "is used by another program" in result.stderr
+    assert set(it.status()["processes"].values()) == {None}
