@@ -7,10 +7,14 @@ const LARGEST = 4096;
 // Returns { model, named, text, key }, key being where `"model"` stands; undefined if the body is
 // not plain.
 function read(r) {
-    const text = r.requestText;
-    if (!text || text.length > LARGEST || r.requestBuffer.indexOf(0x5c) !== -1
-        || (Buffer.byteLength(text) !== text.length && text.indexOf('\ufffd') !== -1)
+    const buffer = r.requestBuffer;
+    // The length first: making text of a large body is what costs.
+    if (!buffer || buffer.length === 0 || buffer.length > LARGEST || buffer.indexOf(0x5c) !== -1
         || r.headersIn['Content-Encoding'] !== undefined) {
+        return undefined;
+    }
+    const text = r.requestText;
+    if (Buffer.byteLength(text) !== text.length && text.indexOf('\ufffd') !== -1) {
         return undefined;
     }
     const lower = text.toLowerCase();
