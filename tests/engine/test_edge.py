@@ -127,3 +127,21 @@ def test_a_taken_port_is_told_before_anything_starts(
     assert result.returncode == 1
     assert "is used by another program" in result.stderr
     assert set(it.status()["processes"].values()) == {None}
+
+
+def test_a_state_folder_with_spaces_works_and_one_that_nginx_cannot_be_told_is_refused(
+    engine: str, start: Callable[..., Any]
+) -> None:
+    a = start(scripted)
+    it = start(gateway, engine, f"backends: {{ a: {a.url} }}\n", start=False)
+    engines, it.home = it.home / "engines", it.folder / "my state {x}"
+    it.home.mkdir()
+    if engines.exists():
+        (it.home / "engines").symlink_to(engines.resolve())
+    it.up()
+    assert it.chat().status_code == 200
+    it.run("down", "--now")
+    it.home = it.folder / "a$b"
+    result = it.run("up", "--detach", check=False)
+    assert result.returncode == 1
+    assert "INFERGATE_HOME" in result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 import resource
 import socket
 import ssl
@@ -95,6 +96,12 @@ def prepare_home(home: Home, user: str | None) -> None:
     Under root, workers are another user: they may enter the folder, read the snapshots and write
     their temporary files, and no more.
     """
+    if odd := re.search(r"""[\x00-\x1f\x7f"$\\]""", str(home.root)):
+        raise EngineError(
+            f"the state folder's path has the character {odd[0]!r}, which nginx cannot be told",
+            where=str(home.root),
+            hint="Set INFERGATE_HOME to another folder.",
+        )
     temporary = home.run / "temp"
     for folder in (
         home.root,
