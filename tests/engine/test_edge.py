@@ -134,14 +134,17 @@ def test_a_state_folder_with_spaces_works_and_one_that_nginx_cannot_be_told_is_r
 ) -> None:
     a = start(scripted)
     it = start(gateway, engine, f"backends: {{ a: {a.url} }}\n", start=False)
-    engines, it.home = it.home / "engines", it.folder / "my state {x}"
-    it.home.mkdir()
-    if engines.exists():
-        (it.home / "engines").symlink_to(engines.resolve())
-    it.up()
-    assert it.chat().status_code == 200
-    it.run("down", "--now")
-    it.home = it.folder / "a$b"
-    result = it.run("up", "--detach", check=False)
-    assert result.returncode == 1
-    assert "INFERGATE_HOME" in result.stderr
+    engines = it.home / "engines"
+    for name in ("my state {x}", "a$b"):
+        it.home = it.folder / name
+        it.home.mkdir()
+        if engines.exists():
+            (it.home / "engines").symlink_to(engines.resolve())
+        result = it.run("up", "--detach", check=False)
+        if "$" in name:
+            assert (result.returncode, "INFERGATE_HOME" in result.stderr) == (1, True)
+        else:
+            assert result.returncode == 0, result.stderr
+            it.key = it.new_key("test")
+            assert it.chat().status_code == 200
+            it.run("down", "--now")
