@@ -10,7 +10,6 @@ import pytest
 
 from tests.backends.servers import Server, fetch
 from tests.e2e.conftest import Front
-from tests.gateway import until
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 
@@ -114,13 +113,15 @@ def test_what_vllm_itself_refuses_comes_through_unchanged(texts_001: Front) -> N
 
 
 def test_a_client_that_leaves_stops_vllm(texts_001: Front, vllm_chat: Server) -> None:
+    asked = 800
     body = {
         "model": "gpt-3.5-turbo",
         "messages": MESSAGES,
-        "max_tokens": 600,
+        "max_tokens": asked,
         "stream": True,
         "ignore_eos": True,
     }
+    before = _tokens_generated(vllm_chat)
     with httpx.stream(
         "POST",
         texts_001.base_url + "/chat/completions",
@@ -131,15 +132,17 @@ def test_a_client_that_leaves_stops_vllm(texts_001: Front, vllm_chat: Server) ->
         assert answer.status_code == 200
         lines = answer.iter_lines()  # kept: httpx leaves when its iterator is forgotten
         next(lines)
-        until(lambda: _running(vllm_chat) == 1, 5)
-    until(lambda: _running(vllm_chat) == 0, 3)
+    seen = [before, before + 1]
+    while seen[-1] != seen[-2]:  # until it generates no more
+        time.sleep(1)
+        seen.append(_tokens_generated(vllm_chat))
+    assert 0 < seen[-1] - before < asked / 2
 
 
-def _running(server: Server) -> float:
-    with httpx.Client() as http:
-        text = http.get(server.url + "/metrics").text
-    line = next(each for each in text.splitlines() if each.startswith("vllm:num_requests_running{"))
-    return float(line.split()[-1])
+def _tokens_generated(server: Server) -> float:
+    text = httpx.get(server.url + "/metrics", timeout=10).text
+    name = "vllm:generation_tokens_total{"
+    return float(next(line for line in text.splitlines() if line.startswith(name)).split()[-1])
 
 
 def test_vllm_is_known_as_what_it_is(texts_001: Front, vllm_chat: Server) -> None:

@@ -7,6 +7,7 @@ import pytest
 from infergate.errors import EngineError
 from infergate.nginx.engine import choose_engine, pick
 from infergate.nginx.engine_facts import Engine
+from infergate.nginx.engine_find import find_system
 
 SYSTEM = Engine("system", ("/usr/sbin/nginx",), (1, 28, 0), (0, 9, 0))
 TOO_OLD = Engine(
@@ -67,3 +68,14 @@ def test_a_misspelt_setting_or_path_is_refused_by_name(setting: str, tmp_path: P
 def test_the_command_starts_with_the_loader_where_there_is_one() -> None:
     assert DEBIAN.command("-t") == ["/h/ld", "--library-path", "/h", "/h/nginx", "-t"]
     assert str(DEBIAN.binary) == "/h/nginx"
+
+
+def test_a_folder_of_the_path_that_we_may_not_look_into_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert find_system() == []

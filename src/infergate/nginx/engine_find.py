@@ -34,7 +34,7 @@ def find_system() -> list[Engine]:
     found: dict[Path, Path] = {}
     for folder in (*folders, *USUAL_FOLDERS):
         file = Path(folder, "nginx")
-        if file.is_file() and os.access(file, os.X_OK):
+        if os.access(file, os.X_OK) and file.is_file():  # the first says no where we may not look
             found.setdefault(file.resolve(), file)
     return [examine("system", [str(file)]) for file in found.values()]
 
