@@ -102,7 +102,7 @@ def test_imported_keys_work_and_are_kept_as_hashes_only(pair: Pair) -> None:
     it, _, _ = pair
     file = it.folder / "legacy.conf"
     file.write_text('map $http_authorization $ok {\n default 0;\n "Bearer legacy-1" 1; # bob\n}\n')
-    assert "1 keys imported" in it.run("keys", "import", str(file)).stdout
+    assert "1 key imported" in it.run("keys", "import", str(file)).stdout
     assert it.get("/v1/models", key="legacy-1").status_code == 200
     assert b"legacy-1" not in (it.home / "state" / "keys.db").read_bytes()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, load
+from infergate.cli.options import ConfigOption, JsonOption, counted, load
 from infergate.errors import KeyInputError
 
 if TYPE_CHECKING:
@@ -147,4 +147,6 @@ def import_(
         print(json.dumps({"found": len(keys), "imported": added}))
         return
     known = f"; {len(keys) - added} were known already" if len(keys) > added else ""
-    print(f"{added} keys imported{known}. {file} still has them in clear text: remove it.")
+    print(
+        f"{counted(added, 'key')} imported{known}. {file} still has them in clear text: remove it."
+    )

@@ -57,3 +57,8 @@ def load(given: Path | None, *, quiet: bool = False) -> tuple[LoadedConfig, Home
         for warning in loaded.warnings:
             print(f"warning: {warning}", file=sys.stderr)
     return loaded, home_for(path)
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 key", "2 keys"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

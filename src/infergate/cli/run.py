@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, find_config, load
+from infergate.cli.options import ConfigOption, counted, find_config, load
 from infergate.errors import NotRunning
 from infergate.paths import home_for
 
@@ -97,8 +97,4 @@ def reload(config: ConfigOption = None) -> None:
     count = publish_keys(home, loaded)
     if processes.control is not None:
         os.kill(processes.control, signal.SIGHUP)
-    print(f"Revision {revision.number} is in force; {_counted(count, 'key')}.")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    print(f"Revision {revision.number} is in force; {counted(count, 'key')}.")

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from infergate.cli.options import counted
+
 _COLOURS = {"up": "green", "down": "red", "drained": "yellow", "unknown": "yellow"}
 
 
@@ -19,7 +21,7 @@ def print_status(document: Mapping[str, Any]) -> None:
     if document["running"]:
         console.print(
             f"Infergate answers at [bold]{document['url']}[/bold] "
-            f"(revision {document['revision']}, {document['keys']} keys)"
+            f"(revision {document['revision']}, {counted(document['keys'], 'key')})"
         )
     else:
         console.print("[red]Infergate is not running.[/red] `infergate up` starts it.")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, load
+from infergate.cli.options import ConfigOption, counted, load
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +29,11 @@ def check(config: ConfigOption = None) -> None:
     with tempfile.TemporaryDirectory(prefix="ig-") as folder:
         for note in test_elsewhere(loaded, engine, Path(folder)):
             print(f"note: {note}")
-    backends, models = len(loaded.config.backends), len(loaded.config.models)
+    gateway = loaded.config
+    models = counted(len(gateway.models), "model") if gateway.models else "discovered models"
     print(
-        f"{loaded.path.name} is good: {backends} backends, {models or 'discovered'} models, "
-        f"{len(loaded.config.services)} services; accepted by nginx "
+        f"{loaded.path.name} is good: {counted(len(gateway.backends), 'backend')}, {models}, "
+        f"{counted(len(gateway.services), 'service')}; accepted by nginx "
         f"{dotted(engine.nginx_version)} ({engine.origin})."
     )
 
