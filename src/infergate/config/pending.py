@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from infergate.config.root import Config
 
-Finding = tuple[tuple[str, ...], str]
+Finding = tuple[tuple[str | int, ...], str]
 
 
 def pending(config: Config) -> Iterator[Finding]:

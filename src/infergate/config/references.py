@@ -72,7 +72,7 @@ def _models(config: Config) -> Iterator[Finding]:
         for index, backend in enumerate(model.backends):
             if backend not in config.backends:
                 hint = did_you_mean(backend, config.backends)
-                yield (*path, "backends", index), f"there is no backend {backend!r}{hint}"  # type: ignore[misc]
+                yield (*path, "backends", index), f"there is no backend {backend!r}{hint}"
         if len(set(model.backends)) < len(model.backends):
             yield (*path, "backends"), "a backend stands in this list twice"
         if name == ANY_MODEL and (model.aliases or model.upstream_name):
