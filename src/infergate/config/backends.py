@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from infergate.config.base import Section
-from infergate.config.types import HttpUrl, ModelName, Seconds
+from infergate.config.types import HttpUrl, ModelName, Seconds, Secret
 
 EngineKind = Literal[
     "auto", "vllm", "ollama", "llamacpp", "sglang", "tei", "infinity", "ray", "openai"
@@ -27,9 +27,7 @@ class Backend(Section):
         le=100_000,
         description="Requests at once it is good for; others are preferred above.",
     )
-    api_key: SecretStr | None = Field(
-        None, description="Key the backend wants; write it as ${NAME}."
-    )
+    api_key: Secret | None = Field(None, description="Key the backend wants; write it as ${NAME}.")
     verify_tls: bool = Field(True, description="Check the certificate of an https backend.")
     models: list[ModelName] | None = Field(
         None, description="The models it has, where it cannot be asked; else they are discovered."

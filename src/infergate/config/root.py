@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from infergate.config.auth import Auth
@@ -12,7 +10,7 @@ from infergate.config.base import Section
 from infergate.config.edge import Access, Admin, Limits, Listen, Tls, Waf
 from infergate.config.models import Model
 from infergate.config.services import Service
-from infergate.config.types import ModelName, Name
+from infergate.config.types import ModelName, Name, Workers
 
 ANY_MODEL = "*"
 """The entry of `models:` that stands for every model its backends have."""
@@ -22,7 +20,7 @@ class Config(Section):
     """One gateway. Only `backends` is needed; everything else has a default."""
 
     engine: str = Field("auto", description="auto, embedded, debian, system or /path/to/nginx.")
-    workers: int | Literal["auto"] = Field("auto", description="nginx worker processes.")
+    workers: Workers = Field("auto", description="nginx worker processes.")
     user: Name | None = Field(None, description="Who nginx's workers run as, when started by root.")
     listen: Listen = Field(Listen(http="*:8080"), description="Ports of the gateway.")
     tls: Tls | None = Field(None, description="Certificates.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from infergate.config.base import Section
-from infergate.config.types import Bytes, Host, HttpUrl, LocationPath
+from infergate.config.types import Bytes, Host, HttpUrl, LocationPath, Secret
 
 
 class Service(Section):
@@ -20,7 +20,7 @@ class Service(Section):
         "key", description="key: an API key; none: it has its own login."
     )
     verify_tls: bool = Field(True, description="Check the certificate of an https service.")
-    api_key: SecretStr | None = Field(
+    api_key: Secret | None = Field(
         None, description="Sent to the service as its api-key header; write it as ${NAME}."
     )
     max_body: Bytes | None = Field(None, ge=0, description="Largest upload; 0 is no limit.")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _DURATION_UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -25,6 +25,8 @@ _HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
 _LOCATION_PATH = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SECRET = re.compile(r"[!-#%-~]{1,1900}")
+"""Visible ASCII without "$": nginx reads variables there and cannot escape them."""
 
 
 def seconds(value: Any) -> float:
@@ -137,6 +139,18 @@ def _plain_text(value: str) -> str:
     return value
 
 
+def _secret(value: SecretStr) -> SecretStr:
+    if not _SECRET.fullmatch(value.get_secret_value()):
+        raise ValueError("a key here is 1 to 1,900 visible ASCII characters, without '$'")
+    return value
+
+
+def _workers(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and 1 <= value <= 1024):
+        return value
+    raise ValueError("expected auto, or a whole number from 1 to 1024")
+
+
 def _listen(value: Any) -> str:
     """A port or address:port, as address:port; a bare port listens on every address ("*")."""
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -174,6 +188,8 @@ Network = Annotated[str, AfterValidator(_network)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 ListenAddress = Annotated[
     str,

@@ -124,6 +124,22 @@ def test_what_the_environment_holds_is_never_shown() -> None:
     assert "environment variable" in said
 
 
+def test_a_secret_that_nginx_cannot_be_told_is_a_mistake_and_stays_secret() -> None:
+    text = 'backends:\n  a: { url: http://x:1, api_key: "${KEY}" }\n'
+    for secret in ("pa$$word", "two words", "line\nbreak", "ключ"):
+        said = problems(text, {"KEY": secret})
+        assert len(said) == 1
+        assert said[0].startswith("infergate.yaml:2:34: ")
+        assert secret not in said[0]
+
+
+@pytest.mark.parametrize("workers", ["0", "-3", "many", "1.5", "true"])
+def test_a_number_of_workers_that_nginx_would_refuse_is_told(workers: str) -> None:
+    assert problems(f"workers: {workers}\n" + MINIMAL) == [
+        "infergate.yaml:1:10: expected auto, or a whole number from 1 to 1024"
+    ]
+
+
 def test_a_setting_given_twice_is_told() -> None:
     assert "'gpu1' is set twice" in problems(MINIMAL + "  gpu1: http://x:1\n")[0]
 

@@ -53,11 +53,19 @@ def test_short_forms_mean_the_long_ones() -> None:
 
 
 def test_the_environment_is_read_where_it_is_named() -> None:
-    text = 'backends: { a: { url: "http://${HOST}:1", api_key: "${KEY}$${x}" } }\n'
-    backend = parsed(text, {"HOST": "gpu", "KEY": "k"}).config.backends["a"]
+    text = (
+        'backends: { a: { url: "http://${HOST}:1", api_key: "${KEY}-1" } }\n'
+        'models: { "$${x}": [a] }\n'
+    )
+    config = parsed(text, {"HOST": "gpu", "KEY": "k"}).config
+    backend = config.backends["a"]
     assert backend.url == "http://gpu:1"
     assert backend.api_key is not None
-    assert backend.api_key.get_secret_value() == "k${x}"
+    assert backend.api_key.get_secret_value() == "k-1"
+    assert config.models["$${x}"].backends == ["a"], "names of settings are taken as they stand"
+    assert parsed('backends: { a: http://x:1 }\ndefault_model: "$${x}"\n').config.default_model == (
+        "${x}"
+    )
 
 
 def test_secrets_show_nowhere_and_in_clear_text_draw_a_warning() -> None:
