@@ -3,13 +3,13 @@
     python tests/backends/scripted.py --port N [--engine vllm|ollama|llamacpp|openai]
                                       [--models a,b] [--name NAME]
 
-It answers the documented paths of the engine it plays and says in each answer who it is and what it
-was asked. What it shall do wrong is told over /_control/ on the same port:
+It answers the documented paths of the engine it plays. The text of an answer is the double's name;
+`seen` beside it says what it was asked. It is told over /_control/ on the same port what to do:
 
-    POST /_control/behave   {"path_prefix": "/v1/", "status": 503, "times": 2, …}; {} ends all
+    POST /_control/behave   a fault, as scripted_faults describes; {} ends all
     POST /_control/models   ["x", "y"]
     POST /_control/reset    forget requests and faults
-    GET  /_control/requests what came in: method, path, headers, body, aborted
+    GET  /_control/requests what came in: method, path, headers, body, aborted, and when
     GET  /_control/stats    open, max_open, served, aborted
 """
 
@@ -19,30 +19,16 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from scripted_answers import Answers
+from scripted_answers import Answer, Answers
+from scripted_faults import Fault, Faults
 from scripted_http import Request, Response, serve
 
-
-class Faults:
-    """What to do wrong, and how often."""
-
-    def __init__(self) -> None:
-        self._active: list[dict] = []
-
-    def set(self, fault: dict) -> None:
-        self._active = [*self._active, dict(fault)] if fault else []
-
-    def take(self, path: str) -> dict:
-        for fault in self._active:
-            if path.startswith(fault.get("path_prefix", "/")) and fault.get("times", 1) > 0:
-                if "times" in fault:
-                    fault["times"] -= 1
-                return fault
-        return {}
+FOREVER_S = 3600
 
 
 class Backend:
@@ -50,11 +36,12 @@ class Backend:
 
     def __init__(self, engine: str, name: str, models: list[str]) -> None:
         self.answers = Answers(engine, name, models)
-        self.faults = Faults()
+        self.faults = Faults(engine)
         self.requests: list[dict] = []
         self.open = self.max_open = self.served = self.aborted = 0
 
     async def handle(self, request: Request, response: Response) -> None:
+        """Answer one request. The counters are of POSTs, so that probes do not blur them."""
         if request.path.startswith("/_control/"):
             await self._control(request, response)
             return
@@ -63,6 +50,8 @@ class Backend:
             "path": request.path,
             "headers": request.headers,
             "body": request.body.decode("latin-1"),
+            "at_s": time.time(),
+            "ended_s": None,
             "aborted": False,
         }
         self.requests.append(seen)
@@ -77,55 +66,83 @@ class Backend:
             self.aborted += inference
             raise
         finally:
+            seen["ended_s"] = time.time()
             self.open -= inference
 
     async def _answer(self, request: Request, response: Response) -> None:
-        fault = self.faults.take(request.path)
-        if fault.get("hang"):
-            await asyncio.sleep(3600)
-        await asyncio.sleep(fault.get("delay_s", 0))
-        if fault.get("die") == "before_headers":
+        fault = self.faults.take(request.method, request.path)
+        await asyncio.sleep(FOREVER_S if fault.hang == "before_headers" else fault.delay_s)
+        if fault.die == "before_headers":
             response.abort()
+        elif fault.raw is not None:
+            await response.raw(fault.raw.encode("latin-1"))
+        elif fault.status is not None or fault.body is not None:
+            body = fault.body if fault.body is not None else _MADE_ON_PURPOSE
+            headers = {"content-type": "application/json", **fault.headers}
+            await response.send(fault.status or 200, body.encode(), headers)
+        else:
+            await self._answer_well(self.answers.to(request, fault.chunks), fault, response)
+
+    async def _answer_well(self, answer: Answer, fault: Fault, response: Response) -> None:
+        """The true answer, as far and as fast as the fault lets it."""
+        headers = {"content-type": answer.content_type, **fault.headers}
+        if answer.chunks is None and fault.is_plain:
+            await response.send(answer.status, answer.body, headers)
             return
-        if "status" in fault:
-            body = fault.get("body", '{"error":{"message":"a fault made on purpose"}}').encode()
-            await response.send(fault["status"], body, fault.get("headers", {}))
-            return
-        answer = self.answers.to(request, chunks=fault.get("chunks", 5))
+        pieces = answer.pieces()
         if answer.chunks is None:
-            await response.send(answer.status, answer.body, {"content-type": answer.content_type})
+            headers["content-length"] = str(len(answer.body))
+        await response.start(answer.status, headers)
+        if await self._broke_off("after_headers", fault, response):
             return
-        await response.start(answer.status, {"content-type": answer.content_type})
-        if fault.get("die") == "after_headers":
-            response.abort()
-            return
-        for number, chunk in enumerate(answer.chunks):
-            if fault.get("die") == "mid_stream" and number == 2:
-                response.abort()
+        await asyncio.sleep(fault.first_byte_delay_s)
+        for number, piece in enumerate(pieces):
+            # The body of an answer that is no stream breaks off in its middle.
+            middle = fault.after_chunks if answer.chunks is not None else 1
+            if number == middle and await self._broke_off("mid_stream", fault, response):
                 return
-            await response.chunk(chunk)
-            await asyncio.sleep(fault.get("chunk_delay_s", 0))
+            await response.piece(piece)
+            await asyncio.sleep(fault.chunk_delay_s)
         await response.end()
+
+    async def _broke_off(self, place: str, fault: Fault, response: Response) -> bool:
+        if fault.hang == place:
+            await asyncio.sleep(FOREVER_S)
+        if fault.die == place:
+            response.abort()
+        return fault.die == place
 
     async def _control(self, request: Request, response: Response) -> None:
         what = request.path.removeprefix("/_control/")
-        given = json.loads(request.body) if request.body else None
         answer: object = {}
-        if what == "requests":
-            answer = self.requests
-        elif what == "stats":
-            names = ("open", "max_open", "served", "aborted")
-            answer = {name: getattr(self, name) for name in names}
-        elif what == "behave":
-            self.faults.set(given)
-        elif what == "models":
-            self.answers.models = given
-        elif what == "reset":
-            self.faults.set({})
-            self.requests.clear()
-            self.max_open = self.served = self.aborted = 0
+        status = 200
+        try:
+            given = json.loads(request.body) if request.body else None
+            if what == "requests":
+                answer = self.requests
+            elif what == "stats":
+                names = ("open", "max_open", "served", "aborted")
+                answer = {name: getattr(self, name) for name in names}
+            elif what == "behave":
+                given = dict(given or {})
+                self.answers.models = given.pop("models", self.answers.models)
+                self.faults.set(given)
+            elif what == "models":
+                self.answers.models = given
+            elif what == "reset":
+                self.faults.set({})
+                self.requests.clear()
+                self.max_open = self.open
+                self.served = self.aborted = 0
+            else:
+                status, answer = 404, {"error": f"there is no /_control/{what}"}
+        except (ValueError, TypeError) as problem:
+            status, answer = 400, {"error": str(problem)}
         body = json.dumps(answer).encode()
-        await response.send(200, body, {"content-type": "application/json"})
+        await response.send(status, body, {"content-type": "application/json"})
+
+
+_MADE_ON_PURPOSE = '{"error":{"message":"a fault made on purpose"}}'
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Request:
+    """One request. headers: names in lower case; a header sent twice is joined by commas."""
+
     method: str
     path: str
     headers: dict[str, str]
@@ -18,85 +20,121 @@ class Request:
 class Response:
     """One answer, sent whole or piece by piece."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, *, only_head: bool = False) -> None:
         self._writer = writer
+        self._only_head = only_head
+        self._chunked = False
 
     async def send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         await self._head(status, {**headers, "content-length": str(len(body))}, body)
 
     async def start(self, status: int, headers: Mapping[str, str]) -> None:
-        await self._head(status, {**headers, "transfer-encoding": "chunked"})
+        """The head alone; chunked unless `headers` has a content-length."""
+        self._chunked = "content-length" not in headers
+        more = {"transfer-encoding": "chunked"} if self._chunked else {}
+        await self._head(status, {**headers, **more})
 
-    async def chunk(self, data: bytes) -> None:
-        self._writer.write(b"%x\r\n%s\r\n" % (len(data), data))
+    async def piece(self, data: bytes) -> None:
+        if self._only_head:
+            return
+        self._writer.write(b"%x\r\n%s\r\n" % (len(data), data) if self._chunked else data)
         await self._writer.drain()
 
     async def end(self) -> None:
-        self._writer.write(b"0\r\n\r\n")
+        if self._chunked and not self._only_head:
+            self._writer.write(b"0\r\n\r\n")
+            await self._writer.drain()
+
+    async def raw(self, data: bytes) -> None:
+        self._writer.write(data)
         await self._writer.drain()
+        self._writer.close()
 
     def abort(self) -> None:
-        """A reset connection, as a killed process leaves it."""
+        """A reset connection, as a killed process leaves it. Nothing can be sent after it."""
         self._writer.transport.abort()
 
     async def _head(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         lines = [f"HTTP/1.1 {status} Scripted", *(f"{k}: {v}" for k, v in headers.items())]
-        self._writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        head = "\r\n".join([*lines, "", ""]).encode()
+        self._writer.write(head if self._only_head else head + body)
         await self._writer.drain()
 
 
 Handler = Callable[[Request, Response], Awaitable[None]]
 
 
+class _Reader(asyncio.StreamReader):
+    """A reader that says when the client has left, also while nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=2**26)
+        self.left = asyncio.Event()
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self.left.set()
+
+    def set_exception(self, exception: BaseException) -> None:
+        super().set_exception(exception)  # type: ignore[arg-type]
+        self.left.set()
+
+
 async def serve(port: int, handler: Handler) -> None:
     """Serve on loopback until killed."""
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert isinstance(reader, _Reader)
         try:
-            while (request := await _read(reader)) is not None:
-                if not await _until_answered_or_gone(handler, request, reader, writer):
+            while (request := await _read(reader, writer)) is not None:
+                if not await _until_answered_or_left(handler, request, reader, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
 
-    server = await asyncio.start_server(connection, "127.0.0.1", port, limit=2**26, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: asyncio.StreamReaderProtocol(_Reader(), connection),
+        "127.0.0.1",
+        port,
+        backlog=1024,
+    )
     async with server:
         await server.serve_forever()
 
 
-async def _until_answered_or_gone(
-    handler: Handler, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+async def _until_answered_or_left(
+    handler: Handler, request: Request, reader: _Reader, writer: asyncio.StreamWriter
 ) -> bool:
     """Answer, and stop at once when the client leaves; whether the connection may go on."""
-    answering = asyncio.ensure_future(handler(request, Response(writer)))
-    leaving = asyncio.ensure_future(_eof(reader))
+    response = Response(writer, only_head=request.method == "HEAD")
+    answering = asyncio.ensure_future(handler(request, response))
+    leaving = asyncio.ensure_future(reader.left.wait())
     await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
     if not answering.done():
         answering.cancel()
     leaving.cancel()
-    await asyncio.gather(answering, leaving, return_exceptions=True)
-    return not answering.cancelled() and not writer.transport.is_closing()
+    ended, _ = await asyncio.gather(answering, leaving, return_exceptions=True)
+    if isinstance(ended, BaseException):
+        if not isinstance(ended, ConnectionError | asyncio.CancelledError):
+            raise ended
+        return False
+    return not writer.transport.is_closing() and request.headers.get("connection") != "close"
 
 
-async def _eof(reader: asyncio.StreamReader) -> None:
-    # Nobody here pipelines, so whatever can be read before the answer is the end.
-    while not reader.at_eof():
-        if reader._buffer:  # type: ignore[attr-defined]
-            await asyncio.sleep(3600)
-        await asyncio.sleep(0.01)
-
-
-async def _read(reader: asyncio.StreamReader) -> Request | None:
+async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, path, _ = first.split(" ", 2)
-    headers = {}
+    headers: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
         if name:
-            headers[name.lower()] = value.strip()
+            name, value = name.lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    if headers.get("expect", "").lower() == "100-continue":
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     if headers.get("transfer-encoding") == "chunked":
         body = b""
         while size := int(await reader.readline(), 16):

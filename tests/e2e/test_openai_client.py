@@ -43,8 +43,9 @@ def test_streamed_chat_with_usage(client: openai.OpenAI) -> None:
     assert any(chunk.choices and chunk.choices[0].finish_reason == "length" for chunk in chunks)
 
 
-def _spread_s(client: openai.OpenAI, model: str) -> float:
-    """Seconds between the first and the last token of an answer."""
+def _share_after_first_token(client: openai.OpenAI, model: str) -> float:
+    """Of an answer's whole time, the share that lies between its first and its last token."""
+    began = time.monotonic()
     times = [
         time.monotonic()
         for chunk in client.chat.completions.create(
@@ -57,13 +58,13 @@ def _spread_s(client: openai.OpenAI, model: str) -> float:
         if chunk.choices
     ]
     assert len(times) > 100
-    return times[-1] - times[0]
+    return (times[-1] - times[0]) / (times[-1] - began)
 
 
-def test_tokens_arrive_as_vllm_generates_them(client: openai.OpenAI, vllm_chat: Server) -> None:
-    direct = openai.OpenAI(base_url=vllm_chat.url + "/v1", api_key="none")
-    # Collected on the way, all would arrive at once.
-    assert _spread_s(client, "gpt-3.5-turbo") > _spread_s(direct, "tiny-qwen2") / 2
+def test_tokens_arrive_as_vllm_generates_them(client: openai.OpenAI) -> None:
+    # Collected on the way, all would arrive at once at the end. A share of the same request's time,
+    # because vLLM's speed on a shared machine doubles and halves from one request to the next.
+    assert _share_after_first_token(client, "gpt-3.5-turbo") > 0.3
 
 
 def test_embeddings_under_openai_s_name(client: openai.OpenAI) -> None:
