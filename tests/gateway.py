@@ -21,6 +21,8 @@ from typing import Any
 import httpx
 
 from infergate.cli import main
+from infergate.nginx.shared_memory import push
+from infergate.paths import Home
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
 
@@ -136,6 +138,10 @@ class Gateway:
 
     def get(self, path: str, *, key: str | None = None) -> httpx.Response:
         return httpx.get(self.url + path, headers=self.headers(key), timeout=30)
+
+    def forget_failures(self) -> None:
+        """Close every circuit breaker."""
+        push(Home(self.home).socket, {"breakers": {"replace": True}, "retries": {"replace": True}})
 
     def log(self) -> list[dict[str, Any]]:
         """The access log so far; nginx writes it a tenth of a second late."""

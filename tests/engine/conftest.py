@@ -66,5 +66,6 @@ def pair(module_pair: Pair) -> Iterator[Pair]:
     if it.file.read_text() != before:
         it.file.write_text(before)
         it.run("reload")
+    it.forget_failures()
     for name in ("a", "b"):
         it.run("backend", "undrain", name)

@@ -83,7 +83,7 @@ def test_an_alias_and_an_upstream_name_are_put_in_place_and_nothing_else_changes
     stack.embed.reset()
     stack.gateway.post(
         "/v1/chat/completions",
-        b'{ "n": 1.50, "model" : "gpt-3.5-turbo","big":12345678901234567890}',
+        b'{ "top_p": 0.50, "model" : "gpt-3.5-turbo","big":12345678901234567890}',
     )
     stack.gateway.post(
         "/v1/embeddings",
@@ -91,7 +91,7 @@ def test_an_alias_and_an_upstream_name_are_put_in_place_and_nothing_else_changes
     )
     assert (
         stack.chat.requests()[0]["body"]
-        == '{ "n": 1.50, "model" : "qwen","big":12345678901234567890}'
+        == '{ "top_p": 0.50, "model" : "qwen","big":12345678901234567890}'
     )
     body = stack.embed.requests("/v1/embeddings")[0]["body"].encode("latin-1")
     assert body == b'{"input":"\\u00e9 \\"model\\" \xc3\xa9","model":"BAAI/bge-m3"}'

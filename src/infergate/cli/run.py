@@ -82,9 +82,11 @@ def down(
 
 def reload(config: ConfigOption = None) -> None:
     """Bring a changed configuration into force without dropping a stream."""
+    from infergate.control.report import read_inventories
     from infergate.nginx.apply import apply
     from infergate.nginx.engine import choose_engine
-    from infergate.state.publish import publish_keys
+    from infergate.state.publish import publish_keys, publish_routes
+    from infergate.state.routes import compile_routes
     from infergate.supervise.instance import running
 
     loaded, home = load(config)
@@ -95,6 +97,8 @@ def reload(config: ConfigOption = None) -> None:
         )
     revision = apply(loaded, home, choose_engine(loaded.config.engine, home.root).engine)
     count = publish_keys(home, loaded)
+    # The control plane does this too, a moment later; then with backends it did not know before.
+    publish_routes(home, compile_routes(loaded.config, read_inventories(home.health)))
     if processes.control is not None:
         os.kill(processes.control, signal.SIGHUP)
     print(f"Revision {revision.number} is in force; {counted(count, 'key')}.")

@@ -25,10 +25,14 @@ class Backend(Section):
         None,
         ge=1,
         le=100_000,
-        description="Requests at once it is good for; others are preferred above.",
+        description="Requests at once it gets at most; more wait in the queue.",
     )
     api_key: Secret | None = Field(None, description="Key the backend wants; write it as ${NAME}.")
     verify_tls: bool = Field(True, description="Check the certificate of an https backend.")
+    pass_priority: bool = Field(
+        False,
+        description="Tell vLLM the caller's priority; it needs --scheduling-policy priority.",
+    )
     models: list[ModelName] | None = Field(
         None, description="The models it has, where it cannot be asked; else they are discovered."
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from infergate.config.base import Section
+from infergate.config.policies import Rates
 from infergate.config.types import (
     Bytes,
     FilePath,
@@ -72,8 +73,8 @@ class PerIp(Section):
     )
 
 
-class Limits(Section):
-    """Limits that hold for everybody."""
+class Limits(Rates):
+    """Limits that hold for everybody, together."""
 
     per_ip: PerIp | None = Field(None, description="Per client address.")
     max_body: Bytes = Field(

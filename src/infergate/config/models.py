@@ -7,7 +7,16 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from infergate.config.base import Section
-from infergate.config.types import ModelName, Name, Seconds
+from infergate.config.policies import (
+    Canary,
+    Hedge,
+    Queue,
+    Rates,
+    Retries,
+    Shadow,
+    Validation,
+)
+from infergate.config.types import HeaderName, ModelName, Name, Seconds
 
 Balance = Literal["round_robin", "least_conn", "ip_hash", "least_busy", "prefix", "session"]
 
@@ -18,6 +27,14 @@ class Timeouts(Section):
     connect: Seconds = Field(2.0, ge=0.05, le=75, description="Until the TCP connection stands.")
     first_byte: Seconds = Field(300.0, ge=0.1, le=86400, description="From request to first byte.")
     idle: Seconds = Field(60.0, ge=0.1, le=86400, description="Between two pieces of an answer.")
+    total: Seconds | None = Field(
+        None, ge=0.1, le=86400, description="From the request to the end of the answer; no limit."
+    )
+    dynamic: bool = Field(
+        True,
+        description="A whole answer gets more than first_byte where its max_tokens, at the speed "
+        "measured for the model, need more.",
+    )
 
 
 class Cache(Section):
@@ -33,8 +50,20 @@ class Model(Section):
     balance: Balance = Field("least_busy", description="How one of them is picked.")
     aliases: list[ModelName] = Field([], description="Other names clients may use for it.")
     upstream_name: ModelName | None = Field(None, description="What the backends call it.")
+    session_header: HeaderName = Field(
+        "x-session-id", description="What balance: session goes by, before the body's user."
+    )
+    limits: Rates = Field(Rates(), description="For everybody who uses this model.")
+    queue: Queue | None = Field(None, description="Instead of the queue at the top level.")
+    retries: Retries | None = Field(None, description="Instead of the retries at the top level.")
+    validation: Validation | None = Field(
+        None, description="Instead of the validation at the top level."
+    )
+    canary: Canary | None = Field(None, description="Another model for a share of the keys.")
+    shadow: Shadow | None = Field(None, description="A copy of the requests for one more backend.")
+    hedge: Hedge | None = Field(None, description="Ask a second backend when the first is slow.")
     fallback: list[ModelName] = Field([], description="Models to try when every backend failed.")
-    timeouts: Timeouts = Field(Timeouts(), description="Waiting times of this model.")
+    timeouts: Timeouts | None = Field(None, description="Instead of the timeouts at the top level.")
     cache: Cache | None = Field(None, description="Keep answers and serve them again.")
 
     @model_validator(mode="before")

@@ -12,18 +12,16 @@ Finding = tuple[tuple[str | int, ...], str]
 def pending(config: Config) -> Iterator[Finding]:
     """Each setting of this configuration that has no effect yet, and what happens instead."""
     for name, model in config.models.items():
-        if model.balance in ("ip_hash", "prefix", "session"):
-            yield (
-                ("models", name, "balance"),
-                f"{model.balance} is not built yet; least_busy is used",
-            )
-        if model.fallback:
-            yield ("models", name, "fallback"), "fallback is not built yet; it has no effect"
         if model.cache:
             yield ("models", name, "cache"), "the cache is not built yet; it has no effect"
-        if "idle" in model.timeouts.model_fields_set:
+    for path, timeouts in (
+        (("timeouts",), config.timeouts),
+        *((("endpoints", path), each) for path, each in config.endpoints.items()),
+        *((("models", name, "timeouts"), model.timeouts) for name, model in config.models.items()),
+    ):
+        if timeouts and "idle" in timeouts.model_fields_set:
             yield (
-                ("models", name, "timeouts", "idle"),
+                (*path, "idle"),
                 "idle is not told apart from first_byte yet; the longer of the two holds",
             )
     if config.waf.mode != "off":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from infergate.config.endpoints import FORM_PATHS, JSON_PATHS
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
@@ -19,6 +20,10 @@ def contradictions(config: Config) -> Iterator[Finding]:
     yield from _listeners(config)
     yield from _models(config)
     yield from _services(config)
+    for endpoint in config.endpoints:
+        if endpoint not in (*JSON_PATHS, *FORM_PATHS):
+            hint = did_you_mean(endpoint, (*JSON_PATHS, *FORM_PATHS))
+            yield ("endpoints", endpoint), f"there is no endpoint {endpoint!r}{hint}"
     if config.engine not in _ENGINES and not config.engine.startswith("/"):
         known = (*_ENGINES, "/path/to/nginx")
         yield (
@@ -83,6 +88,19 @@ def _models(config: Config) -> Iterator[Finding]:
             elif alias in claimed:
                 yield (*path, "aliases"), f"{alias!r} is an alias of {claimed[alias]!r} already"
             claimed.setdefault(alias, name)
+        if model.canary is not None:
+            other = model.canary.model
+            if other not in names and ANY_MODEL not in config.models:
+                hint = did_you_mean(other, names)
+                yield (*path, "canary", "model"), f"there is no model {other!r}{hint}"
+            elif other == name:
+                yield (*path, "canary", "model"), "is this model itself"
+        if model.shadow is not None and model.shadow.backend not in config.backends:
+            hint = did_you_mean(model.shadow.backend, config.backends)
+            yield (
+                (*path, "shadow", "backend"),
+                f"there is no backend {model.shadow.backend!r}{hint}",
+            )
         for other in model.fallback:
             if other not in names and ANY_MODEL not in config.models:
                 yield (

@@ -8,9 +8,10 @@ from infergate.config.auth import Auth
 from infergate.config.backends import Backend, Health
 from infergate.config.base import Section
 from infergate.config.edge import Access, Admin, Limits, Listen, Tls, Waf
-from infergate.config.models import Model
+from infergate.config.models import Model, Timeouts
+from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.services import Service
-from infergate.config.types import ModelName, Name, Workers
+from infergate.config.types import EndpointPath, ModelName, Name, Workers
 
 ANY_MODEL = "*"
 """The entry of `models:` that stands for every model its backends have."""
@@ -36,6 +37,16 @@ class Config(Section):
     )
     default_model: ModelName | None = Field(
         None, description="For a request that names no model, or one that nobody has."
+    )
+    timeouts: Timeouts = Field(Timeouts(), description="How long backends are waited for.")
+    endpoints: dict[EndpointPath, Timeouts] = Field(
+        {}, description="Timeouts of single endpoints, for models that say none themselves."
+    )
+    queue: Queue = Field(Queue(), description="Where requests wait for a free backend.")
+    retries: Retries = Field(Retries(), description="Attempts at other backends.")
+    breaker: Breaker = Field(Breaker(), description="When a failing backend is left alone.")
+    validation: Validation = Field(
+        "lenient", description="How closely request bodies are checked before a backend gets them."
     )
     services: dict[Name, Service] = Field({}, description="Web services beside the models.")
     waf: Waf = Field(Waf(), description="Web application firewall.")

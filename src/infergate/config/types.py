@@ -22,6 +22,7 @@ _RATE = re.compile(r"(\d+)r/([sm])")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
 _LOCATION_PATH = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -80,6 +81,12 @@ def is_ip(host: str) -> bool:
     return True
 
 
+def _header_name(value: str) -> str:
+    if not _HEADER_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not the name of a header: letters, digits and '-'")
+    return value.lower()
+
+
 def _host(value: str) -> str:
     if not is_ip(value) and not _HOST.fullmatch(value):
         raise ValueError(f"{value!r} is not a host name or an IP address")
@@ -121,6 +128,12 @@ def _http_url(value: str) -> str:
 def _location_path(value: str) -> str:
     if not _LOCATION_PATH.fullmatch(value) or value == "/" or "/." in value:
         raise ValueError(f"{value!r} is not a path like /qdrant/ (starts and ends with '/')")
+    return value
+
+
+def _endpoint_path(value: str) -> str:
+    if not _URL_PATH.fullmatch(value) or not value:
+        raise ValueError(f"{value!r} is not the path of an endpoint like /v1/embeddings")
     return value
 
 
@@ -183,9 +196,11 @@ Bytes = Annotated[
 Rate = Annotated[str, AfterValidator(_rate)]
 Name = Annotated[str, AfterValidator(_name)]
 ModelName = Annotated[str, AfterValidator(_model_name)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
 Host = Annotated[str, AfterValidator(_host)]
 Network = Annotated[str, AfterValidator(_network)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+EndpointPath = Annotated[str, AfterValidator(_endpoint_path)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

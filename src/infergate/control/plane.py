@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -11,11 +12,13 @@ import structlog
 
 from infergate.config.load import LoadedConfig, load_config
 from infergate.control.report import read_inventories, write_report
+from infergate.control.trials import Trials
 from infergate.errors import InfergateError
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
 from infergate.nginx.apply import apply
 from infergate.nginx.engine import choose_engine
+from infergate.nginx.shared_memory import push
 from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import home_for
 from infergate.state.publish import (
@@ -43,6 +46,7 @@ class ControlPlane:
         self._home = home_for(config_path)
         self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
         self._routes = Routes()
+        self._down: frozenset[str] = frozenset()
         self._conditions: tuple[frozenset[str], frozenset[str]] | None = None
         config = self._loaded.config
         self._monitor = Monitor(config.backends, config.health, self._on_change)
@@ -63,6 +67,7 @@ class ControlPlane:
                 self._follow_keys_file(),
                 self._follow_drains(),
                 self._follow_names(),
+                Trials(self._home, lambda: self._loaded.config).run(),
                 self._follow_parent(stop),
             )
         ]
@@ -73,7 +78,11 @@ class ControlPlane:
                 task.result()  # a loop that ended did so by a fault: say it and be restarted
             task.cancel()
 
-    def _on_change(self, _status: BackendStatus) -> None:
+    def _on_change(self, status: BackendStatus) -> None:
+        # A server that was down and is back is another one than the one that failed.
+        if status.state == "up" and status.name in self._down:
+            with contextlib.suppress(InfergateError):
+                push(self._home.socket, {"breakers": {"delete": [status.name]}})
         self._publish()
 
     def _publish(self, *, everything: bool = False) -> None:
@@ -95,6 +104,7 @@ class ControlPlane:
                 publish_routes(self._home, routes)
                 self._routes = routes
             down = frozenset(status.name for status in statuses if status.state == "down")
+            self._down = down
             conditions = (down, DrainStore(self._home.keys_db).list())
             if everything or conditions != self._conditions:
                 publish_conditions(self._home, down)

@@ -1,16 +1,24 @@
-"""The named locations that requests are relayed through.
+"""The named locations that requests are relayed through: a ladder of timeouts.
 
 nginx has no variable for a timeout, so each pair of timeouts that the configuration uses gets a
-location of its own, and njs chooses one by its name.
+location of its own, and njs chooses one by its name. A model with dynamic timeouts has further
+rungs above its own, for answers that take longer than first_byte because they are long.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from infergate.config.backends import Backend
-from infergate.config.models import Timeouts
+from infergate.config.models import Model, Timeouts
 from infergate.config.root import Config
+
+RUNG_FACTOR = 4
+"""Each rung of dynamic timeouts is this many times the one below."""
+
+LONGEST_MS = 3_600_000
+"""The highest rung: an hour."""
 
 
 @dataclass(frozen=True, order=True)
@@ -30,7 +38,7 @@ class Relay:
 
 
 def relay_for(backend: Backend, timeouts: Timeouts) -> Relay:
-    """The location through which a model with these timeouts reaches this backend."""
+    """The location through which a request with these timeouts reaches this backend."""
     return Relay(
         connect_ms=round(timeouts.connect * 1000),
         read_ms=round(max(timeouts.first_byte, timeouts.idle) * 1000),
@@ -39,10 +47,33 @@ def relay_for(backend: Backend, timeouts: Timeouts) -> Relay:
     )
 
 
+def rungs(relay: Relay) -> Iterator[Relay]:
+    """The locations above this one that a long answer may need, lowest first."""
+    read_ms = relay.read_ms
+    while read_ms < LONGEST_MS:
+        read_ms = min(read_ms * RUNG_FACTOR, LONGEST_MS)
+        yield replace(relay, read_ms=read_ms)
+
+
+def timeouts_of(config: Config, model: Model | None, endpoint: str | None = None) -> Timeouts:
+    """What holds for a model at an endpoint: the model's own, the endpoint's, or the general."""
+    if model is not None and model.timeouts is not None:
+        return model.timeouts
+    return config.endpoints.get(endpoint or "", config.timeouts)
+
+
 def relays_of(config: Config) -> tuple[Relay, ...]:
-    """Every location the configuration can need; models that are discovered use the defaults."""
-    found = {relay_for(backend, Timeouts()) for backend in config.backends.values()}
-    for model in config.models.values():
-        for name in model.backends:
-            found.add(relay_for(config.backends[name], model.timeouts))
+    """Every location the configuration can need, for discovered models too."""
+    found: set[Relay] = set()
+    kinds = {(each.scheme, each.verify_tls): each for each in config.backends.values()}
+    for timeouts in (
+        config.timeouts,
+        *config.endpoints.values(),
+        *(model.timeouts for model in config.models.values() if model.timeouts is not None),
+    ):
+        for backend in kinds.values():
+            relay = relay_for(backend, timeouts)
+            found.add(relay)
+            if timeouts.dynamic:
+                found.update(rungs(relay))
     return tuple(sorted(found))

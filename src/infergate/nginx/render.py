@@ -14,11 +14,11 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from infergate.config import endpoints
 from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.config.services import Service
 from infergate.config.types import is_ip
-from infergate.nginx import endpoints
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
 from infergate.paths import Home
@@ -254,6 +254,12 @@ def _njs(config: Config, around: Surroundings) -> dict[str, str]:
         "revision": around.revision,
         "snapshots": [str(path) for path in around.home.snapshots],
         "mark_failed_ms": round(config.health.interval * 1000),
+        "breaker": {
+            "failures": config.breaker.failures,
+            "error_rate": config.breaker.error_rate,
+            "cooldown_ms": round(config.breaker.cooldown * 1000),
+            "max_cooldown_ms": round(config.breaker.max_cooldown * 1000),
+        },
     }
     return {**files, "njs/settings.json": json.dumps(settings, indent=2) + "\n"}
 

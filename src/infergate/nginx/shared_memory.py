@@ -26,6 +26,8 @@ class LiveState:
     revision: number of the rendered configuration the answering worker runs.
     in_flight: backend → requests in flight.
     conditions: backend → "down", "drained" or "until:<ms>" (njs/state.js).
+    breakers: backend → its circuit breaker (njs/breaker.js); only of those that failed lately.
+    waiting: requests in the queue.
     """
 
     revision: int
@@ -33,6 +35,8 @@ class LiveState:
     routes: int
     in_flight: Mapping[str, int]
     conditions: Mapping[str, str]
+    breakers: Mapping[str, tuple[Any, ...]]
+    waiting: int
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -78,6 +82,8 @@ def read(path: Path) -> LiveState:
         revision=answer["revision"],
         keys=answer["keys"],
         routes=answer["routes"],
-        in_flight={k: v for k, v in answer["inflight"].items() if ":" not in k},
-        conditions=answer["backends"],
+        in_flight={k: v for k, v in answer["inflight"].items() if ":" not in k and k[0] != "@"},
+        conditions={k: v for k, v in answer["backends"].items() if k},
+        breakers={k: tuple(json.loads(v)) for k, v in answer["breakers"].items()},
+        waiting=answer["waiting"].get("", 0),
     )

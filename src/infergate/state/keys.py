@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from infergate.config.auth import Auth
+from infergate.config.policies import KeyTerms
 from infergate.errors import KeyInputError
 from infergate.state.policy import ANONYMOUS, Policy
 from infergate.store.keys import StoredKey, key_hash
@@ -60,12 +61,14 @@ def compile_keys(
     """
     policies = {key.hash: Policy(key.name) for key in from_file}
     for name, declared in auth.keys.items():
-        policies[declared.hash] = Policy(name, tuple(declared.models), declared.manage)
+        policies[declared.hash] = Policy(
+            name, tuple(declared.models), declared.manage, terms=declared
+        )
     for key in stored:
         if key.revoked_at is None:
-            policies[key.hash] = Policy(key.name, key.models, key.manage, key.expires_at)
+            policies[key.hash] = Policy(key.name, key.models, key.manage, key.expires_at, key.terms)
         else:
             policies.pop(key.hash, None)
     if not auth.required:
-        policies[ANONYMOUS] = Policy(ANONYMOUS)
+        policies[ANONYMOUS] = Policy(ANONYMOUS, terms=KeyTerms(limits=auth.anonymous))
     return {key: policy.compiled() for key, policy in policies.items()}

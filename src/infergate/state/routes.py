@@ -10,10 +10,7 @@ from typing import Literal
 from infergate.config.models import Model
 from infergate.config.root import ANY_MODEL, Config
 from infergate.health.inventory import Inventory, ModelInfo
-from infergate.nginx.relays import relay_for
-
-_LATEST = ":latest"
-"""Ollama takes a name without a tag for this one."""
+from infergate.state.route import LATEST, compile_route, is_ollama
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Rout
 
     routes: dict[str, str] = {}
     for name, model in models.items():
-        compiled = _route(config, name, model, inventories)
+        compiled = _json(compile_route(config, name, model, inventories))
         for each in (name, *model.aliases, *_short_names(name, model, inventories)):
             routes.setdefault(each, compiled)
     if config.default_model is not None and config.default_model in routes:
@@ -76,14 +73,7 @@ def _discovered(
 def _has(inventory: Inventory, name: str) -> bool:
     if not inventory.models:
         return True  # an engine that lists nothing is believed to have what the file says
-    return any(model.id in (name, name + _LATEST) for model in inventory.models)
-
-
-def _is_ollama(config: Config, backend: str, inventories: Mapping[str, Inventory]) -> bool:
-    declared = config.backends[backend].engine
-    if declared != "auto":
-        return declared == "ollama"
-    return backend in inventories and inventories[backend].kind == "ollama"
+    return any(model.id in (name, name + LATEST) for model in inventory.models)
 
 
 def _short_names(name: str, model: Model, inventories: Mapping[str, Inventory]) -> tuple[str, ...]:
@@ -92,22 +82,7 @@ def _short_names(name: str, model: Model, inventories: Mapping[str, Inventory]) 
         backend in inventories and inventories[backend].kind == "ollama"
         for backend in model.backends
     )
-    return (name.removesuffix(_LATEST),) if on_ollama and name.endswith(_LATEST) else ()
-
-
-def _route(config: Config, name: str, model: Model, inventories: Mapping[str, Inventory]) -> str:
-    backends = [
-        [
-            backend,
-            config.backends[backend].weight,
-            config.backends[backend].max_in_flight or 0,
-            model.upstream_name or "",
-            int(_is_ollama(config, backend, inventories)),
-            relay_for(config.backends[backend], model.timeouts).name,
-        ]
-        for backend in model.backends
-    ]
-    return _json([name, model.balance, backends])
+    return (name.removesuffix(LATEST),) if on_ollama and name.endswith(LATEST) else ()
 
 
 def _catalog(
@@ -131,7 +106,7 @@ def _catalog(
                 entry["max_model_len"] = info.context_length
             names = [name, each, *_short_names(name, model, inventories)]
             listed.append({"names": list(dict.fromkeys(names)), "entry": entry})
-    boxes = [name for name in config.backends if _is_ollama(config, name, inventories)]
+    boxes = [name for name in config.backends if is_ollama(config, name, inventories)]
     versions = [inventories[box].version for box in boxes if box in inventories]
     return {
         "models": _json(listed),
@@ -149,7 +124,7 @@ def _infos(
     wanted = model.upstream_name or name
     for backend in model.backends:
         for info in inventories[backend].models if backend in inventories else ():
-            if info.id in (wanted, wanted + _LATEST):
+            if info.id in (wanted, wanted + LATEST):
                 yield backend, info
 
 

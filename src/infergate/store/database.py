@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infergate.errors import StateError
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 create table keys (
     id text primary key,
@@ -23,7 +23,8 @@ create table keys (
     manage integer not null,
     created_at integer not null,
     expires_at integer,
-    revoked_at integer
+    revoked_at integer,
+    terms text not null default '{}'
 );
 create table drained (backend text primary key, since integer not null);
 """

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infergate.config.policies import USUAL_TERMS, KeyTerms
 from infergate.errors import KeyInputError
 from infergate.store.database import opened
 
@@ -32,6 +33,7 @@ class StoredKey:
 
     prefix: the first characters of the secret, enough to recognise it by.
     models: names it may use; ("*",) is every one.
+    terms: its limits, its place in the queue, where it may come from.
     created_at, expires_at, revoked_at: seconds since the epoch.
     """
 
@@ -44,6 +46,7 @@ class StoredKey:
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    terms: KeyTerms = USUAL_TERMS
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,14 @@ class KeyStore:
         models: Sequence[str] = ("*",),
         manage: bool = False,
         expires_at: int | None = None,
+        terms: KeyTerms = USUAL_TERMS,
     ) -> NewKey:
         """A new key under a name that no valid key has.
 
         Raises KeyInputError for a name or model that cannot be used, StateError for the disk.
         """
         secret = SECRET_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
-        return NewKey(secret, self._add(name, secret, models, manage, expires_at))
+        return NewKey(secret, self._add(name, secret, models, manage, expires_at, terms))
 
     def _add(
         self,
@@ -82,6 +86,7 @@ class KeyStore:
         models: Sequence[str],
         manage: bool,
         expires_at: int | None,
+        terms: KeyTerms,
     ) -> StoredKey:
         if not _NAME.fullmatch(name):
             raise KeyInputError(
@@ -99,6 +104,7 @@ class KeyStore:
             manage=manage,
             created_at=int(time.time()),
             expires_at=expires_at,
+            terms=terms,
         )
         with opened(self._path) as database:
             taken = database.execute(
@@ -110,7 +116,7 @@ class KeyStore:
                     hint="Choose another name, or revoke that key first.",
                 )
             database.execute(
-                "insert into keys values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into keys values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     key.id,
                     key.name,
@@ -121,6 +127,7 @@ class KeyStore:
                     key.created_at,
                     key.expires_at,
                     None,
+                    key.terms.model_dump_json(exclude_defaults=True),
                 ),
             )
         return key
@@ -135,6 +142,7 @@ class KeyStore:
                     **dict(row),
                     "models": tuple(json.loads(row["models"])),
                     "manage": bool(row["manage"]),
+                    "terms": KeyTerms.model_validate_json(row["terms"]),
                 }
             )
             for row in rows
@@ -166,7 +174,7 @@ class KeyStore:
         with opened(self._path) as database:
             before = database.total_changes
             database.executemany(
-                "insert into keys values (?, ?, ?, '', '[\"*\"]', 0, ?, null, null)"
+                "insert into keys values (?, ?, ?, '', '[\"*\"]', 0, ?, null, null, '{}')"
                 " on conflict (hash) do nothing",
                 [("key_" + secrets.token_hex(6), name, hash_, now) for name, hash_ in keys],
             )

@@ -7,16 +7,32 @@ from pathlib import Path
 import pytest
 
 from infergate.config.auth import Auth
+from infergate.config.policies import KeyTerms
 from infergate.errors import KeyInputError
 from infergate.state.keys import compile_keys, read_keys_file
 from infergate.state.policy import ANONYMOUS, Policy
 from infergate.store.keys import KeyStore, key_hash
 
 
-def test_a_policy_is_four_lines_with_tabs_around_the_models() -> None:
+def test_a_policy_is_lines_with_tabs_around_the_models() -> None:
     policy = Policy("ci", ("qwen", "llama3"), manage=True, expires_at=17)
-    assert policy.compiled() == "ci\n17\nm\n\tqwen\tllama3\t"
-    assert Policy("ci").compiled() == "ci\n\n\n\t*\t"
+    assert policy.compiled() == "ci\n17\nm\n\tqwen\tllama3\t\n0,0,0,0,0,1,1\n"
+    assert Policy("ci").compiled() == "ci\n\n\n\t*\t\n0,0,0,0,0,1,1\n"
+
+
+def test_the_flags_say_which_lines_of_a_policy_matter() -> None:
+    terms = KeyTerms.model_validate(
+        {
+            "limits": {"requests_per_minute": 60, "max_prompt_bytes": "1k"},
+            "priority": "low",
+            "weight": 3,
+            "allow": ["10.0.0.0/8", "::1"],
+            "explain": True,
+        }
+    )
+    assert Policy("ci", ("qwen-*",), terms=terms).compiled() == (
+        "ci\n\nxlqig\n\tqwen-*\t\n60,0,0,1024,0,2,3\n10.0.0.0/8 ::1/128"
+    )
 
 
 def test_the_old_format_is_read_with_its_map_comments_and_switched_off_keys() -> None:
@@ -44,7 +60,7 @@ def test_the_store_wins_over_the_file_and_a_revoked_key_is_gone_from_both(tmp_pa
     store.revoke("gone")
     text = f'"Bearer {kept.secret}" 1;\n"Bearer {gone.secret}" 1;\n'
     keys = compile_keys(Auth(), store.list(), read_keys_file(text, "f"))
-    assert keys == {kept.stored.hash: "kept\n\n\n\tm\t"}
+    assert keys == {kept.stored.hash: "kept\n\n\n\tm\t\n0,0,0,0,0,1,1\n"}
 
 
 def test_without_required_keys_there_is_a_policy_for_nobody() -> None:

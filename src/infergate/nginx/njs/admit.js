@@ -1,7 +1,11 @@
 // admit: find the caller's key and its policy. Runs in the rewrite phase as the variable
 // $ig_admitted, so a request without a valid key is refused before its body is read.
 import crypto from 'crypto';
+import networks from 'networks.js';
+import policyOf from 'policy.js';
 import state from 'state.js';
+
+const NETWORKS = 5;
 
 // Where clients put their key: OpenAI's, Anthropic's and Azure OpenAI's header.
 function presentedKey(headers) {
@@ -38,6 +42,10 @@ function admit(r) {
         return 'expired_api_key';
     }
     const variables = r.variables;
+    const flags = policyOf.flags(policy);
+    if (flags.indexOf('i') !== -1 && !networks.contain(policyOf.line(policy, NETWORKS), variables.remote_addr)) {
+        return 'address_not_allowed';
+    }
     variables.ig_key = policy.slice(0, name);
     variables.ig_policy = policy;
     return 'yes';

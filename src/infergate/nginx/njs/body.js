@@ -3,6 +3,7 @@
 // Whatever the backend would read must be what was authorised. Parsers differ on duplicate keys
 // (first or last wins) and on case (Go matches "Model"), so a body that two parsers could read
 // differently is refused instead of guessed at. Most bodies need less care: plain.js.
+import check from 'check.js';
 
 const WANTED = 'model';
 
@@ -98,10 +99,12 @@ function otherCase(body) {
 }
 
 // The JSON body of a request to an inference endpoint. Returns { error, param } or
-//   model  what the body says; undefined if it names none
-//   named  the model asked for; Ollama reads the older `name` of /api/show where there is no `model`
-//   text   the body
-//   empty  the body is {}
+//   model       what the body says; undefined if it names none
+//   named       the model asked for; Ollama reads the older `name` of /api/show without a `model`
+//   text        the body; parsed: as an object; bytes: its length
+//   stream, max_tokens   as the body says
+//   usage       'absent' if it has no stream_options
+//   empty       the body is {}
 function read(r) {
     const encoding = r.headersIn['Content-Encoding'];
     if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
@@ -129,13 +132,19 @@ function read(r) {
     }
 
     const model = body.model;
+    const request = {
+        model, named: model, text, parsed: body, bytes: buffer.length, stream: body.stream,
+        max_tokens: body.max_completion_tokens || body.max_tokens,
+        usage: body.stream_options === undefined ? 'absent' : 'there',
+        empty: Object.keys(body).length === 0,
+    };
     const other = otherCase(body);
     if (other !== undefined) {
         return bad("Write '" + WANTED + "' in lower case, not '" + other + "'.", WANTED);
     }
     if (model === undefined) {
-        const named = r.uri === '/api/show' && typeof body.name === 'string' ? body.name : undefined;
-        return { model, named, text, empty: Object.keys(body).length === 0 };
+        request.named = r.uri === '/api/show' && typeof body.name === 'string' ? body.name : undefined;
+        return request;
     }
     if (typeof model !== 'string' || model === '') {
         return bad("'" + WANTED + "' must be a non-empty string.", WANTED);
@@ -143,7 +152,15 @@ function read(r) {
     if (!isOnce(text, buffer) && topLevelValues(text, WANTED).length !== 1) {
         return bad("'" + WANTED + "' stands in the request body more than once.", WANTED);
     }
-    return { model, named: model, text };
+    return request;
+}
+
+function has(request, key) {
+    return request.parsed[key] !== undefined;
+}
+
+function problem(uri, request, how) {
+    return check.problem(uri, request.parsed, how);
 }
 
 function isUtf8(buffer) {
@@ -155,17 +172,18 @@ function isUtf8(buffer) {
     }
 }
 
-// The body with `name` as its model: a splice, because re-serialising costs twice the parsing and
-// changes numbers a client meant exactly.
-function withModel(body, name) {
-    const text = body.text;
-    if (body.model === undefined) {
-        const brace = text.indexOf('{') + 1;
-        const field = '"model":' + JSON.stringify(name) + (body.empty ? '' : ',');
-        return text.slice(0, brace) + field + text.slice(brace);
+// The body with `name` as its model and `insert` before its other keys: a splice, because
+// re-serialising costs twice the parsing and changes numbers a client meant exactly.
+function edited(request, name, insert) {
+    const text = request.text;
+    const brace = text.indexOf('{') + 1;
+    if (request.model === undefined) {
+        let fields = insert + '"model":' + JSON.stringify(name) + ',';
+        fields = request.empty ? fields.slice(0, -1) : fields;
+        return text.slice(0, brace) + fields + text.slice(brace);
     }
     const value = topLevelValues(text, WANTED)[0];
-    return text.slice(0, value[0]) + JSON.stringify(name) + text.slice(value[1]);
+    return text.slice(0, brace) + insert + text.slice(brace, value[0]) + JSON.stringify(name) + text.slice(value[1]);
 }
 
-export default { read, withModel, bad };
+export default { read, has, problem, edited, bad };

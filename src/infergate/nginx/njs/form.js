@@ -8,7 +8,7 @@ const CONTENT_TYPE = /^multipart\/form-data; *boundary=(?:"([A-Za-z0-9'()+_,./:=
 const DISPOSITION = /^content-disposition: *form-data; *name="([^"\\\r\n]*)"(?:; *filename="[^"\r\n]*")?(?:; *filename\*=[^";\r\n]*)?$/i;
 const OTHER_HEADER = /^(?:content-type|content-length|content-transfer-encoding): *[^\r\n]*$/i;
 
-// Returns { model, named, buffer, start, end, boundary } or { error, param }; see body.js.
+// Returns { model, named, bytes, buffer, start, end, boundary } or { error, param }; see body.js.
 function read(r) {
     if (r.headersIn['Content-Encoding']) {
         return body.bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
@@ -23,7 +23,7 @@ function read(r) {
     }
     const boundary = type[1] || type[2];
     const delimiter = '\r\n--' + boundary;
-    const result = { model: undefined, named: undefined, buffer, start: -1, end: -1, boundary };
+    const result = { model: undefined, named: undefined, buffer, start: -1, end: -1, boundary, bytes: buffer.length };
 
     if (buffer.indexOf('--' + boundary) !== 0) {
         return body.bad('The multipart body does not start with its boundary.');
@@ -70,7 +70,16 @@ function partName(head) {
     return name;
 }
 
-function withModel(form, name) {
+// Nothing but the model is looked at.
+function problem() {
+    return undefined;
+}
+
+function has() {
+    return false;
+}
+
+function edited(form, name) {
     if (form.model === undefined) {
         const part = '--' + form.boundary + '\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + name + '\r\n';
         return Buffer.concat([Buffer.from(part), form.buffer]);
@@ -78,4 +87,4 @@ function withModel(form, name) {
     return Buffer.concat([form.buffer.slice(0, form.start), Buffer.from(name), form.buffer.slice(form.end)]);
 }
 
-export default { read, withModel };
+export default { read, has, problem, edited };

@@ -8,7 +8,7 @@ import state from 'state.js';
 // For keys that may, to one box, named by x-infergate-backend where there are several; and never
 // retried.
 function manage(r) {
-    if (!policy.mayManage(r.variables.ig_policy)) {
+    if (policy.flags(r.variables.ig_policy).indexOf('m') === -1) {
         refuse.refuse(r, 403, 'not_allowed', 'This API key may not manage models.');
         return;
     }

@@ -1,11 +1,12 @@
 // plain: the short way for most request bodies: at most 4 kB, no backslash, and `"model"` once in any
 // case. Inside a string a quote would be escaped, so that one is a key or a whole value; the
 // parsed object having the key, it is the key, and no other spelling of it can be in there. Three
-// searches, 1 µs. Whatever is not plain goes the careful way, body.js.
+// searches, 1 µs. Whatever is not plain goes the careful way: scan.js and body.js.
+import check from 'check.js';
+
 const LARGEST = 4096;
 
-// Returns { model, named, text, key }, key being where `"model"` stands; undefined if the body is
-// not plain.
+// See body.js for what is returned; `key` is where `"model"` stands. Undefined if it is not plain.
 function read(r) {
     const buffer = r.requestBuffer;
     // The length first: making text of a large body is what costs.
@@ -23,9 +24,14 @@ function read(r) {
         return undefined;
     }
     try {
-        const model = JSON.parse(text).model;
+        const parsed = JSON.parse(text);
+        const model = parsed.model;
         if (typeof model === 'string' && model !== '' && text.startsWith('"model"', key)) {
-            return { model, named: model, text, key };
+            return {
+                model, named: model, text, key, parsed, bytes: buffer.length, stream: parsed.stream,
+                max_tokens: parsed.max_completion_tokens || parsed.max_tokens,
+                usage: parsed.stream_options === undefined ? 'absent' : 'there',
+            };
         }
     } catch (e) {
         // body.js finds the words for it
@@ -33,12 +39,22 @@ function read(r) {
     return undefined;
 }
 
-// The body with `name` as its model. The value is the next string after the key.
-function withModel(body, name) {
-    const text = body.text;
-    const start = text.indexOf('"', body.key + 7);
-    const end = start + 2 + body.model.length;
-    return text.slice(0, start) + JSON.stringify(name) + text.slice(end);
+function has(request, key) {
+    return request.parsed[key] !== undefined;
 }
 
-export default { read, withModel };
+function problem(uri, request, how) {
+    return check.problem(uri, request.parsed, how);
+}
+
+// The body with `name` as its model and `insert` before its other keys. The value of the model is
+// the next string after its key.
+function edited(request, name, insert) {
+    const text = request.text;
+    const brace = text.indexOf('{') + 1;
+    const start = text.indexOf('"', request.key + 7);
+    const end = start + 2 + request.model.length;
+    return text.slice(0, brace) + insert + text.slice(brace, start) + JSON.stringify(name) + text.slice(end);
+}
+
+export default { read, has, problem, edited };

@@ -1,14 +1,56 @@
 // A key's policy as the control plane compiles it: one string, read without parsing JSON
-// (0.65 µs instead of 1.15 on the embedded engine). Four lines:
-//   id · expiry (epoch seconds, '' = never) · flags · the models, a tab before and after each
-// '*' is every model. src/infergate/state/policy.py writes it.
+// (0.65 µs instead of 1.15 on the embedded engine). Lines:
+//   name · expiry (epoch seconds, '' = never) · flags · the models, a tab before and after each ·
+//   requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight · networks · block
+// '*' is every model. src/infergate/state/policy.py writes it. The flags: m may manage, x explain,
+// l has limits, q not the usual place in the queue, i networks, g patterns among the models,
+// b a budget is used up.
+const MODELS = 3, NUMBERS = 4, BLOCK = 6;
+
+function flags(policy) {
+    const start = policy.indexOf('\n', policy.indexOf('\n') + 1) + 1;
+    return policy.charCodeAt(start) === 0x0a ? '' : policy.slice(start, policy.indexOf('\n', start));
+}
+
+function line(policy, number) {
+    return policy.split('\n', number + 1)[number];
+}
 
 function allowsModel(policy, model) {
-    return policy.indexOf('\t' + model + '\t') !== -1 || policy.indexOf('\t*\t') !== -1;
+    return policy.indexOf('\t' + model + '\t') !== -1 || policy.indexOf('\t*\t') !== -1
+        || (model !== undefined && flags(policy).indexOf('g') !== -1 && matchesPattern(policy, model));
 }
 
-function mayManage(policy) {
-    return policy.split('\n', 3)[2].indexOf('m') !== -1;
+function matchesPattern(policy, model) {
+    return line(policy, MODELS).split('\t').some((pattern) => {
+        if (pattern.indexOf('*') === -1) {
+            return false;
+        }
+        const parts = pattern.split('*');
+        const last = parts.length - 1;
+        let at = parts[0].length;
+        if (!model.startsWith(parts[0])) {
+            return false;
+        }
+        for (let i = 1; i < last; i++) {
+            const found = model.indexOf(parts[i], at);
+            if (found === -1) {
+                return false;
+            }
+            at = found + parts[i].length;
+        }
+        return model.length - parts[last].length >= at && model.endsWith(parts[last]);
+    });
 }
 
-export default { allowsModel, mayManage };
+// [requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight]
+function numbers(policy) {
+    return line(policy, NUMBERS).split(',').map(Number);
+}
+
+// [what is used up, when it is filled again (epoch seconds)]
+function block(policy) {
+    return line(policy, BLOCK).split('\t');
+}
+
+export default { flags, line, allowsModel, numbers, block };

@@ -1,9 +1,13 @@
 // refusal: every error the gateway itself answers, in the shape of the dialect the caller speaks.
 
+import charge from 'charge.js';
+import state from 'state.js';
+
 const KEY_REFUSALS = {
     missing_api_key: "You didn't provide an API key. Send it as 'Authorization: Bearer KEY'.",
     invalid_api_key: 'Incorrect API key provided.',
     expired_api_key: 'This API key has expired.',
+    address_not_allowed: 'This API key may not be used from this address.',
 };
 
 // What nginx itself refuses with, put in words.
@@ -72,10 +76,21 @@ function worded(r, refusal) {
         r.headersOut['WWW-Authenticate'] = 'Bearer';
     } else if (refusal.status === 405) {
         r.headersOut['Allow'] = r.method === 'POST' ? 'GET' : 'POST';
-    } else if (refusal.status === 503) {
-        r.headersOut['Retry-After'] = '5';
+    } else if (refusal.retry_after || refusal.status === 503) {
+        r.headersOut['Retry-After'] = String(refusal.retry_after || 5);
     }
+    giveBack(r);
     return JSON.stringify(shape(r.uri, refusal));
+}
+
+// Refused after all: what it took already is free again.
+function giveBack(r) {
+    const backend = r.variables.ig_backend;
+    charge.settle(r, 0);
+    if (backend !== '') {
+        state.release(backend);
+        r.variables.ig_backend = '';
+    }
 }
 
 // Where refuse.js sends a request, after its body was read.

@@ -4,9 +4,14 @@
 
 // code: OpenAI's machine-readable one; it is logged too. param: the field of the body at fault.
 function refuse(r, status, code, message, param) {
-    r.variables.ig_error = code;
-    r.variables.ig_refusal = JSON.stringify({ status, code, message, param: param || null });
+    withIt(r, { status, code, message, param: param || null });
+}
+
+// refusal: { status, code, message, param, retry_after (seconds) }
+function withIt(r, refusal) {
+    r.variables.ig_error = refusal.code;
+    r.variables.ig_refusal = JSON.stringify(refusal);
     r.internalRedirect('@refused');
 }
 
-export default { refuse };
+export default { refuse, with: withIt };

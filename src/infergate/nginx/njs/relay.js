@@ -1,9 +1,14 @@
 // relay: hand an admitted request to the backend that route.js picks. `format` is the module that
-// reads the body: plain.js or body.js for JSON, form.js for an upload.
+// reads the body: plain.js, scan.js or body.js for JSON, form.js for an upload.
+import affinity from 'affinity.js';
+import limits from 'limits.js';
 import policy from 'policy.js';
+import queue from 'queue.js';
 import refuse from 'refuse.js';
 import route from 'route.js';
-import state from 'state.js';
+
+// The last step of the ladder of timeouts (src/infergate/nginx/relays.py).
+const LONGEST = 3600000, RUNG = 4;
 
 function handle(r, format) {
     if (r.method !== 'POST') {
@@ -19,43 +24,154 @@ function handle(r, format) {
         refuse.refuse(r, 400, 'invalid_request', request.error, request.param);
         return;
     }
-    const found = route.find(request.named);
+    const keyPolicy = r.variables.ig_policy;
+    let found = route.find(request.named);
     if (!found && request.named === undefined) {
         refuse.refuse(r, 400, 'missing_model', "You must provide a 'model'.", 'model');
         return;
     }
-    const keyPolicy = r.variables.ig_policy;
     if (!found || !(policy.allowsModel(keyPolicy, found[0]) || policy.allowsModel(keyPolicy, request.named))) {
         refuse.refuse(r, 404, 'model_not_found',
             'The model `' + request.named + '` does not exist or you do not have access to it.', 'model');
         return;
     }
-    r.variables.ig_model = found[0];
-    send(r, found, request, format, '');
-}
-
-// Sends the request to the best backend not yet tried. Returns false if there is none.
-function send(r, found, request, format, tried) {
-    const backend = route.pick(found, tried, r.uri.startsWith('/api/'));
-    if (!backend) {
-        if (tried === '') {
-            refuse.refuse(r, 503, 'no_backend', 'No backend of the model `' + found[0] + '` is available.');
+    const options = found[route.OPTIONS];
+    const wrong = format.problem(r.uri, request, options.validation);
+    if (wrong) {
+        refuse.refuse(r, 400, 'invalid_request', wrong.error, wrong.param);
+        return;
+    }
+    if (options.priority !== undefined && format.has(request, 'priority')) {
+        refuse.refuse(r, 400, 'invalid_request', "'priority' is for the operator of this gateway to set.", 'priority');
+        return;
+    }
+    const flags = policy.flags(keyPolicy);
+    if (flags !== '' || options.limits !== undefined) {
+        const refused = limits.meet(r, keyPolicy, flags, options, request);
+        if (refused) {
+            r.variables.ig_model = found[0];
+            refuse.with(r, refused);
+            return;
         }
-        return false;
     }
-    const name = backend[route.NAME];
-    const variables = r.variables;
-    state.occupy(name);
-    variables.ig_backend = name;
-
-    const wanted = route.upstreamName(found, backend);
-    if (request.model === wanted) {
-        r.internalRedirect(backend[route.RELAY]);
-    } else {
-        variables.ig_body = format.withModel(request, wanted);
-        r.internalRedirect(backend[route.RELAY] + '_edited');
+    if (options.canary !== undefined && affinity.share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
+        found = route.find(options.canary[0]) || found;
     }
-    return true;
+    r.variables.ig_model = found[0];
+    const refusal = send(r, found, request, format, '');
+    if (refusal) {
+        refuse.with(r, refusal);
+    }
 }
 
-export default { handle, send };
+// Sends the request to the best backend not yet tried, or lets it wait for one, or, where a model has
+// no backend left, to the model it falls back to. Returns undefined, or the refusal.
+function send(r, found, request, format, tried) {
+    const options = found[route.OPTIONS];
+    // One that was sent out once does not go back to the end of the queue.
+    const waits = options.queue !== undefined && tried === '' && !r.variables.ig_ticket;
+    let backend;
+    if (!waits || !queue.isWaitedFor(found[route.MODEL])) {
+        backend = route.pick(r, found, request, tried, waits);
+    }
+    if (backend === undefined && waits && queue.couldServe(r, found)) {
+        return queue.enter(r, found);
+    }
+    if (backend === undefined) {
+        return fallBack(r, found, request, format, tried);
+    }
+    dispatch(r, found, request, format, backend);
+    return undefined;
+}
+
+function fallBack(r, found, request, format, tried) {
+    const chain = r.variables.ig_fallback === '' ? found[route.OPTIONS].fallback || []
+        : JSON.parse(r.variables.ig_fallback);
+    for (let i = 0; i < chain.length; i++) {
+        const other = route.find(chain[i]);
+        if (other) {
+            const variables = r.variables;
+            variables.ig_fallback = JSON.stringify(chain.slice(i + 1));
+            variables.ig_why = variables.ig_why + '-> ' + other[0] + ';';
+            variables.ig_model = other[0];
+            variables.ig_show_model = other[0];
+            return send(r, other, request, format, tried);
+        }
+    }
+    if (tried !== '') {
+        return { exhausted: true };
+    }
+    const wait = route.cooldown(found);
+    return { status: 503, code: 'no_backend',
+        message: 'No backend of the model `' + found[0] + '` is available.',
+        retry_after: wait === 0 ? 5 : Math.ceil(wait / 1000) };
+}
+
+// To this backend, whose slot is taken already.
+function dispatch(r, found, request, format, backend) {
+    const variables = r.variables;
+    const flags = backend[route.FLAGS];
+    const options = found[route.OPTIONS];
+    const wanted = route.upstreamName(found, backend);
+    let insert = '';
+    variables.ig_backend = backend[route.NAME];
+
+    if (request.stream === true && flags.indexOf('u') !== -1 && request.usage === 'absent'
+        && (r.uri === '/v1/chat/completions' || r.uri === '/v1/completions')) {
+        insert = '"stream_options":{"include_usage":true},';
+        variables.ig_note = 'strip';
+    } else if (variables.ig_note !== '') {
+        variables.ig_note = '';
+    }
+    if (flags.indexOf('p') !== -1) {
+        insert += '"priority":' + policy.numbers(variables.ig_policy)[5] + ',';
+    }
+    if (flags.indexOf('o') !== -1) {
+        affinity.warm(found[0], backend[route.NAME]);
+    }
+    if (options.total !== undefined && variables.ig_deadline === '') {
+        variables.ig_deadline = String(Date.now() + options.total);
+    }
+    if (policy.flags(variables.ig_policy).indexOf('x') !== -1) {
+        variables.ig_show_backend = backend[route.NAME];
+        variables.ig_show_model = found[0];
+        variables.ig_show_attempts = String(variables.ig_tried.split(',').length);
+        variables.ig_show_queue_ms = variables.ig_queue_ms;
+    }
+
+    const location = rung(r, found, request, backend);
+    if (request.model === wanted && insert === '') {
+        r.internalRedirect(location);
+    } else {
+        variables.ig_body = format.edited(request, wanted, insert);
+        r.internalRedirect(location + '_edited');
+    }
+}
+
+// The location with the timeouts of this model, endpoint and request: an answer that is not streamed
+// begins when it is complete, so a long one needs the time its tokens take.
+function rung(r, found, request, backend) {
+    const options = found[route.OPTIONS];
+    let location = backend[route.RELAY];
+    if (options.endpoints !== undefined && options.endpoints[r.uri] !== undefined) {
+        location = options.endpoints[r.uri][found[route.BACKENDS].findIndex((each) => each[0] === backend[0])];
+    }
+    if (options.dynamic === undefined || !request.max_tokens || request.stream === true) {
+        return location;
+    }
+    const speed = ngx.shared.ig_turns.get('speed ' + found[0]);
+    if (speed === undefined) {
+        return location;
+    }
+    const parts = location.split('_');
+    const lowest = Number(parts[2]);
+    let ms = lowest;
+    // Twice what it should take: batches slow each other down.
+    while (ms < LONGEST && ms < 2000 * request.max_tokens / speed) {
+        ms = Math.min(ms * RUNG, LONGEST);
+    }
+    parts[2] = String(ms);
+    return ms === lowest ? location : parts.join('_');
+}
+
+export default { handle, send, dispatch };

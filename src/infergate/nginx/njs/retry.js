@@ -1,21 +1,22 @@
 // retry: a backend failed before it answered a byte; the request goes to another one.
-import body from 'body.js';
-import form from 'form.js';
+import breaker from 'breaker.js';
+import careful from 'careful.js';
 import refuse from 'refuse.js';
 import relay from 'relay.js';
 import route from 'route.js';
-import settle from 'settle.js';
+import state from 'state.js';
 
-// nginx allows ten internal redirects a request: one or two for the first attempt, two for each
-// further one. Four attempts leave room for the refusal.
-const MAX_ATTEMPTS = 4;
+// Retries are counted against requests over this time, and so many are always allowed.
+const WINDOW = 30000, FREE = 10;
 
 // A request could not reach the backend: the others are preferred until the next probe is due.
 // What probes or an operator said is not overwritten.
 function markFailed(backend) {
-    const entry = ngx.shared.ig_backends.get(backend);
+    const conditions = ngx.shared.ig_backends;
+    const entry = conditions.get(backend);
     if (entry === undefined || entry.startsWith('until:')) {
-        ngx.shared.ig_backends.set(backend, 'until:' + (Date.now() + ig_settings.mark_failed_ms));
+        conditions.set(backend, 'until:' + (Date.now() + ig_settings.mark_failed_ms));
+        conditions.set('', '1');
     }
 }
 
@@ -25,31 +26,81 @@ function last(list) {
     return values[values.length - 1];
 }
 
+// Whether the model's retry budget allows one more, so that retries do not multiply the load of
+// backends that fail because of it. [start of the window, picks then, retries since]
+function isWithinBudget(found, budget) {
+    const zone = ngx.shared.ig_retries;
+    const now = Date.now();
+    const picks = ngx.shared.ig_turns.get(found[0]) || 0;
+    const text = zone.get(found[0]);
+    let window = text === undefined ? undefined : JSON.parse(text);
+    if (window === undefined || now - window[0] > WINDOW) {
+        window = [now, picks, 0];
+    }
+    window[2]++;
+    zone.set(found[0], JSON.stringify(window));
+    return window[2] <= FREE + budget * (picks - window[1]);
+}
+
+// Whether the request may be sent out once more; undefined if so, else why not.
+function obstacle(r, found, tried) {
+    const retries = found[route.OPTIONS].retries;
+    const deadline = r.variables.ig_deadline;
+    if (tried.split(',').length > retries[0]) {
+        return 'attempts';
+    }
+    if (deadline !== '' && Date.now() > Number(deadline)) {
+        return 'deadline';
+    }
+    return isWithinBudget(found, retries[1]) ? undefined : 'budget';
+}
+
 // error_page of the relay: no byte has gone to the client yet.
 function retry(r) {
-    const backend = r.variables.ig_backend;
-    const tried = r.variables.ig_tried + backend + ',';
-    const status = Number(last(r.variables.upstream_status)) || 502;
-    settle.settle(r);
-    r.variables.ig_backend = '';
-    r.variables.ig_tried = tried;
-    if (status === 502 && last(r.variables.upstream_header_time) === '-') {
+    const variables = r.variables;
+    const backend = variables.ig_backend;
+    const tried = variables.ig_tried + backend + ',';
+    const status = Number(last(variables.upstream_status)) || 502;
+    const reached = last(variables.upstream_header_time) !== '-';
+    state.release(backend);
+    variables.ig_backend = '';
+    variables.ig_tried = tried;
+    variables.ig_why = variables.ig_why + backend + ' failed ' + status + ';';
+    if (ngx.shared.ig_waiting.get('') > 0) {
+        ngx.shared.ig_waiting.incr('freed', 1, 0);
+    }
+    if (status === 502 && !reached) {
         markFailed(backend);
     }
+    if (status !== 429) {
+        breaker.failed(backend, status === 504 && !reached, r.uri, variables.ig_model);
+    }
 
-    if (tried.split(',').length <= MAX_ATTEMPTS) {
-        const format = r.variables.ig_content_type === 'application/json' ? body : form;
+    const found = route.find(variables.ig_model);
+    const stopped = found === undefined ? 'route' : obstacle(r, found, tried);
+    if (stopped === undefined) {
+        const format = careful.formatOf(r);
         const request = format.read(r);
-        const found = route.find(request.named);
-        if (found && relay.send(r, found, request, format, tried)) {
+        if (relay.send(r, found, request, format, tried) === undefined) {
             return;
         }
+    } else {
+        variables.ig_why = variables.ig_why + 'no retry: ' + stopped + ';';
     }
+    giveUp(r, status, tried);
+}
+
+function giveUp(r, status, tried) {
     const attempts = tried.split(',').length - 1;
-    refuse.refuse(r, status, 'backend_failed',
-        'The model `' + r.variables.ig_model + '` did not answer: ' + attempts
-        + (attempts === 1 ? ' backend' : ' backends') + ' tried, the last '
-        + (status === 504 ? 'gave no answer in time.' : 'failed with ' + status + '.'));
+    const wait = Number(r.variables.upstream_http_retry_after);
+    refuse.with(r, {
+        status,
+        code: status === 429 ? 'backend_rate_limited' : 'backend_failed',
+        message: 'The model `' + r.variables.ig_model + '` did not answer: ' + attempts
+            + (attempts === 1 ? ' backend' : ' backends') + ' tried, the last '
+            + (status === 504 ? 'gave no answer in time.' : 'failed with ' + status + '.'),
+        retry_after: wait > 0 ? Math.ceil(wait) : status === 429 ? 1 : undefined,
+    });
 }
 
 export default { retry };

@@ -1,14 +1,24 @@
 // route: from the name a client asked for to the one backend that gets the request.
 //
-// A route, as src/infergate/state/routes.py compiles it, one for every name and alias:
-//   [model, balance, [[name, weight, max_in_flight, upstream_name, is_ollama, relay], …]]
+// A route, as src/infergate/state/route.py compiles it, one for every name and alias:
+//   [model, balance, [[name, weight, max_in_flight, upstream_name, flags, relay], …], options]
 // relay being the named location that leads there with the model's timeouts. The route under '' is
-// the default model's.
+// the default model's. flags: o speaks Ollama's API, c the model is not in its memory, p is told the
+// priority, u understands stream_options.
+//
+// One score decides, the lowest wins:
+//   occupancy  (requests in flight + those it has beside ours + 1) / weight
+//   residency  + COLD where the model would have to be loaded first
+//   affinity   the backend that balance prefix, session or ip_hash means, unless it is overloaded
+import affinity from 'affinity.js';
+import breaker from 'breaker.js';
 import state from 'state.js';
 
-const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, IS_OLLAMA = 4, RELAY = 5;
-const ROUND_ROBIN = 'round_robin';
+const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, FLAGS = 4, RELAY = 5;
+const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3;
 
+// Loading a model takes as long as some answers: a warm box is preferred until it has so many more.
+const COLD = 8;
 // Added to a score so that a backend is taken only when there is no better one. Down ones last, but
 // taken all the same: the control plane that could say they are back may be gone.
 const FULL = 1e6, DOWN = 1e9;
@@ -18,69 +28,117 @@ function find(model) {
     return text === undefined ? undefined : JSON.parse(text);
 }
 
-// The backend to try next, or undefined: the one with the fewest requests in flight for its weight.
-// tried: the names this request was sent to already, each followed by ','.
+// The backend to try next and a slot in it; undefined if there is none, or if all are full and
+// `waits` says that the request can wait. tried: the names it was sent to already, each followed by
+// ','. The scores are left in $ig_why, for `infergate explain`.
 //
 // Written as one loop over shared memory (4 µs for three backends; with a function for each step it
 // was 8). Each time it starts at another one, so that equally busy ones share; Math.random would
 // seed itself anew for every request.
-function pick(route, tried, ollamaOnly) {
-    const backends = route[2];
+function pick(r, route, request, tried, waits) {
+    const backends = route[BACKENDS];
     const count = backends.length;
-    const conditions = ngx.shared.ig_backends;
     const slots = ngx.shared.ig_inflight;
-    const first = count === 1 ? 0 : ngx.shared.ig_turns.incr('', 1, -1) % count;
+    const closer = ngx.shared.ig_backends.get('') !== undefined;
+    const ollamaOnly = r.uri.startsWith('/api/');
+    const turn = count === 1 ? 0 : ngx.shared.ig_turns.incr(route[MODEL], 1, -1);
+    const balance = route[BALANCE];
+    let preferred;
+    if (balance !== 'least_busy' && balance !== 'least_conn' && tried === '' && count !== 1) {
+        preferred = balance === 'round_robin'
+            ? inTurn(route, turn)
+            : affinity.preferred(r, route, request, usable(route, ollamaOnly));
+    }
+    let why = '';
     let best;
     let lowest = Infinity;
 
-    if (route[1] === ROUND_ROBIN && tried === '') {
-        best = inTurn(route, ollamaOnly);
-        if (best !== undefined) {
-            return best;
-        }
-    }
     for (let i = 0; i < count; i++) {
-        const backend = backends[(first + i) % count];
+        const backend = backends[(turn + i) % count];
         const name = backend[NAME];
-        if ((ollamaOnly && !backend[IS_OLLAMA])
+        const flags = backend[FLAGS];
+        if ((ollamaOnly && flags.indexOf('o') === -1)
             || (tried !== '' && (',' + tried).indexOf(',' + name + ',') !== -1)) {
             continue;
         }
-        const busy = slots.get(name) || 0;
-        let score = (busy + 1) / backend[WEIGHT];
+        let busy = slots.get(name) || 0;
+        let score = 0;
         if (backend[MAX_IN_FLIGHT] !== 0 && busy >= backend[MAX_IN_FLIGHT]) {
-            score += FULL;
-        }
-        const condition = conditions.get(name);
-        if (condition !== undefined) {
-            if (condition === 'drained') {
+            if (waits) {
+                why += name + ' full;';
                 continue;
             }
-            if (state.isDown(condition)) {
+            score = FULL;
+        }
+        if (closer) {
+            const condition = conditionOf(name);
+            if (condition === 'drained' || condition === 'open') {
+                why += name + ' ' + condition + ';';
+                continue;
+            }
+            if (condition !== undefined) {
                 score += DOWN;
             }
+            busy += ngx.shared.ig_load.get(name) || 0;
         }
+        score += (busy + 1) / backend[WEIGHT];
+        if (flags.indexOf('c') !== -1 && !affinity.isWarm(route[MODEL], name)) {
+            score += COLD;
+        }
+        if (name === preferred && score < FULL) {
+            score = -1;
+        }
+        why += name + '=' + score + ';';
         if (score < lowest) {
             lowest = score;
             best = backend;
         }
     }
+    r.variables.ig_why = r.variables.ig_why + why;
+    if (best === undefined) {
+        return undefined;
+    }
+    const taken = state.occupy(best[NAME]);
+    if (waits && taken > best[MAX_IN_FLIGHT]) {   // another worker was quicker
+        state.release(best[NAME]);
+        return undefined;
+    }
+    if (closer && !breaker.lets(best[NAME], breaker.entryOf(best[NAME]), Date.now())) {
+        state.release(best[NAME]);
+        return pick(r, route, request, tried + best[NAME] + ',', waits);
+    }
+    if (preferred !== undefined && balance !== 'round_robin') {
+        affinity.remember(route, request, best[NAME]);
+    }
     return best;
 }
 
-// In turn, each as often as its weight says; only those that are up.
-function inTurn(route, ollamaOnly) {
-    const up = route[2].filter((backend) => {
-        const condition = ngx.shared.ig_backends.get(backend[NAME]);
-        return (!ollamaOnly || backend[IS_OLLAMA])
-            && (condition === undefined || (condition !== 'drained' && !state.isDown(condition)));
-    });
-    const total = up.reduce((sum, backend) => sum + backend[WEIGHT], 0);
-    let turn = total === 0 ? 0 : ngx.shared.ig_turns.incr(route[0], 1, -1) % total;
-    for (let i = 0; i < up.length; i++) {
-        turn -= up[i][WEIGHT];
-        if (turn < 0) {
-            return up[i];
+// What stands against a backend: 'drained', 'open' (its breaker), another text if it is down.
+function conditionOf(name) {
+    const condition = ngx.shared.ig_backends.get(name);
+    if (condition !== undefined && (condition === 'drained' || state.isDown(condition))) {
+        return condition;
+    }
+    const entry = breaker.entryOf(name);
+    const circuit = breaker.stateOf(entry, Date.now());
+    return circuit === 'open' || circuit === 'waiting' ? 'open' : undefined;
+}
+
+function usable(route, ollamaOnly) {
+    return route[BACKENDS].filter((backend) =>
+        (!ollamaOnly || backend[FLAGS].indexOf('o') !== -1) && conditionOf(backend[NAME]) === undefined);
+}
+
+// Whose turn it is: each as often as its weight says, the next one where one is not up.
+function inTurn(route, turn) {
+    const backends = route[BACKENDS];
+    const sequence = route[OPTIONS].sequence;
+    const length = sequence === undefined ? backends.length : sequence.length;
+    for (let i = 0; i < length; i++) {
+        const at = (turn + i) % length;
+        const name = backends[sequence === undefined ? at : sequence[at]][NAME];
+        if (conditionOf(name) === undefined) {
+            return name;
         }
     }
     return undefined;
@@ -88,7 +146,21 @@ function inTurn(route, ollamaOnly) {
 
 // What the backend calls the route's model.
 function upstreamName(route, backend) {
-    return backend[UPSTREAM_NAME] || route[0];
+    return backend[UPSTREAM_NAME] || route[MODEL];
 }
 
-export default { NAME, RELAY, find, pick, upstreamName };
+// How long until a breaker of this route lets a trial through, in ms; 0 if none is open.
+function cooldown(route) {
+    const now = Date.now();
+    let shortest = 0;
+    route[BACKENDS].forEach((backend) => {
+        const entry = breaker.entryOf(backend[NAME]);
+        if (breaker.stateOf(entry, now) === 'open') {
+            const left = entry[breaker.UNTIL] - now;
+            shortest = shortest === 0 ? left : Math.min(shortest, left);
+        }
+    });
+    return shortest;
+}
+
+export default { NAME, FLAGS, RELAY, MODEL, BACKENDS, OPTIONS, find, pick, upstreamName, cooldown };

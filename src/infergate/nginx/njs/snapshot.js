@@ -2,6 +2,8 @@
 import fs from 'fs';
 
 const LOADED = '\nloaded';
+// In ig_backends: see state.js.
+const TROUBLE = '';
 
 // Loads the snapshots, unless that was done. Returns whether this call did.
 function load() {
@@ -23,7 +25,7 @@ function load() {
 }
 
 // Brings shared memory to what the document says, zone by zone:
-// { keys | routes | catalog | backends: { replace: bool, set: {key: value}, delete: [key] } }.
+// { keys | routes | catalog | backends | load | breakers: { replace: bool, set: {key: value}, delete: [key] } }.
 // overwrite is false for a snapshot: a push that came first is newer.
 function merge(document, overwrite) {
     Object.keys(document).forEach((name) => {
@@ -37,10 +39,13 @@ function merge(document, overwrite) {
                 zone.add(key, set[key]);
             }
         });
+        if ((name === 'backends' || name === 'load') && Object.keys(set).length !== 0) {
+            ngx.shared.ig_backends.set(TROUBLE, '1');
+        }
         (part.delete || []).forEach((key) => zone.delete(key));
         if (part.replace && overwrite) {
             zone.keys(1000000).forEach((key) => {
-                if (set[key] === undefined && key !== LOADED) {
+                if (set[key] === undefined && key !== LOADED && key !== TROUBLE) {
                     zone.delete(key);
                 }
             });

@@ -4,9 +4,13 @@
 // ig_routes    model name or alias → its route (route.js)
 // ig_catalog   the lists that GET /v1/models and Ollama's /api/tags answer from (catalog.js)
 // ig_backends  backend → 'down' (probes say so), 'drained' (an operator does) or 'until:<ms>' (a
-//              request just failed there; believed until that time). No entry: up.
-// ig_inflight  backend → requests in flight; '<pid>:<backend>' → those of one worker
-// ig_turns     model → count of round-robin turns
+//              request just failed there; believed until that time). No entry: up. '' is there while
+//              any backend has an entry here, in ig_breakers or in ig_load: else nobody has to look.
+// ig_breakers  backend → its circuit breaker (breaker.js)
+// ig_load      backend → requests it has beside ours, told by its own metrics
+// ig_inflight  backend, or '@' and a bucket of limits.js → requests in flight; '<pid>:<name>' → those
+//              of one worker
+// ig_turns     model → count of picks
 //
 // Nothing here needs the control plane to be alive: what it pushed last is also on disk, and the
 // first look-up that misses loads it. So after a start of nginx there is no moment in which a
@@ -31,12 +35,18 @@ function isDown(condition) {
     return condition === 'down' || Number(condition.slice('until:'.length)) > Date.now();
 }
 
-// Counted for the backend, and for this worker, so that sweep.js can give it back if the worker is
-// killed. settle.js gives it back otherwise.
-function occupy(backend) {
+// Counted for the name, and for this worker, so that sweep.js can give it back if the worker is
+// killed. Returns how many there are now.
+function occupy(name) {
     const slots = ngx.shared.ig_inflight;
-    slots.incr(backend, 1, 0);
-    slots.incr(process.pid + ':' + backend, 1, 0);
+    slots.incr(process.pid + ':' + name, 1, 0);
+    return slots.incr(name, 1, 0);
 }
 
-export default { find, keyPolicy, route, isDown, occupy };
+function release(name) {
+    const slots = ngx.shared.ig_inflight;
+    slots.incr(process.pid + ':' + name, -1, 0);
+    return slots.incr(name, -1, 0);
+}
+
+export default { find, keyPolicy, route, isDown, occupy, release };

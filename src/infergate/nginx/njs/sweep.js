@@ -10,19 +10,34 @@ function isRunning(pid) {
     }
 }
 
+// Whether anybody has to look at the backends' conditions: see state.js.
+function noteTrouble() {
+    const shared = ngx.shared;
+    const flagged = shared.ig_backends.get('') !== undefined;
+    const trouble = shared.ig_backends.size() > (flagged ? 1 : 0) || shared.ig_breakers.size() > 0
+        || shared.ig_load.size() > 0;
+    if (trouble && !flagged) {
+        shared.ig_backends.set('', '1');
+    } else if (flagged && !trouble) {
+        shared.ig_backends.delete('');
+    }
+}
+
 // Every second, in one worker. '<pid>:<backend>' counts what one worker has of '<backend>'.
 function sweep() {
     const slots = ngx.shared.ig_inflight;
     const gone = {};
+    noteTrouble();
     if (!isRunning('self')) {
         return;
     }
     slots.keys(100000).forEach((key) => {
         const colon = key.indexOf(':');
-        if (colon === -1) {
+        const pid = key.slice(0, colon);
+        // A bucket of limits.js may have a colon of its own.
+        if (colon === -1 || isNaN(Number(pid))) {
             return;
         }
-        const pid = key.slice(0, colon);
         if (gone[pid] === undefined) {
             gone[pid] = !isRunning(pid);
         }

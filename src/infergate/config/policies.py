@@ -1,0 +1,118 @@
+"""Limits of keys and models, priorities, the queue, and what failing backends are kept from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from infergate.config.base import Section
+from infergate.config.types import Bytes, Network, Seconds
+
+Priority = Literal["high", "normal", "low"]
+"""Classes of the queue, first to last."""
+
+Validation = Literal["strict", "lenient", "off"]
+
+_COUNT = 1_000_000_000
+
+
+class Rates(Section):
+    """How much may be asked for, by a key, of a model, or by everybody together."""
+
+    requests_per_minute: int | None = Field(
+        None, ge=1, le=_COUNT, description="Requests; as many at once, then evenly (GCRA)."
+    )
+    tokens_per_minute: int | None = Field(
+        None,
+        ge=1,
+        le=_COUNT,
+        description="Tokens of prompts and answers; estimated first, then corrected.",
+    )
+    concurrent: int | None = Field(
+        None, ge=1, le=_COUNT, description="Requests at the same time, waiting ones included."
+    )
+
+
+class KeyLimits(Rates):
+    """What one key may ask for."""
+
+    max_prompt_bytes: Bytes | None = Field(
+        None, ge=1, description="Largest request body of this key."
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, le=_COUNT, description="Longest answer a request may ask for."
+    )
+
+
+class KeyTerms(Section):
+    """What holds for one key beside its models: how much, how soon, from where."""
+
+    limits: KeyLimits = Field(KeyLimits(), description="What it may ask for.")
+    priority: Priority = Field("normal", description="Its class in the queue.")
+    weight: int = Field(1, ge=1, le=1000, description="Its share among keys of its class.")
+    allow: list[Network] = Field([], description="Only from these networks; any, when empty.")
+    explain: bool = Field(False, description="Answers say which backend gave them, and why.")
+
+
+USUAL_TERMS = KeyTerms()
+
+
+class Queue(Section):
+    """Where requests wait while every backend of a model has max_in_flight requests."""
+
+    max_length: int = Field(100, ge=0, le=10_000, description="Waiting at most; 0 turns it off.")
+    max_wait: Seconds = Field(30.0, ge=0.1, le=3600, description="After this a request is refused.")
+    ageing: Seconds = Field(
+        10.0, ge=0.1, le=3600, description="Waiting this long lifts a request by one priority."
+    )
+
+
+class Retries(Section):
+    """Attempts at other backends while no byte of an answer has gone to the client."""
+
+    attempts: int = Field(3, ge=1, le=4, description="At most, the first and fallbacks included.")
+    budget: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Retries for each request, over 30 s; 10 are always allowed.",
+    )
+
+
+class Breaker(Section):
+    """When a backend that fails real requests is left alone, and for how long."""
+
+    failures: int = Field(5, ge=1, le=1000, description="Failures in a row that open it.")
+    error_rate: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of failures in 30 s that opens it, from 20 requests.",
+    )
+    cooldown: Seconds = Field(5.0, ge=0.1, le=3600, description="Left alone this long at first.")
+    max_cooldown: Seconds = Field(
+        300.0, ge=0.1, le=86400, description="It doubles up to this, while the trials fail."
+    )
+
+
+class Canary(Section):
+    """A share of a model's callers who get another model; each key always the same one."""
+
+    model: str = Field(description="The other model.")
+    percent: float = Field(gt=0, le=100, description="Share of the keys.")
+
+
+class Shadow(Section):
+    """A copy of requests for a second backend; its answers are thrown away."""
+
+    backend: str = Field(description="Who gets the copies.")
+    percent: float = Field(100.0, gt=0, le=100, description="Share of the requests.")
+
+
+class Hedge(Section):
+    """A second backend is asked when the first is slower than usual (embeddings and rerank)."""
+
+    extra_load: float = Field(
+        0.05, gt=0, le=1, description="Second requests for each request, at most."
+    )

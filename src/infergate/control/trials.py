@@ -1,0 +1,109 @@
+"""Trials of backends whose circuit breaker is open: one small request each, so no client is it.
+
+njs opens a breaker (njs/breaker.js) and lets nobody through until a trial went well. A trial asks
+what failed: a completion of one token, or one short embedding. It costs next to nothing on a backend
+that served this model moments ago, and it is the only thing that tells a hung engine from a living
+one: its health endpoint may go on answering (vLLM issue 39863).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+import structlog
+
+from infergate.config.backends import Backend
+from infergate.config.root import Config
+from infergate.errors import InfergateError
+from infergate.nginx.shared_memory import push, read
+from infergate.paths import Home
+
+log = structlog.get_logger(__name__)
+
+INTERVAL_S = 0.5
+"""Between two looks at the breakers."""
+
+TIMEOUT_S = 10.0
+"""For one trial. A token takes a busy engine a second or two; a hung one never answers."""
+
+_UNTIL, _COOLDOWN, _ENDPOINT, _MODEL = 4, 5, 6, 7  # places in an entry: njs/breaker.js
+
+_MESSAGES = [{"role": "user", "content": "hi"}]
+_BODIES: Mapping[str, Mapping[str, Any]] = {
+    "/v1/chat/completions": {"messages": _MESSAGES, "max_tokens": 1},
+    "/v1/completions": {"prompt": "hi", "max_tokens": 1},
+    "/v1/responses": {"input": "hi", "max_output_tokens": 16},
+    "/v1/messages": {"messages": _MESSAGES, "max_tokens": 1},
+    "/v1/embeddings": {"input": "hi"},
+    "/v1/rerank": {"query": "hi", "documents": ["hi"]},
+    "/v1/score": {"text_1": "hi", "text_2": "hi"},
+    "/api/chat": {"messages": _MESSAGES, "stream": False, "options": {"num_predict": 1}},
+    "/api/generate": {"prompt": "hi", "stream": False, "options": {"num_predict": 1}},
+    "/api/embed": {"input": "hi"},
+}
+"""The least that can be asked of an endpoint. For any other, a client's request is the trial."""
+
+
+class Trials:
+    """Tries out backends with an open breaker, each on its own, as long as `run` runs."""
+
+    def __init__(self, home: Home, config: Callable[[], Config]) -> None:
+        self._home, self._config = home, config
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(INTERVAL_S)
+                try:
+                    breakers = (await asyncio.to_thread(read, self._home.socket)).breakers
+                except InfergateError:
+                    continue  # nginx is being restarted
+                self._running = {n: t for n, t in self._running.items() if not t.done()}
+                for name, entry in breakers.items():
+                    if name not in self._running and 0 < entry[_UNTIL] <= time.time() * 1000:
+                        self._running[name] = asyncio.create_task(self._try(name, entry))
+        finally:
+            for task in self._running.values():
+                task.cancel()
+
+    async def _try(self, name: str, entry: tuple[Any, ...]) -> None:
+        config = self._config()
+        backend, body = config.backends.get(name), _BODIES.get(entry[_ENDPOINT])
+        if backend is None or body is None:
+            return
+        model = config.models.get(entry[_MODEL])
+        upstream_name = (model.upstream_name if model else None) or entry[_MODEL]
+        went_well = await _answers(backend, entry[_ENDPOINT], {**body, "model": upstream_name})
+        log.info("trial of a backend whose breaker is open", backend=name, ok=went_well)
+        if went_well:
+            document: dict[str, Any] = {"delete": [name]}
+        else:
+            cooldown = min(entry[_COOLDOWN] * 2, config.breaker.max_cooldown * 1000)
+            again = [*entry]
+            again[_UNTIL], again[_COOLDOWN] = time.time() * 1000 + cooldown, cooldown
+            document = {"set": {name: json.dumps(again)}}
+        try:
+            await asyncio.to_thread(push, self._home.socket, {"breakers": document})
+        except InfergateError as problem:
+            log.warning("the result of a trial was not taken over", problem=str(problem))
+
+
+async def _answers(backend: Backend, endpoint: str, body: Mapping[str, Any]) -> bool:
+    headers = {}
+    if backend.api_key is not None:
+        headers["Authorization"] = f"Bearer {backend.api_key.get_secret_value()}"
+    try:
+        async with httpx.AsyncClient(verify=backend.verify_tls, trust_env=False) as client:
+            answer = await client.post(
+                backend.root_url + endpoint, json=body, headers=headers, timeout=TIMEOUT_S
+            )
+    except httpx.HTTPError:
+        return False
+    return answer.status_code < 500

@@ -1,0 +1,18 @@
+// charge: what a request took from its limits (limits.js), settled when it is over.
+import state from 'state.js';
+
+// tokens: what it really used; undefined if it never reached a backend and used none.
+function settle(r, tokens) {
+    const text = r.variables.ig_charge;
+    if (text === '') {
+        return;
+    }
+    r.variables.ig_charge = '';
+    const held = JSON.parse(text);
+    held[0].forEach((name) => state.release(name));
+    held[1].forEach((each) => {
+        ngx.shared.ig_limits.incr('t ' + each[0], ((tokens || 0) - each[2]) * 60000 / each[1], Date.now());
+    });
+}
+
+export default { settle };

@@ -1,0 +1,32 @@
+// granted: the wait is over, with a slot or without one.
+import careful from 'careful.js';
+import queue from 'queue.js';
+import refuse from 'refuse.js';
+import relay from 'relay.js';
+import route from 'route.js';
+
+function granted(r) {
+    const variables = r.variables;
+    const waited = Date.now() - Number(variables.ig_entered);
+    const name = ngx.shared.ig_queue.pop('g ' + variables.ig_ticket);
+    variables.ig_queue_ms = String(waited);
+    variables.ig_show_queue_ms = String(waited);
+    if (name === undefined) {
+        queue.leave(variables.ig_ticket);
+        refuse.with(r, { status: 503, code: 'queue_timeout', message: 'All backends of the model `'
+            + variables.ig_model + '` were busy for ' + Math.round(waited / 100) / 10 + ' s.', retry_after: 5 });
+        return;
+    }
+    const format = careful.formatOf(r);
+    const found = route.find(variables.ig_model);
+    const backend = found && found[route.BACKENDS].filter((each) => each[route.NAME] === name)[0];
+    variables.ig_backend = name;
+    if (!backend) {   // the configuration changed meanwhile
+        refuse.refuse(r, 503, 'no_backend', 'No backend of the model `' + variables.ig_model + '` is available.');
+        return;
+    }
+    variables.ig_why = variables.ig_why + 'waited ' + waited + ' ms;' + name + '=turn;';
+    relay.dispatch(r, found, format.read(r), format, backend);
+}
+
+export default { granted };

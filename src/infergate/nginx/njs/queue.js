@@ -1,0 +1,159 @@
+// queue: requests wait for a slot while every backend of their model has max_in_flight requests.
+//
+// A request enters a ticket and is sent to @queue, which asks the internal server to wait for it
+// (wait.js); so nginx sees at once when the client leaves, and the log phase (leave.js) takes the
+// ticket out. Whoever waits hands out the slots that became free, one at a time.
+//
+// The order: priority class first, one class higher for each `ageing` waited, so nobody starves; in a
+// class by start-time fair queueing (Goyal et al., 1996): a key's requests are tagged 1 / weight apart,
+// so keys that want more than there is share by their weights.
+//
+// ig_queue    't <id>' → ticket [model, class, tag, entered, ageing, uri]; 'g <id>' → the backend
+//             whose slot it was given
+// ig_waiting  '' → tickets; 'n <model>' → of one model; 'freed' → slots freed so far; 'v <model>'
+//             and 'f <model>\n<key>' → the tag served last, and the key's last one; 'd <model>' → ms
+//             that an answer takes
+import policy from 'policy.js';
+import state from 'state.js';
+
+const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5;
+const NAME = 0, MAX_IN_FLIGHT = 2, FLAGS = 4;
+
+function isWaitedFor(model) {
+    return ngx.shared.ig_waiting.get('n ' + model) > 0;
+}
+
+// Whether one of the route's backends will have a slot: none is drained or left alone by its breaker.
+function couldServe(r, found) {
+    const ollamaOnly = r.uri.startsWith('/api/');
+    return found[2].some((backend) => (!ollamaOnly || backend[FLAGS].indexOf('o') !== -1)
+        && isUp(backend[NAME]));
+}
+
+function isUp(name) {
+    const condition = ngx.shared.ig_backends.get(name);
+    if (condition !== undefined && (condition === 'drained' || state.isDown(condition))) {
+        return false;
+    }
+    const entry = ngx.shared.ig_breakers.get(name);
+    return entry === undefined || JSON.parse(entry)[4] < Date.now();
+}
+
+// How long a request that enters at this place is going to wait, in ms.
+function expected(found, place) {
+    const slots = found[2].reduce((sum, backend) => sum + backend[MAX_IN_FLIGHT], 0);
+    return Math.round((ngx.shared.ig_waiting.get('d ' + found[MODEL]) || 1000) * place / slots);
+}
+
+// Returns undefined when the request waits, or the refusal.
+function enter(r, found) {
+    const model = found[MODEL];
+    const options = found[3].queue;
+    const waiting = ngx.shared.ig_waiting;
+    const place = waiting.incr('n ' + model, 1, 0);
+    if (place > options[0]) {
+        waiting.incr('n ' + model, -1, 0);
+        return { status: 429, code: 'queue_full', message: 'All backends of the model `' + model
+            + '` are busy and ' + (place - 1) + ' requests wait already.',
+            retry_after: Math.max(1, Math.ceil(expected(found, place) / 1000)) };
+    }
+    waiting.incr('', 1, 0);
+    const variables = r.variables;
+    const numbers = policy.numbers(variables.ig_policy);
+    const last = 'f ' + model + '\n' + variables.ig_key;
+    const tag = Math.max(waiting.get('v ' + model) || 0, waiting.get(last) || 0) + 1 / (numbers[6] || 1);
+    waiting.set(last, tag);
+    const id = variables.ig_request_id;
+    const now = Date.now();
+    ngx.shared.ig_queue.set('t ' + id, JSON.stringify([model, numbers[5], tag, now, options[2], r.uri]));
+    variables.ig_ticket = id;
+    variables.ig_entered = String(now);
+    variables.ig_until = String(now + options[1]);
+    variables.ig_show_queue_position = String(place);
+    variables.ig_show_queue_expected_ms = String(expected(found, place));
+    r.internalRedirect('@queue');
+    return undefined;
+}
+
+// A slot of one of the route's backends, the least busy one; its name, or undefined.
+function freeSlot(found, ollamaOnly) {
+    let best;
+    let lowest = Infinity;
+    found[2].forEach((backend) => {
+        const busy = ngx.shared.ig_inflight.get(backend[NAME]) || 0;
+        if (busy < backend[MAX_IN_FLIGHT] && busy / backend[1] < lowest && isUp(backend[NAME])
+            && (!ollamaOnly || backend[FLAGS].indexOf('o') !== -1)) {
+            lowest = busy / backend[1];
+            best = backend;
+        }
+    });
+    if (best !== undefined && state.occupy(best[NAME]) > best[MAX_IN_FLIGHT]) {
+        state.release(best[NAME]);
+        return undefined;
+    }
+    return best === undefined ? undefined : best[NAME];
+}
+
+// Gives the free slots to those whose turn it is. One at a time does this.
+function handOut() {
+    const locks = ngx.shared.ig_locks;
+    if (!locks.add('queue', 1)) {
+        return;
+    }
+    try {
+        const now = Date.now();
+        const zone = ngx.shared.ig_queue;
+        const models = {};
+        zone.items(20000).forEach((item) => {
+            if (item[0].startsWith('t ')) {
+                const ticket = JSON.parse(item[1]);
+                const rank = ticket[CLASS] - Math.floor((now - ticket[ENTERED]) / ticket[AGEING]);
+                (models[ticket[MODEL]] = models[ticket[MODEL]] || []).push([rank, ticket, item[0].slice(2)]);
+            }
+        });
+        Object.keys(models).forEach((model) => {
+            const found = JSON.parse(state.route(model) || 'null');
+            const tickets = models[model].sort((one, other) =>
+                one[0] - other[0] || one[1][TAG] - other[1][TAG]);
+            for (let i = 0; found && i < tickets.length; i++) {
+                const ticket = tickets[i][1];
+                const id = tickets[i][2];
+                const backend = freeSlot(found, ticket[URI].startsWith('/api/'));
+                if (backend === undefined) {
+                    break;
+                }
+                if (zone.pop('t ' + id) === undefined) {   // it left meanwhile
+                    state.release(backend);
+                    continue;
+                }
+                zone.set('g ' + id, backend);
+                left(model);
+                ngx.shared.ig_waiting.set('v ' + model, ticket[TAG]);
+            }
+        });
+    } finally {
+        locks.delete('queue');
+    }
+}
+
+function left(model) {
+    ngx.shared.ig_waiting.incr('', -1, 0);
+    ngx.shared.ig_waiting.incr('n ' + model, -1, 0);
+}
+
+// The request is over, or waits no longer: nothing of it stays.
+function leave(id) {
+    const zone = ngx.shared.ig_queue;
+    const ticket = zone.pop('t ' + id);
+    if (ticket !== undefined) {
+        left(JSON.parse(ticket)[MODEL]);
+        return;
+    }
+    const backend = zone.pop('g ' + id);
+    if (backend !== undefined) {
+        state.release(backend);
+        ngx.shared.ig_waiting.incr('freed', 1, 0);
+    }
+}
+
+export default { isWaitedFor, couldServe, enter, handOut, leave };

@@ -1,0 +1,42 @@
+// wait: a ticket waits for its turn, in the internal server. See queue.js.
+import queue from 'queue.js';
+
+// Between two looks: short for few, so that a free slot is not idle; longer for many, who look in
+// turn anyway.
+const SHORTEST = 4, LONGEST = 60;
+// Slots can also become free by what nobody counts: a backend that comes up.
+const LOOK_ANYWAY = 250;
+
+function sleep(ms) {
+    return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function wait(r) {
+    const id = r.headersIn['x-infergate-ticket'];
+    const until = Number(r.headersIn['x-infergate-until']);
+    const zone = ngx.shared.ig_queue;
+    const waiting = ngx.shared.ig_waiting;
+    let seen = -1;
+    let looked = 0;
+    for (;;) {
+        const now = Date.now();
+        const freed = waiting.get('freed') || 0;
+        if (freed !== seen || now - looked > LOOK_ANYWAY) {
+            seen = freed;
+            looked = now;
+            queue.handOut();
+        }
+        if (zone.get('g ' + id) !== undefined || now > until) {
+            break;
+        }
+        if (zone.get('t ' + id) === undefined) {   // the client left
+            r.return(204);
+            return;
+        }
+        await sleep(Math.min(LONGEST, SHORTEST + (waiting.get('') || 0) / 8));
+    }
+    r.headersOut['X-Accel-Redirect'] = '@granted';
+    r.return(204);
+}
+
+export default { wait };

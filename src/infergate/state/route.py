@@ -1,0 +1,146 @@
+"""One route: everything njs has to know to bring a model's request to a backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from infergate.config.backends import Backend
+from infergate.config.models import Model
+from infergate.config.policies import Rates
+from infergate.config.root import Config
+from infergate.health.engines import Kind
+from infergate.health.inventory import Inventory
+from infergate.nginx.relays import relay_for, timeouts_of
+
+LATEST = ":latest"
+"""Ollama takes a name without a tag for this one."""
+
+_COUNTS_USAGE: frozenset[Kind] = frozenset({"vllm", "sglang", "llamacpp", "ollama"})
+"""Engines known to understand `stream_options.include_usage`. Others may refuse what they do not
+know; they get it only from clients that ask for it themselves."""
+
+LONGEST_SEQUENCE = 128
+"""Turns of a weighted round; weights that need more are rounded."""
+
+
+def compile_route(
+    config: Config, name: str, model: Model, inventories: Mapping[str, Inventory]
+) -> list[Any]:
+    """[model, balance, backends, options]; njs/route.js describes them. Options are there only
+    where they differ from what njs does without them."""
+    timeouts = timeouts_of(config, model)
+    backends = [_backend(config, each, name, model, inventories) for each in model.backends]
+    options: dict[str, Any] = {}
+    limits = [
+        [bucket, *numbers]
+        for bucket, rates in ((f"m {name}", model.limits), ("g", config.limits))
+        if any(numbers := _numbers(rates))
+    ]
+    if limits:
+        options["limits"] = limits
+    queue = model.queue or config.queue
+    if queue.max_length and all(config.backends[each].max_in_flight for each in model.backends):
+        options["queue"] = [queue.max_length, _ms(queue.max_wait), _ms(queue.ageing)]
+    retries = model.retries or config.retries
+    options["retries"] = [retries.attempts, retries.budget]
+    if model.fallback:
+        options["fallback"] = list(model.fallback)
+    if model.canary is not None:
+        options["canary"] = [model.canary.model, model.canary.percent]
+    if model.shadow is not None:
+        options["shadow"] = [model.shadow.backend, model.shadow.percent]
+    if model.hedge is not None and len(model.backends) > 1:
+        options["hedge"] = model.hedge.extra_load
+    if model.balance == "session":
+        options["session"] = model.session_header
+    validation = model.validation or config.validation
+    if validation != "lenient":
+        options["validation"] = validation
+    if timeouts.total is not None:
+        options["total"] = _ms(timeouts.total)
+    if any("p" in backend[4] for backend in backends):
+        options["priority"] = 1
+    if timeouts.dynamic:
+        options["dynamic"] = 1
+    weights = [config.backends[each].weight for each in model.backends]
+    if model.balance == "round_robin" and len(set(weights)) > 1:
+        options["sequence"] = smooth_sequence(weights)
+    if model.timeouts is None and config.endpoints:
+        options["endpoints"] = {
+            path: [relay_for(config.backends[each], own).name for each in model.backends]
+            for path, own in config.endpoints.items()
+        }
+    return [name, model.balance, backends, options]
+
+
+def _backend(
+    config: Config, backend: str, name: str, model: Model, inventories: Mapping[str, Inventory]
+) -> list[Any]:
+    declared = config.backends[backend]
+    wanted = model.upstream_name or name
+    inventory = inventories.get(backend)
+    kind = _kind(declared, inventory)
+    loaded = inventory is not None and any(
+        info.loaded for info in inventory.models if info.id in (wanted, wanted + LATEST)
+    )
+    flags = "".join(
+        flag
+        for flag, raised in (
+            ("o", kind == "ollama"),
+            ("c", kind == "ollama" and not loaded),
+            ("p", declared.pass_priority),
+            ("u", kind in _COUNTS_USAGE),
+        )
+        if raised
+    )
+    return [
+        backend,
+        declared.weight,
+        declared.max_in_flight or 0,
+        model.upstream_name or "",
+        flags,
+        relay_for(declared, timeouts_of(config, model)).name,
+    ]
+
+
+def _kind(declared: Backend, inventory: Inventory | None) -> Kind | None:
+    if declared.engine != "auto":
+        return declared.engine
+    return inventory.kind if inventory else None
+
+
+def is_ollama(config: Config, backend: str, inventories: Mapping[str, Inventory]) -> bool:
+    """Whether this backend speaks Ollama's own API."""
+    return _kind(config.backends[backend], inventories.get(backend)) == "ollama"
+
+
+def _numbers(rates: Rates) -> list[int]:
+    each = (rates.requests_per_minute, rates.tokens_per_minute, rates.concurrent)
+    return [number or 0 for number in each]
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def smooth_sequence(weights: list[int]) -> list[int]:
+    """The turns of one round as nginx's smooth weighted round robin would take them: indices into
+    `weights`, each as often as it weighs, spread evenly.
+
+    https://github.com/nginx/nginx/commit/52327e0627f49dbda1e8db695e63a4b0af4448b1
+    """
+    divisor = math.gcd(*weights)
+    shares = [weight // divisor for weight in weights]
+    if sum(shares) > LONGEST_SEQUENCE:
+        scale = LONGEST_SEQUENCE / sum(shares)
+        shares = [max(1, round(share * scale)) for share in shares]
+    current = [0] * len(shares)
+    turns = []
+    for _ in range(sum(shares)):
+        current = [have + share for have, share in zip(current, shares, strict=True)]
+        best = max(range(len(current)), key=lambda index: (current[index], -index))
+        current[best] -= sum(shares)
+        turns.append(best)
+    return turns
