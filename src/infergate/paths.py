@@ -75,11 +75,25 @@ class Home:
 
         A unix socket's path is at most 107 bytes (unix(7)), so below a deep state folder it moves.
         """
-        path = self.run / "control" / "nginx.sock"
+        return self._socket("control")
+
+    @property
+    def queue_socket(self) -> Path:
+        """Where nginx's workers wait for a turn, in a folder that only they can enter."""
+        return self._socket("queue")
+
+    def remove_sockets(self) -> None:
+        """A master that was killed leaves its sockets, and the next one cannot bind them."""
+        for path in (self.socket, self.queue_socket):
+            path.unlink(missing_ok=True)
+
+    def _socket(self, folder: str) -> Path:
+        path = self.run / folder / "nginx.sock"
         if len(os.fsencode(path)) <= 100:
             return path
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"infergate-{os.getuid()}-{digest}" / "nginx.sock"
+        below = Path(tempfile.gettempdir()) / f"infergate-{os.getuid()}-{digest}-{folder}"
+        return below / "nginx.sock"
 
     @property
     def ready(self) -> Path:

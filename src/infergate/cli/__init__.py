@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from infergate.cli import backend, engine, keys, observe, run, write
+from infergate.cli import backend, engine, explain, keys, observe, run, write
 from infergate.errors import InfergateError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run, write, observe):
+for module in (run, write, observe, explain):
     module.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(backend.app, name="backend")

@@ -13,6 +13,7 @@ from infergate.cli.options import ConfigOption, JsonOption, counted, load
 from infergate.errors import KeyInputError
 
 if TYPE_CHECKING:
+    from infergate.config.policies import KeyTerms
     from infergate.store.keys import StoredKey
 
 app = typer.Typer(help="API keys: create, list, revoke, import.", no_args_is_help=True)
@@ -25,6 +26,7 @@ def _public(key: StoredKey) -> dict[str, Any]:
         "prefix": key.prefix,
         "models": list(key.models),
         "manage": key.manage,
+        **key.terms.model_dump(mode="json", exclude_defaults=True),
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
@@ -43,6 +45,25 @@ def create(
     expires: Annotated[
         str | None, typer.Option(help="How long it is valid, such as 12h or 30d.")
     ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option("--rpm", help="Requests per minute.")
+    ] = None,
+    tokens_per_minute: Annotated[
+        int | None, typer.Option("--tpm", help="Tokens per minute, of prompts and answers.")
+    ] = None,
+    concurrent: Annotated[int | None, typer.Option(help="Requests at the same time.")] = None,
+    max_prompt_bytes: Annotated[
+        str | None, typer.Option(help="Largest request body, such as 64k.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longest answer to ask for.")] = None,
+    priority: Annotated[
+        str, typer.Option(help="Class in the queue: high, normal or low.")
+    ] = "normal",
+    weight: Annotated[int, typer.Option(help="Share among keys of its class.")] = 1,
+    allow: Annotated[str, typer.Option(help="Only from these networks, separated by commas.")] = "",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Answers say which backend gave them.")
+    ] = False,
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -57,13 +78,49 @@ def create(
     except ValueError as problem:
         raise KeyInputError(str(problem), where="--expires") from None
     wanted = [model.strip() for model in models.split(",") if model.strip()]
-    key = KeyStore(home.keys_db).create(name, models=wanted, manage=manage, expires_at=expires_at)
+    terms = _terms(
+        {
+            "limits": {
+                "requests_per_minute": requests_per_minute,
+                "tokens_per_minute": tokens_per_minute,
+                "concurrent": concurrent,
+                "max_prompt_bytes": max_prompt_bytes,
+                "max_tokens": max_tokens,
+            },
+            "priority": priority,
+            "weight": weight,
+            "allow": [network.strip() for network in allow.split(",") if network.strip()],
+            "explain": explain,
+        }
+    )
+    key = KeyStore(home.keys_db).create(
+        name, models=wanted, manage=manage, expires_at=expires_at, terms=terms
+    )
     publish_keys(home, loaded)
     if json_:
         print(json.dumps({"key": key.secret, **_public(key.stored)}))
         return
     print(key.secret)
     typer.echo(f"Key {name!r} ({key.stored.id}) is valid now. It is not shown again.", err=True)
+
+
+def _terms(given: dict[str, Any]) -> KeyTerms:
+    """The options as the configuration would have them. Raises KeyInputError for a wrong one."""
+    from pydantic import ValidationError
+
+    from infergate.config.policies import KeyTerms
+
+    given["limits"] = {name: value for name, value in given["limits"].items() if value is not None}
+    try:
+        return KeyTerms.model_validate(given)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        names = {"requests_per_minute": "rpm", "tokens_per_minute": "tpm"}
+        option = next(str(part) for part in reversed(first["loc"]) if isinstance(part, str))
+        message = first["msg"].removeprefix("Value error, ")
+        raise KeyInputError(
+            message, where="--" + names.get(option, option).replace("_", "-")
+        ) from None
 
 
 @app.command("list")

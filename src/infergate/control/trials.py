@@ -1,9 +1,9 @@
 """Trials of backends whose circuit breaker is open: one small request each, so no client is it.
 
 njs opens a breaker (njs/breaker.js) and lets nobody through until a trial went well. A trial asks
-what failed: a completion of one token, or one short embedding. It costs next to nothing on a backend
-that served this model moments ago, and it is the only thing that tells a hung engine from a living
-one: its health endpoint may go on answering (vLLM issue 39863).
+what failed: a completion of one token, or one short embedding. It costs next to nothing on a
+backend that served this model moments ago, and only it tells a hung engine from a living one: the
+health endpoint may go on answering (vLLM issue 39863).
 """
 
 from __future__ import annotations

@@ -178,6 +178,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         **vars(around),
         "home": str(around.home.root),
         "socket": str(around.home.socket),
+        "queue_socket": str(around.home.queue_socket),
         "workers": config.workers,
         "shutdown_timeout_s": SHUTDOWN_TIMEOUT_S,
         "max_body": config.limits.max_body,

@@ -102,7 +102,7 @@ def prepare_home(home: Home, user: str | None) -> None:
             where=str(home.root),
             hint="Set INFERGATE_HOME to another folder.",
         )
-    temporary = home.run / "temp"
+    temporary, queue = home.run / "temp", home.queue_socket.parent
     for folder in (
         home.root,
         home.revisions,
@@ -112,16 +112,18 @@ def prepare_home(home: Home, user: str | None) -> None:
         home.logs,
         home.tls,
         temporary,
+        queue,
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder != temporary and folder.stat().st_uid != os.geteuid():
+        if folder not in (temporary, queue) and folder.stat().st_uid != os.geteuid():
             raise EngineError("belongs to another user", where=str(folder))
         folder.chmod(0o700)
     if user is not None and user != "root":
         account = pwd.getpwnam(user)
         home.root.chmod(0o711)
         home.run.chmod(0o711)
-        os.chown(temporary, account.pw_uid, account.pw_gid)
+        for folder in (temporary, queue):
+            os.chown(folder, account.pw_uid, account.pw_gid)
         os.chown(home.state, 0, account.pw_gid)
         home.state.chmod(0o750)
 

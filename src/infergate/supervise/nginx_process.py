@@ -56,7 +56,7 @@ class NginxProcess:
 
         Raises EngineError with nginx's own words if it does not.
         """
-        self._home.socket.unlink(missing_ok=True)  # a killed master leaves it, and cannot bind it
+        self._home.remove_sockets()
         command = self._engine.command(
             "-p",
             str(self._home.root),
@@ -145,7 +145,7 @@ class NginxProcess:
             for worker in workers:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
-        self._home.socket.unlink(missing_ok=True)
+        self._home.remove_sockets()
 
     async def _wait_for_end(self, pid: int) -> None:
         deadline = time.monotonic() + 5

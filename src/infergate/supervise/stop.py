@@ -35,7 +35,7 @@ def stop_gateway(home: Home, *, now: bool) -> None:
         # Its supervisor was killed: nginx went on alone.
         _signal(processes.nginx, signal.SIGTERM if now else signal.SIGQUIT)
         _wait_for_end(processes.nginx, timeout_s)
-        home.socket.unlink(missing_ok=True)
+        home.remove_sockets()
 
 
 def _signal(pid: int, number: int) -> None:

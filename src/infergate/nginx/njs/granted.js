@@ -8,7 +8,7 @@ import route from 'route.js';
 function granted(r) {
     const variables = r.variables;
     const waited = Date.now() - Number(variables.ig_entered);
-    const name = ngx.shared.ig_queue.pop('g ' + variables.ig_ticket);
+    const name = queue.granted(variables.ig_ticket);
     variables.ig_queue_ms = String(waited);
     variables.ig_show_queue_ms = String(waited);
     if (name === undefined) {
@@ -20,12 +20,13 @@ function granted(r) {
     const format = careful.formatOf(r);
     const found = route.find(variables.ig_model);
     const backend = found && found[route.BACKENDS].filter((each) => each[route.NAME] === name)[0];
+    ngx.shared.ig_inflight.incr(process.pid + ':' + name, 1, 0);   // from here on it is this worker's
     variables.ig_backend = name;
     if (!backend) {   // the configuration changed meanwhile
         refuse.refuse(r, 503, 'no_backend', 'No backend of the model `' + variables.ig_model + '` is available.');
         return;
     }
-    variables.ig_why = variables.ig_why + 'waited ' + waited + ' ms;' + name + '=turn;';
+    variables.ig_why = variables.ig_why + 'its turn after ' + waited + ' ms, at ' + name + ';';
     relay.dispatch(r, found, format.read(r), format, backend);
 }
 

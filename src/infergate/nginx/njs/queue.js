@@ -8,15 +8,17 @@
 // class by start-time fair queueing (Goyal et al., 1996): a key's requests are tagged 1 / weight apart,
 // so keys that want more than there is share by their weights.
 //
-// ig_queue    't <id>' → ticket [model, class, tag, entered, ageing, uri]; 'g <id>' → the backend
-//             whose slot it was given
+// ig_queue    't <id>' → ticket [model, class, tag, entered, ageing, uri, until]; 'g <id>' → the
+//             backend whose slot it was given, and when
 // ig_waiting  '' → tickets; 'n <model>' → of one model; 'freed' → slots freed so far; 'v <model>'
 //             and 'f <model>\n<key>' → the tag served last, and the key's last one; 'd <model>' → ms
 //             that an answer takes
 import policy from 'policy.js';
 import state from 'state.js';
 
-const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5;
+const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5, UNTIL = 6;
+// A ticket that is so much over its time has nobody who waits for it.
+const LOST = 5000;
 const NAME = 0, MAX_IN_FLIGHT = 2, FLAGS = 4;
 
 function isWaitedFor(model) {
@@ -65,7 +67,8 @@ function enter(r, found) {
     waiting.set(last, tag);
     const id = variables.ig_request_id;
     const now = Date.now();
-    ngx.shared.ig_queue.set('t ' + id, JSON.stringify([model, numbers[5], tag, now, options[2], r.uri]));
+    ngx.shared.ig_queue.set('t ' + id, JSON.stringify([model, numbers[5], tag, now, options[2], r.uri,
+        now + options[1]]));
     variables.ig_ticket = id;
     variables.ig_entered = String(now);
     variables.ig_until = String(now + options[1]);
@@ -87,11 +90,19 @@ function freeSlot(found, ollamaOnly) {
             best = backend;
         }
     });
-    if (best !== undefined && state.occupy(best[NAME]) > best[MAX_IN_FLIGHT]) {
-        state.release(best[NAME]);
+    if (best === undefined) {
         return undefined;
     }
-    return best === undefined ? undefined : best[NAME];
+    if (hold(best[NAME], 1) > best[MAX_IN_FLIGHT]) {
+        hold(best[NAME], -1);
+        return undefined;
+    }
+    return best[NAME];
+}
+
+// A slot that no worker has yet: the request it is for may be another one's.
+function hold(backend, count) {
+    return ngx.shared.ig_inflight.incr(backend, count, 0);
 }
 
 // Gives the free slots to those whose turn it is. One at a time does this.
@@ -123,10 +134,10 @@ function handOut() {
                     break;
                 }
                 if (zone.pop('t ' + id) === undefined) {   // it left meanwhile
-                    state.release(backend);
+                    hold(backend, -1);
                     continue;
                 }
-                zone.set('g ' + id, backend);
+                zone.set('g ' + id, backend + '\n' + now);
                 left(model);
                 ngx.shared.ig_waiting.set('v ' + model, ticket[TAG]);
             }
@@ -149,11 +160,29 @@ function leave(id) {
         left(JSON.parse(ticket)[MODEL]);
         return;
     }
-    const backend = zone.pop('g ' + id);
+    const backend = granted(id);
     if (backend !== undefined) {
-        state.release(backend);
+        hold(backend, -1);
         ngx.shared.ig_waiting.incr('freed', 1, 0);
     }
 }
 
-export default { isWaitedFor, couldServe, enter, handOut, leave };
+// The backend whose slot a ticket was given, once; undefined if it was given none.
+function granted(id) {
+    const grant = ngx.shared.ig_queue.pop('g ' + id);
+    return grant === undefined ? undefined : grant.slice(0, grant.indexOf('\n'));
+}
+
+// What a worker that was killed left in the queue.
+function sweep() {
+    const now = Date.now();
+    ngx.shared.ig_queue.items(20000).forEach((item) => {
+        const until = item[0].startsWith('t ') ? JSON.parse(item[1])[UNTIL]
+            : Number(item[1].slice(item[1].indexOf('\n') + 1));
+        if (now > until + LOST) {
+            leave(item[0].slice(2));
+        }
+    });
+}
+
+export default { isWaitedFor, couldServe, enter, handOut, granted, leave, sweep };

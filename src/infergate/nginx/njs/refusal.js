@@ -1,6 +1,7 @@
 // refusal: every error the gateway itself answers, in the shape of the dialect the caller speaks.
 
 import charge from 'charge.js';
+import queue from 'queue.js';
 import state from 'state.js';
 
 const KEY_REFUSALS = {
@@ -87,6 +88,9 @@ function worded(r, refusal) {
 function giveBack(r) {
     const backend = r.variables.ig_backend;
     charge.settle(r, 0);
+    if (r.variables.ig_ticket !== '') {
+        queue.leave(r.variables.ig_ticket);
+    }
     if (backend !== '') {
         state.release(backend);
         r.variables.ig_backend = '';

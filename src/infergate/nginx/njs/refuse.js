@@ -4,12 +4,13 @@
 
 // code: OpenAI's machine-readable one; it is logged too. param: the field of the body at fault.
 function refuse(r, status, code, message, param) {
-    withIt(r, { status, code, message, param: param || null });
+    withIt(r, { status, code, message, param });
 }
 
 // refusal: { status, code, message, param, retry_after (seconds) }
 function withIt(r, refusal) {
     r.variables.ig_error = refusal.code;
+    refusal.param = refusal.param || null;
     r.variables.ig_refusal = JSON.stringify(refusal);
     r.internalRedirect('@refused');
 }

@@ -1,5 +1,6 @@
 // sweep: gives back what a worker held that was killed and could not settle.
 import fs from 'fs';
+import queue from 'queue.js';
 
 function isRunning(pid) {
     try {
@@ -28,6 +29,9 @@ function sweep() {
     const slots = ngx.shared.ig_inflight;
     const gone = {};
     noteTrouble();
+    if (ngx.shared.ig_waiting.get('') > 0 || ngx.shared.ig_queue.size() > 0) {
+        queue.sweep();
+    }
     if (!isRunning('self')) {
         return;
     }

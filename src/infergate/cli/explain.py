@@ -1,0 +1,136 @@
+"""explain: why one request went where it went, from its line in the access log."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infergate.cli.options import ConfigOption, JsonOption, load
+from infergate.errors import KeyInputError
+
+_SCORE = re.compile(r"(.+)=(-?[\d.e+]+)")
+_DOWN, _FULL = 1e9, 1e6  # njs/route.js adds them to scores
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(explain)
+
+
+def explain(
+    request: Annotated[
+        str, typer.Argument(help="x-infergate-request-id of the answer, or your x-request-id.")
+    ],
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show why a request went where it went: rule, scores, waits, attempts, tokens."""
+    _, home = load(config, quiet=True)
+    log = home.root / "logs" / "access.log"
+    found = None
+    for line in _lines(log):
+        if request in line:
+            entry = json.loads(line)
+            if request in (entry.get("id"), entry.get("request_id")):
+                found = entry
+    if found is None:
+        raise KeyInputError(
+            f"there is no request {request!r} in the log",
+            where=str(log),
+            hint="The header x-infergate-request-id of an answer names it.",
+        )
+    print(json.dumps(found, indent=2) if json_ else "\n".join(told(found)))
+
+
+def _lines(log: Path) -> Iterator[str]:
+    """The lines of the log and of the file it was rotated to, oldest first."""
+    for path in (log.with_name(log.name + ".1"), log):
+        if path.exists():
+            with path.open() as file:
+                yield from file
+
+
+def told(entry: dict[str, Any]) -> Iterator[str]:
+    """One request in words, from its line in the log."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["ts"]))
+    yield f"Request {entry['id']}"
+    yield f"  {entry['method']} {entry['uri']} at {when}: {_outcome(entry)}"
+
+    def row(name: str, value: object) -> str:
+        return f"  {name:<12}{value}"
+
+    yield row("key", entry["key"] or "none")
+    yield row("model", entry["model"] or "none")
+    if entry["queue_ms"]:
+        yield row("queue", f"waited {entry['queue_ms']} ms")
+    for index, step in enumerate(steps(entry.get("why", ""))):
+        yield row("route" if index == 0 else "", step)
+    tried = [name for name in entry["tried"].split(",") if name]
+    backends = [*tried, entry["backend"]] if entry["backend"] else tried
+    statuses = re.split(r"[ ,:]+", entry["upstream_status"])
+    headers = re.split(r"[ ,:]+", entry["upstream_header_time"])
+    if backends:
+        yield row("attempts", len(backends))
+        # nginx's own second try on a fresh connection has a status of its own; the last ones count.
+        for name, status, first_byte in zip(
+            backends,
+            statuses[-len(backends) :],
+            headers[-len(backends) :],
+            strict=False,
+        ):
+            after = "no first byte" if first_byte == "-" else f"first byte after {first_byte} s"
+            yield row("", f"{name}: {status}, {after}")
+    yield row("time", f"{entry['request_time']} s in all, {entry['bytes_sent']} bytes sent")
+    if entry["completion_tokens"] is not None:
+        how = ", counted here" if entry["counted"] else ""
+        cached = f", {entry['cached_tokens']} of them cached" if entry["cached_tokens"] else ""
+        prompt = "?" if entry["prompt_tokens"] is None else entry["prompt_tokens"]
+        yield row("tokens", f"{prompt} in{cached}, {entry['completion_tokens']} out{how}")
+
+
+def _outcome(entry: dict[str, Any]) -> str:
+    if entry["status"] == 499 or (not entry["completed"] and not entry["error"]):
+        return f"{entry['status']}, the client left"
+    return f"{entry['status']}" + (f" {entry['error']}" if entry["error"] else "")
+
+
+def steps(why: str) -> Iterator[str]:
+    """What njs noted on the way, one decision a line: scores together, lowest chosen."""
+    scores: list[tuple[str, str]] = []
+    for part in (each for each in why.split(";") if each):
+        match = _SCORE.fullmatch(part)
+        if match:
+            scores.append((match[1], match[2]))
+            continue
+        full = part.endswith((" full", " open", " drained"))
+        if scores and not full:
+            yield _choice(scores)
+            scores = []
+        if full:
+            yield part.replace(" open", ": its breaker is open")
+        else:
+            yield part
+    if scores:
+        yield _choice(scores)
+
+
+def _choice(scores: list[tuple[str, str]]) -> str:
+    chosen = min(scores, key=lambda each: float(each[1]))
+    shown = ", ".join(f"{name} {_score(value)}" for name, value in scores)
+    return f"{chosen[0]} of: {shown} (lowest score wins)"
+
+
+def _score(value: str) -> str:
+    number = float(value)
+    if number < 0:
+        return "belongs there"
+    if number >= _DOWN:
+        return "down"
+    if number >= _FULL:
+        return "full"
+    return f"{number:g}"
