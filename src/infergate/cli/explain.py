@@ -86,11 +86,11 @@ def told(entry: dict[str, Any]) -> Iterator[str]:
             after = "no first byte" if first_byte == "-" else f"first byte after {first_byte} s"
             yield row("", f"{name}: {status}, {after}")
     yield row("time", f"{entry['request_time']} s in all, {entry['bytes_sent']} bytes sent")
-    if entry["completion_tokens"] is not None:
-        how = ", counted here" if entry["counted"] else ""
-        cached = f", {entry['cached_tokens']} of them cached" if entry["cached_tokens"] else ""
-        prompt = "?" if entry["prompt_tokens"] is None else entry["prompt_tokens"]
-        yield row("tokens", f"{prompt} in{cached}, {entry['completion_tokens']} out{how}")
+    if entry["tokens"] is not None:
+        prompt, answer, cached, *counted = entry["tokens"]
+        how = ", counted here" if counted else ""
+        known = f", {cached} of them cached" if cached else ""
+        yield row("tokens", f"{prompt} in{known}, {answer} out{how}")
 
 
 def _outcome(entry: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.config.services import Service
 from infergate.config.types import is_ip
+from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
 from infergate.paths import Home
@@ -170,6 +171,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
     """
     resolved = around.addresses
     backends = [_backend(n, b, resolved) for n, b in config.backends.items()]
+    by_name = {each.name: each for each in backends}
     services = [
         _service(name, service, resolved, config.limits.max_body, index)
         for index, (name, service) in enumerate(config.services.items())
@@ -203,6 +205,10 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "list_paths": endpoints.LIST_PATHS,
         "manage_paths": endpoints.MANAGE_PATHS,
         "relays": relays_of(config),
+        "quick_relay": quick_relay(config),
+        "peers": peers(config),
+        "hashed_prefix": HASHED_PREFIX,
+        "quick_servers": [by_name[name] if name else None for name in servers(config)],
     }
     environment = _environment()
 
@@ -254,6 +260,9 @@ def _njs(config: Config, around: Surroundings) -> dict[str, str]:
     settings = {
         "revision": around.revision,
         "snapshots": [str(path) for path in around.home.snapshots],
+        "usual_relay": quick_relay(config).name,
+        # At five tokens a second, twice over: slower than anybody waits for.
+        "quick_tokens": quick_relay(config).read_ms // 400,
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": {
             "failures": config.breaker.failures,

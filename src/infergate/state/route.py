@@ -8,11 +8,17 @@ from typing import Any
 
 from infergate.config.backends import Backend
 from infergate.config.models import Model
-from infergate.config.policies import Rates
+from infergate.config.policies import Rates, Retries
 from infergate.config.root import Config
 from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory
+from infergate.nginx.quick import quick_backends, quick_relay
 from infergate.nginx.relays import relay_for, timeouts_of
+
+_RELAY = 5  # its place in a backend's list
+
+_NOT_QUICK = frozenset({"canary", "shadow", "hedge", "total", "endpoints", "priority"})
+"""Options that the short way knows nothing of."""
 
 LATEST = ":latest"
 """Ollama takes a name without a tag for this one."""
@@ -44,7 +50,8 @@ def compile_route(
     if queue.max_length and all(config.backends[each].max_in_flight for each in model.backends):
         options["queue"] = [queue.max_length, _ms(queue.max_wait), _ms(queue.ageing)]
     retries = model.retries or config.retries
-    options["retries"] = [retries.attempts, retries.budget]
+    if retries != Retries():
+        options["retries"] = [retries.attempts, retries.budget]
     if model.fallback:
         options["fallback"] = list(model.fallback)
     if model.canary is not None:
@@ -62,8 +69,8 @@ def compile_route(
         options["total"] = _ms(timeouts.total)
     if any("p" in backend[4] for backend in backends):
         options["priority"] = 1
-    if timeouts.dynamic:
-        options["dynamic"] = 1
+    if not timeouts.dynamic:
+        options["static"] = 1
     weights = [config.backends[each].weight for each in model.backends]
     if model.balance == "round_robin" and len(set(weights)) > 1:
         options["sequence"] = smooth_sequence(weights)
@@ -72,7 +79,20 @@ def compile_route(
             path: [relay_for(config.backends[each], own).name for each in model.backends]
             for path, own in config.endpoints.items()
         }
+    if not _is_quick(config, model, options, backends):
+        options["slow"] = 1
     return [name, model.balance, backends, options]
+
+
+def _is_quick(
+    config: Config, model: Model, options: Mapping[str, Any], backends: list[list[Any]]
+) -> bool:
+    """Whether its usual requests can take the short way (njs/hot.js)."""
+    return (
+        not _NOT_QUICK & options.keys()
+        and not any(backend[_RELAY] for backend in backends)
+        and set(model.backends) <= set(quick_backends(config))
+    )
 
 
 def _backend(
@@ -95,13 +115,14 @@ def _backend(
         )
         if raised
     )
+    relay = relay_for(declared, timeouts_of(config, model))
     return [
         backend,
         declared.weight,
         declared.max_in_flight or 0,
         model.upstream_name or "",
         flags,
-        relay_for(declared, timeouts_of(config, model)).name,
+        "" if relay == quick_relay(config) else relay.name,
     ]
 
 

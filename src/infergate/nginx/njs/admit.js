@@ -20,35 +20,42 @@ function presentedKey(headers) {
     return headers['x-api-key'] || headers['api-key'];
 }
 
-// Returns 'yes' to let the request pass, or the code of the refusal: an exception here leaves the
-// variable empty, and that refuses too. The policy stays in $ig_policy for the content phase, the
-// key's public id in $ig_key for the log.
-function admit(r) {
+// The policy of the caller's key, or the code of the refusal (which has no line break).
+function find(r) {
     const key = presentedKey(r.headersIn);
     let policy;
 
     if (key) {
-        policy = state.keyPolicy(crypto.createHash('sha256').update(key).digest('hex'));
+        policy = state.find(ngx.shared.ig_keys, crypto.createHash('sha256').update(key).digest('hex'));
     }
     if (policy === undefined) {
-        policy = state.keyPolicy('anonymous');
+        policy = state.find(ngx.shared.ig_keys, 'anonymous');
         if (policy === undefined) {
             return key === undefined ? 'missing_api_key' : 'invalid_api_key';
         }
     }
-
     const name = policy.indexOf('\n');
     if (policy.charCodeAt(name + 1) !== 0x0a && Number(policy.split('\n', 2)[1]) * 1000 < Date.now()) {
         return 'expired_api_key';
     }
-    const variables = r.variables;
-    const flags = policyOf.flags(policy);
-    if (flags.indexOf('i') !== -1 && !networks.contain(policyOf.line(policy, NETWORKS), variables.remote_addr)) {
+    r.variables.ig_key = policy.slice(0, name);
+    if (policyOf.flags(policy).indexOf('i') !== -1
+        && !networks.contain(policyOf.more().line(policy, NETWORKS), r.variables.remote_addr)) {
         return 'address_not_allowed';
     }
-    variables.ig_key = policy.slice(0, name);
-    variables.ig_policy = policy;
+    return policy;
+}
+
+// The variable $ig_admitted: 'yes' to let the request pass, or the code of the refusal. An exception
+// here leaves it empty, and that refuses too. The policy stays in $ig_policy for the content phase, the
+// key's public id in $ig_key for the log.
+function admit(r) {
+    const policy = find(r);
+    if (policy.indexOf('\n') === -1) {
+        return policy;
+    }
+    r.variables.ig_policy = policy;
     return 'yes';
 }
 
-export default { admit };
+export default { find, admit };

@@ -11,82 +11,86 @@ const IN_A_ROW = 0, SINCE = 1, REQUESTS = 2, FAILURES = 3, UNTIL = 4, COOLDOWN =
 
 const WINDOW = 30000, ENOUGH = 20;
 
-function entryOf(backend) {
-    const text = ngx.shared.ig_breakers.get(backend);
-    return text === undefined ? undefined : JSON.parse(text);
-}
+function open() {
+    function entryOf(backend) {
+        const text = ngx.shared.ig_breakers.get(backend);
+        return text === undefined ? undefined : JSON.parse(text);
+    }
 
-function keep(backend, entry) {
-    ngx.shared.ig_breakers.set(backend, JSON.stringify(entry));
-    ngx.shared.ig_backends.set('', '1');
-}
+    function keep(backend, entry) {
+        ngx.shared.ig_breakers.set(backend, JSON.stringify(entry));
+        ngx.shared.ig_backends.set('', '1');
+    }
 
-// 'closed', 'open', 'waiting' (for the control plane's trial) or 'half-open'.
-function stateOf(entry, now) {
-    if (entry === undefined || entry[UNTIL] === 0) {
-        return 'closed';
-    }
-    if (now < entry[UNTIL]) {
-        return 'open';
-    }
-    return now < entry[UNTIL] + entry[COOLDOWN] ? 'waiting' : 'half-open';
-}
-
-// hung: it took the request and gave no answer. endpoint, model: what a trial may ask it.
-function failed(backend, hung, endpoint, model) {
-    const settings = ig_settings.breaker;
-    const now = Date.now();
-    let entry = entryOf(backend);
-    if (entry === undefined) {
-        entry = [0, now, 0, 0, 0, 0, '', ''];
-    } else if (now - entry[SINCE] > WINDOW) {
-        entry[SINCE] = now;
-        entry[REQUESTS] = entry[FAILURES] = 0;
-    }
-    entry[IN_A_ROW]++;
-    entry[REQUESTS]++;
-    entry[FAILURES]++;
-    entry[ENDPOINT] = endpoint;
-    entry[MODEL] = model;
-    // What was on its way when it opened does not lengthen it.
-    if (stateOf(entry, now) !== 'open'
-        && (hung || entry[UNTIL] !== 0 || entry[IN_A_ROW] >= settings.failures
-            || (entry[REQUESTS] >= ENOUGH && entry[FAILURES] / entry[REQUESTS] >= settings.error_rate))) {
-        entry[COOLDOWN] = Math.min(entry[COOLDOWN] * 2 || settings.cooldown_ms, settings.max_cooldown_ms);
-        entry[UNTIL] = now + entry[COOLDOWN];
-    }
-    keep(backend, entry);
-    ngx.shared.ig_locks.delete('trial ' + backend);
-}
-
-function succeeded(backend) {
-    const entry = entryOf(backend);
-    if (entry === undefined) {
-        return;
-    }
-    const now = Date.now();
-    if (entry[UNTIL] !== 0) {
-        // One that was under way when it opened says nothing about now.
-        if (now >= entry[UNTIL]) {
-            ngx.shared.ig_breakers.delete(backend);
-            ngx.shared.ig_locks.delete('trial ' + backend);
+    // 'closed', 'open', 'waiting' (for the control plane's trial) or 'half-open'.
+    function stateOf(entry, now) {
+        if (entry === undefined || entry[UNTIL] === 0) {
+            return 'closed';
         }
-        return;
+        if (now < entry[UNTIL]) {
+            return 'open';
+        }
+        return now < entry[UNTIL] + entry[COOLDOWN] ? 'waiting' : 'half-open';
     }
-    if (now - entry[SINCE] > WINDOW) {
-        ngx.shared.ig_breakers.delete(backend);
-        return;
+
+    // hung: it took the request and gave no answer. endpoint, model: what a trial may ask it.
+    function failed(backend, hung, endpoint, model) {
+        const settings = ig_settings.breaker;
+        const now = Date.now();
+        let entry = entryOf(backend);
+        if (entry === undefined) {
+            entry = [0, now, 0, 0, 0, 0, '', ''];
+        } else if (now - entry[SINCE] > WINDOW) {
+            entry[SINCE] = now;
+            entry[REQUESTS] = entry[FAILURES] = 0;
+        }
+        entry[IN_A_ROW]++;
+        entry[REQUESTS]++;
+        entry[FAILURES]++;
+        entry[ENDPOINT] = endpoint;
+        entry[MODEL] = model;
+        // What was on its way when it opened does not lengthen it.
+        if (stateOf(entry, now) !== 'open'
+            && (hung || entry[UNTIL] !== 0 || entry[IN_A_ROW] >= settings.failures
+                || (entry[REQUESTS] >= ENOUGH && entry[FAILURES] / entry[REQUESTS] >= settings.error_rate))) {
+            entry[COOLDOWN] = Math.min(entry[COOLDOWN] * 2 || settings.cooldown_ms, settings.max_cooldown_ms);
+            entry[UNTIL] = now + entry[COOLDOWN];
+        }
+        keep(backend, entry);
+        ngx.shared.ig_locks.delete('trial ' + backend);
     }
-    entry[IN_A_ROW] = 0;
-    entry[REQUESTS]++;
-    keep(backend, entry);
+
+    function succeeded(backend) {
+        const entry = entryOf(backend);
+        if (entry === undefined) {
+            return;
+        }
+        const now = Date.now();
+        if (entry[UNTIL] !== 0) {
+            // One that was under way when it opened says nothing about now.
+            if (now >= entry[UNTIL]) {
+                ngx.shared.ig_breakers.delete(backend);
+                ngx.shared.ig_locks.delete('trial ' + backend);
+            }
+            return;
+        }
+        if (now - entry[SINCE] > WINDOW) {
+            ngx.shared.ig_breakers.delete(backend);
+            return;
+        }
+        entry[IN_A_ROW] = 0;
+        entry[REQUESTS]++;
+        keep(backend, entry);
+    }
+
+    // Whether a request may go there now. A half-open one takes a single request: the first to ask.
+    function lets(backend, entry, now) {
+        const state = stateOf(entry, now);
+        return state === 'closed'
+            || (state === 'half-open' && ngx.shared.ig_locks.add('trial ' + backend, 1));
+    }
+
+    return { entryOf, stateOf, failed, succeeded, lets, until: (entry) => entry[UNTIL] };
 }
 
-// Whether a request may go there now. A half-open one takes a single request: the first to ask.
-function lets(backend, entry, now) {
-    const state = stateOf(entry, now);
-    return state === 'closed'
-        || (state === 'half-open' && ngx.shared.ig_locks.add('trial ' + backend, 1));
-}
-
-export default { entryOf, stateOf, failed, succeeded, lets, UNTIL };
+export default { open };

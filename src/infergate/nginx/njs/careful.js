@@ -1,8 +1,10 @@
 // careful: an inference endpoint whose body was not plain.
 import body from 'body.js';
+import charge from 'charge.js';
 import form from 'form.js';
 import relay from 'relay.js';
 import scan from 'scan.js';
+import state from 'state.js';
 
 // A large JSON body: searched where that is quicker than to parse it, and possible.
 const large = {
@@ -18,6 +20,13 @@ function formatOf(r) {
 }
 
 function serve(r) {
+    // The short way (hot.js) may have failed half-way.
+    const backend = r.variables.ig_backend;
+    if (backend !== '') {
+        state.hold(backend, -1);
+        r.variables.ig_backend = '';
+    }
+    charge.settle(r, 0);
     relay.handle(r, large);
 }
 

@@ -10,7 +10,7 @@ function granted(r) {
     const waited = Date.now() - Number(variables.ig_entered);
     const name = queue.granted(variables.ig_ticket);
     variables.ig_queue_ms = String(waited);
-    variables.ig_show_queue_ms = String(waited);
+    r.headersOut['x-infergate-queue-ms'] = String(waited);
     if (name === undefined) {
         queue.leave(variables.ig_ticket);
         refuse.with(r, { status: 503, code: 'queue_timeout', message: 'All backends of the model `'

@@ -21,7 +21,7 @@ function manage(r) {
             : 'Name the Ollama backend in the header x-infergate-backend: ' + boxes.join(', ') + '.');
         return;
     }
-    state.occupy(box);
+    state.hold(box, 1);
     r.variables.ig_backend = box;
     r.internalRedirect('@manage');
 }

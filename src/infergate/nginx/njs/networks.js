@@ -1,31 +1,31 @@
 // networks: is an address in one of these networks (CIDR)?
 
-// The 4 or 16 bytes of an address. An IPv4 address that came over an IPv6 socket (::ffff:1.2.3.4)
-// counts as IPv4.
-function bytesOf(text) {
-    if (text.startsWith('::ffff:') && text.indexOf('.') !== -1) {
-        return bytesOf(text.slice(7));
-    }
-    if (text.indexOf(':') === -1) {
-        return text.split('.').map(Number);
-    }
-    const halves = text.split('::');
-    const head = halves[0] === '' ? [] : halves[0].split(':');
-    const tail = halves.length < 2 || halves[1] === '' ? [] : halves[1].split(':');
-    const groups = head.slice();
-    while (halves.length === 2 && groups.length + tail.length < 8) {
-        groups.push('0');
-    }
-    const bytes = [];
-    groups.concat(tail).forEach((group) => {
-        const value = parseInt(group, 16);
-        bytes.push(value >> 8, value & 255);
-    });
-    return bytes;
-}
-
 // networks: separated by spaces, as src/infergate/config/types.py normalises them.
 function contain(networks, address) {
+    // The 4 or 16 bytes of an address. An IPv4 address that came over an IPv6 socket (::ffff:1.2.3.4)
+    // counts as IPv4.
+    function bytesOf(text) {
+        if (text.startsWith('::ffff:') && text.indexOf('.') !== -1) {
+            return bytesOf(text.slice(7));
+        }
+        if (text.indexOf(':') === -1) {
+            return text.split('.').map(Number);
+        }
+        const halves = text.split('::');
+        const head = halves[0] === '' ? [] : halves[0].split(':');
+        const tail = halves.length < 2 || halves[1] === '' ? [] : halves[1].split(':');
+        const groups = head.slice();
+        while (halves.length === 2 && groups.length + tail.length < 8) {
+            groups.push('0');
+        }
+        const bytes = [];
+        groups.concat(tail).forEach((group) => {
+            const value = parseInt(group, 16);
+            bytes.push(value >> 8, value & 255);
+        });
+        return bytes;
+    }
+
     const bytes = bytesOf(address);
     return networks.split(' ').some((network) => {
         const slash = network.indexOf('/');

@@ -12,45 +12,49 @@ function flags(policy) {
     return policy.charCodeAt(start) === 0x0a ? '' : policy.slice(start, policy.indexOf('\n', start));
 }
 
-function line(policy, number) {
-    return policy.split('\n', number + 1)[number];
-}
-
 function allowsModel(policy, model) {
-    return policy.indexOf('\t' + model + '\t') !== -1 || policy.indexOf('\t*\t') !== -1
-        || (model !== undefined && flags(policy).indexOf('g') !== -1 && matchesPattern(policy, model));
+    return policy.indexOf('\t*\t') !== -1 || policy.indexOf('\t' + model + '\t') !== -1
+        || (model !== undefined && flags(policy).indexOf('g') !== -1 && more().matchesPattern(policy, model));
 }
 
-function matchesPattern(policy, model) {
-    return line(policy, MODELS).split('\t').some((pattern) => {
-        if (pattern.indexOf('*') === -1) {
-            return false;
-        }
-        const parts = pattern.split('*');
-        const last = parts.length - 1;
-        let at = parts[0].length;
-        if (!model.startsWith(parts[0])) {
-            return false;
-        }
-        for (let i = 1; i < last; i++) {
-            const found = model.indexOf(parts[i], at);
-            if (found === -1) {
+function more() {
+    function line(policy, number) {
+        return policy.split('\n', number + 1)[number];
+    }
+
+    function matchesPattern(policy, model) {
+        return line(policy, MODELS).split('\t').some((pattern) => {
+            if (pattern.indexOf('*') === -1) {
                 return false;
             }
-            at = found + parts[i].length;
-        }
-        return model.length - parts[last].length >= at && model.endsWith(parts[last]);
-    });
+            const parts = pattern.split('*');
+            const last = parts.length - 1;
+            let at = parts[0].length;
+            if (!model.startsWith(parts[0])) {
+                return false;
+            }
+            for (let i = 1; i < last; i++) {
+                const found = model.indexOf(parts[i], at);
+                if (found === -1) {
+                    return false;
+                }
+                at = found + parts[i].length;
+            }
+            return model.length - parts[last].length >= at && model.endsWith(parts[last]);
+        });
+    }
+
+    // [requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight]
+    function numbers(policy) {
+        return line(policy, NUMBERS).split(',').map(Number);
+    }
+
+    // [what is used up, when it is filled again (epoch seconds)]
+    function block(policy) {
+        return line(policy, BLOCK).split('\t');
+    }
+
+    return { line, matchesPattern, numbers, block };
 }
 
-// [requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight]
-function numbers(policy) {
-    return line(policy, NUMBERS).split(',').map(Number);
-}
-
-// [what is used up, when it is filled again (epoch seconds)]
-function block(policy) {
-    return line(policy, BLOCK).split('\t');
-}
-
-export default { flags, line, allowsModel, numbers, block };
+export default { flags, allowsModel, more };

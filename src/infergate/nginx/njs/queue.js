@@ -61,7 +61,7 @@ function enter(r, found) {
     }
     waiting.incr('', 1, 0);
     const variables = r.variables;
-    const numbers = policy.numbers(variables.ig_policy);
+    const numbers = policy.more().numbers(variables.ig_policy);
     const last = 'f ' + model + '\n' + variables.ig_key;
     const tag = Math.max(waiting.get('v ' + model) || 0, waiting.get(last) || 0) + 1 / (numbers[6] || 1);
     waiting.set(last, tag);
@@ -72,8 +72,8 @@ function enter(r, found) {
     variables.ig_ticket = id;
     variables.ig_entered = String(now);
     variables.ig_until = String(now + options[1]);
-    variables.ig_show_queue_position = String(place);
-    variables.ig_show_queue_expected_ms = String(expected(found, place));
+    r.headersOut['x-infergate-queue-position'] = String(place);
+    r.headersOut['x-infergate-queue-expected-ms'] = String(expected(found, place));
     r.internalRedirect('@queue');
     return undefined;
 }
@@ -123,7 +123,7 @@ function handOut() {
             }
         });
         Object.keys(models).forEach((model) => {
-            const found = JSON.parse(state.route(model) || 'null');
+            const found = JSON.parse(state.find(ngx.shared.ig_routes, model) || 'null');
             const tickets = models[model].sort((one, other) =>
                 one[0] - other[0] || one[1][TAG] - other[1][TAG]);
             for (let i = 0; found && i < tickets.length; i++) {

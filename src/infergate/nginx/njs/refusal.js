@@ -92,7 +92,7 @@ function giveBack(r) {
         queue.leave(r.variables.ig_ticket);
     }
     if (backend !== '') {
-        state.release(backend);
+        state.hold(backend, -1);
         r.variables.ig_backend = '';
     }
 }

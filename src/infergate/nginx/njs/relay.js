@@ -47,14 +47,14 @@ function handle(r, format) {
     }
     const flags = policy.flags(keyPolicy);
     if (flags !== '' || options.limits !== undefined) {
-        const refused = limits.meet(r, keyPolicy, flags, options, request);
+        const refused = limits.open().meet(r, keyPolicy, flags, options, request);
         if (refused) {
             r.variables.ig_model = found[0];
             refuse.with(r, refused);
             return;
         }
     }
-    if (options.canary !== undefined && affinity.share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
+    if (options.canary !== undefined && affinity.open().share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
         found = route.find(options.canary[0]) || found;
     }
     r.variables.ig_model = found[0];
@@ -73,6 +73,7 @@ function send(r, found, request, format, tried) {
     let backend;
     if (!waits || !queue.isWaitedFor(found[route.MODEL])) {
         backend = route.pick(r, found, request, tried, waits);
+        r.variables.ig_why = r.variables.ig_why + request.why;
     }
     if (backend === undefined && waits && queue.couldServe(r, found)) {
         return queue.enter(r, found);
@@ -94,14 +95,14 @@ function fallBack(r, found, request, format, tried) {
             variables.ig_fallback = JSON.stringify(chain.slice(i + 1));
             variables.ig_why = variables.ig_why + '-> ' + other[0] + ';';
             variables.ig_model = other[0];
-            variables.ig_show_model = other[0];
+            r.headersOut['x-infergate-model'] = other[0];
             return send(r, other, request, format, tried);
         }
     }
     if (tried !== '') {
         return { exhausted: true };
     }
-    const wait = route.cooldown(found);
+    const wait = route.more().cooldown(found);
     return { status: 503, code: 'no_backend',
         message: 'No backend of the model `' + found[0] + '` is available.',
         retry_after: wait === 0 ? 5 : Math.ceil(wait / 1000) };
@@ -112,7 +113,7 @@ function dispatch(r, found, request, format, backend) {
     const variables = r.variables;
     const flags = backend[route.FLAGS];
     const options = found[route.OPTIONS];
-    const wanted = route.upstreamName(found, backend);
+    const wanted = backend[route.UPSTREAM_NAME] || found[route.MODEL];
     let insert = '';
     variables.ig_backend = backend[route.NAME];
 
@@ -124,19 +125,20 @@ function dispatch(r, found, request, format, backend) {
         variables.ig_note = '';
     }
     if (flags.indexOf('p') !== -1) {
-        insert += '"priority":' + policy.numbers(variables.ig_policy)[5] + ',';
+        insert += '"priority":' + policy.more().numbers(variables.ig_policy)[5] + ',';
     }
     if (flags.indexOf('o') !== -1) {
-        affinity.warm(found[0], backend[route.NAME]);
+        affinity.open().warm(found[0], backend[route.NAME]);
     }
     if (options.total !== undefined && variables.ig_deadline === '') {
         variables.ig_deadline = String(Date.now() + options.total);
     }
     if (policy.flags(variables.ig_policy).indexOf('x') !== -1) {
-        variables.ig_show_backend = backend[route.NAME];
-        variables.ig_show_model = found[0];
-        variables.ig_show_attempts = String(variables.ig_tried.split(',').length);
-        variables.ig_show_queue_ms = variables.ig_queue_ms;
+        const headers = r.headersOut;
+        headers['x-infergate-backend'] = backend[route.NAME];
+        headers['x-infergate-model'] = found[0];
+        headers['x-infergate-attempts'] = String(variables.ig_tried.split(',').length);
+        headers['x-infergate-queue-ms'] = variables.ig_queue_ms;
     }
 
     const location = rung(r, found, request, backend);
@@ -152,11 +154,11 @@ function dispatch(r, found, request, format, backend) {
 // begins when it is complete, so a long one needs the time its tokens take.
 function rung(r, found, request, backend) {
     const options = found[route.OPTIONS];
-    let location = backend[route.RELAY];
+    let location = backend[route.RELAY] || ig_settings.usual_relay;
     if (options.endpoints !== undefined && options.endpoints[r.uri] !== undefined) {
         location = options.endpoints[r.uri][found[route.BACKENDS].findIndex((each) => each[0] === backend[0])];
     }
-    if (options.dynamic === undefined || !request.max_tokens || request.stream === true) {
+    if (options.static !== undefined || !request.max_tokens || request.stream === true) {
         return location;
     }
     const speed = ngx.shared.ig_turns.get('speed ' + found[0]);

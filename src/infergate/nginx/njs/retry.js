@@ -8,6 +8,8 @@ import state from 'state.js';
 
 // Retries are counted against requests over this time, and so many are always allowed.
 const WINDOW = 30000, FREE = 10;
+// Attempts and budget of a route that does not say (src/infergate/config/policies.py, Retries).
+const USUAL = [3, 0.2];
 
 // A request could not reach the backend: the others are preferred until the next probe is due.
 // What probes or an operator said is not overwritten.
@@ -44,7 +46,7 @@ function isWithinBudget(found, budget) {
 
 // Whether the request may be sent out once more; undefined if so, else why not.
 function obstacle(r, found, tried) {
-    const retries = found[route.OPTIONS].retries;
+    const retries = found[route.OPTIONS].retries || USUAL;
     const deadline = r.variables.ig_deadline;
     if (tried.split(',').length > retries[0]) {
         return 'attempts';
@@ -62,7 +64,7 @@ function retry(r) {
     const tried = variables.ig_tried + backend + ',';
     const status = Number(last(variables.upstream_status)) || 502;
     const reached = last(variables.upstream_header_time) !== '-';
-    state.release(backend);
+    state.hold(backend, -1);
     variables.ig_backend = '';
     variables.ig_tried = tried;
     variables.ig_why = variables.ig_why + backend + ' failed ' + status + ';';
@@ -73,7 +75,7 @@ function retry(r) {
         markFailed(backend);
     }
     if (status !== 429) {
-        breaker.failed(backend, status === 504 && !reached, r.uri, variables.ig_model);
+        breaker.open().failed(backend, status === 504 && !reached, r.uri, variables.ig_model);
     }
 
     const found = route.find(variables.ig_model);

@@ -2,8 +2,8 @@
 //
 // A route, as src/infergate/state/route.py compiles it, one for every name and alias:
 //   [model, balance, [[name, weight, max_in_flight, upstream_name, flags, relay], …], options]
-// relay being the named location that leads there with the model's timeouts. The route under '' is
-// the default model's. flags: o speaks Ollama's API, c the model is not in its memory, p is told the
+// relay being the named location that leads there with the model's timeouts, '' the usual one. The
+// route under '' is the default model's. flags: o speaks Ollama's API, c the model is not in its memory, p is told the
 // priority, u understands stream_options.
 //
 // One score decides, the lowest wins:
@@ -24,39 +24,40 @@ const COLD = 8;
 const FULL = 1e6, DOWN = 1e9;
 
 function find(model) {
-    const text = (model === undefined ? undefined : state.route(model)) || state.route('');
+    const routes = ngx.shared.ig_routes;
+    const text = (model === undefined ? undefined : state.find(routes, model)) || state.find(routes, '');
     return text === undefined ? undefined : JSON.parse(text);
 }
 
 // The backend to try next and a slot in it; undefined if there is none, or if all are full and
 // `waits` says that the request can wait. tried: the names it was sent to already, each followed by
-// ','. The scores are left in $ig_why, for `infergate explain`.
+// ','. request.why is what was weighed, for `infergate explain`.
 //
 // Written as one loop over shared memory (4 µs for three backends; with a function for each step it
 // was 8). Each time it starts at another one, so that equally busy ones share; Math.random would
 // seed itself anew for every request.
 function pick(r, route, request, tried, waits) {
+    const shared = ngx.shared;
     const backends = route[BACKENDS];
     const count = backends.length;
-    const slots = ngx.shared.ig_inflight;
-    const closer = ngx.shared.ig_backends.get('') !== undefined;
-    const ollamaOnly = r.uri.startsWith('/api/');
-    const turn = count === 1 ? 0 : ngx.shared.ig_turns.incr(route[MODEL], 1, -1);
     const balance = route[BALANCE];
+    const slots = shared.ig_inflight;
+    const careful = shared.ig_backends.get('') === undefined ? undefined : more();
+    const turn = count === 1 ? 0 : shared.ig_turns.incr(route[MODEL], 1, -1) % count;
+    const ollamaOnly = r.uri[1] === 'a';   // /api/…
     let preferred;
-    if (balance !== 'least_busy' && balance !== 'least_conn' && tried === '' && count !== 1) {
-        preferred = balance === 'round_robin'
-            ? inTurn(route, turn)
-            : affinity.preferred(r, route, request, usable(route, ollamaOnly));
-    }
-    let why = '';
+    let why = balance + ';';
     let best;
     let lowest = Infinity;
 
-    for (let i = 0; i < count; i++) {
-        const backend = backends[(turn + i) % count];
+    if (balance !== 'least_busy' && balance !== 'least_conn' && tried === '' && count !== 1) {
+        preferred = more().preferred(r, route, request, ollamaOnly);
+    }
+    for (let i = turn, left = count; left !== 0; left--) {
+        const backend = backends[i];
         const name = backend[NAME];
         const flags = backend[FLAGS];
+        i = i + 1 === count ? 0 : i + 1;
         if ((ollamaOnly && flags.indexOf('o') === -1)
             || (tried !== '' && (',' + tried).indexOf(',' + name + ',') !== -1)) {
             continue;
@@ -70,8 +71,8 @@ function pick(r, route, request, tried, waits) {
             }
             score = FULL;
         }
-        if (closer) {
-            const condition = conditionOf(name);
+        if (careful !== undefined) {
+            const condition = careful.conditionOf(name);
             if (condition === 'drained' || condition === 'open') {
                 why += name + ' ' + condition + ';';
                 continue;
@@ -79,10 +80,10 @@ function pick(r, route, request, tried, waits) {
             if (condition !== undefined) {
                 score += DOWN;
             }
-            busy += ngx.shared.ig_load.get(name) || 0;
+            busy += shared.ig_load.get(name) || 0;
         }
         score += (busy + 1) / backend[WEIGHT];
-        if (flags.indexOf('c') !== -1 && !affinity.isWarm(route[MODEL], name)) {
+        if (flags.indexOf('c') !== -1 && !affinity.open().isWarm(route[MODEL], name)) {
             score += COLD;
         }
         if (name === preferred && score < FULL) {
@@ -94,73 +95,86 @@ function pick(r, route, request, tried, waits) {
             best = backend;
         }
     }
-    r.variables.ig_why = r.variables.ig_why + why;
+    request.why = why;
+    request.calm = careful === undefined;
     if (best === undefined) {
         return undefined;
     }
-    const taken = state.occupy(best[NAME]);
-    if (waits && taken > best[MAX_IN_FLIGHT]) {   // another worker was quicker
-        state.release(best[NAME]);
+    slots.incr(process.pid + ':' + best[NAME], 1, 0);
+    if (slots.incr(best[NAME], 1, 0) > best[MAX_IN_FLIGHT] && waits) {   // another worker was quicker
+        state.hold(best[NAME], -1);
         return undefined;
     }
-    if (closer && !breaker.lets(best[NAME], breaker.entryOf(best[NAME]), Date.now())) {
-        state.release(best[NAME]);
+    if (careful !== undefined && !careful.lets(best[NAME])) {
+        state.hold(best[NAME], -1);
         return pick(r, route, request, tried + best[NAME] + ',', waits);
     }
     if (preferred !== undefined && balance !== 'round_robin') {
-        affinity.remember(route, request, best[NAME]);
+        affinity.open().remember(route, request, best[NAME]);
     }
     return best;
 }
 
-// What stands against a backend: 'drained', 'open' (its breaker), another text if it is down.
-function conditionOf(name) {
-    const condition = ngx.shared.ig_backends.get(name);
-    if (condition !== undefined && (condition === 'drained' || state.isDown(condition))) {
-        return condition;
-    }
-    const entry = breaker.entryOf(name);
-    const circuit = breaker.stateOf(entry, Date.now());
-    return circuit === 'open' || circuit === 'waiting' ? 'open' : undefined;
-}
+function more() {
+    const circuit = breaker.open();
 
-function usable(route, ollamaOnly) {
-    return route[BACKENDS].filter((backend) =>
-        (!ollamaOnly || backend[FLAGS].indexOf('o') !== -1) && conditionOf(backend[NAME]) === undefined);
-}
-
-// Whose turn it is: each as often as its weight says, the next one where one is not up.
-function inTurn(route, turn) {
-    const backends = route[BACKENDS];
-    const sequence = route[OPTIONS].sequence;
-    const length = sequence === undefined ? backends.length : sequence.length;
-    for (let i = 0; i < length; i++) {
-        const at = (turn + i) % length;
-        const name = backends[sequence === undefined ? at : sequence[at]][NAME];
-        if (conditionOf(name) === undefined) {
-            return name;
+    // What stands against a backend: 'drained', 'open' (its breaker), another text if it is down.
+    function conditionOf(name) {
+        const condition = ngx.shared.ig_backends.get(name);
+        if (condition !== undefined && (condition === 'drained' || state.isDown(condition))) {
+            return condition;
         }
+        const entry = circuit.entryOf(name);
+        const stands = circuit.stateOf(entry, Date.now());
+        return stands === 'open' || stands === 'waiting' ? 'open' : undefined;
     }
-    return undefined;
-}
 
-// What the backend calls the route's model.
-function upstreamName(route, backend) {
-    return backend[UPSTREAM_NAME] || route[MODEL];
-}
+    function usable(route, ollamaOnly) {
+        return route[BACKENDS].filter((backend) =>
+            (!ollamaOnly || backend[FLAGS].indexOf('o') !== -1) && conditionOf(backend[NAME]) === undefined);
+    }
 
-// How long until a breaker of this route lets a trial through, in ms; 0 if none is open.
-function cooldown(route) {
-    const now = Date.now();
-    let shortest = 0;
-    route[BACKENDS].forEach((backend) => {
-        const entry = breaker.entryOf(backend[NAME]);
-        if (breaker.stateOf(entry, now) === 'open') {
-            const left = entry[breaker.UNTIL] - now;
-            shortest = shortest === 0 ? left : Math.min(shortest, left);
+    // Whose turn it is: each as often as its weight says, the next one where one is not up.
+    function inTurn(route, turn) {
+        const backends = route[BACKENDS];
+        const sequence = route[OPTIONS].sequence;
+        const length = sequence === undefined ? backends.length : sequence.length;
+        for (let i = 0; i < length; i++) {
+            const at = (turn + i) % length;
+            const name = backends[sequence === undefined ? at : sequence[at]][NAME];
+            if (conditionOf(name) === undefined) {
+                return name;
+            }
         }
-    });
-    return shortest;
+        return undefined;
+    }
+
+    // How long until a breaker of this route lets a trial through, in ms; 0 if none is open.
+    function cooldown(route) {
+        const now = Date.now();
+        let shortest = 0;
+        route[BACKENDS].forEach((backend) => {
+            const entry = circuit.entryOf(backend[NAME]);
+            if (circuit.stateOf(entry, now) === 'open') {
+                const left = circuit.until(entry) - now;
+                shortest = shortest === 0 ? left : Math.min(shortest, left);
+            }
+        });
+        return shortest;
+    }
+
+    function lets(name) {
+        return circuit.lets(name, circuit.entryOf(name), Date.now());
+    }
+
+    // The backend that balance means, whatever it costs there.
+    function preferred(r, route, request, ollamaOnly) {
+        return route[BALANCE] === 'round_robin'
+            ? inTurn(route, ngx.shared.ig_turns.get(route[MODEL]))
+            : affinity.open().preferred(r, route, request, usable(route, ollamaOnly));
+    }
+
+    return { conditionOf, lets, preferred, cooldown };
 }
 
-export default { NAME, FLAGS, RELAY, MODEL, BACKENDS, OPTIONS, find, pick, upstreamName, cooldown };
+export default { NAME, UPSTREAM_NAME, FLAGS, RELAY, MODEL, BACKENDS, OPTIONS, find, pick, more };
