@@ -12,6 +12,8 @@ from pathlib import Path
 
 CACHE = Path(os.environ.get("INFERGATE_BENCH_CACHE", "~/.cache/infergate-bench")).expanduser()
 LITELLM, VLLM_ROUTER, SGLANG_ROUTER, PORTKEY = "1.106.2", "0.1.17", "0.3.2", "1.15.2"
+HONO = "@hono/node-server@1.13.5 @hono/node-ws@1.2.0"
+"""What Portkey's own lock file has; with newer ones it cannot stream (Portkey-AI/gateway#1389)."""
 
 
 class NotInstalled(Exception):
@@ -46,10 +48,10 @@ def _pip(requirement: str) -> Callable[[Path], None]:
     return build
 
 
-def _npm(package: str) -> Callable[[Path], None]:
+def _npm(packages: str) -> Callable[[Path], None]:
     def build(folder: Path) -> None:
         options = ("--no-fund", "--no-audit", "--ignore-scripts")
-        run("npm", "install", "--prefix", folder, *options, package)
+        run("npm", "install", "--prefix", folder, *options, *packages.split())
 
     return build
 
@@ -77,7 +79,7 @@ RECIPES: dict[str, tuple[str, Callable[[Path], None]]] = {
         ("litellm", f"litellm[proxy]=={LITELLM}", _pip),
         ("vllm-router", f"vllm-router=={VLLM_ROUTER}", _pip),
         ("sglang-router", f"sglang-router=={SGLANG_ROUTER}", _pip),
-        ("portkey", f"@portkey-ai/gateway@{PORTKEY}", _npm),
+        ("portkey", f"@portkey-ai/gateway@{PORTKEY} {HONO}", _npm),
     )
 }
 RECIPES["haproxy"] = ("haproxy", _apt_haproxy)

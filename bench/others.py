@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -125,10 +126,11 @@ def _running(
 ) -> Iterator[Other]:
     """The process, once it answers; killed at the end, for none has anything to save."""
     log = folder / "log"
+    dies_with_us = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
     with log.open("wb") as sink:
         try:
             process = subprocess.Popen(
-                [str(part) for part in command],
+                [*dies_with_us, *(str(part) for part in command)],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -164,6 +166,8 @@ def _litellm(home: Path, folder: Path, upstream: int) -> AbstractContextManager[
             "LITELLM_MODE": "PRODUCTION",
             "LITELLM_LOG": "ERROR",
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            # the mock's chunks are all alike, which it would take for a model gone wrong
+            "REPEATED_STREAMING_CHUNK_LIMIT": "1000000",
         },
     )
 

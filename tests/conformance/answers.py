@@ -20,7 +20,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def head(status: int = 200, **headers: str) -> bytes:
+def head(status: int = 200, /, **headers: str) -> bytes:
     """A response head; underscores in header names become hyphens."""
     lines = [f"HTTP/1.1 {status} Wire"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]

@@ -18,6 +18,8 @@ from tests.conformance.wire_script import Script
 CHAT = "/chat/completions"
 ANSWER_S = 30
 """How long an answer may take that the gateway has no reason to delay."""
+_DEAD_S = 1
+"""How long a gateway is waited for that did not answer before the last check either."""
 _SPREAD_S = 5
 """How long a gateway that answers is watched for whether it uses all backends."""
 
@@ -43,6 +45,7 @@ class Bench:
         self.gateway = Target.from_url(options.url, insecure=options.insecure)
         self.direct = Target("127.0.0.1", backends.ports[0], "/v1")
         self._uses_all: bool | None = None
+        self._is_dead = False
         self._numbers = itertools.count()
 
     @property
@@ -106,6 +109,8 @@ class Bench:
         await self.backends.reset()
         first = self._uses_all is None
         limit_s = self.options.ready_s if first else self.options.recover_s
+        if self._is_dead:
+            limit_s = _DEAD_S
         deadline = time.monotonic() + limit_s
         answered, reply = False, None
         while time.monotonic() < deadline:
@@ -121,6 +126,7 @@ class Bench:
                 deadline = min(deadline, time.monotonic() + _SPREAD_S)
                 first = False
             await asyncio.sleep(0.05 if answered else 0.2)
+        self._is_dead = not answered
         if not answered:
             raise FailedError(f"the gateway does not answer before the check begins: {reply}")
         if self._uses_all is None:

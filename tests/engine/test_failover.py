@@ -125,3 +125,23 @@ def test_killing_one_of_two_under_load_is_seen_by_no_client(fresh_pair: Pair) ->
     assert set(statuses) == {200}
     assert a.stats()["served"] > 0, "the one that came back gets requests again"
     assert all(each["in_flight"] == 0 for each in it.status()["backends"])
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 500])
+def test_a_backend_s_own_error_comes_through_as_it_is(pair: Pair, status: int) -> None:
+    it, a, b = pair
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/chat", status=status, body='{"detail":"its own"}')
+    answer = it.chat()
+    assert (answer.status_code, answer.text) == (status, '{"detail":"its own"}')
+    assert len(a.requests()) + len(b.requests()) == 1
+
+
+def test_what_is_not_http_becomes_a_well_formed_error(pair: Pair) -> None:
+    it, a, b = pair
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/chat", raw="220 mail.example ESMTP\r\n")
+    answer = it.chat()
+    assert answer.status_code == 502
+    assert answer.json()["error"]["code"] == "backend_failed"
+    assert all(each["in_flight"] == 0 for each in it.status()["backends"])

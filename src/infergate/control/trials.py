@@ -80,19 +80,28 @@ class Trials:
             return
         model = config.models.get(entry[_MODEL])
         upstream_name = (model.upstream_name if model else None) or entry[_MODEL]
+        # While this runs, clients are kept away; without it, one of them would soon be the trial.
+        await self._push(name, {"set": {name: _until(entry, TIMEOUT_S + 1)}})
         went_well = await _answers(backend, entry[_ENDPOINT], {**body, "model": upstream_name})
         log.info("trial of a backend whose breaker is open", backend=name, ok=went_well)
         if went_well:
             document: dict[str, Any] = {"delete": [name]}
         else:
-            cooldown = min(entry[_COOLDOWN] * 2, config.breaker.max_cooldown * 1000)
-            again = [*entry]
-            again[_UNTIL], again[_COOLDOWN] = time.time() * 1000 + cooldown, cooldown
-            document = {"set": {name: json.dumps(again)}}
+            cooldown_s = min(entry[_COOLDOWN] / 1000 * 2, config.breaker.max_cooldown)
+            longer = (*entry[:_COOLDOWN], cooldown_s * 1000, *entry[_COOLDOWN + 1 :])
+            document = {"set": {name: _until(longer, cooldown_s)}}
+        await self._push(name, document)
+
+    async def _push(self, name: str, document: Mapping[str, Any]) -> None:
         try:
             await asyncio.to_thread(push, self._home.socket, {"breakers": document})
         except InfergateError as problem:
-            log.warning("the result of a trial was not taken over", problem=str(problem))
+            log.warning("a trial could not be noted", backend=name, problem=str(problem))
+
+
+def _until(entry: tuple[Any, ...], seconds: float) -> str:
+    """The entry, open for so long from now."""
+    return json.dumps([*entry[:_UNTIL], time.time() * 1000 + seconds * 1000, *entry[_COOLDOWN:]])
 
 
 async def _answers(backend: Backend, endpoint: str, body: Mapping[str, Any]) -> bool:

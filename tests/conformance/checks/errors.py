@@ -16,6 +16,7 @@ from tests.conformance.answers import (
 )
 from tests.conformance.bench import Bench, expect
 from tests.conformance.checks.verdicts import expect_json_error
+from tests.conformance.sse import parse
 from tests.conformance.suite import check
 from tests.conformance.wire_script import Script, Step
 
@@ -88,7 +89,8 @@ async def first_in_a_stream(bench: Bench) -> str:
     reply = await bench.fetch(stream=True)
     if reply.status >= 500:
         return expect_json_error(reply)
-    expect(told in reply.body, f"the error event was changed: {reply}")
+    messages = [each.get("message") for each in parse(reply.body).errors]
+    expect(messages == ["the engine is dead"], f"the error was lost: {reply}")
     return "as an event"
 
 
@@ -102,6 +104,11 @@ async def garbage(bench: Bench) -> str:
     return await _is_error(
         bench, Script((Step(b"\x16\x03\x01 no HTTP here\r\n\r\n", 0.1),), "close")
     )
+
+
+@check(GROUP, "a status line without a status is a JSON error")
+async def no_status(bench: Bench) -> str:
+    return await _is_error(bench, Script((Step(b"HTTP/1.1 OK\r\n\r\n", 0.1),), "close"))
 
 
 @check(GROUP, "a connection closed without a byte is a JSON error")

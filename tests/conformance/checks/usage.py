@@ -7,6 +7,7 @@ that reads `chunk.choices[0]` of every chunk is everywhere.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.conformance.answers import TEXTS, USAGE
 from tests.conformance.bench import Bench, expect
@@ -16,7 +17,7 @@ from tests.conformance.suite import check
 GROUP = "usage"
 
 
-async def _stream(bench: Bench, **more: object) -> tuple[Events, str]:
+async def _stream(bench: Bench, **more: Any) -> tuple[Events, str]:
     """What the client saw, and whether the backend was asked for usage."""
     reply = await bench.fetch(stream=True, **more)
     expect(reply.status == 200 and not reply.cut, str(reply))
@@ -29,7 +30,7 @@ async def _stream(bench: Bench, **more: object) -> tuple[Events, str]:
     return events, f"the backend was {'' if asked else 'not '}asked for it"
 
 
-async def _none(bench: Bench, **more: object) -> str:
+async def _none(bench: Bench, **more: Any) -> str:
     events, remark = await _stream(bench, **more)
     expect(events.usage_only == 0, f"{events.usage_only} chunks with usage and no choice")
     expect(

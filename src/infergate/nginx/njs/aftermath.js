@@ -32,7 +32,7 @@ function open() {
         if (streaming && streaming.failed()) {
             variables.ig_error = streaming.state.failed;
             circuit.failed(backend, false, r.uri, variables.ig_model);
-        } else if (r.status >= 500) {
+        } else if (r.status >= 500 || r.httpVersion === '0.9') {
             circuit.failed(backend, false, r.uri, variables.ig_model);
         } else if (r.status !== 499 && ngx.shared.ig_breakers.get(backend) !== undefined) {
             circuit.succeeded(backend);
@@ -54,7 +54,20 @@ function open() {
         }
     }
 
-    return { usage, learn, charge: charge.settle };
+    // What a backend sent was no HTTP. nginx takes that for HTTP/0.9, which has no head, and passes it
+    // on as it is; so the head can be written here.
+    function garbage(r) {
+        const body = JSON.stringify({ error: {
+            message: 'The backend sent something that is not HTTP.', type: 'server_error', param: null,
+            code: 'backend_failed',
+        } });
+        r.variables.ig_error = 'backend_garbage';
+        r.sendBuffer('HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nContent-Length: ' + body.length
+            + '\r\nConnection: close\r\n\r\n' + body, { last: true, flush: true });
+        r.done();
+    }
+
+    return { usage, learn, garbage, charge: charge.settle };
 }
 
 export default { open };

@@ -53,6 +53,10 @@ function filter(r, data, flags) {
             }
         }
         if (usage === undefined || usage[0] === undefined) {
+            if (pieces === 0 && r.httpVersion === '0.9') {
+                aftermath.open().garbage(r);
+                return;
+            }
             usage = undefined;
             tail = (tail + data.slice(at === -1 ? -400 : at).toString()).slice(at === -1 ? -800 : 0).slice(0, 4000);
         }

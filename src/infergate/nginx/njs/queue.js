@@ -4,9 +4,10 @@
 // (wait.js); so nginx sees at once when the client leaves, and the log phase (leave.js) takes the
 // ticket out. Whoever waits hands out the slots that became free, one at a time.
 //
-// The order: priority class first, one class higher for each `ageing` waited, so nobody starves; in a
-// class by start-time fair queueing (Goyal et al., 1996): a key's requests are tagged 1 / weight apart,
-// so keys that want more than there is share by their weights.
+// The order: priority class first; a class rises by one for each `ageing` that its oldest request has
+// waited, so nobody starves. In a class by start-time fair queueing (Goyal et al., 1996): a key's
+// requests are tagged 1 / weight apart, so keys that want more than there is share by their weights.
+// The class ages and not the request, because that would favour those whose share is small.
 //
 // ig_queue    't <id>' → ticket [model, class, tag, entered, ageing, uri, until]; 'g <id>' → the
 //             backend whose slot it was given, and when
@@ -115,15 +116,23 @@ function handOut() {
         const now = Date.now();
         const zone = ngx.shared.ig_queue;
         const models = {};
+        const ages = {};   // model → when the oldest request of each class came
         zone.items(20000).forEach((item) => {
             if (item[0].startsWith('t ')) {
                 const ticket = JSON.parse(item[1]);
-                const rank = ticket[CLASS] - Math.floor((now - ticket[ENTERED]) / ticket[AGEING]);
-                (models[ticket[MODEL]] = models[ticket[MODEL]] || []).push([rank, ticket, item[0].slice(2)]);
+                const model = ticket[MODEL];
+                const oldest = ages[model] = ages[model] || [now, now, now];
+                oldest[ticket[CLASS]] = Math.min(oldest[ticket[CLASS]], ticket[ENTERED]);
+                (models[model] = models[model] || []).push([0, ticket, item[0].slice(2)]);
             }
         });
         Object.keys(models).forEach((model) => {
             const found = JSON.parse(state.find(ngx.shared.ig_routes, model) || 'null');
+            models[model].forEach((item) => {
+                const ticket = item[1];
+                const waited = now - ages[model][ticket[CLASS]];
+                item[0] = Math.max(0, ticket[CLASS] - Math.floor(waited / ticket[AGEING]));
+            });
             const tickets = models[model].sort((one, other) =>
                 one[0] - other[0] || one[1][TAG] - other[1][TAG]);
             for (let i = 0; found && i < tickets.length; i++) {

@@ -1,4 +1,5 @@
 // retry: a backend failed before it answered a byte; the request goes to another one.
+import admit from 'admit.js';
 import breaker from 'breaker.js';
 import careful from 'careful.js';
 import refuse from 'refuse.js';
@@ -61,6 +62,9 @@ function obstacle(r, found, tried) {
 function retry(r) {
     const variables = r.variables;
     const backend = variables.ig_backend;
+    if (variables.ig_policy === '') {   // the short way keeps it to itself
+        variables.ig_policy = admit.find(r);
+    }
     const tried = variables.ig_tried + backend + ',';
     const status = Number(last(variables.upstream_status)) || 502;
     const reached = last(variables.upstream_header_time) !== '-';

@@ -1,0 +1,88 @@
+"""A backend that fails real requests is left alone, tried again by us, and taken back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infergate.nginx.shared_memory import read
+from infergate.paths import Home
+from tests.backends.servers import Scripted, scripted
+from tests.gateway import Gateway, gateway, until
+
+CONFIG = """
+backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
+models:
+  m: {{ backends: [a, b], timeouts: {{ first_byte: 600ms, idle: 600ms }} }}
+  alone: {{ backends: [a], upstream_name: m }}
+breaker: {{ failures: 3, cooldown: 1s }}
+"""
+
+Pair = tuple[Gateway, Scripted, Scripted]
+
+
+@pytest.fixture
+def pair(engine: str, start: Callable[..., Any]) -> Pair:
+    a, b = start(scripted, name="a"), start(scripted, name="b")
+    return start(gateway, engine, CONFIG.format(a=a.url, b=b.url)), a, b
+
+
+def asked(backend: Scripted) -> int:
+    return len(backend.requests())
+
+
+def test_fail_open_half_open_recover(pair: Pair) -> None:
+    it, a, b = pair
+    a.behave(path_prefix="/v1/chat", status=503)
+    while asked(a) < 3:
+        assert it.chat().status_code == 200
+    for _ in range(10):
+        assert it.chat().status_code == 200
+    assert asked(a) == 3, "open: nobody is sent there"
+    until(lambda: asked(a) == 4, 3)
+    assert '"max_tokens":1' in a.requests()[-1]["body"].replace(" ", ""), "half-open: our own trial"
+    time.sleep(1.2)
+    assert asked(a) == 4, "the trial failed: the cool-down is twice as long"
+    a.reset()
+    until(lambda: not read(Home(it.home).socket).breakers, 4)
+    for _ in range(4):
+        it.chat()
+    assert asked(a) >= 2, "closed: requests again"
+    assert asked(b) > 10
+
+
+def test_a_hung_backend_costs_one_timeout_and_then_nothing(pair: Pair) -> None:
+    it, a, _ = pair
+    a.behave(path_prefix="/v1/chat", hang=True)
+    slow = 0
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        began = time.monotonic()
+        assert it.chat().status_code == 200
+        slow += time.monotonic() - began > 0.5
+    assert slow == 1
+
+
+def test_a_model_with_no_other_backend_is_refused_at_once_while_open(pair: Pair) -> None:
+    it, a, _ = pair
+    a.behave(path_prefix="/v1/chat", status=503)
+    assert [it.chat("alone").status_code for _ in range(3)] == [503] * 3
+    before = asked(a)
+    answer = it.chat("alone")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_backend")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert asked(a) == before
+
+
+def test_a_backend_that_was_down_and_is_back_is_trusted(pair: Pair) -> None:
+    it, a, _ = pair
+    a.kill()
+    for _ in range(8):
+        assert it.chat().status_code == 200
+    until(lambda: it.backend("a")["state"] == "down", 15)
+    a.start()
+    until(lambda: it.backend("a")["state"] == "up", 15)
+    assert not read(Home(it.home).socket).breakers

@@ -1,0 +1,184 @@
+"""A stream tells the truth: its tokens are counted, and a broken one does not look finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from tests.backends.servers import Scripted, scripted
+from tests.gateway import Gateway, gateway, until
+
+CONFIG = """
+backends:
+  a: {{ url: {a}, engine: vllm }}
+  o: {{ url: {o}, engine: ollama }}
+models: {{ m: [a], l: [o] }}
+breaker: {{ failures: 1000, error_rate: 1 }}
+"""
+
+Stack = tuple[Gateway, Scripted, Scripted]
+
+
+@pytest.fixture(scope="module")
+def running(engine: str) -> Iterator[Stack]:
+    with ExitStack() as stack:
+        a = stack.enter_context(scripted(name="a"))
+        o = stack.enter_context(scripted("ollama", name="o", models=["l"]))
+        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url, o=o.url))), a, o
+
+
+@pytest.fixture
+def stack(running: Stack) -> Stack:
+    it, a, o = running
+    a.reset()
+    o.reset()
+    it.forget_failures()
+    return running
+
+
+def read(it: Gateway, path: str, body: dict, *, key: str | None = None) -> tuple[bytes, bool]:
+    """The bytes of a stream, and whether it ended as HTTP says it should."""
+    got = b""
+    url = it.url + path
+    try:
+        with httpx.stream("POST", url, headers=it.headers(key), json=body, timeout=10) as answer:
+            for piece in answer.iter_raw():
+                got += piece
+    except httpx.RemoteProtocolError:
+        return got, False
+    return got, True
+
+
+def events(got: bytes) -> list[dict]:
+    lines = [line[6:] for line in got.decode().splitlines() if line.startswith("data: ")]
+    return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
+CHAT = {"model": "m", "stream": True}
+
+
+def test_usage_is_asked_for_counted_and_kept_from_who_did_not_ask(stack: Stack) -> None:
+    it, a, _ = stack
+    got, _ = read(it, "/v1/chat/completions", CHAT)
+    assert json.loads(a.requests()[0]["body"])["stream_options"] == {"include_usage": True}
+    assert all(event["choices"] for event in events(got))
+    assert got.endswith(b"data: [DONE]\n\n")
+    assert it.log()[-1]["tokens"] == [7, 5, 0]
+
+
+def test_who_asks_for_usage_gets_it_as_the_backend_sent_it(stack: Stack) -> None:
+    it, a, _ = stack
+    body = {**CHAT, "stream_options": {"include_usage": True}}
+    got, _ = read(it, "/v1/chat/completions", body)
+    assert [event["usage"]["total_tokens"] for event in events(got) if not event["choices"]] == [12]
+    assert got == httpx.post(a.url + "/v1/chat/completions", json=body).content
+    assert it.log()[-1]["tokens"] == [7, 5, 0]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(stack: Stack, size: int) -> None:
+    it, a, _ = stack
+    whole, _ = read(it, "/v1/chat/completions", CHAT)
+    direct = httpx.post(
+        a.url + "/v1/chat/completions", json={**CHAT, "stream_options": {"include_usage": True}}
+    ).content
+    pieces = [direct[i : i + size] for i in range(0, len(direct), size)]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
+    a.behave(path_prefix="/v1/chat", raw=(head + b"\r\n" + body).decode("latin-1"))
+    got, complete = read(it, "/v1/chat/completions", CHAT)
+    assert complete
+    assert got == whole
+    assert it.log()[-1]["tokens"] == [7, 5, 0]
+
+
+def test_tokens_of_an_answer_in_one_piece_are_counted(stack: Stack) -> None:
+    it, _, _ = stack
+    assert it.chat().status_code == 200
+    assert it.log()[-1]["tokens"] == [7, 5, 0]
+    assert it.post("/api/chat", {"model": "l", "stream": False}).status_code == 200
+    assert it.log()[-1]["tokens"] == [7, 5, 0]
+
+
+def test_usage_with_details_tells_what_was_cached(stack: Stack) -> None:
+    it, a, _ = stack
+    usage = {
+        "prompt_tokens": 70,
+        "prompt_tokens_details": {"cached_tokens": 64},
+        "completion_tokens": 3,
+        "completion_tokens_details": {"reasoning_tokens": 1},
+    }
+    a.behave(path_prefix="/v1/chat", body=json.dumps({"choices": [], "usage": usage}))
+    it.chat()
+    assert it.log()[-1]["tokens"] == [70, 3, 64]
+
+
+def test_a_client_that_leaves_is_still_counted(stack: Stack) -> None:
+    it, a, _ = stack
+    a.behave(path_prefix="/v1/chat", chunk_delay_s=0.05, chunks=1000)
+    url = it.url + "/v1/chat/completions"
+    with httpx.stream("POST", url, headers=it.headers(), json=CHAT) as answer:
+        lines = answer.iter_lines()
+        for _ in range(8):
+            next(lines)
+    until(lambda: it.log()[-1]["tokens"], 2)
+    _, counted, _, guessed = it.log()[-1]["tokens"]
+    assert 3 <= counted <= 8
+    assert guessed == 1
+
+
+@pytest.mark.parametrize("die", ["mid_stream", "after_headers"])
+def test_a_stream_that_breaks_off_ends_in_an_error_event(stack: Stack, die: str) -> None:
+    it, a, _ = stack
+    a.behave(path_prefix="/v1/chat", die=die, chunk_delay_s=0.02)
+    got, complete = read(it, "/v1/chat/completions", CHAT)
+    assert not complete
+    assert b"[DONE]" not in got
+    if die == "mid_stream":
+        assert events(got)[-1]["error"]["code"] == "stream_truncated"
+        assert not any(choice["finish_reason"] for e in events(got)[:-1] for choice in e["choices"])
+        assert it.log()[-1]["error"] == "stream_truncated"
+    assert it.backend("a")["in_flight"] == 0
+
+
+def test_a_stream_closed_without_its_end_is_not_taken_for_finished(stack: Stack) -> None:
+    it, a, _ = stack
+    event = 'data: {"choices": [{"index": 0, "delta": {"content": "x"}}]}\n\n'
+    head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    a.behave(path_prefix="/v1/chat", raw=head + event)
+    got, _ = read(it, "/v1/chat/completions", CHAT)
+    assert events(got)[-1]["error"]["code"] == "stream_truncated"
+
+
+def test_ollama_s_stream_breaks_off_in_ollama_s_way(stack: Stack) -> None:
+    it, _, o = stack
+    o.behave(path_prefix="/api/chat", die="mid_stream", chunk_delay_s=0.02)
+    got, _ = read(it, "/api/chat", {"model": "l"})
+    lines = [json.loads(line) for line in got.decode().splitlines() if line]
+    assert set(lines[-1]) == {"error"}
+    assert not any(line.get("done") for line in lines)
+
+
+def test_an_error_inside_a_good_stream_is_seen_and_passed_on(stack: Stack) -> None:
+    it, a, _ = stack
+    text = 'data: {"error": {"message": "engine died", "code": 500}}\n\ndata: [DONE]\n\n'
+    a.behave(path_prefix="/v1/chat", headers={"content-type": "text/event-stream"}, body=text)
+    got, _ = read(it, "/v1/chat/completions", CHAT)
+    assert got.decode() == text
+    assert it.log()[-1]["error"] == "stream_error"
+
+
+def test_the_words_usage_and_error_in_a_text_mean_nothing(stack: Stack) -> None:
+    it, a, _ = stack
+    said = json.dumps('"usage":{"prompt_tokens":9} "error" [DONE]')
+    text = f'data: {{"choices": [{{"delta": {{"content": {said}}}}}]}}\n\ndata: [DONE]\n\n'
+    a.behave(path_prefix="/v1/chat", headers={"content-type": "text/event-stream"}, body=text)
+    got, complete = read(it, "/v1/chat/completions", CHAT)
+    assert complete
+    assert got.decode() == text
+    entry = it.log()[-1]
+    assert (entry["error"], entry["tokens"][3:]) == ("", [1])

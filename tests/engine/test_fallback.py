@@ -1,0 +1,126 @@
+"""When all backends of a model fail, another model answers, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.backends.servers import Scripted, scripted
+from tests.gateway import Gateway, gateway
+
+CONFIG = """
+backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
+models:
+  big: {{ backends: [a], fallback: [middle, small] }}
+  middle: {{ backends: [a], upstream_name: mid }}
+  small: {{ backends: [b], upstream_name: tiny }}
+  once: {{ backends: [a, b], upstream_name: m, retries: {{ attempts: 1 }} }}
+  m: [a, b]
+"""
+
+Pair = tuple[Gateway, Scripted, Scripted]
+
+
+@pytest.fixture(scope="module")
+def running(engine: str) -> Iterator[Pair]:
+    with ExitStack() as stack:
+        a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
+        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url, b=b.url))), a, b
+
+
+@pytest.fixture
+def pair(running: Pair) -> Pair:
+    it, a, b = running
+    a.reset()
+    b.reset()
+    it.forget_failures()
+    return running
+
+
+def test_the_next_model_answers_under_its_own_name(pair: Pair) -> None:
+    it, a, b = pair
+    a.behave(path_prefix="/v1/chat", status=503)
+    answer = it.chat("big")
+    assert answer.status_code == 200
+    assert answer.headers["x-infergate-model"] == "small"
+    assert '"tiny"' in b.requests()[0]["body"]
+    assert it.log()[-1]["model"] == "small"
+
+
+def test_a_drained_model_falls_back_without_an_attempt(pair: Pair) -> None:
+    it, a, _ = pair
+    it.run("backend", "drain", "a")
+    answer = it.chat("big", stream=True)
+    it.run("backend", "undrain", "a")
+    assert answer.headers["x-infergate-model"] == "small"
+    assert a.requests() == []
+
+
+def test_attempts_are_as_many_as_the_model_allows(pair: Pair) -> None:
+    it, a, b = pair
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/chat", status=503)
+    assert it.chat("once").status_code == 503
+    assert len(a.requests()) + len(b.requests()) == 1
+
+
+def test_rate_limited_backends_are_routed_around(pair: Pair) -> None:
+    it, a, b = pair
+    a.behave(path_prefix="/v1/chat", status=429, headers={"retry-after": "7"})
+    assert [it.chat("m").status_code for _ in range(4)] == [200] * 4
+    b.behave(path_prefix="/v1/chat", status=429, headers={"retry-after": "7"})
+    answer = it.chat("m")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert answer.json()["error"]["code"] == "backend_rate_limited"
+
+
+def test_retries_do_not_multiply_a_failing_load(pair: Pair) -> None:
+    it, a, b = pair
+    it.forget_failures()
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/chat", status=429)
+    for _ in range(100):
+        assert it.chat("m").status_code == 429
+    # One attempt each, ten free retries, and a fifth of the requests.
+    attempts = len(a.requests()) + len(b.requests())
+    assert 100 < attempts <= 100 + 10 + 0.2 * 110 + 2
+
+
+def test_the_way_of_a_request_can_be_explained(pair: Pair) -> None:
+    it, a, _ = pair
+    a.behave(path_prefix="/v1/chat", status=503)
+    key = it.new_key("curious", "--explain")
+    answer = it.chat("big", key=key)
+    headers = answer.headers
+    assert headers["x-infergate-backend"] == "b"
+    assert headers["x-infergate-attempts"] == "2"
+    it.log()
+    told = it.run("explain", headers["x-infergate-request-id"]).stdout
+    assert "a: 503" in told
+    assert "b: 200" in told
+    assert "-> small" in told
+    assert "7 in, 5 out" in told
+    assert max(len(line) for line in told.splitlines()) <= 80
+    missing = it.run("explain", "no-such-request", check=False)
+    assert missing.returncode == 2
+    assert "no-such-request" in missing.stderr
+
+
+def test_the_caller_s_own_id_goes_on_and_comes_back(pair: Pair) -> None:
+    it, a, b = pair
+    body = {"model": "m"}
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers = {"x-request-id": "mine-1", "traceparent": trace}
+    answer = it.post("/v1/chat/completions", body, headers=headers)
+    seen = (a.requests() + b.requests())[0]["headers"]
+    assert (seen["x-request-id"], seen["traceparent"]) == ("mine-1", trace)
+    assert answer.headers["x-request-id"] == "mine-1"
+    assert answer.headers["x-infergate-request-id"] != "mine-1"
+    it.log()
+    assert "POST /v1/chat/completions" in it.run("explain", "mine-1").stdout
+    odd = it.post("/v1/chat/completions", body, headers={"x-request-id": 'a"b'})
+    assert odd.headers["x-request-id"] == odd.headers["x-infergate-request-id"]
+    assert "x-infergate-request-id" in it.get("/v1/models").headers
+    assert "x-infergate-request-id" in it.chat("nobody").headers

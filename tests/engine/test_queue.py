@@ -1,0 +1,159 @@
+"""Requests wait for a free backend: in order, by share, not for ever, and nothing of them stays."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from infergate.nginx.shared_memory import read
+from infergate.paths import Home
+from tests.backends.servers import Scripted, scripted
+from tests.gateway import Gateway, gateway, until
+
+CONFIG = """
+backends: {{ a: {{ url: {a}, engine: vllm, max_in_flight: 2 }} }}
+models:
+  m: [a]
+  short: {{ backends: [a], upstream_name: m, queue: {{ max_length: 2, max_wait: 500ms }} }}
+queue: {{ max_length: 100, max_wait: 10s, ageing: 500ms }}
+"""
+
+Queued = tuple[Gateway, Scripted]
+
+
+@pytest.fixture(scope="module")
+def running(engine: str) -> Iterator[Queued]:
+    with ExitStack() as stack:
+        a = stack.enter_context(scripted(name="a"))
+        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url))), a
+
+
+@pytest.fixture
+def queued(running: Queued) -> Iterator[Queued]:
+    yield running
+    it, a = running
+    a.reset()
+    until(lambda: waiting(it) == 0 and it.backend("a")["in_flight"] == 0, 12)
+
+
+def waiting(it: Gateway) -> int:
+    return read(Home(it.home).socket).waiting
+
+
+def test_more_than_a_backend_takes_wait_and_all_are_answered(queued: Queued) -> None:
+    it, a = queued
+    a.behave(path_prefix="/v1/chat", delay_s=0.2)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: it.chat(), range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert a.stats()["max_open"] == 2
+    waited = [int(a.headers.get("x-infergate-queue-ms", 0)) for a in answers]
+    assert max(waited) > 400, "the last two wait for three others each"
+    assert sum(wait > 0 for wait in waited) == 6
+
+
+def test_a_full_queue_refuses_with_the_time_to_wait(queued: Queued) -> None:
+    it, a = queued
+    a.behave(path_prefix="/v1/chat", delay_s=0.4)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: it.chat("short"), range(6)))
+    statuses = Counter(answer.status_code for answer in answers)
+    assert statuses == {200: 4, 429: 2}
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["error"]["code"] == "queue_full"
+    assert int(refused.headers["retry-after"]) >= 1
+
+
+def test_who_waits_too_long_is_told_so(queued: Queued) -> None:
+    it, a = queued
+    a.behave(path_prefix="/v1/chat", delay_s=1.5)
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: it.chat("short"), range(3)))
+    slow = [answer for answer in answers if answer.status_code != 200]
+    assert len(slow) == 1
+    assert (slow[0].status_code, slow[0].json()["error"]["code"]) == (503, "queue_timeout")
+
+
+def test_a_client_that_leaves_the_queue_is_gone_from_it(queued: Queued) -> None:
+    it, a = queued
+    a.behave(path_prefix="/v1/chat", delay_s=1)
+    body = b'{"model":"m"}'
+    request = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (it.key.encode(), len(body), body)
+    )
+    clients = []
+    for _ in range(5):
+        clients.append(socket.create_connection(("127.0.0.1", it.port)))
+        clients[-1].sendall(request)
+    until(lambda: waiting(it) == 3, 2)
+    for client in clients[2:]:
+        client.close()
+    until(lambda: waiting(it) == 0, 1)
+    assert sum(entry["status"] == 499 for entry in it.log()[-5:]) >= 3
+    for client in clients[:2]:
+        client.close()
+
+
+def test_high_priority_goes_first_and_low_is_not_starved(queued: Queued) -> None:
+    it, a = queued
+    high, low = it.new_key("hi", "--priority", "high"), it.new_key("lo", "--priority", "low")
+    a.behave(path_prefix="/v1/chat", delay_s=0.25)
+    done: list[str] = []
+
+    def ask(key: str, name: str) -> None:
+        assert it.chat(key=key).status_code == 200
+        done.append(name)
+
+    with ThreadPoolExecutor(24) as pool:
+        for _ in range(6):
+            pool.submit(ask, high, "high")
+        until(lambda: waiting(it) >= 3, 2)
+        low_ones = [pool.submit(ask, low, "low") for _ in range(2)]
+        end = time.monotonic() + 6
+        while time.monotonic() < end and not all(each.done() for each in low_ones):
+            if waiting(it) < 8:
+                pool.submit(ask, high, "high")
+            time.sleep(0.02)
+        assert all(each.done() for each in low_ones), "ageing lifts them past a constant stream"
+    assert done.index("low") >= 6, "those of high priority came first"
+
+
+def test_two_keys_share_by_their_weights(queued: Queued) -> None:
+    it, a = queued
+    keys = {1: it.new_key("w1", "--weight", "1"), 3: it.new_key("w3", "--weight", "3")}
+    a.behave(path_prefix="/v1/chat", delay_s=0.05)
+    done: Counter[int] = Counter()
+    end = time.monotonic() + 6
+
+    def client(weight: int) -> None:
+        url, headers = it.url + "/v1/chat/completions", it.headers(keys[weight])
+        with httpx.Client(timeout=30) as http:
+            while time.monotonic() < end:
+                answer = http.post(url, headers=headers, json={"model": "m"})
+                assert answer.status_code == 200
+                done[weight] += 1
+
+    with ThreadPoolExecutor(16) as pool:
+        for weight in (1, 3) * 8:
+            pool.submit(client, weight)
+    share = done[1] / (done[1] + done[3])
+    assert sum(done.values()) > 100
+    assert 0.20 <= share <= 0.30
+
+
+def test_a_restarted_worker_leaves_no_tickets_behind(queued: Queued) -> None:
+    it, a = queued
+    a.behave(path_prefix="/v1/chat", delay_s=1)
+    with ThreadPoolExecutor(5) as pool:
+        answers = [pool.submit(it.chat) for _ in range(5)]
+        until(lambda: waiting(it) == 3, 2)
+        it.run("reload")
+        assert [each.result().status_code for each in answers] == [200] * 5
