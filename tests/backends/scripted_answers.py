@@ -93,8 +93,10 @@ class Answers:
 
     def _seen(self, path: str, asked: dict) -> dict:
         """What was asked, short enough to read in a failed test."""
-        messages = asked.get("messages") or [{}]
-        prompt = messages[-1].get("content", asked.get("prompt", asked.get("input")))
+        messages = asked.get("messages")
+        last = messages[-1] if messages and isinstance(messages, list) else {}
+        said = last.get("content") if isinstance(last, dict) else last
+        prompt = said or asked.get("prompt", asked.get("input"))
         return {"backend": self.name, "path": path, "model": asked.get("model"), "prompt": prompt}
 
     def _openai(self, path: str, asked: dict, chunks: int) -> Answer:

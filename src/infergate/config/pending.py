@@ -12,8 +12,6 @@ Finding = tuple[tuple[str | int, ...], str]
 def pending(config: Config) -> Iterator[Finding]:
     """Each setting of this configuration that has no effect yet, and what happens instead."""
     for name, model in config.models.items():
-        if model.shadow:
-            yield ("models", name, "shadow"), "shadow traffic is not built yet; no copy is sent"
         if model.hedge:
             yield ("models", name, "hedge"), "hedging is not built yet; one backend is asked"
         if model.cache:

@@ -12,6 +12,7 @@ import structlog
 
 from infergate.config.load import LoadedConfig, load_config
 from infergate.control.report import read_inventories, write_report
+from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError
 from infergate.health.inventory import Inventory
@@ -67,6 +68,7 @@ class ControlPlane:
                 self._follow_keys_file(),
                 self._follow_drains(),
                 self._follow_names(),
+                Shadow(self._home, lambda: self._loaded.config).run(),
                 Trials(self._home, lambda: self._loaded.config).run(),
                 self._follow_parent(stop),
             )

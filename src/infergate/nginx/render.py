@@ -205,6 +205,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "list_paths": endpoints.LIST_PATHS,
         "manage_paths": endpoints.MANAGE_PATHS,
         "relays": relays_of(config),
+        "shadow": any(model.shadow for model in config.models.values()),
         "quick_relay": quick_relay(config),
         "peers": peers(config),
         "hashed_prefix": HASHED_PREFIX,

@@ -50,10 +50,10 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _ask(path: Path, method: str, body: str | None = None) -> str:
+def _ask(path: Path, method: str, body: str | None = None, uri: str = "/state") -> str:
     connection = _UnixConnection(path)
     try:
-        connection.request(method, "/state", body=None if body is None else body.encode())
+        connection.request(method, uri, body=None if body is None else body.encode())
         response = connection.getresponse()
         text = response.read().decode()
     except (FileNotFoundError, ConnectionRefusedError) as problem:
@@ -73,6 +73,11 @@ def push(path: Path, document: Mapping[str, Any]) -> None:
     Raises NginxNotThere if nginx is not running, StateError if it refuses.
     """
     _ask(path, "POST", json.dumps(document, ensure_ascii=False))
+
+
+def take_shadow_copies(path: Path) -> list[tuple[str, str, str]]:
+    """The (backend, path, body) of each copy that waits to be sent. Raises as push does."""
+    return [(name, uri, body) for name, uri, body in json.loads(_ask(path, "GET", uri="/shadow"))]
 
 
 def read(path: Path) -> LiveState:

@@ -60,7 +60,9 @@ function decide(r) {
         return undefined;
     }
     const options = found[route.OPTIONS];
-    if (options.slow !== undefined || !check.isFine(request.parsed)) {
+    const how = options.validation;
+    if (options.slow !== undefined || (how === undefined && !check.isFine(request.parsed))
+        || (how === 'strict' && check.problem(r.uri, request.parsed, how))) {
         return undefined;
     }
     // Longer than the usual timeout, perhaps: relay.js looks at how long.

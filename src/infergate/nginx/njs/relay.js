@@ -6,6 +6,7 @@ import policy from 'policy.js';
 import queue from 'queue.js';
 import refuse from 'refuse.js';
 import route from 'route.js';
+import shadow from 'shadow.js';
 
 // The last step of the ladder of timeouts (src/infergate/nginx/relays.py).
 const LONGEST = 3600000, RUNG = 4;
@@ -56,6 +57,9 @@ function handle(r, format) {
     }
     if (options.canary !== undefined && affinity.open().share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
         found = route.find(options.canary[0]) || found;
+    }
+    if (options.shadow !== undefined) {
+        shadow.copy(r, request, format, found[0], options.shadow);
     }
     r.variables.ig_model = found[0];
     const refusal = send(r, found, request, format, '');

@@ -46,6 +46,7 @@ function read(r) {
     const messages = [];   // where the first messages start and end
     let within = '';       // the key of the root whose value this is
     let depth = 0;
+    let roots = 0;
     let hops = 0;
     let at = 0;
 
@@ -58,6 +59,9 @@ function read(r) {
         for (; at < stop; at++) {
             const code = buffer[at];
             if (code === 0x7b || code === 0x5b) {
+                if (depth === 0 && (code === 0x5b || ++roots > 1)) {
+                    return undefined;   // no object, or more than one value
+                }
                 depth++;
                 if (depth === 3 && within === 'messages' && messages.length < 8) {
                     messages.push(at);
@@ -69,7 +73,7 @@ function read(r) {
                 depth--;
             }
             if (depth === 0 && code !== 0x7d && code > 0x20) {
-                return undefined;   // more than one value, or none that is an object
+                return undefined;
             }
         }
         if (quote === -1) {

@@ -1,0 +1,46 @@
+"""A copy of the requests for a second backend: it sees them, and nobody sees it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.backends.servers import scripted
+from tests.gateway import gateway, until
+
+
+def test_the_shadow_gets_copies_and_never_slows_or_breaks_the_first(
+    engine: str, start: Callable[..., Any]
+) -> None:
+    a, b = start(scripted, name="a"), start(scripted, name="b")
+    it = start(
+        gateway,
+        engine,
+        f"""
+backends: {{ a: {{ url: {a.url}, engine: vllm }}, b: {{ url: {b.url}, engine: vllm }} }}
+models:
+  m: {{ backends: [a], upstream_name: real, shadow: {{ backend: b }} }}
+  half: {{ backends: [a], upstream_name: m, shadow: {{ backend: b, percent: 50 }} }}
+""",
+    )
+    for _ in range(4):
+        assert it.chat().json()["choices"][0]["message"]["content"] == "a"
+    until(lambda: len(b.requests()) == 4, 3)
+    copy = b.requests()[0]
+    assert json.loads(copy["body"])["model"] == "real"
+    assert it.key not in json.dumps(copy["headers"])
+
+    for _ in range(20):
+        it.chat("half")
+    until(lambda: len(b.requests()) == 14, 3)
+
+    b.behave(path_prefix="/v1/chat", hang=True)
+    began = time.monotonic()
+    for _ in range(100):
+        assert it.chat("m").status_code == 200
+    assert time.monotonic() - began < 20
+    assert len(a.requests()) == 124
+    b.kill()
+    assert it.chat().status_code == 200
