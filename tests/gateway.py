@@ -144,9 +144,12 @@ class Gateway:
         push(Home(self.home).socket, {"breakers": {"replace": True}, "retries": {"replace": True}})
 
     def log(self) -> list[dict[str, Any]]:
-        """The access log so far; nginx writes it a tenth of a second late."""
-        time.sleep(0.25)
-        lines = (self.home / "logs" / "access.log").read_text().splitlines()
+        """The access log so far; nginx writes it a tenth of a second late, or later when busy."""
+        path, size = self.home / "logs" / "access.log", -1
+        time.sleep(0.15)
+        while size != (size := path.stat().st_size):
+            time.sleep(0.2)
+        lines = path.read_text().splitlines()
         return [json.loads(line) for line in lines]
 
     def remove(self) -> None:

@@ -41,28 +41,33 @@ function filter(r, data, flags) {
     if (data.length !== 0) {
         // The usage stands near the end, perhaps over the edge of two pieces.
         const at = data.lastIndexOf('"usage"');
-        if (at !== -1 && pieces === 0) {
-            const open = data.indexOf('{', at);
-            const close = data.indexOf('}', open);
-            // Without details, it is the one object; with them, parsed with care.
-            try {
-                const told = JSON.parse(data.slice(open, close + 1).toString());
-                usage = [told.prompt_tokens, told.completion_tokens, 0];
-            } catch (e) {
-                usage = undefined;
-            }
+        if (at !== -1 && pieces === 0 && takeUsage(data, at)) {
+            r.sendBuffer(data, flags);
+            r.done();   // what is left goes on without this filter
+            return;
         }
-        if (usage === undefined || usage[0] === undefined) {
-            if (pieces === 0 && r.httpVersion === '0.9') {
-                aftermath.open().garbage(r);
-                return;
-            }
-            usage = undefined;
-            tail = (tail + data.slice(at === -1 ? -400 : at).toString()).slice(at === -1 ? -800 : 0).slice(0, 4000);
+        if (pieces === 0 && r.httpVersion === '0.9') {
+            aftermath.open().garbage(r);
+            return;
         }
+        tail = (tail + data.slice(at === -1 ? -400 : at).toString()).slice(at === -1 ? -800 : 0).slice(0, 4000);
         pieces++;
     }
     r.sendBuffer(data, flags);
+}
+
+// The usage where it is one object without details; with them it is left to the log phase.
+function takeUsage(data, at) {
+    const open = data.indexOf('{', at);
+    try {
+        const told = JSON.parse(data.slice(open, data.indexOf('}', open) + 1).toString());
+        if (told.prompt_tokens !== undefined) {
+            usage = [told.prompt_tokens, told.completion_tokens, 0];
+        }
+    } catch (e) {
+        // not the one object
+    }
+    return usage !== undefined;
 }
 
 // The request is over, however it ended. Named first in the log format, so it runs in the log phase
