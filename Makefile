@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up install test e2e bench lint format lock clean
+.PHONY: help up install test e2e soak bench lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,10 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp
 	$(BIN)/pytest tests/e2e
+
+soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares
+	$(BIN)/python -m tests.engines_ready
+	$(BIN)/pytest -s tests/soak
 
 bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx
 	$(BIN)/python -m bench

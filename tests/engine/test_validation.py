@@ -83,7 +83,8 @@ def test_what_is_usual_passes_both(one: One) -> None:
 
 
 def big(model: str, **more: object) -> dict:
-    content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 300_000}}]
+    image = "data:image/png;base64," + "A" * 300_000
+    content = [{"type": "image_url", "image_url": {"url": image}}]
     return {"messages": [{"role": "user", "content": content}], **more, "model": model}
 
 
