@@ -1,6 +1,8 @@
 """A load generator in a process of its own: requests over kept connections, each answer checked.
 
-python -m bench.load HOST PORT CONNECTIONS REQUESTS PROMPT_BYTES KEY STREAM
+python -m bench.load HOST PORT CONNECTIONS REQUESTS PROMPT_BYTES KEY STREAM [HEADERS]
+
+HEADERS: more of them, as a JSON object.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ EXPECTED = b'"usage"'
 """Stands in every good answer, streamed or not; one without it ends the run."""
 
 
-def request_bytes(host: str, prompt_bytes: int, key: str, *, stream: bool) -> bytes:
+def request_bytes(
+    host: str, prompt_bytes: int, key: str, headers: dict[str, str], *, stream: bool
+) -> bytes:
     """One chat request as it goes over the wire."""
     asked: dict[str, object] = {
         "model": "bench",
@@ -27,7 +31,8 @@ def request_bytes(host: str, prompt_bytes: int, key: str, *, stream: bool) -> by
     body = json.dumps(asked).encode()
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        + f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -43,7 +48,7 @@ async def _answer(reader: asyncio.StreamReader) -> bytes:
             body += await reader.readexactly(size + 2)
         await reader.readexactly(2)
         return body
-    length = int(lower.partition(b"content-length:")[2].split(b"\r\n")[0])
+    length = int(lower.partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0])
     return await reader.readexactly(length)
 
 
@@ -68,11 +73,12 @@ async def run(
     requests: int,
     prompt_bytes: int,
     key: str,
+    headers: dict[str, str],
     *,
     stream: bool,
 ) -> list[float]:
     """The latency of each request in seconds."""
-    request = request_bytes(host, prompt_bytes, key, stream=stream)
+    request = request_bytes(host, prompt_bytes, key, headers, stream=stream)
     latencies_s: list[float] = []
     share = max(1, requests // connections)
     await asyncio.gather(
@@ -83,6 +89,7 @@ async def run(
 
 def main() -> None:
     host, port, connections, requests, prompt_bytes, key, stream = sys.argv[1:8]
+    headers = json.loads(sys.argv[8]) if len(sys.argv) > 8 else {}
     latencies_s = asyncio.run(
         run(
             host,
@@ -91,6 +98,7 @@ def main() -> None:
             int(requests),
             int(prompt_bytes),
             key,
+            headers,
             stream=stream == "yes",
         )
     )

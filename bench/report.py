@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ _COLUMNS = (
     "engine",
     "system",
     "CPU µs",
+    "/s",
     "× raw",
     "p50 +1",
     "p99 +1",
@@ -61,6 +62,7 @@ def _cells(row: Row) -> list[str]:
         row.engine,
         row.system,
         f"{row.cpu_us:.1f}",
+        f"{1e6 / row.cpu_us:.0f}",
         f"{row.ratio:.2f}",
         f"{row.added_p50_us_at_1:.0f}",
         f"{row.added_p99_us_at_1:.0f}",
@@ -97,9 +99,11 @@ def _machine(engines: Sequence[Engine], rounds: int) -> dict[str, object]:
     }
 
 
-def write_results(rows: Sequence[Row], engines: Sequence[Engine], rounds: int) -> None:
+def write_results(
+    rows: Sequence[Row], engines: Sequence[Engine], rounds: int, versions: Mapping[str, str]
+) -> None:
     """Print the table, and write latest.md, latest.json and a dated copy of each."""
-    machine = _machine(engines, rounds)
+    machine = {**_machine(engines, rounds), "others": dict(versions)}
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for column in _COLUMNS:
         table.add_column(column, justify="left" if column in _COLUMNS[:3] else "right")
@@ -108,8 +112,8 @@ def write_results(rows: Sequence[Row], engines: Sequence[Engine], rounds: int) -
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        "CPU of nginx for a request; latency in µs added to the mock's own, at 1 and 16\n"
-        "connections; RSS of nginx + Python."
+        "CPU for a request, and requests a second on one core by it; latency in µs added\n"
+        "to the mock's own, at 1 and 16 connections; RSS of nginx + Python."
     )
     lines = [
         f"# Benchmark of {machine['date']}",
@@ -118,13 +122,14 @@ def write_results(rows: Sequence[Row], engines: Sequence[Engine], rounds: int) -
         f"{machine['commit']}; medians of {rounds} rounds.",
         "",
         *(f"- {name}: {version}" for name, version in machine["engines"].items()),  # type: ignore[attr-defined]
+        *(f"- {name} {version}" for name, version in versions.items()),
         "",
         "| " + " | ".join(_COLUMNS) + " |",
         "|" + "---|" * len(_COLUMNS),
         *("| " + " | ".join(_cells(row)) + " |" for row in rows),
         "",
-        "CPU of nginx for a request; latency in µs added to the mock's own, at 1 and 16 "
-        "connections; RSS of nginx + Python. How: docs/benchmarks.md.",
+        "CPU for a request, and requests a second on one core by it; latency in µs added to the "
+        "mock's own, at 1 and 16 connections; RSS of nginx + Python. How: docs/benchmarks.md.",
         "",
     ]
     chunks = [row for row in rows if row.cpu_us_per_chunk is not None]

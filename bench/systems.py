@@ -7,9 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infergate.nginx.engine import Engine
@@ -74,7 +74,8 @@ _RAW = (
 
 @dataclass(frozen=True)
 class System:
-    """Something that answers. nginx: its master; python: processes beside it."""
+    """Something that answers. nginx: its master, or another gateway's process; python: processes
+    beside it; headers: what each request has to carry."""
 
     name: str
     engine: str
@@ -82,6 +83,7 @@ class System:
     key: str = "none"
     nginx: int = 0
     python: tuple[int, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def _tree(pid: int) -> list[int]:

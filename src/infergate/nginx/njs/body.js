@@ -4,13 +4,9 @@
 // (first or last wins) and on case (Go matches "Model"), so a body that two parsers could read
 // differently is refused instead of guessed at. Most bodies need less care: plain.js.
 import check from 'check.js';
+import refuse from 'refuse.js';
 
 const WANTED = 'model';
-
-// A refusal: what is wrong with the body, for the client.
-function bad(message, param) {
-    return { error: message, param: param || null };
-}
 
 function isSpace(code) {
     return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
@@ -108,27 +104,27 @@ function otherCase(body) {
 function read(r) {
     const encoding = r.headersIn['Content-Encoding'];
     if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-        return bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
+        return refuse.bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
     }
     const text = r.requestText;
     if (!text) {
-        return bad('The request body is empty; expected a JSON object.');
+        return refuse.bad('The request body is empty; expected a JSON object.');
     }
     let body;
     try {
         body = JSON.parse(text);
     } catch (e) {
-        return bad(e.message.startsWith('Nested too deep')
+        return refuse.bad(e.message.startsWith('Nested too deep')
             ? 'The request body is nested too deeply: 31 levels are accepted.'
             : 'The request body is not valid JSON: ' + e.message + '.');
     }
     if (body === null || typeof body !== 'object' || Array.isArray(body)) {
-        return bad('The request body must be a JSON object.');
+        return refuse.bad('The request body must be a JSON object.');
     }
     // A byte that is no UTF-8 became U+FFFD in the text. Text that is all ASCII has none.
     const buffer = r.requestBuffer;
     if (Buffer.byteLength(text) !== text.length && text.indexOf('\ufffd') !== -1 && !isUtf8(buffer)) {
-        return bad('The request body is not valid UTF-8.');
+        return refuse.bad('The request body is not valid UTF-8.');
     }
 
     const model = body.model;
@@ -140,17 +136,17 @@ function read(r) {
     };
     const other = otherCase(body);
     if (other !== undefined) {
-        return bad("Write '" + WANTED + "' in lower case, not '" + other + "'.", WANTED);
+        return refuse.bad("Write '" + WANTED + "' in lower case, not '" + other + "'.", WANTED);
     }
     if (model === undefined) {
         request.named = r.uri === '/api/show' && typeof body.name === 'string' ? body.name : undefined;
         return request;
     }
     if (typeof model !== 'string' || model === '') {
-        return bad("'" + WANTED + "' must be a non-empty string.", WANTED);
+        return refuse.bad("'" + WANTED + "' must be a non-empty string.", WANTED);
     }
     if (!isOnce(text, buffer) && topLevelValues(text, WANTED).length !== 1) {
-        return bad("'" + WANTED + "' stands in the request body more than once.", WANTED);
+        return refuse.bad("'" + WANTED + "' stands in the request body more than once.", WANTED);
     }
     return request;
 }
@@ -186,4 +182,4 @@ function edited(request, name, insert) {
     return text.slice(0, brace) + insert + text.slice(brace, value[0]) + JSON.stringify(name) + text.slice(value[1]);
 }
 
-export default { read, has, problem, edited, bad };
+export default { read, has, problem, edited };

@@ -1,6 +1,6 @@
 // form: the model named in a multipart/form-data body (audio uploads), read strictly: what a lenient
 // parser of a backend could read differently is refused.
-import body from 'body.js';
+import refuse from 'refuse.js';
 
 // RFC 2046's boundary characters, without the space. No other parameter is accepted, so that the
 // header cannot say two things.
@@ -11,37 +11,37 @@ const OTHER_HEADER = /^(?:content-type|content-length|content-transfer-encoding)
 // Returns { model, named, bytes, buffer, start, end, boundary } or { error, param }; see body.js.
 function read(r) {
     if (r.headersIn['Content-Encoding']) {
-        return body.bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
+        return refuse.bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
     }
     const type = CONTENT_TYPE.exec(r.headersIn['Content-Type'] || '');
     if (!type) {
-        return body.bad('Expected multipart/form-data with a boundary and no other parameter.');
+        return refuse.bad('Expected multipart/form-data with a boundary and no other parameter.');
     }
     const buffer = r.requestBuffer;
     if (!buffer) {
-        return body.bad('The request body is empty; expected multipart/form-data.');
+        return refuse.bad('The request body is empty; expected multipart/form-data.');
     }
     const boundary = type[1] || type[2];
     const delimiter = '\r\n--' + boundary;
     const result = { model: undefined, named: undefined, buffer, start: -1, end: -1, boundary, bytes: buffer.length };
 
     if (buffer.indexOf('--' + boundary) !== 0) {
-        return body.bad('The multipart body does not start with its boundary.');
+        return refuse.bad('The multipart body does not start with its boundary.');
     }
     let at = boundary.length + 2;
     while (buffer.slice(at, at + 2).toString() === '\r\n') {
         const head = buffer.indexOf('\r\n\r\n', at);
         const end = head === -1 ? -1 : buffer.indexOf(delimiter, head + 2);
         if (end === -1) {
-            return body.bad('The multipart body ends in the middle of a part.');
+            return refuse.bad('The multipart body ends in the middle of a part.');
         }
         const name = partName(buffer.slice(at + 2, head).toString());
         if (name === undefined) {
-            return body.bad('A part of the multipart body has headers this gateway does not accept.');
+            return refuse.bad('A part of the multipart body has headers this gateway does not accept.');
         }
         if (name.toLowerCase() === 'model') {
             if (name !== 'model' || result.model !== undefined) {
-                return body.bad("The form must name 'model' once, in lower case.", 'model');
+                return refuse.bad("The form must name 'model' once, in lower case.", 'model');
             }
             result.start = head + 4;
             result.end = end;
@@ -50,7 +50,7 @@ function read(r) {
         at = end + delimiter.length;
     }
     if (buffer.slice(at, at + 2).toString() !== '--') {
-        return body.bad('The multipart body does not end with its boundary.');
+        return refuse.bad('The multipart body does not end with its boundary.');
     }
     result.named = result.model;
     return result;

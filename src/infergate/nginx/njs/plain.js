@@ -8,6 +8,9 @@ const LARGEST = 4096;
 // See body.js for what is returned; `value` is where the model's name stands. Undefined if it is not
 // plain.
 function read(r) {
+    if (r.headersIn['Content-Length'] > LARGEST) {   // making text of a large body is what costs
+        return undefined;
+    }
     const text = r.requestText;
     if (!text || text.length > LARGEST) {
         return undefined;
@@ -35,6 +38,7 @@ function read(r) {
         return {
             model, value, text, parsed, bytes, stream: parsed.stream,
             max_tokens: parsed.max_completion_tokens || parsed.max_tokens,
+            usage: parsed.stream_options === undefined ? 'absent' : 'there',
         };
     } catch (e) {
         return undefined;   // body.js finds the words for it

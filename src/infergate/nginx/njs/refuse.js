@@ -15,4 +15,9 @@ function withIt(r, refusal) {
     r.internalRedirect('@refused');
 }
 
-export default { refuse, with: withIt };
+// What a reader of bodies returns for one that is wrong: what, and the field at fault.
+function bad(message, param) {
+    return { error: message, param: param || null };
+}
+
+export default { refuse, with: withIt, bad };

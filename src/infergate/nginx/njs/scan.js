@@ -5,9 +5,11 @@
 // It is exact about what decides: strings and their escapes, depth, duplicates, case. What is no JSON
 // elsewhere goes on to the backend, which refuses it. A body of many short strings is quicker to
 // parse; read gives up on it soon, and body.js takes over.
-import body from 'body.js';
+import refuse from 'refuse.js';
 
 const SMALLEST = 4096;
+// Searching a megabyte for a byte takes 0.4 ms, for a string of one character 2.1 ms.
+const QUOTE = 0x22;
 // The deepest nesting that is let through: vLLM's and Ollama's own parsers give up at a thousand.
 const DEEPEST = 128;
 // A string costs a hop about as much as parsing 200 bytes.
@@ -15,15 +17,11 @@ const BYTES_PER_HOP = 200, FREE_HOPS = 64;
 // Between two strings; what is longer is a list of numbers, which is parsed.
 const LONGEST_GAP = 512;
 
-const KEYS = {
-    model: 1, stream: 1, stream_options: 1, max_tokens: 1, max_completion_tokens: 1, messages: 1, prompt: 1,
-    input: 1, user: 1, priority: 1,
-};
 const LONGEST_KEY = 21 * 6;   // every letter escaped
 
 // Index behind the string that opens at `at`; 0 if it does not end.
 function endOfString(buffer, at) {
-    for (let end = buffer.indexOf('"', at + 1); end !== -1; end = buffer.indexOf('"', end + 1)) {
+    for (let end = buffer.indexOf(QUOTE, at + 1); end !== -1; end = buffer.indexOf(QUOTE, end + 1)) {
         let first = end;
         while (buffer[first - 1] === 0x5c) {
             first--;
@@ -42,6 +40,10 @@ function read(r) {
         return undefined;
     }
     const length = buffer.length;
+    const KEYS = {
+        model: 1, stream: 1, stream_options: 1, max_tokens: 1, max_completion_tokens: 1, messages: 1, prompt: 1,
+        input: 1, user: 1, priority: 1,
+    };
     const found = {};      // key → where its value starts
     const messages = [];   // where the first messages start and end
     let within = '';       // the key of the root whose value this is
@@ -51,7 +53,7 @@ function read(r) {
     let at = 0;
 
     while (at < length) {
-        const quote = buffer.indexOf('"', at);
+        const quote = buffer.indexOf(QUOTE, at);
         const stop = quote === -1 ? length : quote;
         if (stop - at > LONGEST_GAP) {
             return undefined;
@@ -80,7 +82,7 @@ function read(r) {
             break;
         }
         if (depth > DEEPEST) {
-            return body.bad('The request body is nested too deeply: ' + DEEPEST + ' levels are accepted.');
+            return refuse.bad('The request body is nested too deeply: ' + DEEPEST + ' levels are accepted.');
         }
         const end = endOfString(buffer, quote);
         if (end === 0 || depth === 0 || ++hops > FREE_HOPS + end / BYTES_PER_HOP) {
@@ -97,11 +99,11 @@ function read(r) {
                 if (KEYS[within] === undefined) {
                     const lower = within.toLowerCase();
                     if (lower === 'model') {
-                        return body.bad("Write 'model' in lower case, not '" + within + "'.", 'model');
+                        return refuse.bad("Write 'model' in lower case, not '" + within + "'.", 'model');
                     }
                 } else if (found[within] !== undefined) {
                     return within === 'model'
-                        ? body.bad("'model' stands in the request body more than once.", 'model') : undefined;
+                        ? refuse.bad("'model' stands in the request body more than once.", 'model') : undefined;
                 } else {
                     next++;
                     while (buffer[next] <= 0x20) {
@@ -194,17 +196,17 @@ function problem(uri, request, how) {
     }
     const at = request.found.messages;
     if (at !== undefined && request.buffer[at] !== 0x5b) {
-        return body.bad("'messages' must be a list of messages.", 'messages');
+        return refuse.bad("'messages' must be a list of messages.", 'messages');
     }
     if (request.found.stream !== undefined && request.stream !== null && typeof request.stream !== 'boolean') {
-        return body.bad("'stream' must be true or false.", 'stream');
+        return refuse.bad("'stream' must be true or false.", 'stream');
     }
     return undefined;
 }
 
 function edited(request, name, insert) {
     const buffer = request.buffer;
-    const brace = buffer.indexOf('{') + 1;
+    const brace = buffer.indexOf(0x7b) + 1;
     return Buffer.concat([buffer.slice(0, brace), Buffer.from(insert), buffer.slice(brace, request.start),
         Buffer.from(JSON.stringify(name)), buffer.slice(request.end)]);
 }
