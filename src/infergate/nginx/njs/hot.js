@@ -1,8 +1,9 @@
 // hot: the short way through for most requests: a small body whose model has a backend with the usual
 // timeouts. Everything is decided in one engine of njs and without a redirect: nginx reads the body
 // for its proxy, asks for the body to send ($ig_out, the first thing it needs), and there the backend
-// is chosen; it picks the server by $ig_peer, a map of the backend's name, after that. On the way of @careful, with two engines and
-// a redirect, the same takes half as long again. See docs/decisions/005.
+// is chosen; it picks the server by $ig_peer, a map of the backend's name, after that. On the way of
+// @careful, with two engines and a redirect, the same takes half as long again. See
+// docs/decisions/005.
 //
 // Whatever is not usual bounces: $ig_peer stays empty, which hashes to the internal server that
 // answers 530, and error_page leads on to @careful. So does every exception.
