@@ -87,7 +87,7 @@ def test_tokens_are_set_aside_and_corrected_by_what_was_used(limited: Limited) -
 def test_requests_at_the_same_time_are_limited_and_free_again_after(limited: Limited) -> None:
     it, a = limited
     key = it.new_key("two-at-once", "--concurrent", "2")
-    a.behave(path_prefix="/v1/chat", delay_s=0.4)
+    a.behave(path_prefix="/v1/chat", delay_s=1)
     with ThreadPoolExecutor(4) as pool:
         statuses = sorted(pool.map(lambda _: it.chat(key=key).status_code, range(4)))
     a.reset()
@@ -197,7 +197,7 @@ auth:
 """,
     )
     assert [it.chat(key="123456").status_code for _ in range(3)] == [200, 200, 429]
-    a.behave(path_prefix="/v1/chat", delay_s=0.4)
+    a.behave(path_prefix="/v1/chat", delay_s=1)
     with ThreadPoolExecutor(3) as pool:
         statuses = sorted(pool.map(lambda _: it.chat().status_code, range(3)))
     assert statuses == [200, 429, 429]

@@ -21,7 +21,7 @@ CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm, max_in_flight: 2 }} }}
 models:
   m: [a]
-  short: {{ backends: [a], upstream_name: m, queue: {{ max_length: 2, max_wait: 500ms }} }}
+  short: {{ backends: [a], upstream_name: m, queue: {{ max_length: 2, max_wait: 1s }} }}
 queue: {{ max_length: 100, max_wait: 10s, ageing: 500ms }}
 """
 
@@ -61,7 +61,7 @@ def test_more_than_a_backend_takes_wait_and_all_are_answered(queued: Queued) -> 
 
 def test_a_full_queue_refuses_with_the_time_to_wait(queued: Queued) -> None:
     it, a = queued
-    a.behave(path_prefix="/v1/chat", delay_s=0.4)
+    a.behave(path_prefix="/v1/chat", delay_s=0.6)
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: it.chat("short"), range(6)))
     statuses = Counter(answer.status_code for answer in answers)
@@ -73,7 +73,7 @@ def test_a_full_queue_refuses_with_the_time_to_wait(queued: Queued) -> None:
 
 def test_who_waits_too_long_is_told_so(queued: Queued) -> None:
     it, a = queued
-    a.behave(path_prefix="/v1/chat", delay_s=1.5)
+    a.behave(path_prefix="/v1/chat", delay_s=2.5)
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: it.chat("short"), range(3)))
     slow = [answer for answer in answers if answer.status_code != 200]
