@@ -150,7 +150,7 @@ def test_patterns_and_networks(
 
 def test_a_budget_that_is_used_up_says_when_it_is_filled_again(limited: Limited) -> None:
     it, _ = limited
-    policy = f"poor\n\nb\n\t*\t\n0,0,0,0,0,1,1\n\ndaily token\t{int(time.time()) + 100}"
+    policy = f"b\npoor\n\n\t*\t\n0,0,0,0,0,1,1\n\ndaily token\t{int(time.time()) + 100}"
     digest = "8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c923adc6c92"  # of 123456
     push(Home(it.home).socket, {"keys": {"set": {digest: policy}}})
     answer = it.chat(key="123456")

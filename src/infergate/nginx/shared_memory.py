@@ -87,7 +87,9 @@ def read(path: Path) -> LiveState:
         revision=answer["revision"],
         keys=answer["keys"],
         routes=answer["routes"],
-        in_flight={k: v for k, v in answer["inflight"].items() if ":" not in k and k[0] != "@"},
+        in_flight={
+            k: v for k, v in answer["inflight"].items() if k and ":" not in k and k[0] not in "@/"
+        },
         conditions={k: v for k, v in answer["backends"].items() if k},
         breakers={k: tuple(json.loads(v)) for k, v in answer["breakers"].items()},
         waiting=answer["waiting"].get("", 0),

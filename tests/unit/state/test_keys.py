@@ -16,8 +16,8 @@ from infergate.store.keys import KeyStore, key_hash
 
 def test_a_policy_is_lines_with_tabs_around_the_models() -> None:
     policy = Policy("ci", ("qwen", "llama3"), manage=True, expires_at=17)
-    assert policy.compiled() == "ci\n17\nm\n\tqwen\tllama3\t\n0,0,0,0,0,1,1\n"
-    assert Policy("ci").compiled() == "ci\n\n\n\t*\t\n0,0,0,0,0,1,1\n"
+    assert policy.compiled() == "em\nci\n17\n\tqwen\tllama3\t\n0,0,0,0,0,1,1\n"
+    assert Policy("ci").compiled() == "\nci\n\n\t*\t\n0,0,0,0,0,1,1\n"
 
 
 def test_the_flags_say_which_lines_of_a_policy_matter() -> None:
@@ -31,7 +31,7 @@ def test_the_flags_say_which_lines_of_a_policy_matter() -> None:
         }
     )
     assert Policy("ci", ("qwen-*",), terms=terms).compiled() == (
-        "ci\n\nxlqig\n\tqwen-*\t\n60,0,0,1024,0,2,3\n10.0.0.0/8 ::1/128"
+        "xlqig\nci\n\n\tqwen-*\t\n60,0,0,1024,0,2,3\n10.0.0.0/8 ::1/128"
     )
 
 
@@ -60,7 +60,7 @@ def test_the_store_wins_over_the_file_and_a_revoked_key_is_gone_from_both(tmp_pa
     store.revoke("gone")
     text = f'"Bearer {kept.secret}" 1;\n"Bearer {gone.secret}" 1;\n'
     keys = compile_keys(Auth(), store.list(), read_keys_file(text, "f"))
-    assert keys == {kept.stored.hash: "kept\n\n\n\tm\t\n0,0,0,0,0,1,1\n"}
+    assert keys == {kept.stored.hash: "\nkept\n\n\tm\t\n0,0,0,0,0,1,1\n"}
 
 
 def test_without_required_keys_there_is_a_policy_for_nobody() -> None:

@@ -24,7 +24,7 @@ function state(r) {
     }
     r.headersOut['Content-Type'] = 'application/json';
     r.return(200, JSON.stringify({
-        revision: ig_settings.revision,
+        revision: settings.revision,
         keys: ngx.shared.ig_keys.size(),
         routes: ngx.shared.ig_routes.size(),
         backends: entries(ngx.shared.ig_backends),

@@ -48,7 +48,7 @@ function handle(r, format) {
     }
     const flags = policy.flags(keyPolicy);
     if (flags !== '' || options.limits !== undefined) {
-        const refused = limits.open().meet(r, keyPolicy, flags, options, request);
+        const refused = limits.meet(r, keyPolicy, flags, options, request);
         if (refused) {
             r.variables.ig_model = found[0];
             refuse.with(r, refused);
@@ -158,7 +158,7 @@ function dispatch(r, found, request, format, backend) {
 // begins when it is complete, so a long one needs the time its tokens take.
 function rung(r, found, request, backend) {
     const options = found[route.OPTIONS];
-    let location = backend[route.RELAY] || ig_settings.usual_relay;
+    let location = backend[route.RELAY] || settings.usual_relay;
     if (options.endpoints !== undefined && options.endpoints[r.uri] !== undefined) {
         location = options.endpoints[r.uri][found[route.BACKENDS].findIndex((each) => each[0] === backend[0])];
     }

@@ -18,7 +18,7 @@ function markFailed(backend) {
     const conditions = ngx.shared.ig_backends;
     const entry = conditions.get(backend);
     if (entry === undefined || entry.startsWith('until:')) {
-        conditions.set(backend, 'until:' + (Date.now() + ig_settings.mark_failed_ms));
+        conditions.set(backend, 'until:' + (Date.now() + settings.mark_failed_ms));
         conditions.set('', '1');
     }
 }
@@ -34,7 +34,7 @@ function last(list) {
 function isWithinBudget(found, budget) {
     const zone = ngx.shared.ig_retries;
     const now = Date.now();
-    const picks = ngx.shared.ig_turns.get(found[0]) || 0;
+    const picks = state.slots().get('/' + found[0]) || 0;
     const text = zone.get(found[0]);
     let window = text === undefined ? undefined : JSON.parse(text);
     if (window === undefined || now - window[0] > WINDOW) {
