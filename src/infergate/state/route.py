@@ -17,7 +17,7 @@ from infergate.nginx.relays import relay_for, timeouts_of
 
 _RELAY = 5  # its place in a backend's list
 
-_NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority"})
+_NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority", "hedge"})
 """Options that the short way knows nothing of."""
 
 LATEST = ":latest"
@@ -58,6 +58,8 @@ def compile_route(
         options["canary"] = [model.canary.model, model.canary.percent]
     if model.shadow is not None:
         options["shadow"] = [model.shadow.backend, model.shadow.percent, model.upstream_name or ""]
+    if model.hedge is not None and len(model.backends) > 1:
+        options["hedge"] = model.hedge.extra_load
     if model.balance == "session":
         options["session"] = model.session_header
     validation = model.validation or config.validation

@@ -11,6 +11,7 @@
 // ig_inflight  backend, or '@' and a bucket of limits.js → requests in flight; '<pid>:<name>' → those
 //              of one worker
 // ig_turns     model → count of picks
+// ig_hedge, ig_hedging   see hedge_times.js and hedging.js
 //
 // Nothing here needs the control plane to be alive: what it pushed last is also on disk, and the
 // first look-up that misses loads it. So after a start of nginx there is no moment in which a
