@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import count
 from typing import Any
@@ -333,3 +334,55 @@ def test_each_backend_gets_its_own_key_and_the_caller_s_trace(hedged: Hedged) ->
         assert it.key not in json.dumps(headers)
         assert not [name for name in headers if name.startswith("x-infergate")]
         assert headers["host"] == backend.url.removeprefix("http://")
+
+
+OTHER_WAYS = """
+backends:
+  a: {{ url: {a}, engine: vllm, weight: 100 }}
+  p: {{ url: {b}/base, engine: vllm }}
+  tls: {{ url: "https://127.0.0.1:1" }}
+  q1: {{ url: {a}, engine: vllm, max_in_flight: 1 }}
+  q2: {{ url: {b}, engine: vllm, max_in_flight: 1 }}
+  o1: {{ url: {o1}, engine: ollama, weight: 100 }}
+  o2: {{ url: {o2}, engine: ollama }}
+  o3: {{ url: {a}, engine: vllm, weight: 10 }}
+models:
+  m: {{ backends: [a, p], hedge: {{ extra_load: 1 }}, timeouts: {{ first_byte: 20s }} }}
+  q: {{ backends: [q1, q2], hedge: {{ extra_load: 1 }}, upstream_name: m }}
+  t: [tls]
+  o: {{ backends: [o1, o2, o3], hedge: {{ extra_load: 1 }} }}
+health: {{ interval: 60s }}
+"""
+
+
+def test_hedging_goes_where_other_requests_go(engine: str, start: Callable[..., Any]) -> None:
+    a, b = start(scripted, name="a"), start(scripted, name="b")
+    b.behave(path_prefix="/base/health", body="{}")
+    o1, o2 = (start(scripted, engine="ollama", models=["o"], name=name) for name in ("o1", "o2"))
+    text = OTHER_WAYS.format(a=a.url, b=b.url, o1=o1.url, o2=o2.url)
+    it = start(gateway, engine, text)
+    send(it, "m", 24)
+    a.behave(path_prefix=PATH, delay_s=SLOW_S)
+    answer = embed(it, "m", params={"a": "b c"})
+    assert answer.json()["seen"]["backend"] == "b"
+    assert [each["path"] for each in b.requests(f"/base{PATH}")] == [f"/base{PATH}?a=b+c"]
+
+    # Who waited in the queue may be hedged too; nobody waits for a second backend.
+    a.reset()
+    send(it, "q", 24)
+    a.behave(path_prefix=PATH, delay_s=0.3)
+    b.behave(path_prefix=PATH, delay_s=0.1)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: embed(it, "q"), range(24)))
+    assert {answer.status_code for answer in answers} == {200}
+    # A connection that is being closed and the next request may meet at the backend.
+    assert max(a.stats()["max_open"], b.stats()["max_open"]) <= 2
+    assert "its turn after" in why(it, answers[-1])
+    until(lambda: in_flight(it) == {}, 2)
+
+    # Ollama's own paths only ever lead to Ollama.
+    for _ in range(24):
+        assert it.post("/api/embed", body("o")).status_code == 200
+    o1.behave(path_prefix="/api/embed", delay_s=SLOW_S)
+    assert it.post("/api/embed", body("o")).json()["seen"]["backend"] == "o2"
+    assert a.requests("/api") == []

@@ -3,7 +3,8 @@
 //
 // ngx.fetch asks the locations of that server that lead to the backends, so that nginx does what it
 // does for other requests: kept connections, TLS, timeouts, the backend's own key. The slot of the
-// first is the request's, who gives it back; that of the second is ours.
+// first is the request's, who gives it back; that of the second is ours, and a further one of the first
+// while it is still to be stopped after it lost.
 import breaker from 'breaker.js';
 import failure from 'failure.js';
 import hedgeTimes from 'hedge_times.js';
@@ -13,7 +14,8 @@ import state from 'state.js';
 
 const MAX_IN_FLIGHT = 2;
 // Between two looks whether somebody still waits for the answer, in ms: a fraction of the time so far.
-const SHORTEST = 10, LONGEST = 250, FRACTION = 8;
+// Once it was sent, that will not be for long.
+const SHORTEST = 10, LONGEST = 250, FRACTION = 8, SOON = 2;
 // What the next hop has of its own.
 const NOT_ASKED = ['host', 'connection', 'content-length', 'authorization', 'x-infergate-hedge'];
 const NOT_ANSWERED = ['connection', 'content-length', 'transfer-encoding', 'date', 'server', 'set-cookie',
@@ -25,6 +27,7 @@ function race(r) {
     const model = told[1];
     const found = route.find(model);
     const began = Date.now();
+    let since = began;
     const times = hedgeTimes.open(model, ig_settings.hedged[r.uri]);
     const first = { name: told[2], location: told[3] };
     let second;
@@ -76,7 +79,7 @@ function race(r) {
             .then((response) => response.arrayBuffer().then((body) => [response, body]))
             .then((answer) => {
                 const headers = answer[0].headers;
-                attempt.reached = headers.get('x-infergate-reached') !== '-';
+                attempt.reached = !headers.get('x-infergate-reached').endsWith('-');
                 guarded(() => ended(attempt, answer[0].status, headers, answer[1]));
             }, () => {   // it broke off in the middle of its answer, or did not speak HTTP
                 attempt.reached = true;
@@ -105,7 +108,7 @@ function race(r) {
             return;
         }
         second = { name: backend[route.NAME], location: relay.rung(r, found, request, backend).slice(1),
-            after: Date.now() - began };
+            after: Date.now() - began, held: true };
         ask(second);
     }
 
@@ -128,9 +131,7 @@ function race(r) {
     function ended(attempt, status, headers, body) {
         const other = attempt === first ? second : first;
         attempt.status = status;
-        if (attempt === second) {
-            giveBack();
-        }
+        giveBack(attempt);
         if (over) {   // it lost, before anybody stopped it
             stop(watch);
             return;
@@ -155,8 +156,12 @@ function race(r) {
         }
     }
 
-    function giveBack() {
-        state.hold(second.name, -1);
+    function giveBack(attempt) {
+        if (!attempt.held) {
+            return;
+        }
+        attempt.held = false;
+        state.hold(attempt.name, -1);
         if (ngx.shared.ig_waiting.get('') > 0) {
             ngx.shared.ig_waiting.incr('freed', 1, 0);
         }
@@ -166,8 +171,14 @@ function race(r) {
     function deliver(winner, headers, body) {
         over = true;
         stop(late);
-        if (!isPending()) {
-            stop(watch);
+        stop(watch);
+        if (first.status === undefined) {
+            first.held = true;
+            state.hold(first.name, 1);
+        }
+        if (isPending()) {
+            since = Date.now();
+            watch = setTimeout(look, SOON);
         }
         const headersOut = r.headersOut;
         if (headers !== undefined) {
@@ -211,12 +222,14 @@ function race(r) {
     // Whether anybody waits for what is under way: the client may have left, or has the other's answer.
     function look() {
         if (ngx.shared.ig_hedging.get(id) !== undefined) {
-            watch = setTimeout(look, Math.min(LONGEST, Math.max(SHORTEST, (Date.now() - began) / FRACTION)));
+            watch = setTimeout(look,
+                Math.min(LONGEST, Math.max(over ? SOON : SHORTEST, (Date.now() - since) / FRACTION)));
             return;
         }
         stop(late);
-        if (second !== undefined && second.status === undefined) {
-            giveBack();
+        giveBack(first);
+        if (second !== undefined) {
+            giveBack(second);
         }
         // A fetch cannot be cancelled; what ends with this request is. njs ends it for an exception,
         // at the next event, which the empty timer is.

@@ -60,6 +60,10 @@ function again(r, status, reached) {
     if (variables.ig_policy === '') {   // the short way keeps it to itself
         variables.ig_policy = admit.find(r);
     }
+    if (backend === '') {   // nothing was decided yet: it was the internal server, whose worker was killed
+        careful.serve(r);
+        return;
+    }
     const tried = variables.ig_tried + backend + ',';
     state.hold(backend, -1);
     variables.ig_backend = '';
