@@ -104,7 +104,7 @@ def prepare_home(home: Home, user: str | None) -> None:
         )
     temporary, queue = home.run / "temp", home.queue_socket.parent
     account = pwd.getpwnam(user) if user is not None and user != "root" else None
-    # What workers may enter or read has its mode at once: a reload must not lock them out meanwhile.
+    # What workers may enter or read has its mode at once: a reload must not lock them out.
     shared = {home.root: 0o711, home.run: 0o711, home.state: 0o750} if account else {}
     for folder in (
         home.root,
