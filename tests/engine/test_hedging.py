@@ -28,6 +28,7 @@ backends:
   b: {{ url: {b}, engine: vllm, api_key: secret-of-b }}
   c: {{ url: {c}, engine: vllm, max_in_flight: 1 }}
 breaker: {{ failures: 1000, error_rate: 1 }}
+health: {{ interval: 60s, timeout: 10s }}
 retries: {{ budget: 1 }}
 models:
   alone: {{ backends: [a, c], hedge: {{ extra_load: 1 }}, upstream_name: m }}
@@ -240,6 +241,11 @@ def test_a_first_that_fails_at_once_is_retried_as_usual(hedged: Hedged) -> None:
     a.behave(path_prefix=PATH, status=422, body='{"error":"too long"}')
     answer = embed(it, model)
     assert (answer.status_code, answer.text) == (422, '{"error":"too long"}')
+    a.reset()
+    a.behave(path_prefix=PATH, status=404, body="")
+    answer = embed(it, model)
+    assert (answer.status_code, answer.content) == (404, b"")
+    assert "hedging failed" not in (it.home / "logs" / "error.log").read_text()
 
 
 def test_both_fail_and_the_fallback_answers_or_a_well_formed_error(hedged: Hedged) -> None:

@@ -22,6 +22,20 @@ const NOT_ANSWERED = ['connection', 'content-length', 'transfer-encoding', 'date
     'x-infergate-hedge', 'x-infergate-reached'];
 
 function race(r) {
+    try {
+        start(r);
+    } catch (e) {
+        broken(r, e);
+    }
+}
+
+// What fails here shall not fail the request: its backend is asked without us (hedge_retry.js).
+function broken(r, e) {
+    r.headersOut['x-infergate-hedge'] = JSON.stringify({ broken: String(e) });
+    r.return(530, 'broken');
+}
+
+function start(r) {
     const told = JSON.parse(decodeURIComponent(r.headersIn['x-infergate-hedge']));
     const id = told[0];
     const model = told[1];
@@ -31,9 +45,10 @@ function race(r) {
     const times = hedgeTimes.open(model, ig_settings.hedged[r.uri]);
     const first = { name: told[2], location: told[3] };
     let second;
-    let none;        // why there is no second
-    let over = false;
-    let late;        // the timers, as long as they run: njs throws where a fired one is cleared
+    let none;               // why there is no second
+    let over = false;       // it is decided what the answer is
+    let answered = false;
+    let late;               // the timers, as long as they run: njs throws where a fired one is cleared
     let watch;
 
     guarded(() => {
@@ -44,18 +59,17 @@ function race(r) {
             late = setTimeout(() => guarded(hedge), ms);
         }
     });
-    look();
+    watch = setTimeout(look, SHORTEST);
 
-    // What fails here shall not fail the request: its backend is asked without us (hedge_retry.js).
     function guarded(step) {
         try {
             step();
         } catch (e) {
-            if (!over) {
-                over = true;
-                stop(late);
-                r.headersOut['x-infergate-hedge'] = JSON.stringify({ broken: String(e) });
-                r.return(530, 'broken');
+            stop(late);
+            over = true;
+            if (!answered) {
+                answered = true;
+                broken(r, e);
             }
         }
     }
@@ -199,14 +213,17 @@ function race(r) {
             none,
         });
         const status = (winner || first).status;
-        if (body.byteLength > 0) {
-            r.return(status, Buffer.from(body));
+        const bytes = bytesOf(body);
+        if (bytes.length !== 0) {
+            r.return(status, bytes);
+            answered = true;
             return;
         }
         headersOut['Content-Length'] = '0';   // nginx would put a page of its own in its place
         r.status = status;
         r.sendHeader();
         r.finish();
+        answered = true;
     }
 
     function stop(timer) {
@@ -235,6 +252,15 @@ function race(r) {
         // at the next event, which the empty timer is.
         setTimeout(() => undefined, 0);
         throw new Error('nobody waits for this answer');
+    }
+}
+
+// njs 0.8.9 throws for an empty ArrayBuffer: "detached buffer".
+function bytesOf(body) {
+    try {
+        return Buffer.from(body);
+    } catch (e) {
+        return '';
     }
 }
 
