@@ -187,6 +187,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "home": str(around.home.root),
         "socket": str(around.home.socket),
         "queue_socket": str(around.home.queue_socket),
+        "hedge_socket": str(around.home.hedge_socket),
         "workers": config.workers,
         "shutdown_timeout_s": SHUTDOWN_TIMEOUT_S,
         "max_body": config.limits.max_body,
@@ -212,6 +213,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "manage_paths": endpoints.MANAGE_PATHS,
         "relays": relays_of(config),
         "shadow": any(model.shadow for model in config.models.values()),
+        "hedge": _hedges(config),
         "quick_relay": quick_relay(config),
         "peers": peers(config),
         "hashed_prefix": HASHED_PREFIX,
@@ -232,6 +234,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
             "internal.conf.j2",
         )
     }
+    if _hedges(config):
+        files["hedge.conf"] = text("hedge.conf.j2")
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
         if name == "snippets/tls.conf.j2" and config.listen.https is None:
             continue
@@ -252,6 +256,10 @@ def render(config: Config, around: Surroundings) -> Rendered:
     return Rendered({**files, **_njs(files, config, around)}, links)
 
 
+def _hedges(config: Config) -> bool:
+    return any(model.hedge for model in config.models.values())
+
+
 def _port_suffix(https: str | None) -> str:
     port = (https or ":443").rpartition(":")[2]
     return "" if port == "443" else f":{port}"
@@ -266,6 +274,8 @@ def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict
         "usual_relay": quick_relay(config).name,
         # At five tokens a second, twice over: slower than anybody waits for.
         "quick_tokens": quick_relay(config).read_ms // 400,
+        "hedged": endpoints.HEDGED_PATHS,
+        "hedge_socket": str(around.home.hedge_socket),
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": {
             "failures": config.breaker.failures,

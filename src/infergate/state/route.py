@@ -20,7 +20,7 @@ _WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY = 1, 2, 4, 5  # their places in a backen
 _BY_LOAD = frozenset({"least_busy", "least_conn"})
 """Ways of balancing that ask only how busy the backends are."""
 
-_NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority"})
+_NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority", "hedge"})
 """Options that the short way knows nothing of."""
 
 LATEST = ":latest"
@@ -61,6 +61,8 @@ def compile_route(
         options["canary"] = [model.canary.model, model.canary.percent]
     if model.shadow is not None:
         options["shadow"] = [model.shadow.backend, model.shadow.percent, model.upstream_name or ""]
+    if model.hedge is not None and len(model.backends) > 1:
+        options["hedge"] = model.hedge.extra_load
     if model.balance == "session":
         options["session"] = model.session_header
     validation = model.validation or config.validation

@@ -1,6 +1,7 @@
 // relay: hand an admitted request to the backend that route.js picks. `format` is the module that
 // reads the body: plain.js, scan.js or body.js for JSON, form.js for an upload.
 import affinity from 'affinity.js';
+import hedging from 'hedging.js';
 import limits from 'limits.js';
 import policy from 'policy.js';
 import queue from 'queue.js';
@@ -145,7 +146,10 @@ function dispatch(r, found, request, format, backend) {
         headers['x-infergate-queue-ms'] = variables.ig_queue_ms;
     }
 
-    const location = rung(r, found, request, backend);
+    let location = rung(r, found, request, backend);
+    if (options.hedge !== undefined) {
+        location = hedging.way(r, found, request, backend, location) || location;
+    }
     if (request.model === wanted && insert === '') {
         r.internalRedirect(location);
     } else {
@@ -180,4 +184,4 @@ function rung(r, found, request, backend) {
     return ms === lowest ? location : parts.join('_');
 }
 
-export default { handle, send, dispatch };
+export default { handle, send, dispatch, rung };

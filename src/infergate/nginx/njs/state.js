@@ -11,6 +11,7 @@
 //              of one worker; '/<model>' → count of picks; '' is there while any backend has an
 //              entry in ig_backends, ig_breakers or ig_load: else nobody has to look there
 // ig_turns     how fast models answer, how conversations are spread (affinity.js)
+// ig_hedge, ig_hedging   see hedge_times.js and hedging.js
 //
 // Nothing here needs the control plane to be alive: what it pushed last is also on disk, and the
 // first look-up that misses loads it. So after a start of nginx there is no moment in which a
@@ -20,7 +21,7 @@
 // each built-in function is copied when it is first called (0.2 µs), each look at ngx.shared makes an
 // object (0.3 µs with its functions), each function at the top of a file costs 0.05 µs. So the short
 // way uses few kinds of each, and what few requests need stands inside a function called open or
-// more, or in a file that is imported seldom (nginx/bundle.py). docs/decisions/007 has the numbers.
+// more, or in a file that is imported seldom (nginx/bundle.py). docs/decisions/009 has the numbers.
 import snapshot from 'snapshot.js';   // seldom
 
 function find(zone, key) {
