@@ -75,3 +75,15 @@ class Health(Section):
     )
     rise: int = Field(2, ge=1, le=100, description="Good probes in a row until a backend is up.")
     fall: int = Field(3, ge=1, le=100, description="Failed probes in a row until it is down.")
+    hung_after: Seconds = Field(
+        60.0,
+        ge=0,
+        le=86400,
+        description="Requests but no token for so long: it is hung and gets no more; 0 is never.",
+    )
+    slow_start: Seconds = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="One that was down gets its full share this long after; 0 is at once.",
+    )
