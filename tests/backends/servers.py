@@ -57,6 +57,11 @@ class Server:
         self._log = tempfile.NamedTemporaryFile(prefix="backend-", suffix=".log")  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         self._process = subprocess.Popen(
             list(self._command(self.port)),
