@@ -150,7 +150,8 @@ class Watch:
             rise=self.health.rise,
             fall=self.health.fall,
         )
-        if self.backend.engine == "auto" and result.status in NOT_FOUND and not result.ok:
+        not_found = result.status in NOT_FOUND and not result.ok
+        if not_found and self.backend.engine == "auto" and self.backend.health == "auto":
             self.target = replace(self.target, kind=None)  # something else runs there now
         if transition is not None:
             self.work.forget()
