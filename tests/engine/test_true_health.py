@@ -167,3 +167,14 @@ def test_a_drained_backend_is_draining_until_it_is_taken_back(pair: Pair) -> Non
     assert "draining" in it.run("status").stdout
     it.run("backend", "undrain", "a")
     assert it.backend("a")["state"] == "up"
+
+
+def test_a_backend_whose_requests_fail_is_down_though_its_probes_are_fine(pair: Pair) -> None:
+    it, a, _ = pair
+    a.behave(path_prefix="/v1/chat", status=503)
+    until(lambda: it.chat().status_code and it.backend("a")["state"] == "down", 10)
+    assert "requests failed; " in it.backend("a")["reason"]
+    assert time.time() - it.backend("a")["since"] < 15
+    assert it.backend("b")["state"] == "up"
+    a.reset()
+    until(lambda: it.backend("a")["state"] == "up", 20)
