@@ -153,6 +153,8 @@ class Watch:
         not_found = result.status in NOT_FOUND and not result.ok
         if not_found and self.backend.engine == "auto" and self.backend.health == "auto":
             self.target = replace(self.target, kind=None)  # something else runs there now
+        if not result.ok:
+            self.work.hurry()
         if transition is not None:
             self.work.forget()
         self._judge(changed)

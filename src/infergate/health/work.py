@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
 
@@ -41,6 +41,10 @@ class WorkReader:
         """What was known does not hold any more: it went down, or came up."""
         self.vitals = _nothing_known()
         self._no_metrics_until = 0.0
+
+    def hurry(self) -> None:
+        """A probe failed: the next one comes after a plain interval, however busy it was."""
+        self.vitals = replace(self.vitals, spacing=1)
 
     async def look(
         self, client: httpx.AsyncClient, target: Target, latency_s: float, *, is_hung: bool

@@ -93,6 +93,18 @@ async def test_a_saturated_engine_is_probed_up_to_four_times_less_often(
         await until(lambda: monitor.status("full").state == "up", within_s=3)
 
 
+async def test_a_saturated_engine_that_dies_is_down_soon(
+    box, engine_answers, running, until
+) -> None:
+    server = await box({**engine_answers["vllm"], "/metrics": metrics(lambda n: vllm(8, 9, n))})
+    health = Health(interval=0.4, timeout=0.4, fall=3)
+    async with running({"a": {"url": server.url, "engine": "vllm"}}, health) as monitor:
+        await until(lambda: monitor.status("a").vitals.spacing == 4)
+        await server.stop()
+        took = await until(lambda: monitor.status("a").state == "down")
+    assert took <= (3 + 3) * 0.4 + 0.4 + 0.4  # the last 0.4 for a busy machine
+
+
 @pytest.mark.parametrize(("ours", "asked"), [(0, False), (1, True)])
 async def test_llama_cpp_is_asked_only_while_it_is_in_use(
     box, engine_answers, running, until, ours: int, asked: bool
