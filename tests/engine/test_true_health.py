@@ -19,7 +19,7 @@ INTERVAL_S, HUNG_AFTER_S, SLOW_START_S = 0.5, 3, 6
 CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
 models: {{ m: [a, b] }}
-health: {{ interval: 500ms, timeout: 400ms, rise: 2, fall: 2, hung_after: 3s, slow_start: 6s }}
+health: {{ interval: 500ms, timeout: 2s, rise: 2, fall: 2, hung_after: 3s, slow_start: 6s }}
 """
 
 Pair = tuple[Gateway, Scripted, Scripted]
@@ -98,11 +98,11 @@ def test_a_backend_that_is_busy_for_others_gets_fewer_requests(pair: Pair) -> No
 def test_our_own_requests_are_not_counted_twice(pair: Pair) -> None:
     it, a, b = pair
     for each in (a, b):
-        each.behave(path_prefix="/v1/chat", chunk_delay_s=0.5, chunks=6)
+        each.behave(path_prefix="/v1/chat", chunk_delay_s=0.5, chunks=20)
     streams = [threading.Thread(target=lambda: it.chat(stream=True)) for _ in range(4)]
     for each in streams:
         each.start()
-    until(lambda: it.backend("a")["running"] == 2, 5)
+    until(lambda: sum(it.backend(name)["running"] for name in "ab") == 4, 8)
     seen = [load(it) for _ in range(20) if time.sleep(0.1) is None]
     for each in streams:
         each.join(15)

@@ -76,12 +76,9 @@ def _models(backend: Mapping[str, Any]) -> str:
 
 
 def ago(seconds: float) -> str:
-    """A length of time in its two largest units: "3 s", "2 min 5 s", "4 h 0 min"."""
+    """A length of time in its largest unit, rounded down: "3 s", "2 min", "4 h", "7 d"."""
     whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    for unit_s, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= unit_s:
+            return f"{whole // unit_s} {unit}"
+    return f"{whole} s"

@@ -20,7 +20,9 @@ SLOW_ROUNDS = 2
 """Probes in a row that must say so before a backend is slow, or is not any more."""
 
 SLUGGISH = 0.5
-"""A probe that takes more than this part of its timeout is slow; the next step is failing."""
+SLUGGISH_LEAST_S = 0.25
+"""A probe that takes more than this part of its timeout is slow: the next step is failing. Less than
+the second never is, because so much may be this machine's own scheduling."""
 
 LONGEST_SPACING = 4
 """Intervals between two probes of a saturated engine, at most."""
@@ -98,8 +100,9 @@ def _slowness(work: Work | None, latency_s: float, timeout_s: float) -> str:
         return f"{QUEUE_FULL} or more requests wait in its own queue"
     if work is not None and (work.kv_cache_use or 0) >= KV_CACHE_FULL:
         return f"its KV cache is {KV_CACHE_FULL:.0%} full or more"
-    if latency_s > timeout_s * SLUGGISH:
-        return f"its health check takes more than {timeout_s * SLUGGISH:g} s"
+    sluggish_s = max(SLUGGISH_LEAST_S, timeout_s * SLUGGISH)
+    if latency_s > sluggish_s:
+        return f"its health check takes more than {sluggish_s:g} s"
     return ""
 
 
