@@ -21,8 +21,8 @@ SLOW_ROUNDS = 2
 
 SLUGGISH = 0.5
 SLUGGISH_LEAST_S = 0.25
-"""A probe that takes more than this part of its timeout is slow: the next step is failing. Less than
-the second never is, because so much may be this machine's own scheduling."""
+"""A probe that takes more than this part of its timeout is slow: the next step is failing. Less
+than the second never is, because so much may be this machine's own scheduling."""
 
 LONGEST_SPACING = 4
 """Intervals between two probes of a saturated engine, at most."""
