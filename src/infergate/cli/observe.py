@@ -28,7 +28,9 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     from infergate.cli.banner import url_of
     from infergate.cli.status import print_status
     from infergate.control.report import read_report
+    from infergate.control.seen import seen
     from infergate.nginx.shared_memory import read
+    from infergate.store.drained import DrainStore
     from infergate.supervise.instance import running
 
     loaded, home = load(config, quiet=True)
@@ -38,6 +40,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     except StateError:
         live = None
     report = read_report(home.health)
+    drained = DrainStore(home.keys_db).list() if report else {}
     document: dict[str, Any] = {
         "running": processes.nginx is not None,
         "url": url_of(loaded),
@@ -47,11 +50,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
         "revision": live.revision if live else None,
         "keys": live.keys if live else None,
         "backends": [
-            {
-                **asdict(backend),
-                "in_flight": live.in_flight.get(backend.name, 0) if live else 0,
-                "drained": live is not None and live.conditions.get(backend.name) == "drained",
-            }
+            seen(backend, live, drained)
             for backend in (report.backends if report else ())
             if backend.name in loaded.config.backends
         ],

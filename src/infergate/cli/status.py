@@ -11,7 +11,8 @@ from rich.table import Table
 
 from infergate.cli.options import counted
 
-_COLOURS = {"up": "green", "down": "red", "drained": "yellow", "unknown": "yellow"}
+_COLOURS = {"up": "green", "down": "red", "hung": "red"}
+"""The other states are yellow."""
 
 
 def print_status(document: Mapping[str, Any]) -> None:
@@ -37,18 +38,20 @@ def print_status(document: Mapping[str, Any]) -> None:
     table.add_column("BACKEND", no_wrap=True)
     table.add_column("ENGINE", no_wrap=True)
     table.add_column("STATE", no_wrap=True)
-    table.add_column("BUSY", justify="right")
+    table.add_column("BUSY", justify="right", no_wrap=True)
+    table.add_column("KV", justify="right", no_wrap=True)
     table.add_column("SINCE", no_wrap=True)
     table.add_column("MODELS, OR WHY NOT", overflow="fold")
     for backend in document["backends"]:
-        state = "drained" if backend["drained"] else backend["state"]
+        state = backend["state"]
         table.add_row(
             backend["name"],
             backend["kind"] or "?",
-            f"[{_COLOURS.get(state, 'white')}]{state}[/]",
-            str(backend["in_flight"]),
+            f"[{_COLOURS.get(state, 'yellow')}]{state}[/]",
+            _busy(backend),
+            "" if backend["kv_cache_use"] is None else f"{backend['kv_cache_use']:.0%}",
             ago(time.time() - backend["since"]),
-            _models(backend) if backend["state"] == "up" else backend["reason"],
+            _models(backend) if state == "up" else backend["reason"],
         )
     console.print(table)
     for pair in document["missing_models"]:
@@ -56,6 +59,13 @@ def print_status(document: Mapping[str, Any]) -> None:
             f"[yellow]{pair['backend']} does not have the model "
             f"{pair['model']!r} that the configuration expects there.[/yellow]"
         )
+
+
+def _busy(backend: Mapping[str, Any]) -> str:
+    """Our requests there; "2 of 7" where the engine says that it has more."""
+    ours = backend["in_flight"]
+    everybodys = (backend["running"] or 0) + (backend["waiting"] or 0)
+    return f"{ours} of {everybodys}" if everybodys > ours else str(ours)
 
 
 def _models(backend: Mapping[str, Any]) -> str:
@@ -66,12 +76,9 @@ def _models(backend: Mapping[str, Any]) -> str:
 
 
 def ago(seconds: float) -> str:
-    """A length of time in its two largest units: "3 s", "2 min 5 s", "4 h 0 min"."""
+    """A length of time in its largest unit, rounded down: "3 s", "2 min", "4 h", "7 d"."""
     whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    for unit_s, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= unit_s:
+            return f"{whole // unit_s} {unit}"
+    return f"{whole} s"

@@ -25,7 +25,8 @@ class DrainStore:
         with opened(self._path) as database:
             database.execute("delete from drained where backend = ?", (backend,))
 
-    def list(self) -> frozenset[str]:
+    def list(self) -> dict[str, int]:
+        """Each drained backend, with the Unix time since when."""
         with opened(self._path) as database:
-            rows = database.execute("select backend from drained").fetchall()
-        return frozenset(row["backend"] for row in rows)
+            rows = database.execute("select backend, since from drained").fetchall()
+        return {row["backend"]: row["since"] for row in rows}

@@ -28,6 +28,7 @@ function state(r) {
         keys: ngx.shared.ig_keys.size(),
         routes: ngx.shared.ig_routes.size(),
         backends: entries(ngx.shared.ig_backends),
+        load: entries(ngx.shared.ig_load),
         breakers: entries(ngx.shared.ig_breakers),
         waiting: entries(ngx.shared.ig_waiting),
         inflight: entries(ngx.shared.ig_inflight),
