@@ -91,4 +91,4 @@ def test_a_hedged_model_leaves_the_short_way_unless_nobody_else_could_be_asked()
     )
     routes = compile_routes(config(text), {}).routes
     assert json.loads(routes["two"])[3] == {"hedge": 0.05, "slow": 1}
-    assert json.loads(routes["one"])[3] == {}
+    assert json.loads(routes["one"])[3] == 0
