@@ -69,9 +69,10 @@ SCENARIOS = (
 
 @dataclass
 class Samples:
-    """What the rounds gave for one system."""
+    """What the rounds gave for one system; alone: one request at a time."""
 
     cpu_us: list[float] = field(default_factory=list)
+    alone_us: list[float] = field(default_factory=list)
     p50_us: dict[int, list[float]] = field(default_factory=lambda: {1: [], 16: []})
     p99_us: dict[int, list[float]] = field(default_factory=lambda: {1: [], 16: []})
 
@@ -108,13 +109,15 @@ def _requests(system: System, scenario: Scenario) -> int:
 
 
 def _round(system: System, scenario: Scenario, samples: Samples) -> None:
-    before = cpu_us((system.nginx,)) if system.nginx else 0.0
     requests = _requests(system, scenario)
-    busy = _load(system, scenario, 16, requests)
-    if system.nginx:
-        samples.cpu_us.append((cpu_us((system.nginx,)) - before) / busy["requests"])
-    calm = _load(system, scenario, 1, max(20, requests // 10))
-    for connections, seen in ((16, busy), (1, calm)):
+    for connections, count, taken in (
+        (16, requests, samples.cpu_us),
+        (1, max(20, requests // 10), samples.alone_us),
+    ):
+        before = cpu_us((system.nginx,)) if system.nginx else 0.0
+        seen = _load(system, scenario, connections, count)
+        if system.nginx:
+            taken.append((cpu_us((system.nginx,)) - before) / seen["requests"])
         samples.p50_us[connections].append(seen["p50_us"])
         samples.p99_us[connections].append(seen["p99_us"])
 
@@ -138,8 +141,11 @@ def _measure(systems: list[System], scenario: Scenario, rounds: int) -> list[Row
             continue
         raw = samples[_raw_of(system, systems)]
         # one that sat out the later rounds is compared in those that it shared
-        ratios = [ours / theirs for ours, theirs in zip(taken.cpu_us, raw.cpu_us, strict=False)]
         median = statistics.median
+        ratio, alone_ratio = (
+            median(ours / theirs for ours, theirs in zip(*pair, strict=False))
+            for pair in ((taken.cpu_us, raw.cpu_us), (taken.alone_us, raw.alone_us))
+        )
         added = {
             f"added_{what}_us_at_{c}": median(getattr(taken, what + "_us")[c])
             - median(getattr(direct, what + "_us")[c])
@@ -152,7 +158,9 @@ def _measure(systems: list[System], scenario: Scenario, rounds: int) -> list[Row
                 engine=system.engine,
                 system=system.name,
                 cpu_us=median(taken.cpu_us),
-                ratio=median(ratios),
+                ratio=ratio,
+                alone_us=median(taken.alone_us),
+                alone_ratio=alone_ratio,
                 cpu_us_per_chunk=median(taken.cpu_us) / CHUNKS if scenario.stream else None,
                 nginx_rss_mb=rss_mb((system.nginx,)),
                 python_rss_mb=rss_mb(system.python),

@@ -26,8 +26,9 @@ class Row:
     """One system in one scenario.
 
     cpu_us: of nginx, for a request. ratio: to raw nginx in the same round, of the same engine, or
-    of Debian's where a system has none. added: to the latency of the mock itself, at 1 and 16
-    connections. nginx_rss_mb: of another gateway's process, if it is one.
+    of Debian's where a system has none. alone: the same with one request at a time. added: to the
+    latency of the mock itself, at 1 and 16 connections. nginx_rss_mb: of another gateway's process,
+    if it is one.
     """
 
     scenario: str
@@ -35,6 +36,8 @@ class Row:
     system: str
     cpu_us: float
     ratio: float
+    alone_us: float
+    alone_ratio: float
     cpu_us_per_chunk: float | None
     added_p50_us_at_1: float
     added_p99_us_at_1: float
@@ -50,6 +53,8 @@ _COLUMNS = (
     "system",
     "CPU µs",
     "/s",
+    "× raw",
+    "alone",
     "× raw",
     "p50 +1",
     "p99 +1",
@@ -68,6 +73,8 @@ def _cells(row: Row) -> list[str]:
         f"{row.cpu_us:.1f}",
         f"{1e6 / row.cpu_us:.0f}",
         f"{row.ratio:.2f}",
+        f"{row.alone_us:.1f}",
+        f"{row.alone_ratio:.2f}",
         f"{row.added_p50_us_at_1:.0f}",
         f"{row.added_p99_us_at_1:.0f}",
         f"{row.added_p50_us_at_16:.0f}",
@@ -113,8 +120,8 @@ def _footnotes(
     """What stands below the table, a paragraph each. beside: the engine that others compare to."""
     notes = [
         "CPU of nginx (or the other gateway) for a request, and requests a second on one core by "
-        "it; latency in µs added to the mock's own, at 1 and 16 connections; RSS of the same + "
-        "Python."
+        "it, at 16 connections and (alone) at one; latency in µs added to the mock's own, at 1 and "
+        "16 connections; RSS of the same + Python."
     ]
     if versions:
         named = (
