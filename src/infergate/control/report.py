@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # it brings httpx, which takes longer to load than `infergate
     from infergate.health.monitor import BackendStatus
 
 
+_VERSION = 2
+"""Of the report's fields. A report of another version counts as none; the next probes write it anew."""
+
+
 @dataclass(frozen=True)
 class BackendReport:
     """One backend as it was last written down.
@@ -73,6 +77,7 @@ def write_report(
     """Replace the report. Raises StateError if the disk refuses."""
     backends = [_reported(status, urls[status.name]) for status in statuses]
     document = {
+        "v": _VERSION,
         "written_at": time.time(),
         "complete": all(
             status.state != "unknown" and (status.discovered or not status.serves)
@@ -142,4 +147,4 @@ def _read(path: Path) -> dict[str, Any] | None:
         document: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return document
+    return document if document.get("v") == _VERSION else None
