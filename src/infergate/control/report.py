@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # it brings httpx, which takes longer to load than `infergate
 
 
 _VERSION = 2
-"""Of the report's fields. A report of another version counts as none; the next probes write it anew."""
+"""Of the report's fields. A report of another version counts as none; it is soon written anew."""
 
 
 @dataclass(frozen=True)
