@@ -11,7 +11,8 @@ from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
 from infergate.state.publish import keys_of_file, publish_keys
-from infergate.store.keys import KeyStore
+from infergate.store.database import database_for
+from infergate.store.keys import all_keys, create_key
 
 FIRST_KEY_NAME = "first"
 _EMBEDDING = re.compile(r"embed|bge|minilm|e5-|gte-", re.IGNORECASE)
@@ -65,11 +66,11 @@ def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
 def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
     """The secret of a first key, made if keys are needed and there is not one."""
     auth = loaded.config.auth
-    store = KeyStore(home.keys_db)
-    if not auth.required or auth.keys or keys_of_file(loaded) or store.list():
+    database = database_for(loaded.config, home)
+    if not auth.required or auth.keys or keys_of_file(loaded) or all_keys(database):
         return None
-    secret = store.create(FIRST_KEY_NAME).secret
-    publish_keys(home, loaded)
+    secret = create_key(database, FIRST_KEY_NAME).secret
+    publish_keys(home, loaded, database)
     return secret
 
 

@@ -28,12 +28,14 @@ from infergate.state.publish import (
     publish_routes,
 )
 from infergate.state.routes import Routes, compile_routes
-from infergate.store.drained import DrainStore
+from infergate.store.audit import newest
+from infergate.store.database import database_for
+from infergate.store.drained import drained_backends
 
 log = structlog.get_logger(__name__)
 
 FOLLOW_INTERVAL_S = 0.5
-"""Between two looks at the keys file and the drained backends: a change counts within a second."""
+"""Between two looks at the keys file and the database: a change counts within a second."""
 
 RESOLVE_INTERVAL_S = 30.0
 """Between two look-ups of the backends' names; home DNS has no shorter TTL in practice."""
@@ -45,6 +47,7 @@ class ControlPlane:
     def __init__(self, config_path: Path) -> None:
         self._loaded: LoadedConfig = load_config(config_path)
         self._home = home_for(config_path)
+        self._database = database_for(self._loaded.config, self._home, keep=True)
         self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
         self._routes = Routes()
         self._down: frozenset[str] = frozenset()
@@ -66,7 +69,7 @@ class ControlPlane:
             for each in (
                 self._monitor.run(),
                 self._follow_keys_file(),
-                self._follow_drains(),
+                self._follow_store(),
                 self._follow_names(),
                 Shadow(self._home, lambda: self._loaded.config).run(),
                 Trials(self._home, lambda: self._loaded.config).run(),
@@ -100,16 +103,16 @@ class ControlPlane:
         }
         try:
             if everything:
-                publish_keys(self._home, self._loaded)
+                publish_keys(self._home, self._loaded, self._database)
             routes = compile_routes(config, self._inventories)
             if everything or routes != self._routes:
                 publish_routes(self._home, routes)
                 self._routes = routes
             down = frozenset(status.name for status in statuses if status.state == "down")
             self._down = down
-            conditions = (down, DrainStore(self._home.keys_db).list())
+            conditions = (down, drained_backends(self._database))
             if everything or conditions != self._conditions:
-                publish_conditions(self._home, down)
+                publish_conditions(self._home, self._database, down)
                 self._conditions = conditions
             urls = {name: backend.url for name, backend in config.backends.items()}
             write_report(self._home.health, statuses, urls, self._inventories, self._routes.missing)
@@ -140,22 +143,33 @@ class ControlPlane:
             if stamp != seen:
                 seen = stamp
                 try:
-                    count = publish_keys(self._home, self._loaded)
+                    count = publish_keys(self._home, self._loaded, self._database)
                     log.info("keys file read", keys=count)
                 except InfergateError as problem:
                     log.error("keys file not taken over; the old keys hold", problem=str(problem))
 
-    async def _follow_drains(self) -> None:
+    async def _follow_store(self) -> None:
+        """Backends drained and keys changed by other processes, or at other gateways that share
+        the database."""
+        seen: int | None = None
+        trouble = ""
         while True:
             await asyncio.sleep(FOLLOW_INTERVAL_S)
             known = self._conditions
             try:
-                drained = DrainStore(self._home.keys_db).list()
+                newest_change = await asyncio.to_thread(newest, self._database)
+                if newest_change == seen and known is not None:
+                    continue
+                drained = await asyncio.to_thread(drained_backends, self._database)
+                if known is None or known[1] != drained:
+                    self._publish()
+                if seen is not None:
+                    await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
+                seen, trouble = newest_change, ""
             except InfergateError as problem:
-                log.error("the drained backends cannot be read", problem=str(problem))
-                continue
-            if known is None or known[1] != drained:
-                self._publish()
+                if trouble != str(problem):  # once, not twice a second
+                    trouble = str(problem)
+                    log.error("the database cannot be read; the keys hold as they are", why=trouble)
 
     async def _follow_names(self) -> None:
         """Names whose addresses changed: nginx has them in its files, so it is reloaded."""

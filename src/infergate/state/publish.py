@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,16 @@ from infergate.config.load import LoadedConfig
 from infergate.files import locked, write_atomically
 from infergate.nginx.shared_memory import NginxNotThere, push
 from infergate.paths import Home
-from infergate.state.keys import FileKey, compile_keys, read_keys_file
+from infergate.state.budgets import Budgeted, used_up
+from infergate.state.keys import FileKey, ValidKey, compile_keys, read_keys_file, valid_keys
+from infergate.state.policy import Block
 from infergate.state.routes import Routes
-from infergate.store.drained import DrainStore
-from infergate.store.keys import KeyStore
+from infergate.store.database import Database
+from infergate.store.drained import drain as keep_drained
+from infergate.store.drained import drained_backends, undrain
+from infergate.store.keys import all_keys
+from infergate.store.policies import all_policies
+from infergate.store.teams import all_teams
 
 
 def keys_of_file(loaded: LoadedConfig) -> tuple[FileKey, ...]:
@@ -37,13 +44,34 @@ def keys_of_file(loaded: LoadedConfig) -> tuple[FileKey, ...]:
         return ()
 
 
-def publish_keys(home: Home, loaded: LoadedConfig) -> int:
-    """Make exactly the keys valid that are so now; returns how many."""
+def publish_keys(home: Home, loaded: LoadedConfig, database: Database) -> int:
+    """Make exactly the keys valid that are so now, without those whose budget is used up; returns
+    how many."""
     with locked(home.state / "publish.lock"):
-        stored = KeyStore(home.keys_db).list()
-        keys = compile_keys(loaded.config.auth, stored, keys_of_file(loaded))
-        _publish(home, home.keys_snapshot, {"keys": _exactly(keys)})
-    return len(keys)
+        keys, blocks = _keys_and_blocks(loaded, database)
+        compiled = compile_keys(loaded.config.auth, keys, blocks)
+        _publish(home, home.keys_snapshot, {"keys": _exactly(compiled)})
+    return len(compiled)
+
+
+def budget_blocks(loaded: LoadedConfig, database: Database) -> dict[str, Block]:
+    """The keys whose budget is used up now, by name."""
+    return _keys_and_blocks(loaded, database)[1]
+
+
+def _keys_and_blocks(
+    loaded: LoadedConfig, database: Database
+) -> tuple[Mapping[str, ValidKey], dict[str, Block]]:
+    auth = loaded.config.auth
+    stored = all_keys(database)
+    keys = valid_keys(auth, stored, all_policies(database), keys_of_file(loaded))
+    budgeted = {
+        Budgeted(key.name, tuple(key.allowed.budget), key.team, key.since) for key in keys.values()
+    }
+    budgeted.update(
+        Budgeted(key.name, team=key.team, valid=False) for key in stored if key.revoked_at
+    )
+    return keys, used_up(database, budgeted, all_teams(database), time.time())
 
 
 def publish_routes(home: Home, routes: Routes) -> None:
@@ -53,19 +81,18 @@ def publish_routes(home: Home, routes: Routes) -> None:
         _publish(home, home.routes_snapshot, document)
 
 
-def publish_conditions(home: Home, down: Iterable[str]) -> None:
+def publish_conditions(home: Home, database: Database, down: Iterable[str]) -> None:
     """Say which backends are down; which are drained is read from the store."""
     with locked(home.state / "publish.lock"):
         conditions = dict.fromkeys(down, "down")
-        conditions.update(dict.fromkeys(DrainStore(home.keys_db).list(), "drained"))
+        conditions.update(dict.fromkeys(drained_backends(database), "drained"))
         _publish(home, home.conditions_snapshot, {"backends": _exactly(conditions)})
 
 
-def drain(home: Home, backend: str, *, drained: bool) -> None:
+def drain(home: Home, database: Database, backend: str, *, drained: bool) -> None:
     """Take a backend out of service, or back in, from the next request on."""
     with locked(home.state / "publish.lock"):
-        store = DrainStore(home.keys_db)
-        (store.add if drained else store.remove)(backend)
+        (keep_drained if drained else undrain)(database, backend)
         known = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
         conditions = (
             {**known, backend: "drained"}

@@ -1,31 +1,33 @@
-"""Backends that an operator has taken out of service."""
+"""Backends that an operator has taken out of service; they stay so over restarts."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
-from infergate.store.database import opened
+from sqlalchemy import delete, insert, select
+
+from infergate.store.audit import note
+from infergate.store.database import Database
+from infergate.store.tables import drained
 
 
-class DrainStore:
-    """The drained backends of one gateway; they stay so over restarts until undrained."""
+def drain(database: Database, backend: str) -> None:
+    """Take it out of service."""
+    with database.write() as connection:
+        known = select(drained.c.since).where(drained.c.backend == backend)
+        if connection.execute(known).first() is None:
+            connection.execute(insert(drained).values(backend=backend, since=int(time.time())))
+            note(connection, "backend.drain", backend)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
 
-    def add(self, backend: str) -> None:
-        with opened(self._path) as database:
-            database.execute(
-                "insert into drained values (?, ?) on conflict do nothing",
-                (backend, int(time.time())),
-            )
+def undrain(database: Database, backend: str) -> None:
+    """Take it back in."""
+    with database.write() as connection:
+        if connection.execute(delete(drained).where(drained.c.backend == backend)).rowcount:
+            note(connection, "backend.undrain", backend)
 
-    def remove(self, backend: str) -> None:
-        with opened(self._path) as database:
-            database.execute("delete from drained where backend = ?", (backend,))
 
-    def list(self) -> frozenset[str]:
-        with opened(self._path) as database:
-            rows = database.execute("select backend from drained").fetchall()
-        return frozenset(row["backend"] for row in rows)
+def drained_backends(database: Database) -> frozenset[str]:
+    """Those that are out of service now."""
+    with database.read() as connection:
+        return frozenset(connection.execute(select(drained.c.backend)).scalars())

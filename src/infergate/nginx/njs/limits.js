@@ -132,9 +132,12 @@ function open() {
         const buckets = [];
         if (flags.indexOf('b') !== -1) {
             const block = policy.more().block(keyPolicy);
-            const left = Math.max(1, Math.ceil(Number(block[1]) - Date.now() / 1000));
-            return { status: 429, code: 'insufficient_quota', message: 'The ' + block[0]
-                + ' budget of this API key is used up.', retry_after: left };
+            const left = Math.ceil(Number(block[1]) - Date.now() / 1000);
+            // Filled again by now: the control plane will say so, if there is one.
+            if (left > 0) {
+                return { status: 429, code: 'insufficient_quota', message: 'The ' + block[0]
+                    + ' budget of this API key is used up.', retry_after: left };
+            }
         }
         if (flags.indexOf('l') !== -1) {
             const numbers = policy.more().numbers(keyPolicy);
