@@ -67,6 +67,11 @@ class Home:
         return self.state / "health.json"
 
     @property
+    def ledger(self) -> Path:
+        """How counting stands (ledger/status.py)."""
+        return self.run / "ledger.json"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 

@@ -17,6 +17,7 @@ from infergate.cli import (
     policies,
     run,
     teams,
+    usage,
     write,
 )
 from infergate.errors import InfergateError
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run, write, observe, explain, audit):
+for module in (run, write, observe, explain, usage, audit):
     module.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(teams.app, name="teams")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from infergate.cli.rows import print_rows
 from infergate.config.budgets import NANO, parse_budget, window_of
 from infergate.config.policies import Grant
 from infergate.state.keys import FileKey
@@ -38,15 +39,6 @@ def print_keys(
         print("There are no keys yet. `infergate keys create NAME` makes one.")
         return
     print_rows(("ID", "NAME", "STARTS WITH", "TEAM", "MODELS", "POLICY", "STATE"), rows)
-
-
-def print_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table, its columns as wide as they must be: quick for ten thousand rows too."""
-    widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
-    for row in (head, *rows):
-        print(
-            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        )
 
 
 def _models(key: StoredKey) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -28,6 +30,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     from infergate.cli.banner import url_of
     from infergate.cli.status import print_status
     from infergate.control.report import read_report
+    from infergate.ledger.status import read_status
     from infergate.nginx.shared_memory import read
     from infergate.supervise.instance import running
 
@@ -38,6 +41,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     except StateError:
         live = None
     report = read_report(home.health)
+    ledger = read_status(home.ledger)
     document: dict[str, Any] = {
         "running": processes.nginx is not None,
         "url": url_of(loaded),
@@ -46,6 +50,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
         "processes": asdict(processes),
         "revision": live.revision if live else None,
         "keys": live.keys if live else None,
+        "ledger": asdict(ledger) if ledger else None,
         "backends": [
             {
                 **asdict(backend),
@@ -90,14 +95,29 @@ def logs(
 def _lines(path: Path, past: int, *, follow: bool) -> Iterator[str]:
     with path.open(errors="replace") as file:
         yield from (line.rstrip("\n") for line in file.readlines()[-past:] if past > 0)
-        pending = ""
-        while follow:
-            pending += file.readline()
-            if pending.endswith("\n"):
-                yield pending.rstrip("\n")
-                pending = ""
-            elif not pending:
-                time.sleep(0.2)
+        if follow:
+            yield from _new_lines(file)
+    while follow:  # it was rotated; the new one follows
+        with contextlib.suppress(FileNotFoundError), path.open(errors="replace") as file:
+            yield from _new_lines(file)
+        time.sleep(0.2)
+
+
+def _new_lines(file: TextIO) -> Iterator[str]:
+    """The lines that come, until the file is not the log any more and gets no more of them."""
+    pending, quiet = "", 0
+    while quiet < 10:
+        pending += file.readline()
+        if pending.endswith("\n"):
+            yield pending.rstrip("\n")
+            pending, quiet = "", 0
+        elif not pending:
+            time.sleep(0.2)
+            try:
+                moved = not os.path.samestat(Path(file.name).stat(), os.fstat(file.fileno()))
+            except FileNotFoundError:
+                moved = True
+            quiet = quiet + 1 if moved else 0
 
 
 def _readable(line: str) -> str:
@@ -117,7 +137,7 @@ def _readable(line: str) -> str:
 
 def doctor(config: ConfigOption = None) -> None:
     """Show which nginx there is, what each offers, and why one was chosen."""
-    from infergate.cli.doctor import print_doctor
+    from infergate.cli.doctor import print_doctor, print_ledger
 
     path = find_config(config)
     setting, home = "auto", home_for(path or Path("infergate.yaml").absolute())
@@ -125,6 +145,7 @@ def doctor(config: ConfigOption = None) -> None:
         loaded, home = load(config)
         setting = loaded.config.engine
     print_doctor(setting, home)
+    print_ledger(home)
 
 
 def version() -> None:

@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
+from infergate.ledger.status import LedgerStatus
 
 _COLOURS = {"up": "green", "down": "red", "drained": "yellow", "unknown": "yellow"}
 
@@ -31,6 +33,12 @@ def print_status(document: Mapping[str, Any]) -> None:
                 f"[yellow]The {name} process is gone ({what}); requests go on. "
                 "`infergate up` brings it back.[/yellow]"
             )
+    if document["running"] and document["ledger"] is not None:
+        alive = processes["control"] is not None
+        status = LedgerStatus(**document["ledger"])
+        for line in ledger_in_words(status, time.time(), alive=alive):
+            if line != COUNTING:
+                console.print(f"[yellow]{line}[/yellow]")
     if not document["backends"]:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -63,15 +71,3 @@ def _models(backend: Mapping[str, Any]) -> str:
     if not models:
         return backend["models_problem"] or "none listed"
     return ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
-
-
-def ago(seconds: float) -> str:
-    """A length of time in its two largest units: "3 s", "2 min 5 s", "4 h 0 min"."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"

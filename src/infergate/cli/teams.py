@@ -46,7 +46,7 @@ def create(name: str, budget: BudgetOption = None, config: ConfigOption = None) 
 @app.command("list")
 def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Show the teams and how many valid keys each has."""
-    from infergate.cli.key_table import print_rows
+    from infergate.cli.rows import print_rows
     from infergate.store.database import database_for
     from infergate.store.keys import all_keys
     from infergate.store.teams import all_teams

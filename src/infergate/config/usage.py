@@ -87,7 +87,7 @@ class Keep(Section):
     audit: Seconds | None = Field(
         None, ge=_DAY_S, description="The audit log; for good, if not given."
     )
-    logs: Seconds = Field(7 * _DAY_S, ge=60, description="Rotated access logs, once counted.")
+    logs: Seconds = Field(7 * _DAY_S, ge=7200, description="Rotated access logs, once counted.")
 
 
 class Usage(Section):

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from infergate.config.load import LoadedConfig, load_config
+from infergate.control.counting import Counting
 from infergate.control.report import read_inventories, write_report
 from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
@@ -52,6 +53,7 @@ class ControlPlane:
         self._routes = Routes()
         self._down: frozenset[str] = frozenset()
         self._conditions: tuple[frozenset[str], frozenset[str]] | None = None
+        self._stop = asyncio.Event()
         config = self._loaded.config
         self._monitor = Monitor(config.backends, config.health, self._on_change)
 
@@ -59,7 +61,7 @@ class ControlPlane:
         """Run until SIGTERM, or until the supervisor that started us is gone."""
         (self._home.run / "control.pid").write_text(str(os.getpid()))
         loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
+        stop = self._stop
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
@@ -71,6 +73,7 @@ class ControlPlane:
                 self._follow_keys_file(),
                 self._follow_store(),
                 self._follow_names(),
+                Counting(self._home, self._database, lambda: self._loaded).run(),
                 Shadow(self._home, lambda: self._loaded.config).run(),
                 Trials(self._home, lambda: self._loaded.config).run(),
                 self._follow_parent(stop),
@@ -123,12 +126,17 @@ class ControlPlane:
 
     def _reload(self) -> None:
         """SIGHUP: `infergate reload` has brought a new configuration into force."""
+        store = self._loaded.config.store
         try:
             self._loaded = load_config(self._loaded.path)
         except InfergateError as problem:
             log.error("the configuration was not reloaded", problem=str(problem))
             return
         config = self._loaded.config
+        if config.store != store:
+            log.info("the database is another one now; starting again")
+            self._stop.set()
+            return
         self._monitor.update(config.backends, config.health)
         self._publish(everything=True)
         log.info("configuration reloaded")

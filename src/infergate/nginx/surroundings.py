@@ -126,6 +126,8 @@ def prepare_home(home: Home, user: str | None) -> None:
             os.chown(folder, account.pw_uid, account.pw_gid)
         os.chown(home.state, 0, account.pw_gid)
         home.state.chmod(0o750)
+        os.chown(home.logs, 0, account.pw_gid)  # each worker opens them itself when they rotate
+        home.logs.chmod(0o710)
 
 
 def open_files() -> int:

@@ -24,7 +24,7 @@ from infergate.state.routes import Routes
 from infergate.store.database import Database
 from infergate.store.drained import drain as keep_drained
 from infergate.store.drained import drained_backends, undrain
-from infergate.store.keys import all_keys
+from infergate.store.keys import StoredKey, all_keys
 from infergate.store.policies import all_policies
 from infergate.store.teams import all_teams
 
@@ -54,24 +54,39 @@ def publish_keys(home: Home, loaded: LoadedConfig, database: Database) -> int:
     return len(compiled)
 
 
-def budget_blocks(loaded: LoadedConfig, database: Database) -> dict[str, Block]:
-    """The keys whose budget is used up now, by name."""
-    return _keys_and_blocks(loaded, database)[1]
+def budgeted_keys(loaded: LoadedConfig, database: Database) -> set[Budgeted]:
+    """The keys that have a budget or a team, the revoked ones of teams too."""
+    stored = all_keys(database)
+    return _budgeted(_valid(loaded, database, stored), stored)
 
 
 def _keys_and_blocks(
     loaded: LoadedConfig, database: Database
 ) -> tuple[Mapping[str, ValidKey], dict[str, Block]]:
-    auth = loaded.config.auth
     stored = all_keys(database)
-    keys = valid_keys(auth, stored, all_policies(database), keys_of_file(loaded))
-    budgeted = {
-        Budgeted(key.name, tuple(key.allowed.budget), key.team, key.since) for key in keys.values()
+    keys = _valid(loaded, database, stored)
+    return keys, used_up(database, _budgeted(keys, stored), all_teams(database), time.time())
+
+
+def _valid(
+    loaded: LoadedConfig, database: Database, stored: Iterable[StoredKey]
+) -> dict[str, ValidKey]:
+    auth = loaded.config.auth
+    return valid_keys(auth, stored, all_policies(database), keys_of_file(loaded))
+
+
+def _budgeted(keys: Mapping[str, ValidKey], stored: Iterable[StoredKey]) -> set[Budgeted]:
+    valid = {
+        Budgeted(key.name, tuple(key.allowed.budget), key.team, key.since)
+        for key in keys.values()
+        if key.allowed.budget or key.team
     }
-    budgeted.update(
-        Budgeted(key.name, team=key.team, valid=False) for key in stored if key.revoked_at
-    )
-    return keys, used_up(database, budgeted, all_teams(database), time.time())
+    gone = {
+        Budgeted(key.name, team=key.team, valid=False)
+        for key in stored
+        if key.revoked_at and key.team
+    }
+    return valid | gone
 
 
 def publish_routes(home: Home, routes: Routes) -> None:
