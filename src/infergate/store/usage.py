@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, func, select
 
 from infergate.store.database import Database
 from infergate.store.tables import usage
@@ -46,21 +46,26 @@ class Group(NamedTuple):
 
 
 _COLUMNS = (*Group._fields, *Sums._fields)
-_ADD = text(
-    f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + c for c in _COLUMNS)}) "  # noqa: S608 - our own names
-    f"ON CONFLICT ({', '.join(Group._fields)}) DO UPDATE SET "
-    + ", ".join(f"{name} = usage.{name} + excluded.{name}" for name in Sums._fields)
-)
+
+
+def _add(mark: str) -> str:
+    return (
+        f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))}) "  # noqa: S608 - our own names
+        f"ON CONFLICT ({', '.join(Group._fields)}) DO UPDATE SET "
+        + ", ".join(f"{name} = usage.{name} + excluded.{name}" for name in Sums._fields)
+    )
+
+
+_ADD = {"sqlite": _add("?"), "postgresql": _add("%s")}
+"""In the drivers' own words: SQLAlchemy's would cost as much as the database itself."""
 
 
 def add_usage(connection: Connection, found: Mapping[Group, Sequence[int]]) -> None:
     """Add sums to what is there."""
     if found:
         # Sorted, so that two gateways that share a database never wait for each other in a circle.
-        rows = [
-            dict(zip(_COLUMNS, (*group, *found[group]), strict=True)) for group in sorted(found)
-        ]
-        connection.execute(_ADD, rows)
+        rows = [(*group, *found[group]) for group in sorted(found)]
+        connection.exec_driver_sql(_ADD[connection.dialect.name], rows)
 
 
 @dataclass(frozen=True)
