@@ -98,10 +98,13 @@ class Database:
         return StateError(f"cannot be used: {words}", where=self.where, hint=hint)
 
 
+_WRITABLE = "Its folder must be there, and writable for the user who runs the gateway."
+
 _HINTS = (
     ("is full", "Free some space there; what is not counted yet is counted then."),
     ("disk I/O error", "The disk is full or failing; what is not counted yet is counted later."),
-    ("readonly database", "Its folder must be writable for the user who runs the gateway."),
+    ("readonly database", _WRITABLE),
+    ("unable to open database", _WRITABLE),
     ("No space left", "Free some space on the database's disk."),
     ("database is locked", "Another process holds it for long; `infergate status` shows ours."),
     ("failed: FATAL", "Check user, password and database of `store:`."),
