@@ -10,9 +10,6 @@ from infergate.control.report import Report, read_report
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
-from infergate.state.publish import keys_of_file, publish_keys
-from infergate.store.database import database_for
-from infergate.store.keys import all_keys, create_key
 
 FIRST_KEY_NAME = "first"
 _EMBEDDING = re.compile(r"embed|bge|minilm|e5-|gte-", re.IGNORECASE)
@@ -65,6 +62,11 @@ def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
 
 def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
     """The secret of a first key, made if keys are needed and there is not one."""
+    # The database takes half a second to load, and `infergate status` does not need it.
+    from infergate.state.publish import keys_of_file, publish_keys
+    from infergate.store.database import database_for
+    from infergate.store.keys import all_keys, create_key
+
     auth = loaded.config.auth
     database = database_for(loaded.config, home)
     if not auth.required or auth.keys or keys_of_file(loaded) or all_keys(database):

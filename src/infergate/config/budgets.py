@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
@@ -45,6 +46,7 @@ class Budget:
         return self.what if self.what.isupper() else None
 
 
+@lru_cache(maxsize=1024)
 def parse_budget(text: str) -> Budget:
     """The budget in a text. Raises ValueError if it is not one."""
     match = _BUDGET.fullmatch(text)
