@@ -7,6 +7,7 @@ import re
 
 from infergate.config.load import LoadedConfig
 from infergate.control.report import Report, read_report
+from infergate.errors import StateError
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
@@ -69,10 +70,13 @@ def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
 
     auth = loaded.config.auth
     database = database_for(loaded.config, home)
-    if not auth.required or auth.keys or keys_of_file(loaded) or all_keys(database):
+    try:
+        if not auth.required or auth.keys or keys_of_file(loaded) or all_keys(database):
+            return None
+        secret = create_key(database, FIRST_KEY_NAME).secret
+        publish_keys(home, loaded, database)
+    except StateError:  # the supervisor said so; nginx has the keys of last time
         return None
-    secret = create_key(database, FIRST_KEY_NAME).secret
-    publish_keys(home, loaded, database)
     return secret
 
 
