@@ -26,6 +26,7 @@ INTERVAL_S = 0.25
 
 _TOLD_EVERY_S = 1.0
 _TIDIED_EVERY_S = 10.0
+_FORGOTTEN_EVERY_S = 600.0
 _LONGEST_WAIT_S = 5.0
 
 
@@ -39,7 +40,7 @@ class Counting:
         self._clock = Clock()
         self._problem: InfergateError | None = None
         self._since = time.time()
-        self._told = self._tidied = 0.0
+        self._told = self._tidied = self._forgotten = 0.0
         self._unreadable = 0
         self._used: set[str] = set()  # keys whose budgets were not looked at since
 
@@ -86,8 +87,10 @@ class Counting:
         removed = remove_old(self._home, self._ledger.tail(), usage.keep.logs, time.time())
         if removed:
             log.info("old access logs were removed", files=removed)
-        if self._clock.is_trusted():
-            forget_old(self._database, usage.keep, time.time())
+        if self._clock.is_trusted() and time.monotonic() - self._forgotten > _FORGOTTEN_EVERY_S:
+            self._forgotten = time.monotonic()
+            present = self._ledger.tail().present()
+            forget_old(self._database, usage.keep, self._ledger.node, present, time.time())
 
     def _stopped(self, problem: InfergateError) -> None:
         if self._problem is None:

@@ -52,7 +52,8 @@ class ControlPlane:
         self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
         self._routes = Routes()
         self._down: frozenset[str] = frozenset()
-        self._conditions: tuple[frozenset[str], frozenset[str]] | None = None
+        self._published_down: frozenset[str] | None = None
+        self._keys_due = True
         self._stop = asyncio.Event()
         config = self._loaded.config
         self._monitor = Monitor(config.backends, config.health, self._on_change)
@@ -105,23 +106,20 @@ class ControlPlane:
             name: each for name, each in self._inventories.items() if name in config.backends
         }
         try:
-            if everything:
-                publish_keys(self._home, self._loaded, self._database)
             routes = compile_routes(config, self._inventories)
             if everything or routes != self._routes:
                 publish_routes(self._home, routes)
                 self._routes = routes
             down = frozenset(status.name for status in statuses if status.state == "down")
             self._down = down
-            conditions = (down, drained_backends(self._database))
-            if everything or conditions != self._conditions:
-                publish_conditions(self._home, self._database, down)
-                self._conditions = conditions
+            if everything or down != self._published_down:
+                publish_conditions(self._home, down)
+                self._published_down = down
             urls = {name: backend.url for name, backend in config.backends.items()}
             write_report(self._home.health, statuses, urls, self._inventories, self._routes.missing)
         except InfergateError as problem:
             log.error("the state could not be published; trying again", problem=str(problem))
-            self._conditions = None
+            self._published_down = None
             self._routes = Routes()
 
     def _reload(self) -> None:
@@ -138,6 +136,7 @@ class ControlPlane:
             self._stop.set()
             return
         self._monitor.update(config.backends, config.health)
+        self._keys_due = True
         self._publish(everything=True)
         log.info("configuration reloaded")
 
@@ -151,7 +150,9 @@ class ControlPlane:
             if stamp != seen:
                 seen = stamp
                 try:
-                    count = publish_keys(self._home, self._loaded, self._database)
+                    count = await asyncio.to_thread(
+                        publish_keys, self._home, self._loaded, self._database
+                    )
                     log.info("keys file read", keys=count)
                 except InfergateError as problem:
                     log.error("keys file not taken over; the old keys hold", problem=str(problem))
@@ -162,22 +163,23 @@ class ControlPlane:
         seen: int | None = None
         trouble = ""
         while True:
-            await asyncio.sleep(FOLLOW_INTERVAL_S)
-            known = self._conditions
+            if self._published_down is None:  # the last time failed
+                self._publish()
             try:
                 newest_change = await asyncio.to_thread(newest, self._database)
-                if newest_change == seen and known is not None:
-                    continue
-                drained = await asyncio.to_thread(drained_backends, self._database)
-                if known is None or known[1] != drained:
-                    self._publish()
-                if seen is not None:
+                if newest_change != seen or self._keys_due:
+                    drained = await asyncio.to_thread(drained_backends, self._database)
+                    publish_conditions(self._home, self._down, drained)
+                    self._keys_due = False
                     await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
-                seen, trouble = newest_change, ""
+                    seen = newest_change
+                trouble = ""
             except InfergateError as problem:
+                self._keys_due = True
                 if trouble != str(problem):  # once, not twice a second
                     trouble = str(problem)
                     log.error("the database cannot be read; the keys hold as they are", why=trouble)
+            await asyncio.sleep(FOLLOW_INTERVAL_S)
 
     async def _follow_names(self) -> None:
         """Names whose addresses changed: nginx has them in its files, so it is reloaded."""

@@ -3,6 +3,7 @@ twice, whenever this process ends."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class Ledger:
     def __init__(self, home: Home, database: Database, config: Callable[[], Config]) -> None:
         self._log, self._database, self._config = home.access_log, database, config
         self._tail: Tail | None = None
+        self.node = f"{socket.gethostname()}:{home.logs}"[:256]
 
     def step(self) -> Step:
         """Count what was written since; at most a block of each file.
@@ -80,6 +82,7 @@ class Ledger:
             move(
                 connection,
                 piece.identity,
+                node=self.node,
                 file=piece.name,
                 inode=piece.inode,
                 start=piece.start,

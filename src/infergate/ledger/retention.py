@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from sqlalchemy import delete
 
@@ -33,8 +34,12 @@ class Clock:
         return time.monotonic() - self._steady >= TRUSTED_AFTER_S
 
 
-def forget_old(database: Database, keep: Keep, now: float) -> int:
+def forget_old(
+    database: Database, keep: Keep, node: str, present: Collection[str], now: float
+) -> int:
     """Remove what is older than it is kept for; returns how many rows of usage.
+
+    node, present: the gateway, and the identities of its log files that are there.
 
     Raises StateError if the database cannot be written.
     """
@@ -45,5 +50,5 @@ def forget_old(database: Database, keep: Keep, now: float) -> int:
             count += forget_usage(connection, "d", int(now - keep.days))
         if keep.audit is not None:
             connection.execute(delete(audit).where(audit.c.at < int(now - keep.audit)))
-        forget_checkpoints(connection, now)
+        forget_checkpoints(connection, node, present, now)
     return count

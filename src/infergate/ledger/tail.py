@@ -96,6 +96,11 @@ class Tail:
                 sizes[file.identity] = max(size, sizes.get(file.identity, 0))
         return sum(max(0, size - self._positions.get(name, 0)) for name, size in sizes.items())
 
+    def present(self) -> set[str]:
+        """The identities of the files that are there."""
+        self._look_around()
+        return {file.identity for file in self._open.values() if self._identify(file)}
+
     def is_counted(self, path: Path) -> bool:
         """Whether every line of this rotated file is counted."""
         with contextlib.suppress(OSError):

@@ -23,7 +23,7 @@ from infergate.state.policy import Block
 from infergate.state.routes import Routes
 from infergate.store.database import Database
 from infergate.store.drained import drain as keep_drained
-from infergate.store.drained import drained_backends, undrain
+from infergate.store.drained import undrain
 from infergate.store.keys import StoredKey, all_keys
 from infergate.store.policies import all_policies
 from infergate.store.teams import all_teams
@@ -46,8 +46,11 @@ def keys_of_file(loaded: LoadedConfig) -> tuple[FileKey, ...]:
 
 def publish_keys(home: Home, loaded: LoadedConfig, database: Database) -> int:
     """Make exactly the keys valid that are so now, without those whose budget is used up; returns
-    how many."""
-    with locked(home.state / "publish.lock"):
+    how many.
+
+    Raises StateError if the database cannot be read; the keys hold as they are then.
+    """
+    with locked(home.state / "keys.lock"):  # its own: the database may take its time
         keys, blocks = _keys_and_blocks(loaded, database)
         compiled = compile_keys(loaded.config.auth, keys, blocks)
         _publish(home, home.keys_snapshot, {"keys": _exactly(compiled)})
@@ -96,18 +99,25 @@ def publish_routes(home: Home, routes: Routes) -> None:
         _publish(home, home.routes_snapshot, document)
 
 
-def publish_conditions(home: Home, database: Database, down: Iterable[str]) -> None:
-    """Say which backends are down; which are drained is read from the store."""
+def publish_conditions(
+    home: Home, down: Iterable[str], drained: Iterable[str] | None = None
+) -> None:
+    """Say which backends are down and which are drained; None leaves those as they are.
+
+    Asks no database: one that is away must not hold up that a backend is down.
+    """
     with locked(home.state / "publish.lock"):
-        conditions = dict.fromkeys(down, "down")
-        conditions.update(dict.fromkeys(drained_backends(database), "drained"))
+        if drained is None:
+            known = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
+            drained = [name for name, condition in known.items() if condition == "drained"]
+        conditions = dict.fromkeys(down, "down") | dict.fromkeys(drained, "drained")
         _publish(home, home.conditions_snapshot, {"backends": _exactly(conditions)})
 
 
 def drain(home: Home, database: Database, backend: str, *, drained: bool) -> None:
     """Take a backend out of service, or back in, from the next request on."""
+    (keep_drained if drained else undrain)(database, backend)
     with locked(home.state / "publish.lock"):
-        (keep_drained if drained else undrain)(database, backend)
         known = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
         conditions = (
             {**known, backend: "drained"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import time
+from collections.abc import Collection
 
 from sqlalchemy import Connection, delete, select, text
 
@@ -29,6 +29,7 @@ def move(
     connection: Connection,
     identity: str,
     *,
+    node: str,
     file: str,
     inode: int,
     start: int,
@@ -38,12 +39,13 @@ def move(
 ) -> None:
     """Say that a file's bytes from start to end are counted, in the transaction that counts them.
 
-    file, inode: for people. Raises CountedElsewhere if counting does not stand at start: what this
-    transaction holds must then not be stored.
+    node: whose log it is; file, inode: for people.
+    Raises CountedElsewhere if counting does not stand at start: what this transaction holds must
+    then not be stored.
     """
     values = {
         "identity": identity,
-        "node": socket.gethostname(),
+        "node": node,
         "file": file,
         "inode": inode,
         "end": end,
@@ -73,10 +75,20 @@ def cut(connection: Connection, identity: str, size: int) -> None:
     connection.execute(logs.update().where(logs.c.identity == identity).values(position=size))
 
 
-def forget_checkpoints(connection: Connection, now: float) -> int:
-    """Remove those of files that have not grown for three months; returns how many."""
-    old = delete(logs).where(logs.c.updated_at < int(now) - _FORGOTTEN_AFTER_S)
-    return connection.execute(old).rowcount
+def forget_checkpoints(
+    connection: Connection, node: str, present: Collection[str], now: float
+) -> int:
+    """Remove those of a node's files that are gone and have not grown for three months.
+
+    present: identities of the files that are there. Returns how many were removed.
+    """
+    query = select(logs.c.identity).where(
+        logs.c.node == node, logs.c.updated_at < int(now) - _FORGOTTEN_AFTER_S
+    )
+    gone = set(connection.execute(query).scalars()) - set(present)
+    for identity in gone:
+        connection.execute(delete(logs).where(logs.c.identity == identity))
+    return len(gone)
 
 
 def lines_counted(database: Database) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from infergate.errors import StateError
 from infergate.ledger import ledger as ledger_module
 from infergate.ledger import tail
 from infergate.ledger.ledger import Ledger
+from infergate.ledger.retention import forget_old
 from infergate.ledger.rotate import remove_old, rotate
 from infergate.paths import Home
 from infergate.store.checkpoints import CountedElsewhere, lines_counted
@@ -117,6 +119,18 @@ def test_the_next_process_goes_on_where_the_last_one_stopped(
         append(home, *(line() for _ in range(number)))
         assert Ledger(home, open_database(), lambda: config).step().lines == number
     assert exact(home, open_database())
+
+
+def test_a_log_that_was_quiet_for_months_is_not_counted_anew(
+    home: Home, config: Config, open_database: Callable[[], Database]
+) -> None:
+    append(home, line())
+    ledger = Ledger(home, open_database(), lambda: config)
+    ledger.step()
+    later = time.time() + 200 * 86400
+    for present, lines in ((ledger.tail().present(), 0), ((), 1)):
+        forget_old(open_database(), config.usage.keep, ledger.node, present, later)
+        assert Ledger(home, open_database(), lambda: config).step().lines == lines
 
 
 def test_two_ledgers_at_once_count_everything_once(

@@ -53,7 +53,7 @@ def test_usage_is_forgotten_by_the_time_it_is_kept(database: Database) -> None:
                 for age in (1, 50, 400)
             },
         )
-    assert forget_old(database, Keep.model_validate({"days": "365d"}), now) == 4
+    assert forget_old(database, Keep.model_validate({"days": "365d"}), "node", (), now) == 4
     left = {
         period: sum(sums.requests for _, sums in usage_by(database, period, 0, 2**40, []))
         for period in ("m", "h", "d")
