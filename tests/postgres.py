@@ -71,14 +71,16 @@ def install() -> str | None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return "installing PostgreSQL needs root and apt-get"
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    result = subprocess.run(
-        ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return None if programs() is not None else result.stderr.strip()
+    words = ""
+    install_it = ["install", "-y", "--no-install-recommends", "postgresql"]
+    for arguments in (install_it, ["update"], install_it):  # the lists may be old, or not there
+        result = subprocess.run(
+            ["apt-get", *arguments], env=environ, capture_output=True, text=True, check=False
+        )
+        words = result.stderr.strip()
+        if programs() is not None:
+            return None
+    return words
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
@@ -37,6 +38,7 @@ class Entry:
     after: Mapping[str, Any] | None
 
 
+@cache
 def actor() -> str:
     """The user who runs this process, and who became them by sudo, at this machine."""
     try:
