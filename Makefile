@@ -32,6 +32,7 @@ up: $(VENV)/.installed  ## Start the gateway in the foreground
 
 test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 	$(BIN)/python -m tests.engines_ready
+	$(BIN)/python -m tests.postgres
 	$(BIN)/pytest tests/unit tests/engine -n auto
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
@@ -40,6 +41,7 @@ e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
 
 soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares
 	$(BIN)/python -m tests.engines_ready
+	$(BIN)/python -m tests.postgres
 	$(BIN)/pytest -s tests/soak
 
 bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx

@@ -18,7 +18,7 @@ class Home:
     """The state folder. Everything below it belongs to one gateway; nobody else may read it.
 
     revisions/N/   rendered nginx configurations; `current` links to the one in force
-    state/         keys.db, and the snapshots nginx loads when it starts
+    state/         store.db, and the snapshots nginx loads when it starts
     run/           pid files, sockets, nginx's temporary files
     logs/          access.log (JSON), error.log, gateway.log
     tls/           certificates made or fetched here
@@ -40,8 +40,9 @@ class Home:
         return self.root / "state"
 
     @property
-    def keys_db(self) -> Path:
-        return self.state / "keys.db"
+    def store(self) -> Path:
+        """Keys, usage and audit log, where `store:` names no PostgreSQL."""
+        return self.state / "store.db"
 
     @property
     def keys_snapshot(self) -> Path:
@@ -64,6 +65,11 @@ class Home:
     def health(self) -> Path:
         """What the control plane last knew of each backend, for `infergate status`."""
         return self.state / "health.json"
+
+    @property
+    def ledger(self) -> Path:
+        """How counting stands (ledger/status.py)."""
+        return self.run / "ledger.json"
 
     @property
     def run(self) -> Path:

@@ -86,7 +86,7 @@ def test_tokens_are_set_aside_and_corrected_by_what_was_used(limited: Limited) -
 
 def test_requests_at_the_same_time_are_limited_and_free_again_after(limited: Limited) -> None:
     it, a = limited
-    key = it.new_key("two-at-once", "--concurrent", "2")
+    key = it.new_key("two-at-once", "--concurrency", "2")
     a.behave(path_prefix="/v1/chat", delay_s=1)
     with ThreadPoolExecutor(4) as pool:
         statuses = sorted(pool.map(lambda _: it.chat(key=key).status_code, range(4)))
@@ -97,7 +97,7 @@ def test_requests_at_the_same_time_are_limited_and_free_again_after(limited: Lim
 
 def test_a_client_that_leaves_frees_its_place(limited: Limited) -> None:
     it, a = limited
-    key = it.new_key("leaver", "--concurrent", "1")
+    key = it.new_key("leaver", "--concurrency", "1")
     a.behave(path_prefix="/v1/chat", chunk_delay_s=0.1, chunks=1000)
     body = {"model": "m", "stream": True}
     url = it.url + "/v1/chat/completions"
@@ -115,7 +115,7 @@ def test_a_client_that_leaves_frees_its_place(limited: Limited) -> None:
         (("--max-tokens", "50"), {"max_tokens": 51}, 400, "max_tokens_too_large"),
         (("--max-prompt-bytes", "100"), {"user": "x" * 200}, 413, "prompt_too_large"),
         (("--models", "other"), {}, 404, "model_not_found"),
-        (("--allow", "10.0.0.0/8,::2/128"), {}, 401, "address_not_allowed"),
+        (("--ip", "10.0.0.0/8,::2/128"), {}, 401, "address_not_allowed"),
     ],
 )
 def test_what_a_key_may_not_is_refused_by_its_name(
@@ -136,9 +136,9 @@ def test_what_a_key_may_not_is_refused_by_its_name(
         (("--models", "*-1"), "qwen-1", 200),
         (("--models", "q*n-*1"), "qwen-1", 200),
         (("--models", "q*x*"), "qwen-1", 404),
-        (("--allow", "127.0.0.0/8"), "m", 200),
-        (("--allow", "10.1.0.0/16,127.0.0.1/32"), "m", 200),
-        (("--allow", "127.0.0.2/31"), "m", 401),
+        (("--ip", "127.0.0.0/8"), "m", 200),
+        (("--ip", "10.1.0.0/16,127.0.0.1/32"), "m", 200),
+        (("--ip", "127.0.0.2/31"), "m", 401),
     ],
 )
 def test_patterns_and_networks(
@@ -161,7 +161,7 @@ def test_a_budget_that_is_used_up_says_when_it_is_filled_again(limited: Limited)
 
 def test_a_refused_request_takes_nothing(limited: Limited) -> None:
     it, _ = limited
-    key = it.new_key("mixed", "--rpm", "100", "--tpm", "1000", "--concurrent", "5")
+    key = it.new_key("mixed", "--rpm", "100", "--tpm", "1000", "--concurrency", "5")
     for _ in range(20):
         assert it.chat(key=key, max_tokens=2000).status_code in (200, 429)
     until(lambda: it.chat(key=key, max_tokens=1).status_code == 200, 2)

@@ -159,7 +159,7 @@ def test_discovered_models_outlive_a_restart_while_their_backend_is_away(
 def test_the_state_folder_is_nobody_else_s(fresh_pair: Pair) -> None:
     it, _, _ = fresh_pair
     home = Home(it.home)
-    for path in (home.keys_db, home.keys_snapshot, home.current / "secrets.conf"):
+    for path in (home.store, home.keys_snapshot, home.current / "secrets.conf"):
         assert path.stat().st_mode & 0o007 == 0, path
     assert home.socket.parent.stat().st_mode & 0o077 == 0
     everything = b"".join(

@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from infergate.cli import backend, engine, explain, keys, observe, run, write
+from infergate.cli import (
+    audit,
+    backend,
+    engine,
+    explain,
+    keys,
+    observe,
+    policies,
+    run,
+    teams,
+    usage,
+    write,
+)
 from infergate.errors import InfergateError
 
 app = typer.Typer(
@@ -18,9 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run, write, observe, explain):
+for module in (run, write, observe, explain, usage, audit):
     module.register(app)
 app.add_typer(keys.app, name="keys")
+app.add_typer(teams.app, name="teams")
+app.add_typer(policies.app, name="policies")
 app.add_typer(backend.app, name="backend")
 app.add_typer(engine.app, name="engine")
 

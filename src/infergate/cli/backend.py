@@ -14,6 +14,7 @@ app = typer.Typer(help="Take a backend out of service, and back in.", no_args_is
 
 def _set(name: str, config: ConfigOption, *, drained: bool) -> None:
     from infergate.state.publish import drain as publish_drain
+    from infergate.store.database import database_for
 
     loaded, home = load(config, quiet=True)
     if name not in loaded.config.backends:
@@ -22,7 +23,7 @@ def _set(name: str, config: ConfigOption, *, drained: bool) -> None:
             f"there is no backend {name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
             where=str(loaded.path),
         )
-    publish_drain(home, name, drained=drained)
+    publish_drain(home, database_for(loaded.config, home), name, drained=drained)
 
 
 @app.command()

@@ -7,11 +7,10 @@ import re
 
 from infergate.config.load import LoadedConfig
 from infergate.control.report import Report, read_report
+from infergate.errors import StateError
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
-from infergate.state.publish import keys_of_file, publish_keys
-from infergate.store.keys import KeyStore
 
 FIRST_KEY_NAME = "first"
 _EMBEDDING = re.compile(r"embed|bge|minilm|e5-|gte-", re.IGNORECASE)
@@ -64,12 +63,20 @@ def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
 
 def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
     """The secret of a first key, made if keys are needed and there is not one."""
+    # The database takes half a second to load, and `infergate status` does not need it.
+    from infergate.state.publish import keys_of_file, publish_keys
+    from infergate.store.database import database_for
+    from infergate.store.keys import all_keys, create_key
+
     auth = loaded.config.auth
-    store = KeyStore(home.keys_db)
-    if not auth.required or auth.keys or keys_of_file(loaded) or store.list():
+    database = database_for(loaded.config, home)
+    try:
+        if not auth.required or auth.keys or keys_of_file(loaded) or all_keys(database):
+            return None
+        secret = create_key(database, FIRST_KEY_NAME).secret
+        publish_keys(home, loaded, database)
+    except StateError:  # the supervisor said so; nginx has the keys of last time
         return None
-    secret = store.create(FIRST_KEY_NAME).secret
-    publish_keys(home, loaded)
     return secret
 
 

@@ -1,11 +1,16 @@
-"""`infergate doctor`: the engines of this machine."""
+"""`infergate doctor`: the engines of this machine, and whether requests are counted."""
 
 from __future__ import annotations
 
+import time
+
+from infergate.cli.ledger import ledger_in_words
 from infergate.errors import EngineError
+from infergate.ledger.status import read_status
 from infergate.nginx.engine import choose_engine, find_engines
 from infergate.nginx.engine_facts import Engine, dotted
 from infergate.paths import Home
+from infergate.supervise.instance import running
 
 _TELLING = ("http_ssl", "http_v2", "http_v3", "stub_status", "brotli", "modsecurity")
 
@@ -34,6 +39,15 @@ def print_doctor(setting: str, home: Home) -> None:
             "  a trial; for production use your distribution's or `infergate engine install`."
         )
     print(f"\nState folder: {home.root}")
+
+
+def print_ledger(home: Home) -> None:
+    """Whether requests are counted, and if not, why; nothing where the gateway never ran."""
+    status = read_status(home.ledger)
+    if status is None:
+        return
+    for line in ledger_in_words(status, time.time(), alive=running(home).control is not None):
+        print(f"Ledger: {line}")
 
 
 def _print_engine(engine: Engine) -> None:

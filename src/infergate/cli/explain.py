@@ -49,11 +49,12 @@ def explain(
 
 
 def _lines(log: Path) -> Iterator[str]:
-    """The lines of the log and of the file it was rotated to, oldest first."""
-    for path in (log.with_name(log.name + ".1"), log):
-        if path.exists():
-            with path.open() as file:
-                yield from file
+    """The lines of the log and of the files it was rotated to, oldest first."""
+    from infergate.ledger.tail import log_files
+
+    for path in log_files(log):
+        with path.open(errors="replace") as file:
+            yield from file
 
 
 def told(entry: dict[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""keys create, list, revoke, import."""
+"""keys create, list, show, rotate, revoke, import, export."""
 
 from __future__ import annotations
 
@@ -9,201 +9,190 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infergate.cli.grants import grant_of, with_grant
 from infergate.cli.options import ConfigOption, JsonOption, counted, load
 from infergate.errors import KeyInputError
 
 if TYPE_CHECKING:
-    from infergate.config.policies import KeyTerms
-    from infergate.store.keys import StoredKey
+    from infergate.store.keys import NewKey
 
-app = typer.Typer(help="API keys: create, list, revoke, import.", no_args_is_help=True)
+app = typer.Typer(
+    help="API keys: create, list, show, rotate, revoke, import, export.", no_args_is_help=True
+)
 
-
-def _public(key: StoredKey) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "prefix": key.prefix,
-        "models": list(key.models),
-        "manage": key.manage,
-        **key.terms.model_dump(mode="json", exclude_defaults=True),
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
-    }
+KeyArgument = Annotated[str, typer.Argument(help="Its id or its name.")]
 
 
 @app.command()
+@with_grant
 def create(
     name: str,
-    models: Annotated[
-        str, typer.Option(help="Models it may use, separated by commas; all if not given.")
-    ] = "*",
-    manage: Annotated[
-        bool, typer.Option("--manage", help="May pull, create and delete models on Ollama.")
-    ] = False,
+    team: Annotated[str | None, typer.Option(help="The team it belongs to.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="A policy that says what the options leave open.")
+    ] = None,
     expires: Annotated[
         str | None, typer.Option(help="How long it is valid, such as 12h or 30d.")
     ] = None,
-    requests_per_minute: Annotated[
-        int | None, typer.Option("--rpm", help="Requests per minute.")
-    ] = None,
-    tokens_per_minute: Annotated[
-        int | None, typer.Option("--tpm", help="Tokens per minute, of prompts and answers.")
-    ] = None,
-    concurrent: Annotated[int | None, typer.Option(help="Requests at the same time.")] = None,
-    max_prompt_bytes: Annotated[
-        str | None, typer.Option(help="Largest request body, such as 64k.")
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Longest answer to ask for.")] = None,
-    priority: Annotated[
-        str, typer.Option(help="Class in the queue: high, normal or low.")
-    ] = "normal",
-    weight: Annotated[int, typer.Option(help="Share among keys of its class.")] = 1,
-    allow: Annotated[str, typer.Option(help="Only from these networks, separated by commas.")] = "",
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Answers say which backend gave them.")
-    ] = False,
     config: ConfigOption = None,
     json_: JsonOption = False,
+    *,
+    allowed: dict[str, Any],
 ) -> None:
     """Make a key. Its secret is shown this once and kept only as a hash."""
-    from infergate.config.types import seconds
     from infergate.state.publish import publish_keys
-    from infergate.store.keys import KeyStore
+    from infergate.store.database import database_for
+    from infergate.store.keys import create_key
 
     loaded, home = load(config, quiet=json_)
-    try:
-        expires_at = None if expires is None else int(time.time() + seconds(expires))
-    except ValueError as problem:
-        raise KeyInputError(str(problem), where="--expires") from None
-    wanted = [model.strip() for model in models.split(",") if model.strip()]
-    terms = _terms(
-        {
-            "limits": {
-                "requests_per_minute": requests_per_minute,
-                "tokens_per_minute": tokens_per_minute,
-                "concurrent": concurrent,
-                "max_prompt_bytes": max_prompt_bytes,
-                "max_tokens": max_tokens,
-            },
-            "priority": priority,
-            "weight": weight,
-            "allow": [network.strip() for network in allow.split(",") if network.strip()],
-            "explain": explain,
-        }
+    database = database_for(loaded.config, home)
+    key = create_key(
+        database,
+        name,
+        allowed=grant_of(allowed, loaded.config.usage.currency),
+        team=team,
+        policy=policy,
+        expires_at=None if expires is None else int(time.time() + _seconds(expires, "--expires")),
     )
-    key = KeyStore(home.keys_db).create(
-        name, models=wanted, manage=manage, expires_at=expires_at, terms=terms
-    )
-    publish_keys(home, loaded)
+    publish_keys(home, loaded, database)
+    _show_secret(key, f"Key {name!r} ({key.stored.id}) is valid now.", json_=json_)
+
+
+def _show_secret(key: NewKey, said: str, *, json_: bool) -> None:
     if json_:
-        print(json.dumps({"key": key.secret, **_public(key.stored)}))
+        print(json.dumps({"key": key.secret, **key.stored.public()}))
         return
     print(key.secret)
-    typer.echo(f"Key {name!r} ({key.stored.id}) is valid now. It is not shown again.", err=True)
+    typer.echo(f"{said} It is not shown again.", err=True)
 
 
-def _terms(given: dict[str, Any]) -> KeyTerms:
-    """The options as the configuration would have them. Raises KeyInputError for a wrong one."""
-    from pydantic import ValidationError
+def _seconds(text: str, option: str) -> float:
+    from infergate.config.types import seconds
 
-    from infergate.config.policies import KeyTerms
-
-    given["limits"] = {name: value for name, value in given["limits"].items() if value is not None}
     try:
-        return KeyTerms.model_validate(given)
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        names = {"requests_per_minute": "rpm", "tokens_per_minute": "tpm"}
-        option = next(str(part) for part in reversed(first["loc"]) if isinstance(part, str))
-        message = first["msg"].removeprefix("Value error, ")
-        raise KeyInputError(
-            message, where="--" + names.get(option, option).replace("_", "-")
-        ) from None
+        return seconds(text)
+    except ValueError as problem:
+        raise KeyInputError(str(problem), where=option) from None
 
 
 @app.command("list")
-def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Show the keys; never their secrets."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from infergate.state.publish import keys_of_file
-    from infergate.store.keys import KeyStore
-
-    loaded, home = load(config, quiet=True)
-    stored = KeyStore(home.keys_db).list()
-    if json_:
-        print(json.dumps([_public(key) for key in stored]))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ID", "NAME", "STARTS WITH", "MODELS", "STATE"):
-        table.add_column(column, overflow="fold")
-    for key in stored:
-        models = ", ".join(key.models) if key.models != ("*",) else "all"
-        table.add_row(key.id, key.name, key.prefix or "-", models, _state(key))
-    for name in loaded.config.auth.keys:
-        table.add_row("-", name, "-", "in the YAML", "valid")
-    for file_key in keys_of_file(loaded):
-        table.add_row("-", file_key.name, "-", "all", "valid")
-    if table.row_count == 0:
-        print("There are no keys yet. `infergate keys create NAME` makes one.")
-        return
-    Console(highlight=False).print(table)
-
-
-def _state(key: StoredKey) -> str:
-    if key.revoked_at is not None:
-        return time.strftime("revoked %Y-%m-%d", time.localtime(key.revoked_at))
-    if key.expires_at is None:
-        return "valid"
-    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.expires_at))
-    return f"expired {day}" if key.expires_at < time.time() else f"until {day}"
-
-
-@app.command()
-def revoke(
-    key: Annotated[str, typer.Argument(help="Its id or its name.")],
+def list_(
+    revoked: Annotated[bool, typer.Option("--revoked", help="Those too that are revoked.")] = False,
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """End a key's validity, from the next request on."""
-    from infergate.state.publish import publish_keys
-    from infergate.store.keys import KeyStore
+    """Show the keys; never their secrets."""
+    from infergate.cli.key_table import print_keys
+    from infergate.state.publish import keys_of_file
+    from infergate.store.database import database_for
+    from infergate.store.keys import all_keys
 
     loaded, home = load(config, quiet=True)
-    revoked = KeyStore(home.keys_db).revoke(key)
-    publish_keys(home, loaded)
+    stored = all_keys(database_for(loaded.config, home))
+    if not revoked:
+        stored = tuple(key for key in stored if key.revoked_at is None)
     if json_:
-        print(json.dumps(_public(revoked)))
+        print(json.dumps([key.public() for key in stored]))
+    else:
+        print_keys(stored, loaded.config.auth.keys, keys_of_file(loaded))
+
+
+@app.command()
+def show(key: KeyArgument, config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """Show one key: what it may do, its secrets' first characters, what is left of its budgets."""
+    from infergate.cli.key_table import key_in_full, print_key
+    from infergate.store.database import database_for
+    from infergate.store.keys import find_key
+    from infergate.store.policies import all_policies
+
+    loaded, home = load(config, quiet=True)
+    database = database_for(loaded.config, home)
+    found = find_key(database, key)
+    policy = all_policies(database)[found.policy] if found.policy else None
+    document = key_in_full(database, found, policy, time.time())
+    if json_:
+        print(json.dumps(document))
+    else:
+        print_key(document)
+
+
+@app.command()
+def rotate(
+    key: KeyArgument,
+    grace: Annotated[str, typer.Option(help="How long the old secret stays valid.")] = "24h",
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Give a key a new secret; the old one stays valid for a while."""
+    from infergate.state.publish import publish_keys
+    from infergate.store.database import database_for
+    from infergate.store.keys import rotate_key
+
+    loaded, home = load(config, quiet=True)
+    database = database_for(loaded.config, home)
+    grace_s = _seconds(grace, "--grace")
+    rotated = rotate_key(database, key, grace_s)
+    publish_keys(home, loaded, database)
+    ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + grace_s))
+    said = f"This is the new secret of {rotated.stored.name!r}; the old one ends {ends}."
+    _show_secret(rotated, said, json_=json_)
+
+
+@app.command()
+def revoke(key: KeyArgument, config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """End a key's validity, from the next request on."""
+    from infergate.state.publish import publish_keys
+    from infergate.store.database import database_for
+    from infergate.store.keys import revoke_key
+
+    loaded, home = load(config, quiet=True)
+    database = database_for(loaded.config, home)
+    revoked = revoke_key(database, key)
+    publish_keys(home, loaded, database)
+    if json_:
+        print(json.dumps(revoked.public()))
     else:
         print(f"Key {revoked.name!r} ({revoked.id}) is revoked.")
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help='Lines of the form "Bearer <key>" 1;')],
+    file: Annotated[
+        Path, typer.Argument(help='What `keys export` wrote, or lines "Bearer <key>" 1;')
+    ],
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Take over the keys of a hand-written gateway; only their hashes are kept."""
-    from infergate.state.keys import read_keys_file
+    """Take over the keys of another gateway; only their hashes are kept."""
+    from infergate.state.exchange import keys_of_text
     from infergate.state.publish import publish_keys
-    from infergate.store.keys import KeyStore
+    from infergate.store.database import database_for
+    from infergate.store.keys import add_keys
 
     loaded, home = load(config, quiet=True)
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as problem:
         raise KeyInputError(f"cannot be read: {problem}", where=str(file)) from None
-    keys = read_keys_file(text, file.name)
-    added = KeyStore(home.keys_db).add_hashes((key.name, key.hash) for key in keys)
-    publish_keys(home, loaded)
+    keys, in_clear = keys_of_text(text, file.name)
+    database = database_for(loaded.config, home)
+    added = add_keys(database, keys)
+    publish_keys(home, loaded, database)
     if json_:
         print(json.dumps({"found": len(keys), "imported": added}))
         return
     known = f"; {len(keys) - added} were known already" if len(keys) > added else ""
-    print(
-        f"{counted(added, 'key')} imported{known}. {file} still has them in clear text: remove it."
-    )
+    print(f"{counted(added, 'key')} imported{known}.")
+    if in_clear:
+        print(f"{file} still has them in clear text: remove it.")
+
+
+@app.command()
+def export(config: ConfigOption = None) -> None:
+    """Print the keys with their hashes, for `keys import` at another gateway."""
+    from infergate.state.exchange import text_of_keys
+    from infergate.store.database import database_for
+    from infergate.store.keys import all_keys
+
+    loaded, home = load(config, quiet=True)
+    print(text_of_keys(all_keys(database_for(loaded.config, home))))

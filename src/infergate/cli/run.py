@@ -87,6 +87,8 @@ def reload(config: ConfigOption = None) -> None:
     from infergate.nginx.engine import choose_engine
     from infergate.state.publish import publish_keys, publish_routes
     from infergate.state.routes import compile_routes
+    from infergate.store.database import database_for
+    from infergate.store.revisions import note_revision
     from infergate.supervise.instance import running
 
     loaded, home = load(config)
@@ -96,7 +98,9 @@ def reload(config: ConfigOption = None) -> None:
             "the gateway is not running", where=str(home.root), hint="`infergate up` starts it."
         )
     revision = apply(loaded, home, choose_engine(loaded.config.engine, home.root).engine)
-    count = publish_keys(home, loaded)
+    database = database_for(loaded.config, home)
+    note_revision(database, revision.number, loaded.path)
+    count = publish_keys(home, loaded, database)
     # The control plane does this too, a moment later; then with backends it did not know before.
     publish_routes(home, compile_routes(loaded.config, read_inventories(home.health)))
     if processes.control is not None:

@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
+from infergate.ledger.status import LedgerStatus
 
 _COLOURS = {"up": "green", "down": "red", "hung": "red"}
 """The other states are yellow."""
@@ -32,6 +34,12 @@ def print_status(document: Mapping[str, Any]) -> None:
                 f"[yellow]The {name} process is gone ({what}); requests go on. "
                 "`infergate up` brings it back.[/yellow]"
             )
+    if document["running"] and document["ledger"] is not None:
+        alive = processes["control"] is not None
+        status = LedgerStatus(**document["ledger"])
+        for line in ledger_in_words(status, time.time(), alive=alive):
+            if line != COUNTING:
+                console.print(f"[yellow]{line}[/yellow]")
     if not document["backends"]:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -73,12 +81,3 @@ def _models(backend: Mapping[str, Any]) -> str:
     if not models:
         return backend["models_problem"] or "none listed"
     return ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
-
-
-def ago(seconds: float) -> str:
-    """A length of time in its largest unit, rounded down: "3 s", "2 min", "4 h", "7 d"."""
-    whole = max(0, int(seconds))
-    for unit_s, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if whole >= unit_s:
-            return f"{whole // unit_s} {unit}"
-    return f"{whole} s"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from infergate.config.base import Section
-from infergate.config.policies import KeyLimits, KeyTerms
-from infergate.config.types import FilePath, ModelName, Name
+from infergate.config.policies import Grant, KeyLimits
+from infergate.config.types import FilePath, Name
 
 
 def _sha256(value: str) -> str:
@@ -19,14 +20,20 @@ def _sha256(value: str) -> str:
     return match[1].lower()
 
 
-class DeclaredKey(KeyTerms):
+class DeclaredKey(Grant):
     """A key kept in the configuration, as its hash."""
 
     hash: Annotated[str, AfterValidator(_sha256)] = Field(description="sha256:… of the key.")
-    models: list[ModelName] = Field(
-        ["*"], description="Models it may use; qwen-* is every name that begins so."
+    team: Name | None = Field(None, description="The team it belongs to, for usage and budgets.")
+    expires: datetime | None = Field(
+        None, description="Until when it is valid, such as 2027-01-31 or 2027-01-31T12:00:00Z."
     )
-    manage: bool = Field(False, description="May pull, delete and create models on Ollama.")
+
+    @field_validator("expires")
+    @classmethod
+    def _in_a_known_zone(cls, value: datetime | None) -> datetime | None:
+        """Without a zone it is UTC: the file may be read on several machines."""
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
 class Auth(Section):

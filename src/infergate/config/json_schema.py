@@ -9,6 +9,7 @@ from infergate.config.root import Config
 _SHORT_FORMS = {
     "Backend": {"type": "string", "description": "The URL alone."},
     "Listen": {"type": ["integer", "string"], "description": "A port for plain HTTP."},
+    "Store": {"type": "string", "description": "The URL alone."},
     "Model": {"type": "array", "items": {"type": "string"}, "description": "The backends alone."},
 }
 """What may stand in place of a whole section; the sections' validators understand it."""

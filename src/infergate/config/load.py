@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -126,8 +127,13 @@ def _absent_keys_file(config: Config, folder: Path) -> list[tuple[tuple[str, ...
 
 
 def _secrets_in_clear(config: Config, document: Document) -> list[tuple[tuple[str, ...], str]]:
-    secrets = [("backends", name, "api_key") for name, b in config.backends.items() if b.api_key]
+    secrets: list[tuple[str, ...]] = [
+        ("backends", name, "api_key") for name, b in config.backends.items() if b.api_key
+    ]
     secrets += [("services", name, "api_key") for name, s in config.services.items() if s.api_key]
+    if config.store.url is not None and urlsplit(config.store.url.get_secret_value()).password:
+        short = isinstance(document.data["store"], str)
+        secrets.append(("store",) if short else ("store", "url"))
     return [
         (path, "a secret in clear text; write ${NAME} and set NAME in the environment")
         for path in secrets

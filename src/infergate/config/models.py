@@ -17,6 +17,7 @@ from infergate.config.policies import (
     Validation,
 )
 from infergate.config.types import HeaderName, ModelName, Name, Seconds
+from infergate.config.usage import Price
 
 Balance = Literal["round_robin", "least_conn", "ip_hash", "least_busy", "prefix", "session"]
 
@@ -64,6 +65,7 @@ class Model(Section):
     hedge: Hedge | None = Field(None, description="Ask a second backend when the first is late.")
     fallback: list[ModelName] = Field([], description="Models to try when every backend failed.")
     timeouts: Timeouts | None = Field(None, description="Instead of the timeouts at the top level.")
+    price: Price | None = Field(None, description="What its tokens cost.")
     cache: Cache | None = Field(None, description="Keep answers and serve them again.")
 
     @model_validator(mode="before")

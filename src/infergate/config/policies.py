@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from infergate.config.base import Section
-from infergate.config.types import Bytes, Network, Seconds
+from infergate.config.budgets import Budgets
+from infergate.config.types import Bytes, ModelName, Network, Seconds
 
 Priority = Literal["high", "normal", "low"]
 """Classes of the queue, first to last."""
@@ -53,9 +54,26 @@ class KeyTerms(Section):
     weight: int = Field(1, ge=1, le=1000, description="Its share among keys of its class.")
     allow: list[Network] = Field([], description="Only from these networks; any, when empty.")
     explain: bool = Field(False, description="Answers say which backend gave them, and why.")
+    budget: Budgets = Field([], description="What it may use up in an hour, day, week or month.")
 
 
-USUAL_TERMS = KeyTerms()
+class Grant(KeyTerms):
+    """All that a key may do. Of what it leaves unset, a named policy may decide."""
+
+    models: list[ModelName] = Field(
+        ["*"], min_length=1, description="Models it may use; qwen-* is every name that begins so."
+    )
+    manage: bool = Field(False, description="May pull, delete and create models on Ollama.")
+
+    def over(self, policy: Grant) -> Grant:
+        """This one where it says something, and the policy where it does not."""
+        own, common = (each.model_dump(exclude_unset=True) for each in (self, policy))
+        limits = {**common.get("limits", {}), **own.get("limits", {})}
+        return Grant.model_validate({**common, **own, "limits": limits})
+
+
+EVERYTHING = Grant()
+"""Every model, without a limit."""
 
 
 class Queue(Section):

@@ -45,7 +45,11 @@ _ORDER = (
     "Health",
     "Model",
     "Timeouts",
+    "Price",
     "Cache",
+    "Store",
+    "Usage",
+    "Keep",
     "Service",
     "Waf",
     "Admin",
@@ -60,7 +64,9 @@ _TITLES = {
     "Acme": "tls.acme",
     "PerIp": "limits.per_ip",
     "Timeouts": "models.NAME.timeouts",
+    "Price": "models.NAME.price",
     "Cache": "models.NAME.cache",
+    "Keep": "usage.keep",
 }
 
 

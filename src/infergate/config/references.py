@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from infergate.config.budgets import parse_budget
 from infergate.config.endpoints import FORM_PATHS, JSON_PATHS
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
@@ -37,6 +38,14 @@ def contradictions(config: Config) -> Iterator[Finding]:
             yield ("backends", name), f"{name!r} differs from another backend only in case"
     hashes = Counter(key.hash for key in config.auth.keys.values())
     for name, key in config.auth.keys.items():
+        for budget in key.budget:
+            currency = parse_budget(budget).currency
+            if currency not in (None, config.usage.currency):
+                yield (
+                    ("auth", "keys", name, "budget"),
+                    f"{budget} is in {currency}; prices are in {config.usage.currency} "
+                    "(usage.currency)",
+                )
         if hashes[key.hash] > 1:
             yield ("auth", "keys", name, "hash"), "two keys have this hash"
 

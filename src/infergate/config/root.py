@@ -12,6 +12,7 @@ from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.services import Service
 from infergate.config.types import EndpointPath, ModelName, Name, Workers
+from infergate.config.usage import Store, Usage
 
 ANY_MODEL = "*"
 """The entry of `models:` that stands for every model its backends have."""
@@ -48,6 +49,8 @@ class Config(Section):
     validation: Validation = Field(
         "lenient", description="How closely request bodies are checked before a backend gets them."
     )
+    store: Store = Field(Store(), description="Where keys and usage are kept.")
+    usage: Usage = Field(Usage(), description="Counting, prices, rotation.")
     services: dict[Name, Service] = Field({}, description="Web services beside the models.")
     waf: Waf = Field(Waf(), description="Web application firewall.")
     admin: Admin = Field(Admin(), description="Admin API and dashboard.")

@@ -12,6 +12,7 @@ import structlog
 
 from infergate.config.load import LoadedConfig, load_config
 from infergate.config.root import Config
+from infergate.control.counting import Counting
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
@@ -31,12 +32,14 @@ from infergate.state.publish import (
     publish_routes,
 )
 from infergate.state.routes import Routes, compile_routes
-from infergate.store.drained import DrainStore
+from infergate.store.audit import newest
+from infergate.store.database import database_for
+from infergate.store.drained import drained_backends
 
 log = structlog.get_logger(__name__)
 
 FOLLOW_INTERVAL_S = 0.5
-"""Between two looks at the keys file and the drained backends: a change counts within a second."""
+"""Between two looks at the keys file and the database: a change counts within a second."""
 
 REPORT_INTERVAL_S = 2.0
 """Between two reports of numbers that move all the time; a change of state is reported at once."""
@@ -51,10 +54,13 @@ class ControlPlane:
     def __init__(self, config_path: Path) -> None:
         self._loaded: LoadedConfig = load_config(config_path)
         self._home = home_for(config_path)
+        self._database = database_for(self._loaded.config, self._home, keep=True)
         self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
         self._routes = Routes()
         self._down: frozenset[str] = frozenset()
-        self._conditions: tuple[frozenset[str], dict[str, int]] | None = None
+        self._published_down: frozenset[str] | None = None
+        self._keys_due = True
+        self._stop = asyncio.Event()
         config = self._loaded.config
         self._live = Live(self._home.socket)
         self._peers: dict[str, frozenset[str]] = {}
@@ -70,7 +76,7 @@ class ControlPlane:
         """Run until SIGTERM, or until the supervisor that started us is gone."""
         (self._home.run / "control.pid").write_text(str(os.getpid()))
         loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
+        stop = self._stop
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
@@ -81,8 +87,9 @@ class ControlPlane:
                 self._live.run(),
                 self._monitor.run(),
                 self._follow_keys_file(),
-                self._follow_drains(),
+                self._follow_store(),
                 self._follow_names(),
+                Counting(self._home, self._database, lambda: self._loaded).run(),
                 self._report_numbers(),
                 Shadow(self._home, self._config).run(),
                 Trials(self._home, self._live, self._config).run(),
@@ -117,8 +124,6 @@ class ControlPlane:
             name: each for name, each in self._inventories.items() if name in config.backends
         }
         try:
-            if everything:
-                publish_keys(self._home, self._loaded)
             routes = compile_routes(config, self._inventories)
             if everything or routes != self._routes:
                 publish_routes(self._home, routes)
@@ -126,14 +131,13 @@ class ControlPlane:
                 self._peers = peers_of(routes.routes)
             down = frozenset(s.name for s in statuses if s.state in ("down", "hung"))
             self._down = down
-            conditions = (down, DrainStore(self._home.keys_db).list())
-            if everything or conditions != self._conditions:
+            if everything or down != self._published_down:
                 publish_conditions(self._home, down)
-                self._conditions = conditions
+                self._published_down = down
             self._report()
         except InfergateError as problem:
             log.error("the state could not be published; trying again", problem=str(problem))
-            self._conditions = None
+            self._published_down = None
             self._routes = Routes()
 
     def _report(self) -> None:
@@ -160,13 +164,19 @@ class ControlPlane:
 
     def _reload(self) -> None:
         """SIGHUP: `infergate reload` has brought a new configuration into force."""
+        store = self._loaded.config.store
         try:
             self._loaded = load_config(self._loaded.path)
         except InfergateError as problem:
             log.error("the configuration was not reloaded", problem=str(problem))
             return
         config = self._loaded.config
+        if config.store != store:
+            log.info("the database is another one now; starting again")
+            self._stop.set()
+            return
         self._monitor.update(config.backends, config.health)
+        self._keys_due = True
         self._publish(everything=True)
         log.info("configuration reloaded")
 
@@ -180,22 +190,36 @@ class ControlPlane:
             if stamp != seen:
                 seen = stamp
                 try:
-                    count = publish_keys(self._home, self._loaded)
+                    count = await asyncio.to_thread(
+                        publish_keys, self._home, self._loaded, self._database
+                    )
                     log.info("keys file read", keys=count)
                 except InfergateError as problem:
                     log.error("keys file not taken over; the old keys hold", problem=str(problem))
 
-    async def _follow_drains(self) -> None:
+    async def _follow_store(self) -> None:
+        """Backends drained and keys changed by other processes, or at other gateways that share
+        the database."""
+        seen: int | None = None
+        trouble = ""
         while True:
-            await asyncio.sleep(FOLLOW_INTERVAL_S)
-            known = self._conditions
-            try:
-                drained = DrainStore(self._home.keys_db).list()
-            except InfergateError as problem:
-                log.error("the drained backends cannot be read", problem=str(problem))
-                continue
-            if known is None or known[1] != drained:
+            if self._published_down is None:  # the last time failed
                 self._publish()
+            try:
+                newest_change = await asyncio.to_thread(newest, self._database)
+                if newest_change != seen or self._keys_due:
+                    drained = await asyncio.to_thread(drained_backends, self._database)
+                    publish_conditions(self._home, self._down, drained)
+                    self._keys_due = False
+                    await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
+                    seen = newest_change
+                trouble = ""
+            except InfergateError as problem:
+                self._keys_due = True
+                if trouble != str(problem):  # once, not twice a second
+                    trouble = str(problem)
+                    log.error("the database cannot be read; the keys hold as they are", why=trouble)
+            await asyncio.sleep(FOLLOW_INTERVAL_S)
 
     async def _follow_names(self) -> None:
         """Names whose addresses changed: nginx has them in its files, so it is reloaded."""

@@ -14,7 +14,7 @@ _SINCE, _REQUESTS, _FAILURES, _UNTIL = 1, 2, 3, 4  # places in a breaker's entry
 
 
 def seen(
-    backend: BackendReport, live: LiveState | None, drained: Mapping[str, int]
+    backend: BackendReport, live: LiveState | None, drained: Mapping[str, float]
 ) -> dict[str, Any]:
     """The report of one backend, with its state as requests find it.
 

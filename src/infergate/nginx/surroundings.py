@@ -105,7 +105,9 @@ def prepare_home(home: Home, user: str | None) -> None:
     temporary, queue = home.run / "temp", home.queue_socket.parent
     account = pwd.getpwnam(user) if user is not None and user != "root" else None
     # What workers may enter or read has its mode at once: a reload must not lock them out.
-    shared = {home.root: 0o711, home.run: 0o711, home.state: 0o750} if account else {}
+    shared = {}
+    if account:
+        shared = {home.root: 0o711, home.run: 0o711, home.state: 0o750, home.logs: 0o710}
     for folder in (
         home.root,
         home.revisions,
@@ -125,6 +127,7 @@ def prepare_home(home: Home, user: str | None) -> None:
         for folder in (temporary, queue):
             os.chown(folder, account.pw_uid, account.pw_gid)
         os.chown(home.state, 0, account.pw_gid)
+        os.chown(home.logs, 0, account.pw_gid)  # each worker opens them itself when they rotate
 
 
 def open_files() -> int:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from infergate.config.auth import Auth
-from infergate.config.policies import KeyTerms
+from infergate.config.policies import EVERYTHING, Grant
 from infergate.errors import KeyInputError
-from infergate.state.policy import ANONYMOUS, Policy
-from infergate.store.keys import StoredKey, key_hash
+from infergate.state.policy import ANONYMOUS, Block, Policy
+from infergate.store.keys import StoredKey
+from infergate.store.secrets import key_hash
 
 _LINE = re.compile(r"""\s*(?:"Bearer\s+([^"\s]+)"|'Bearer\s+([^'\s]+)')\s+(\S+)\s*;\s*(?:\#.*)?""")
 _IGNORED = re.compile(r"\s*(?:#.*|default\s+\S+\s*;|map\s+.*\{|\})?\s*(?:#.*)?")
@@ -51,24 +52,56 @@ def read_keys_file(text: str, name: str) -> tuple[FileKey, ...]:
     return tuple(keys.values())
 
 
-def compile_keys(
-    auth: Auth, stored: Iterable[StoredKey], from_file: Iterable[FileKey]
-) -> Mapping[str, str]:
-    """Hash → compiled policy of every key that is valid now.
+@dataclass(frozen=True)
+class ValidKey:
+    """A key that lets requests in now, wherever it was declared.
+
+    allowed: with what its named policy says. since: when it was made, Unix seconds; 0 is unknown.
+    """
+
+    name: str
+    allowed: Grant = EVERYTHING
+    expires_at: int | None = None
+    team: str | None = None
+    since: int = 0
+
+    def policy(self, block: Block | None) -> Policy:
+        return Policy(self.name, self.allowed, self.expires_at, block)
+
+
+def valid_keys(
+    auth: Auth,
+    stored: Iterable[StoredKey],
+    policies: Mapping[str, Grant],
+    from_file: Iterable[FileKey],
+) -> dict[str, ValidKey]:
+    """Every key by its hash.
 
     Where one key comes from several places, the store wins over the YAML and that over the file:
     the first two can say what the key may do.
     """
-    policies = {key.hash: Policy(key.name) for key in from_file}
+    found = {key.hash: ValidKey(key.name) for key in from_file}
     for name, declared in auth.keys.items():
-        policies[declared.hash] = Policy(
-            name, tuple(declared.models), declared.manage, terms=declared
-        )
+        expires_at = None if declared.expires is None else int(declared.expires.timestamp())
+        found[declared.hash] = ValidKey(name, declared, expires_at, declared.team)
     for key in stored:
-        if key.revoked_at is None:
-            policies[key.hash] = Policy(key.name, key.models, key.manage, key.expires_at, key.terms)
-        else:
-            policies.pop(key.hash, None)
+        allowed = key.allowed if key.policy is None else key.allowed.over(policies[key.policy])
+        for secret in key.secrets:
+            if key.revoked_at is not None:
+                found.pop(secret.hash, None)
+                continue
+            ends = [end for end in (key.expires_at, secret.valid_until) if end is not None]
+            found[secret.hash] = ValidKey(
+                key.name, allowed, min(ends, default=None), key.team, key.created_at
+            )
+    return found
+
+
+def compile_keys(
+    auth: Auth, keys: Mapping[str, ValidKey], blocks: Mapping[str, Block]
+) -> Mapping[str, str]:
+    """Hash → compiled policy, for njs. blocks: by the key's name."""
+    compiled = {hash_: key.policy(blocks.get(key.name)).compiled() for hash_, key in keys.items()}
     if not auth.required:
-        policies[ANONYMOUS] = Policy(ANONYMOUS, terms=KeyTerms(limits=auth.anonymous))
-    return {key: policy.compiled() for key, policy in policies.items()}
+        compiled[ANONYMOUS] = Policy(ANONYMOUS, Grant(limits=auth.anonymous)).compiled()
+    return compiled

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from infergate.config.policies import USUAL_TERMS, KeyTerms, Priority
+from infergate.config.policies import EVERYTHING, Grant, Priority
 
 ANY_MODEL = "*"
 ANONYMOUS = "anonymous"
@@ -17,30 +17,36 @@ PRIORITY_CLASS: Mapping[Priority, int] = MappingProxyType({"high": 0, "normal": 
 
 
 @dataclass(frozen=True)
+class Block:
+    """A budget that is used up. what: the budget; until: when it is filled again, Unix seconds."""
+
+    what: str
+    until: int
+
+
+@dataclass(frozen=True)
 class Policy:
     """What one key may do.
 
     key: the key's public name, as the access log shows it.
-    models: names or aliases it may use, with `*` for any characters; ("*",) is every one.
-    manage: may pull, push, create, copy and delete models on Ollama.
-    expires_at: seconds since the epoch; None is never.
-    terms: how much it may ask for, how soon it is served, from where it may come.
+    allowed: the models it may use, how much it may ask for, from where it may come.
+    expires_at: Unix seconds; None is never.
+    block: why it may use nothing for now.
     """
 
     key: str
-    models: tuple[str, ...] = (ANY_MODEL,)
-    manage: bool = False
+    allowed: Grant = EVERYTHING
     expires_at: int | None = None
-    terms: KeyTerms = USUAL_TERMS
+    block: Block | None = None
 
     def compiled(self) -> str:
         """The lines that njs/policy.js and njs/admit.js read.
 
-        flags · name · expiry · models, a tab before and after each · limits · networks. The flags
-        say which of the later lines a request has to look at: most need none.
+        flags · name · expiry · models, a tab before and after each · limits · networks · block. The
+        flags say which of the later lines a request has to look at: most need none.
         """
         expiry = "" if self.expires_at is None else str(self.expires_at)
-        terms, limits = self.terms, self.terms.limits
+        terms, limits, models = self.allowed, self.allowed.limits, self.allowed.models
         numbers = (
             limits.requests_per_minute,
             limits.tokens_per_minute,
@@ -53,12 +59,13 @@ class Policy:
             flag
             for flag, raised in (
                 ("e", self.expires_at is not None),
-                ("m", self.manage),
+                ("m", terms.manage),
                 ("x", terms.explain),
                 ("l", any(numbers)),
                 ("q", place != (1, 1)),
                 ("i", bool(terms.allow)),
-                ("g", any("*" in model and model != ANY_MODEL for model in self.models)),
+                ("g", any("*" in model and model != ANY_MODEL for model in models)),
+                ("b", self.block is not None),
             )
             if raised
         )
@@ -67,8 +74,9 @@ class Policy:
                 flags,
                 self.key,
                 expiry,
-                "\t" + "\t".join(self.models) + "\t",
+                "\t" + "\t".join(models) + "\t",
                 ",".join(str(number or 0) for number in (*numbers, *place)),
                 " ".join(terms.allow),
+                *([f"{self.block.what}\t{self.block.until}"] if self.block else ()),
             ]
         )

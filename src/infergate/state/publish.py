@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,16 @@ from infergate.config.load import LoadedConfig
 from infergate.files import locked, write_atomically
 from infergate.nginx.shared_memory import NginxNotThere, push
 from infergate.paths import Home
-from infergate.state.keys import FileKey, compile_keys, read_keys_file
+from infergate.state.budgets import Budgeted, used_up
+from infergate.state.keys import FileKey, ValidKey, compile_keys, read_keys_file, valid_keys
+from infergate.state.policy import Block
 from infergate.state.routes import Routes
-from infergate.store.drained import DrainStore
-from infergate.store.keys import KeyStore
+from infergate.store.database import Database
+from infergate.store.drained import drain as keep_drained
+from infergate.store.drained import undrain
+from infergate.store.keys import StoredKey, all_keys
+from infergate.store.policies import all_policies
+from infergate.store.teams import all_teams
 
 
 def keys_of_file(loaded: LoadedConfig) -> tuple[FileKey, ...]:
@@ -37,13 +44,52 @@ def keys_of_file(loaded: LoadedConfig) -> tuple[FileKey, ...]:
         return ()
 
 
-def publish_keys(home: Home, loaded: LoadedConfig) -> int:
-    """Make exactly the keys valid that are so now; returns how many."""
-    with locked(home.state / "publish.lock"):
-        stored = KeyStore(home.keys_db).list()
-        keys = compile_keys(loaded.config.auth, stored, keys_of_file(loaded))
-        _publish(home, home.keys_snapshot, {"keys": _exactly(keys)})
-    return len(keys)
+def publish_keys(home: Home, loaded: LoadedConfig, database: Database) -> int:
+    """Make exactly the keys valid that are so now, without those whose budget is used up; returns
+    how many.
+
+    Raises StateError if the database cannot be read; the keys hold as they are then.
+    """
+    with locked(home.state / "keys.lock"):  # its own: the database may take its time
+        keys, blocks = _keys_and_blocks(loaded, database)
+        compiled = compile_keys(loaded.config.auth, keys, blocks)
+        _publish(home, home.keys_snapshot, {"keys": _exactly(compiled)})
+    return len(compiled)
+
+
+def budgeted_keys(loaded: LoadedConfig, database: Database) -> set[Budgeted]:
+    """The keys that have a budget or a team, the revoked ones of teams too."""
+    stored = all_keys(database)
+    return _budgeted(_valid(loaded, database, stored), stored)
+
+
+def _keys_and_blocks(
+    loaded: LoadedConfig, database: Database
+) -> tuple[Mapping[str, ValidKey], dict[str, Block]]:
+    stored = all_keys(database)
+    keys = _valid(loaded, database, stored)
+    return keys, used_up(database, _budgeted(keys, stored), all_teams(database), time.time())
+
+
+def _valid(
+    loaded: LoadedConfig, database: Database, stored: Iterable[StoredKey]
+) -> dict[str, ValidKey]:
+    auth = loaded.config.auth
+    return valid_keys(auth, stored, all_policies(database), keys_of_file(loaded))
+
+
+def _budgeted(keys: Mapping[str, ValidKey], stored: Iterable[StoredKey]) -> set[Budgeted]:
+    valid = {
+        Budgeted(key.name, tuple(key.allowed.budget), key.team, key.since)
+        for key in keys.values()
+        if key.allowed.budget or key.team
+    }
+    gone = {
+        Budgeted(key.name, team=key.team, valid=False)
+        for key in stored
+        if key.revoked_at and key.team
+    }
+    return valid | gone
 
 
 def publish_routes(home: Home, routes: Routes) -> None:
@@ -53,19 +99,25 @@ def publish_routes(home: Home, routes: Routes) -> None:
         _publish(home, home.routes_snapshot, document)
 
 
-def publish_conditions(home: Home, down: Iterable[str]) -> None:
-    """Say which backends are down; which are drained is read from the store."""
+def publish_conditions(
+    home: Home, down: Iterable[str], drained: Iterable[str] | None = None
+) -> None:
+    """Say which backends are down and which are drained; None leaves those as they are.
+
+    Asks no database: one that is away must not hold up that a backend is down.
+    """
     with locked(home.state / "publish.lock"):
-        conditions = dict.fromkeys(down, "down")
-        conditions.update(dict.fromkeys(DrainStore(home.keys_db).list(), "drained"))
+        if drained is None:
+            known = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
+            drained = [name for name, condition in known.items() if condition == "drained"]
+        conditions = dict.fromkeys(down, "down") | dict.fromkeys(drained, "drained")
         _publish(home, home.conditions_snapshot, {"backends": _exactly(conditions)})
 
 
-def drain(home: Home, backend: str, *, drained: bool) -> None:
+def drain(home: Home, database: Database, backend: str, *, drained: bool) -> None:
     """Take a backend out of service, or back in, from the next request on."""
+    (keep_drained if drained else undrain)(database, backend)
     with locked(home.state / "publish.lock"):
-        store = DrainStore(home.keys_db)
-        (store.add if drained else store.remove)(backend)
         known = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
         conditions = (
             {**known, backend: "drained"}

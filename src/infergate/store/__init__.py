@@ -1,1 +1,1 @@
-"""What outlives the processes: keys and what operators decided."""
+"""What outlives the processes: keys, teams, policies, usage, who changed what."""

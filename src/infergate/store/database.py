@@ -1,69 +1,145 @@
-"""The SQLite file that keys and operators' decisions are kept in.
+"""The database: SQLite in the state folder, or PostgreSQL where several gateways share one.
 
-Written by the command line and read by the control plane, at the same time: WAL lets them.
+Written by the command line and by the control plane at the same time. SQLite's WAL lets them; a
+transaction that will write says so at its start, because one that turns from reading to writing
+cannot wait for another.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from infergate.config.root import Config
 from infergate.errors import StateError
+from infergate.paths import Home
+from infergate.store.migrate import prepare
 
-_SCHEMA_VERSION = 2
-_SCHEMA = """
-create table keys (
-    id text primary key,
-    name text not null,
-    hash text not null unique,
-    prefix text not null,
-    models text not null,
-    manage integer not null,
-    created_at integer not null,
-    expires_at integer,
-    revoked_at integer,
-    terms text not null default '{}'
-);
-create table drained (backend text primary key, since integer not null);
-"""
+_WAIT_S = 10
+"""For a lock, for a connection, and for one statement on PostgreSQL."""
+
+_WRITES = "infergate_writes"
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection in one transaction: committed at the end, rolled back by an exception.
+class Database:
+    """The tables of one gateway, or of several that share a PostgreSQL.
 
-    Raises StateError if the file cannot be used.
+    They are made, or brought up to date, at the first use.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def __init__(self, url: URL, *, keep: bool = False) -> None:
+        """keep: connections stay open between transactions, for processes that go on."""
+        self.where = url.database or "" if _is_sqlite(url) else url.render_as_string()
+        self._url, self._keep = url, keep
+        self._engine: Engine | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads. Raises StateError if the database cannot be used."""
+        with self._transaction(writes=False) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction: committed at the end, rolled back by an exception.
+
+        Raises StateError if the database cannot be used; nothing of it is stored then.
+        """
+        with self._transaction(writes=True) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give up the connections; the next use opens new ones."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        try:
+            if self._engine is None:
+                self._engine = self._ready()
+            options = self._engine.execution_options(**{_WRITES: writes})
+            with options.begin() as connection:
+                yield connection
+        except SQLAlchemyError as problem:
+            raise self._refusal(problem) from problem
+        except OSError as problem:
+            raise StateError(f"cannot be used: {problem.strerror}", where=self.where) from problem
+
+    def _ready(self) -> Engine:
+        pool: dict[str, Any] = {"poolclass": QueuePool if self._keep else NullPool}
+        if _is_sqlite(self._url):
+            engine = _sqlite(Path(self.where), self._url, pool)
+        else:
+            engine = create_engine(
+                self._url,
+                pool_pre_ping=True,
+                connect_args={
+                    "connect_timeout": _WAIT_S,
+                    "options": f"-c statement_timeout={_WAIT_S}s -c lock_timeout={_WAIT_S}s",
+                    "keepalives_idle": 30,
+                    "application_name": "infergate",
+                },
+                **pool,
+            )
+        prepare(engine.execution_options(**{_WRITES: True}), self.where)
+        return engine
+
+    def _refusal(self, problem: SQLAlchemyError) -> StateError:
+        words = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
+        hint = next((hint for sign, hint in _HINTS if sign in words), None)
+        return StateError(f"cannot be used: {words}", where=self.where, hint=hint)
+
+
+_WRITABLE = "Its folder must be there, and writable for the user who runs the gateway."
+
+_HINTS = (
+    ("is full", "Free some space there; what is not counted yet is counted then."),
+    ("disk I/O error", "The disk is full or failing; what is not counted yet is counted later."),
+    ("readonly database", _WRITABLE),
+    ("unable to open database", _WRITABLE),
+    ("No space left", "Free some space on the database's disk."),
+    ("database is locked", "Another process holds it for long; `infergate status` shows ours."),
+    ("failed: FATAL", "Check user, password and database of `store:`."),
+    ("connection failed", "Check the address in `store:`, and that PostgreSQL runs there."),
+)
+
+
+def database_for(config: Config, home: Home, *, keep: bool = False) -> Database:
+    """The database that `store:` names. Nothing is opened yet."""
+    if config.store.url is None:
+        return Database(URL.create("sqlite", database=str(home.store)), keep=keep)
+    url = make_url(config.store.url.get_secret_value())
+    return Database(url.set(drivername="postgresql+psycopg"), keep=keep)
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _sqlite(path: Path, url: URL, pool: dict[str, Any]) -> Engine:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
         path.touch(mode=0o600)
-        connection = sqlite3.connect(path, timeout=10, isolation_level=None)
-    except (OSError, sqlite3.Error) as problem:
-        raise StateError(f"cannot be opened: {problem}", where=str(path)) from problem
-    connection.row_factory = sqlite3.Row
-    try:
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("begin immediate")
-        _prepare(connection, path)
-        yield connection
-        connection.execute("commit")
-    except sqlite3.Error as problem:
-        raise StateError(f"cannot be read or written: {problem}", where=str(path)) from problem
-    finally:
-        connection.close()
+    engine = create_engine(url, connect_args={"timeout": _WAIT_S}, **pool)
 
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say so
+        if connection.execute("pragma journal_mode").fetchone()[0] != "wal":
+            connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma foreign_keys = on")
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("pragma user_version").fetchone()[0]
-    if version == 0:
-        for statement in _SCHEMA.split(";"):
-            connection.execute(statement)
-        connection.execute(f"pragma user_version = {_SCHEMA_VERSION}")
-    elif version != _SCHEMA_VERSION:
-        raise StateError(
-            f"has version {version}; this Infergate reads version {_SCHEMA_VERSION}",
-            where=str(path),
-            hint="Use the Infergate that wrote it, or another INFERGATE_HOME.",
-        )
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("begin immediate" if writes else "begin")
+
+    return engine

@@ -18,6 +18,8 @@ from infergate.nginx.engine import Engine
 from infergate.nginx.shared_memory import read
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.state.publish import publish_keys
+from infergate.store.database import database_for
+from infergate.store.revisions import note_revision
 from infergate.supervise.child import Child
 from infergate.supervise.instance import sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess
@@ -51,14 +53,15 @@ async def supervise(
         nginx = NginxProcess(engine, home)
         if nginx.adopt():
             log.info("nginx was left running and is taken over", pid=nginx.pid)
-            apply(loaded, home, engine)
-            publish_keys(home, loaded)
+            number = apply(loaded, home, engine).number
+            _publish_keys(loaded, home, number)
         else:
             check_ports(loaded.config)
             revision = stage(loaded, home, engine)
             switch(home, revision.path)
             forget_old(home)
-            publish_keys(home, loaded)  # before the first request: no valid key is ever refused
+            # Before the first request: no valid key is ever refused.
+            _publish_keys(loaded, home, revision.number)
             await nginx.start()
 
         began = time.time()
@@ -84,6 +87,18 @@ async def supervise(
             await asyncio.gather(waiting, watch, *tasks, return_exceptions=True)
             home.ready.unlink(missing_ok=True)
             log.info("stopped")
+
+
+def _publish_keys(loaded: LoadedConfig, home: Home, revision: int) -> None:
+    """Without the database, nginx starts with the keys that were valid last."""
+    database = database_for(loaded.config, home)
+    try:
+        publish_keys(home, loaded, database)
+        note_revision(database, revision, loaded.path)
+    except StateError as problem:
+        if not home.keys_snapshot.exists():
+            raise
+        log.error("the database cannot be used; the keys are those of last time", why=str(problem))
 
 
 def _stop_on_signals() -> tuple[asyncio.Event, asyncio.Event]:

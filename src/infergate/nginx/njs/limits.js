@@ -127,9 +127,12 @@ function meet(r, keyPolicy, flags, options, request) {
     let buckets = [];
     if (flags.indexOf('b') !== -1) {
         const block = policy.more().block(keyPolicy);
-        const left = Math.max(1, Math.ceil(Number(block[1]) - Date.now() / 1000));
-        return { status: 429, code: 'insufficient_quota', message: 'The ' + block[0]
-            + ' budget of this API key is used up.', retry_after: left };
+        const left = Math.ceil(Number(block[1]) - Date.now() / 1000);
+        // Filled again by now: the control plane will say so, if there is one.
+        if (left > 0) {
+            return { status: 429, code: 'insufficient_quota', message: 'The ' + block[0]
+                + ' budget of this API key is used up.', retry_after: left };
+        }
     }
     if (flags.indexOf('l') !== -1) {
         const numbers = keyPolicy.split('\n', NUMBERS + 1)[NUMBERS].split(',');
@@ -141,7 +144,9 @@ function meet(r, keyPolicy, flags, options, request) {
             return { status: 400, code: 'max_tokens_too_large', param: 'max_tokens', message:
                 'This API key may ask for ' + numbers[4] + ' tokens at most.' };
         }
-        buckets = [['k ' + r.variables.ig_key, numbers[0] * 1, numbers[1] * 1, numbers[2] * 1]];
+        if (numbers[0] + numbers[1] + numbers[2] !== '000') {
+            buckets = [['k ' + r.variables.ig_key, numbers[0] * 1, numbers[1] * 1, numbers[2] * 1]];
+        }
     }
     if (options !== 0 && options.limits !== undefined) {
         buckets = buckets.concat(options.limits);

@@ -1,0 +1,125 @@
+"""The options that say what a key may do: shared by `keys create` and `policies set`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infergate.errors import KeyInputError
+
+if TYPE_CHECKING:
+    from infergate.config.policies import Grant
+
+_LIMITS = {
+    "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
+    "concurrency": "concurrent",
+    "max_prompt_bytes": "max_prompt_bytes",
+    "max_tokens": "max_tokens",
+}
+_LISTS = {"models": "models", "ip": "allow"}
+
+
+def _options(
+    models: Annotated[
+        str | None, typer.Option(help="Models it may use, separated by commas; all if not given.")
+    ] = None,
+    manage: Annotated[
+        bool, typer.Option("--manage", help="May pull, create and delete models on Ollama.")
+    ] = False,
+    rpm: Annotated[int | None, typer.Option(help="Requests per minute.")] = None,
+    tpm: Annotated[
+        int | None, typer.Option(help="Tokens per minute, of prompts and answers.")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Requests at the same time.")] = None,
+    max_prompt_bytes: Annotated[
+        str | None, typer.Option(help="Largest request body, such as 64k.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longest answer to ask for.")] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may use up, such as 10M-tokens/month or 20-EUR/month."),
+    ] = None,
+    priority: Annotated[
+        str | None, typer.Option(help="Class in the queue: high, normal or low.")
+    ] = None,
+    weight: Annotated[int | None, typer.Option(help="Share among keys of its class.")] = None,
+    ip: Annotated[
+        str | None, typer.Option(help="Only from these networks, separated by commas.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Answers say which backend gave them.")
+    ] = False,
+) -> None:
+    """Only its parameters count."""
+
+
+def with_grant(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with these options too; what they say comes to it as `allowed`, a dict."""
+    ours = inspect.signature(_options, eval_str=True).parameters
+    own = inspect.signature(command, eval_str=True).parameters
+
+    def run(**given: Any) -> None:
+        allowed = {name: given.pop(name) for name in ours}
+        command(**given, allowed=allowed)
+
+    parameters = [each for name, each in own.items() if name != "allowed"]
+    parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in ours.values()]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
+def grant_of(given: dict[str, Any], currency: str) -> Grant:
+    """What the options allow, with only those set that were given.
+
+    currency: that of prices, which budgets in money must have.
+    Raises KeyInputError, naming the option that is wrong.
+    """
+    from pydantic import ValidationError
+
+    from infergate.config.policies import Grant
+
+    values: dict[str, Any] = {"limits": {}}
+    for option, value in given.items():
+        if value is None or value is False or value == []:
+            continue
+        if option in _LIMITS:
+            values["limits"][_LIMITS[option]] = value
+        elif option in _LISTS:
+            names = [each.strip() for each in value.split(",")]
+            values[_LISTS[option]] = [each for each in names if each]
+        else:
+            values[option] = value
+    if not values["limits"]:
+        del values["limits"]
+    try:
+        grant = Grant.model_validate(values)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        field = next(str(part) for part in reversed(first["loc"]) if isinstance(part, str))
+        options = {field: option for option, field in {**_LIMITS, **_LISTS}.items()}
+        message = first["msg"].removeprefix("Value error, ")
+        raise KeyInputError(
+            message, where="--" + options.get(field, field).replace("_", "-")
+        ) from None
+    check_currency(grant.budget, currency)
+    return grant
+
+
+def check_currency(budgets: list[str], currency: str) -> None:
+    """Raises KeyInputError for a budget in other money than the prices are in."""
+    from infergate.config.budgets import parse_budget
+
+    for text in budgets:
+        if parse_budget(text).currency not in (None, currency):
+            raise KeyInputError(
+                f"{text} is in another currency than the prices",
+                where="--budget",
+                hint=f"Prices are in {currency}: usage.currency in the configuration.",
+            )

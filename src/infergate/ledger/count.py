@@ -1,0 +1,71 @@
+"""Lines of the log as sums by minute, hour and day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from infergate.config.usage import Price
+from infergate.ledger.line import read_line
+from infergate.store.usage import SECONDS, Group, Period
+
+Prices = Callable[[str], Price | None]
+"""A model's price, if it has one."""
+
+_PERIODS: tuple[Period, ...] = ("m", "h", "d")
+
+
+@dataclass
+class Counted:
+    """What some lines add up to. sums: in the order of store.usage.Sums."""
+
+    lines: int = 0
+    unreadable: int = 0
+    sums: dict[Group, list[int]] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+
+
+def count(text: str, prices: Prices) -> Counted:
+    """The sums of whole lines."""
+    counted = Counted()
+    minutes: dict[tuple[int, str, str, str], list[int]] = {}
+    for each in text.split("\n"):
+        if not each:
+            continue
+        counted.lines += 1
+        line = read_line(each)
+        if line is None:
+            counted.unreadable += 1
+            continue
+        second, key, model, backend, failed, prompt, completion, cached, estimated, took_ms = line
+        group = (second // 60, key, model, backend)
+        sums = minutes.get(group)
+        if sums is None:
+            sums = minutes[group] = [0] * 7
+        sums[0] += 1
+        sums[1] += failed
+        sums[2] += prompt
+        sums[3] += completion
+        sums[4] += cached
+        sums[5] += estimated
+        sums[6] += took_ms
+    counted.sums = _by_period(minutes, prices)
+    counted.keys = {key for _, key, _, _ in minutes}
+    return counted
+
+
+def _by_period(
+    minutes: Mapping[tuple[int, str, str, str], list[int]], prices: Prices
+) -> dict[Group, list[int]]:
+    found: dict[Group, list[int]] = {}
+    for (minute, key, model, backend), sums in minutes.items():
+        price = prices(model)
+        # Exact for the sum too: a price is linear, and no request has more cached than it has.
+        cost = 0 if price is None else price.nano(sums[2], sums[3], sums[4])
+        for period in _PERIODS:
+            seconds = SECONDS[period]
+            group = Group(period, minute * 60 // seconds * seconds, key, model, backend)
+            known = found.setdefault(group, [0] * 8)
+            for at, number in enumerate((*sums, cost)):
+                known[at] += number
+    return found

@@ -1,0 +1,104 @@
+"""Counts the access log: sums and checkpoint in one transaction, so that nothing is lost or counted
+twice, whenever this process ends."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from infergate.config.root import ANY_MODEL, Config
+from infergate.config.usage import Price
+from infergate.errors import StateError
+from infergate.ledger.count import count
+from infergate.ledger.tail import Piece, Tail
+from infergate.paths import Home
+from infergate.store.checkpoints import CountedElsewhere, cut, move, positions
+from infergate.store.database import Database
+from infergate.store.usage import add_usage
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one look at the log brought. keys: whose usage grew."""
+
+    lines: int = 0
+    unreadable: int = 0
+    keys: frozenset[str] = frozenset()
+
+
+class Ledger:
+    """The ledger of one gateway. `step` is called again and again, by one thread."""
+
+    def __init__(self, home: Home, database: Database, config: Callable[[], Config]) -> None:
+        self._log, self._database, self._config = home.access_log, database, config
+        self._tail: Tail | None = None
+        self.node = f"{socket.gethostname()}:{home.logs}"[:256]
+
+    def step(self) -> Step:
+        """Count what was written since; at most a block of each file.
+
+        Raises StateError if the database cannot take it: then nothing is counted, and the next step
+        tries the same lines again.
+        """
+        if self._tail is None:
+            self._tail = Tail(self._log, positions(self._database))
+        lines = unreadable = 0
+        keys: set[str] = set()
+        try:
+            for piece in self._tail.pieces():
+                found = self._count(piece)
+                lines += found.lines
+                unreadable += found.unreadable
+                keys |= found.keys
+                self._tail.counted(piece)
+        except CountedElsewhere:
+            self.close()  # and begin again where the other one stands
+            raise
+        except OSError as problem:
+            raise StateError(
+                f"cannot be read: {problem.strerror}", where=str(self._log)
+            ) from problem
+        return Step(lines, unreadable, frozenset(keys))
+
+    def tail(self) -> Tail:
+        """How the log's files stand. Raises StateError if the database cannot be read."""
+        if self._tail is None:
+            self._tail = Tail(self._log, positions(self._database))
+        return self._tail
+
+    def close(self) -> None:
+        """Give up the files; the next step begins at the stored checkpoints."""
+        if self._tail is not None:
+            self._tail.close()
+            self._tail = None
+
+    def _count(self, piece: Piece) -> Step:
+        prices = _prices(self._config())
+        counted = count(piece.data.decode("utf-8", "replace"), prices)
+        with self._database.write() as connection:
+            if piece.cut:
+                cut(connection, piece.identity, piece.start)
+            move(
+                connection,
+                piece.identity,
+                node=self.node,
+                file=piece.name,
+                inode=piece.inode,
+                start=piece.start,
+                end=piece.end,
+                lines=counted.lines,
+                unreadable=counted.unreadable,
+            )
+            add_usage(connection, counted.sums)
+        return Step(counted.lines, counted.unreadable, frozenset(counted.keys))
+
+
+def _prices(config: Config) -> Callable[[str], Price | None]:
+    usual = config.models.get(ANY_MODEL)
+
+    def price(model: str) -> Price | None:
+        named = config.models.get(model) or usual
+        return named.price if named else None
+
+    return price

@@ -1,0 +1,82 @@
+"""One line of the access log: the only place that knows its format besides nginx.conf.j2."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+VERSION = 1
+_BEGINNING = '{"ts":'
+_LONGEST_NAME = 256
+
+
+class Line(NamedTuple):
+    """What the ledger counts of one request.
+
+    second: when it ended, Unix seconds. key, model, backend: empty where there was none.
+    failed: answered with 400 or above, or not at all.
+    cached: tokens of the prompt that came from the backend's cache.
+    estimated: the tokens were counted by the gateway, because the backend did not tell.
+    """
+
+    second: int
+    key: str
+    model: str
+    backend: str
+    failed: bool
+    prompt: int
+    completion: int
+    cached: int
+    estimated: bool
+    duration_ms: int
+
+
+def read_line(text: str) -> Line | None:
+    """The request of a line; None if it is not one.
+
+    nginx writes no half lines, except where the disk was full: then the next one stands behind the
+    torn one, and is found there. (In a value, quotes are escaped.)
+    """
+    try:
+        entry = json.loads(text)
+    except ValueError:
+        at = text.rfind(_BEGINNING)
+        return read_line(text[at:]) if at > 0 else None
+    try:
+        return _line(entry)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _line(entry: dict[str, Any]) -> Line | None:
+    if entry["v"] != VERSION:
+        return None
+    status = entry["status"]
+    tokens = entry["tokens"]
+    if tokens:
+        prompt, completion, cached = (max(0, int(number)) for number in tokens[:3])
+        estimated = len(tokens) > 3
+    else:
+        prompt = completion = cached = 0
+        estimated = False
+    return Line(
+        int(entry["ts"]),
+        _name(entry["key"]),
+        _name(entry["model"]),
+        _name(entry["backend"]),
+        status >= 400 or status == 0,
+        prompt,
+        completion,
+        cached if cached < prompt else prompt,
+        estimated,
+        round(entry["request_time"] * 1000),
+    )
+
+
+def _name(value: str) -> str:
+    # PostgreSQL takes no NUL, and the columns are so long.
+    return value if len(value) <= _LONGEST_NAME and "\0" not in value else _clean(value)
+
+
+def _clean(value: str) -> str:
+    return value.replace("\0", "")[:_LONGEST_NAME]

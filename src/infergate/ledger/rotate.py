@@ -1,0 +1,54 @@
+"""The access log is rotated when it is large, and removed when it is counted and old."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from infergate.ledger.tail import Tail, log_files
+from infergate.paths import Home
+
+
+def rotate(home: Home, largest_bytes: int) -> Path | None:
+    """Rename the log if it is larger, and have nginx open a new one; the new name, if it was.
+
+    What workers write before they have opened the new one goes to the old one, which is read on.
+    """
+    path = home.access_log
+    try:
+        if path.stat().st_size < largest_bytes:
+            return None
+    except FileNotFoundError:
+        return None
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    new = path.with_name(f"{path.name}.{stamp}")
+    if new.exists():
+        return None  # more than one in a second; the next look does it
+    path.rename(new)
+    reopen_logs(home)
+    return new
+
+
+def reopen_logs(home: Home) -> None:
+    """Tell nginx to open its log files anew; it does so by itself when it starts."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((home.run / "nginx.pid").read_text())
+        # All our processes work in the state folder: a number that was given to another does not.
+        if Path(f"/proc/{pid}/cwd").readlink() == home.root.resolve():
+            os.kill(pid, signal.SIGUSR1)
+
+
+def remove_old(home: Home, tail: Tail, older_than_s: float, now: float) -> list[str]:
+    """Remove rotated logs whose last line is older and of which every line is counted."""
+    removed = []
+    for path in log_files(home.access_log):
+        if path == home.access_log:
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            if now - path.stat().st_mtime > older_than_s and tail.is_counted(path):
+                path.unlink()
+                removed.append(path.name)
+    return removed

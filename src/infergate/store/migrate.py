@@ -1,0 +1,59 @@
+"""Bring a database to the tables this Infergate knows, one process at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from infergate.errors import StateError
+
+NEWEST = "0001"
+"""The last file of migrations/versions; Alembic, which takes half a second to load, is only asked
+where a database has another version."""
+
+_LOCK = 0x696E6665
+"""Any number that nobody else takes: PostgreSQL's advisory lock while the tables change."""
+
+
+def prepare(engine: Engine, where: str) -> None:
+    """Make the tables, or bring them up to date; nothing to do, as a rule.
+
+    Raises StateError for a database that a newer Infergate wrote.
+    """
+    with engine.connect() as connection:
+        if version_of(connection) == NEWEST:
+            return
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+        version = version_of(connection)  # another process may have been faster
+        if version == NEWEST:
+            return
+        if version is not None and version > NEWEST:
+            raise StateError(
+                f"was written by a newer Infergate (version {version} of the tables; this one "
+                f"knows {NEWEST})",
+                where=where,
+                hint="Use that Infergate, or another INFERGATE_HOME or `store:`.",
+            )
+        _upgrade(connection)
+
+
+def version_of(connection: Connection) -> str | None:
+    """The version of the tables; None if there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version = connection.execute(text("select version_num from alembic_version")).scalar()
+    return None if version is None else str(version)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    folder = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,136 @@
+"""The tables, as SQLAlchemy describes them; `migrations/` brings a database to them.
+
+Times are Unix seconds, sets of settings are JSON texts of the configuration's own models, and money
+is in billionths (config/budgets.py). So SQLite and PostgreSQL hold the same values.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+_Number = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts rows up by itself only in a column that is called INTEGER."""
+
+teams = Table(
+    "teams",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("budget", Text, nullable=False),  # a JSON list
+    Column("created_at", _Number, nullable=False),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("allowed", Text, nullable=False),  # a Grant (config/policies.py), set fields only
+    Column("created_at", _Number, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),  # the order they were made in
+    Column("id", String(32), nullable=False, unique=True),
+    Column("name", String(256), nullable=False),
+    Column("team", String(63), ForeignKey("teams.name")),
+    Column("policy", String(63), ForeignKey("policies.name")),
+    Column("allowed", Text, nullable=False),  # as of policies; it goes before theirs
+    Column("created_at", _Number, nullable=False),
+    Column("expires_at", _Number),
+    Column("revoked_at", _Number),
+)
+Index(
+    "keys_valid_name",
+    keys.c.name,
+    unique=True,
+    sqlite_where=text("revoked_at IS NULL"),
+    postgresql_where=text("revoked_at IS NULL"),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("key", String(32), ForeignKey("keys.id"), nullable=False, index=True),
+    Column("prefix", String(16), nullable=False),
+    Column("created_at", _Number, nullable=False),
+    Column("valid_until", _Number),  # set when another secret took its place
+)
+
+drained = Table(
+    "drained",
+    metadata,
+    Column("backend", String(63), primary_key=True),
+    Column("since", _Number, nullable=False),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("period", String(1), primary_key=True),  # m, h or d
+    Column("start", _Number, primary_key=True),
+    Column("key", String(256), primary_key=True),
+    Column("model", String(256), primary_key=True),
+    Column("backend", String(63), primary_key=True),
+    Column("requests", _Number, nullable=False),
+    Column("errors", _Number, nullable=False),
+    Column("prompt_tokens", _Number, nullable=False),
+    Column("completion_tokens", _Number, nullable=False),
+    Column("cached_tokens", _Number, nullable=False),
+    Column("estimated", _Number, nullable=False),
+    Column("duration_ms", _Number, nullable=False),
+    Column("cost", _Number, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("usage_of_key", usage.c.period, usage.c.key, usage.c.start)
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("identity", String(64), primary_key=True),  # SHA-256 of its first line
+    Column("node", String(256), nullable=False),
+    Column("file", String(256), nullable=False),
+    Column("inode", _Number, nullable=False),
+    Column("position", _Number, nullable=False),  # every byte before it is counted
+    Column("lines", _Number, nullable=False),
+    Column("unreadable", _Number, nullable=False),
+    Column("updated_at", _Number, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("at", _Number, nullable=False),
+    Column("who", String(256), nullable=False),
+    Column("action", String(63), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+)
+
+config_revisions = Table(
+    "config_revisions",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("at", _Number, nullable=False),
+    Column("who", String(256), nullable=False),
+    Column("node", String(256), nullable=False),
+    Column("revision", _Number, nullable=False),  # the folder below revisions/
+    Column("source", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),  # of the YAML
+)

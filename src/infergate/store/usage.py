@@ -1,0 +1,128 @@
+"""Usage by the minute, hour and day, added to in the transaction that moves the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from sqlalchemy import Connection, delete, func, select
+
+from infergate.store.database import Database
+from infergate.store.tables import usage
+
+Period = Literal["m", "h", "d"]
+SECONDS: Mapping[Period, int] = {"m": 60, "h": 3600, "d": 86400}
+
+NAMES_AT_ONCE = 500
+"""Names in one query: SQLite takes 32,766 values, and a plan for many is slow to make."""
+
+
+class Sums(NamedTuple):
+    """What was used.
+
+    errors: requests answered with 400 or above. estimated: those whose tokens were counted by the
+    gateway because the backend did not tell. cost: billionths of the currency's unit.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: int = 0
+    duration_ms: int = 0
+    cost: int = 0
+
+
+class Group(NamedTuple):
+    """What sums belong to. start: when the period began, Unix seconds."""
+
+    period: Period
+    start: int
+    key: str
+    model: str
+    backend: str
+
+
+_COLUMNS = (*Group._fields, *Sums._fields)
+
+
+def _add(mark: str) -> str:
+    return (
+        f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))}) "  # noqa: S608 - our own names
+        f"ON CONFLICT ({', '.join(Group._fields)}) DO UPDATE SET "
+        + ", ".join(f"{name} = usage.{name} + excluded.{name}" for name in Sums._fields)
+    )
+
+
+_ADD = {"sqlite": _add("?"), "postgresql": _add("%s")}
+"""In the drivers' own words: SQLAlchemy's would cost as much as the database itself."""
+
+
+def add_usage(connection: Connection, found: Mapping[Group, Sequence[int]]) -> None:
+    """Add sums to what is there."""
+    if found:
+        # Sorted, so that two gateways that share a database never wait for each other in a circle.
+        rows = [(*group, *found[group]) for group in sorted(found)]
+        connection.exec_driver_sql(_ADD[connection.dialect.name], rows)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What counts against budgets. requests: those that were answered; cost: in billionths."""
+
+    requests: int
+    tokens: int
+    cost: int
+
+
+def spent(
+    connection: Connection, period: Period, since: int, names: Collection[str]
+) -> dict[str, Spent]:
+    """What each of these keys has used since then, by their names; nothing of those that did not.
+
+    since: Unix seconds, the start of a period.
+    """
+    found: dict[str, Spent] = {}
+    ordered = sorted(names)
+    for at in range(0, len(ordered), NAMES_AT_ONCE):
+        query = (
+            select(
+                usage.c.key,
+                func.sum(usage.c.requests - usage.c.errors),
+                func.sum(usage.c.prompt_tokens + usage.c.completion_tokens),
+                func.sum(usage.c.cost),
+            )
+            .where(usage.c.period == period, usage.c.start >= since)
+            .where(usage.c.key.in_(ordered[at : at + NAMES_AT_ONCE]))
+            .group_by(usage.c.key)
+        )
+        for name, requests, tokens, cost in connection.execute(query):
+            found[name] = Spent(int(requests), int(tokens), int(cost))
+    return found
+
+
+def usage_by(
+    database: Database, period: Period, since: int, until: int, fields: Sequence[str]
+) -> list[tuple[tuple[str | int, ...], Sums]]:
+    """Sums from since to before until, for each combination of the fields, which are names of
+    Group; in the fields' order. since, until: Unix seconds."""
+    columns = [usage.c[field] for field in fields]
+    sums = [func.coalesce(func.sum(usage.c[name]), 0) for name in Sums._fields]
+    query = (
+        select(*columns, *sums)
+        .where(usage.c.period == period, usage.c.start >= since, usage.c.start < until)
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    with database.read() as connection:
+        rows = connection.execute(query).all()
+    count = len(columns)
+    return [(tuple(row[:count]), Sums(*(int(number) for number in row[count:]))) for row in rows]
+
+
+def forget_usage(connection: Connection, period: Period, before: int) -> int:
+    """Remove what is older; returns how many rows."""
+    old = delete(usage).where(usage.c.period == period, usage.c.start < before)
+    return connection.execute(old).rowcount

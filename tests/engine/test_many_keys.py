@@ -1,0 +1,57 @@
+"""Ten thousand keys are listed, made and pushed within a second each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from infergate.config.load import load_config
+from infergate.config.policies import Grant
+from infergate.nginx.shared_memory import push
+from infergate.paths import Home
+from infergate.state.publish import publish_keys
+from infergate.store.database import database_for
+from infergate.store.keys import StoredKey, add_keys
+from infergate.store.secrets import StoredSecret
+from tests.gateway import gateway
+
+MANY = 10_000
+CONFIG = "backends: { a: { url: http://127.0.0.1:9, engine: vllm } }\nmodels: { m: [a] }\n"
+
+
+def _key(number: int) -> StoredKey:
+    digest = hashlib.sha256(b"%d" % number).hexdigest()
+    allowed = Grant.model_validate(
+        {
+            "models": ["m"],
+            "limits": {"requests_per_minute": 60 + number % 9},
+            "budget": ["10M-tokens/month"],
+        }
+    )
+    return StoredKey("", f"user-{number}", 1, (StoredSecret(digest, "sk-ig-abcd", 1),), allowed)
+
+
+def _cpu_s(work: Callable[[], Any]) -> float:
+    """Of this process: the machine may be busy with other tests."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def test_ten_thousand_keys_are_quick(engine: str, start: Callable[..., Any]) -> None:
+    it = start(gateway, engine, CONFIG)
+    loaded, home = load_config(it.file), Home(it.home)
+    database = database_for(loaded.config, home)
+    assert add_keys(database, map(_key, range(MANY))) == MANY
+    publish_keys(home, loaded, database)
+    assert it.status()["keys"] == MANY + len(("first", "test"))
+    assert _cpu_s(lambda: it.run("keys", "list")) < 1
+    assert _cpu_s(lambda: it.new_key("one-more")) < 1
+    document = json.loads(home.keys_snapshot.read_text())
+    began = time.monotonic()
+    push(home.socket, document)
+    assert time.monotonic() - began < 1
+    assert it.get("/v1/models", key="9999").status_code == 200

@@ -1,0 +1,100 @@
+"""The tables: made at the first use, by one process, as the migrations say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from infergate.errors import StateError
+from infergate.store import migrate
+from infergate.store.database import Database
+from infergate.store.drained import drain, drained_backends, undrain
+from infergate.store.keys import all_keys, create_key
+from infergate.store.tables import metadata
+
+
+def test_the_migrations_lead_to_the_tables_the_code_knows(database: Database) -> None:
+    all_keys(database)
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_newest_migration_is_the_one_that_is_looked_for() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == migrate.NEWEST
+
+
+def test_many_processes_that_start_at_once_make_the_tables_once(
+    open_database: Callable[[], Database],
+) -> None:
+    databases = [open_database() for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(all_keys, databases)) == [()] * 8
+
+
+def test_a_database_of_a_newer_infergate_is_left_alone(
+    open_database: Callable[[], Database],
+) -> None:
+    first = open_database()
+    with first.write() as connection:
+        connection.execute(text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(StateError, match="newer Infergate"):
+        all_keys(open_database())
+
+
+def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    def twice() -> None:
+        with database.write() as connection:
+            connection.execute(text("insert into drained values ('a', 1)"))
+            connection.execute(text("insert into drained values ('a', 2)"))
+
+    with pytest.raises(StateError):
+        twice()
+    assert drained_backends(database) == {}
+
+
+def test_drained_backends_stay_so_until_they_are_taken_back(database: Database) -> None:
+    drain(database, "a")
+    drain(database, "a")
+    drain(database, "b")
+    undrain(database, "b")
+    undrain(database, "c")
+    assert set(drained_backends(database)) == {"a"}
+
+
+def test_writers_at_the_same_time_wait_for_each_other(
+    open_database: Callable[[], Database],
+) -> None:
+    databases = [open_database() for _ in range(4)]
+
+    def create(number: int) -> None:
+        create_key(databases[number % 4], f"key-{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(create, range(40)))
+    assert len(all_keys(databases[0])) == 40
+
+
+def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path: Path) -> None:
+    from infergate.config.load import parse_config
+    from infergate.paths import Home
+    from infergate.store.database import database_for
+
+    config = parse_config(
+        "backends: { a: http://127.0.0.1:9 }\nstore: postgresql://ig:hush@127.0.0.1:1/ig\n",
+        tmp_path / "x.yaml",
+        {},
+    ).config
+    with pytest.raises(StateError) as caught:
+        all_keys(database_for(config, Home(tmp_path)))
+    assert "127.0.0.1" in str(caught.value)
+    assert "hush" not in str(caught.value)
