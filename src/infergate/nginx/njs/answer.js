@@ -6,8 +6,7 @@
 // has them. Everything else goes on as it came.
 //
 // njs starts one engine for a request in this location, so the variables of this file are the
-// request's own, from the first piece to the log phase. Every function at the top of a file costs
-// each request 0.1 µs; so what only streams need stands in one (stream.js).
+// request's own, from the first piece to the log phase. What only streams need is in stream.js.
 import aftermath from 'aftermath.js';   // seldom
 import charge from 'charge.js';   // seldom
 import state from 'state.js';

@@ -2,7 +2,7 @@
 //
 // closed → open, after failures in a row, a share of failures, or one answer that never came →
 // half-open, when its cool-down is over → closed, after one good trial; or open again, twice as long.
-// The trial is the control plane's (health/trial.py), so that no client pays for it. If that process
+// The trial is the control plane's (control/trials.py), so that no client pays for it. If that process
 // is dead, a client's request is the trial, one cool-down later.
 //
 // An entry is there only for a backend that failed lately:
