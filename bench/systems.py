@@ -16,7 +16,7 @@ from infergate.nginx.engine import Engine
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
 
-LIMITS = ("--rpm", "100000000", "--tpm", "1000000000", "--concurrent", "10000")
+LIMITS = ("--rpm", "100000000", "--tpm", "1000000000", "--concurrency", "10000")
 """Of the second key: never reached, but counted for each request."""
 
 ANSWER = json.dumps(
