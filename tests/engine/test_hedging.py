@@ -232,6 +232,7 @@ def test_a_second_that_fails_leaves_it_to_the_first(hedged: Hedged) -> None:
 
 def test_a_first_that_fails_at_once_is_retried_as_usual(hedged: Hedged) -> None:
     it, a, _, _ = hedged
+    a.behave(path_prefix=PATH, delay_s=0.1)  # so that "at once" is before it is late
     model = trained(hedged)
     a.behave(path_prefix=PATH, status=503)
     answer = embed(it, model)

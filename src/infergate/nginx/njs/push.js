@@ -10,6 +10,17 @@ function entries(zone) {
     return all;
 }
 
+// Of the zone that counts picks, too.
+function inFlight() {
+    const all = entries(ngx.shared.ig_inflight);
+    Object.keys(all).forEach((key) => {
+        if (key === '' || key[0] === '/') {
+            delete all[key];
+        }
+    });
+    return all;
+}
+
 function state(r) {
     snapshot.load();
     if (r.method === 'POST') {
@@ -31,7 +42,7 @@ function state(r) {
         load: entries(ngx.shared.ig_load),
         breakers: entries(ngx.shared.ig_breakers),
         waiting: entries(ngx.shared.ig_waiting),
-        inflight: entries(ngx.shared.ig_inflight),
+        inflight: inFlight(),
     }));
 }
 
