@@ -17,7 +17,8 @@ from infergate.errors import StateError
 from infergate.store import migrate
 from infergate.store.database import Database
 from infergate.store.drained import drain, drained_backends, undrain
-from infergate.store.keys import all_keys, create_key
+from infergate.store.key_changes import create_key
+from infergate.store.keys import all_keys
 from infergate.store.tables import metadata
 
 
