@@ -1,14 +1,16 @@
 """A load generator in a process of its own: requests over kept connections, each answer checked.
 
-python -m bench.load HOST PORT CONNECTIONS REQUESTS PROMPT_BYTES KEY STREAM [HEADERS]
+python -m bench.load HOST PORT CONNECTIONS REQUESTS PROMPT_BYTES TEXT KEY STREAM [HEADERS]
 
-HEADERS: more of them, as a JSON object.
+TEXT: "x", or "base64" for what a picture in a prompt looks like. HEADERS: more, a JSON object.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import random
 import sys
 import time
 
@@ -16,13 +18,20 @@ EXPECTED = b'"usage"'
 """Stands in every good answer, streamed or not; one without it ends the run."""
 
 
+def prompt(length: int, text: str) -> str:
+    """So many characters, the same ones in each run."""
+    if text == "base64":
+        return base64.b64encode(random.Random(1).randbytes(length))[:length].decode()
+    return "x" * length
+
+
 def request_bytes(
-    host: str, prompt_bytes: int, key: str, headers: dict[str, str], *, stream: bool
+    host: str, content: str, key: str, headers: dict[str, str], *, stream: bool
 ) -> bytes:
     """One chat request as it goes over the wire."""
     asked: dict[str, object] = {
         "model": "bench",
-        "messages": [{"role": "user", "content": "x" * prompt_bytes}],
+        "messages": [{"role": "user", "content": content}],
         "max_tokens": 100,
         "temperature": 0.7,
     }
@@ -71,14 +80,14 @@ async def run(
     port: int,
     connections: int,
     requests: int,
-    prompt_bytes: int,
+    content: str,
     key: str,
     headers: dict[str, str],
     *,
     stream: bool,
 ) -> list[float]:
     """The latency of each request in seconds."""
-    request = request_bytes(host, prompt_bytes, key, headers, stream=stream)
+    request = request_bytes(host, content, key, headers, stream=stream)
     latencies_s: list[float] = []
     share = max(1, requests // connections)
     await asyncio.gather(
@@ -88,15 +97,15 @@ async def run(
 
 
 def main() -> None:
-    host, port, connections, requests, prompt_bytes, key, stream = sys.argv[1:8]
-    headers = json.loads(sys.argv[8]) if len(sys.argv) > 8 else {}
+    host, port, connections, requests, prompt_bytes, text, key, stream = sys.argv[1:9]
+    headers = json.loads(sys.argv[9]) if len(sys.argv) > 9 else {}
     latencies_s = asyncio.run(
         run(
             host,
             int(port),
             int(connections),
             int(requests),
-            int(prompt_bytes),
+            prompt(int(prompt_bytes), text),
             key,
             headers,
             stream=stream == "yes",

@@ -23,14 +23,21 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Row:
-    """One system in one scenario. cpu_us: of nginx, for a request; ratio: to raw nginx of the same
-    engine in the same round; added: to the latency of the mock itself, at 1 and 16 connections."""
+    """One system in one scenario.
+
+    cpu_us: of nginx, for a request. ratio: to raw nginx in the same round, of the same engine, or
+    of Debian's where a system has none. alone: the same with one request at a time. added: to the
+    latency of the mock itself, at 1 and 16 connections. nginx_rss_mb: of another gateway's process,
+    if it is one.
+    """
 
     scenario: str
     engine: str
     system: str
     cpu_us: float
     ratio: float
+    alone_us: float
+    alone_ratio: float
     cpu_us_per_chunk: float | None
     added_p50_us_at_1: float
     added_p99_us_at_1: float
@@ -46,6 +53,8 @@ _COLUMNS = (
     "system",
     "CPU µs",
     "/s",
+    "× raw",
+    "alone",
     "× raw",
     "p50 +1",
     "p99 +1",
@@ -64,6 +73,8 @@ def _cells(row: Row) -> list[str]:
         f"{row.cpu_us:.1f}",
         f"{1e6 / row.cpu_us:.0f}",
         f"{row.ratio:.2f}",
+        f"{row.alone_us:.1f}",
+        f"{row.alone_ratio:.2f}",
         f"{row.added_p50_us_at_1:.0f}",
         f"{row.added_p99_us_at_1:.0f}",
         f"{row.added_p50_us_at_16:.0f}",
@@ -99,10 +110,49 @@ def _machine(engines: Sequence[Engine], rounds: int) -> dict[str, object]:
     }
 
 
+def _footnotes(
+    rows: Sequence[Row],
+    rounds: int,
+    beside: str,
+    versions: Mapping[str, str],
+    fewer: Mapping[str, int],
+) -> list[str]:
+    """What stands below the table, a paragraph each. beside: the engine that others compare to."""
+    notes = [
+        "CPU of nginx (or the other gateway) for a request, and requests a second on one core by "
+        "it, at 16 connections and (alone) at one; latency in µs added to the mock's own, at 1 and "
+        "16 connections; RSS of the same + Python."
+    ]
+    if versions:
+        named = (
+            f"{name} {version}"
+            + (f" ({fewer[name]} rounds)" if fewer.get(name, rounds) < rounds else "")
+            for name, version in versions.items()
+        )
+        notes.append(f"Others, their ratio to raw nginx ({beside}): " + ", ".join(named) + ".")
+    chunks = [
+        f"{row.system}{' on ' if row.engine else ''}{row.engine} {row.cpu_us_per_chunk:.1f}"
+        for row in rows
+        if row.cpu_us_per_chunk is not None
+    ]
+    if chunks:
+        notes.append("CPU µs for each streamed chunk: " + ", ".join(chunks) + ".")
+    return notes
+
+
 def write_results(
-    rows: Sequence[Row], engines: Sequence[Engine], rounds: int, versions: Mapping[str, str]
+    rows: Sequence[Row],
+    engines: Sequence[Engine],
+    rounds: int,
+    versions: Mapping[str, str],
+    fewer_rounds: Mapping[str, int],
 ) -> None:
-    """Print the table, and write latest.md, latest.json and a dated copy of each."""
+    """Print the table, and write latest.md, latest.json and a dated copy of each.
+
+    versions: of the other gateways; fewer_rounds: of those that sat some out.
+    """
+    beside = min(engine.origin for engine in engines)  # debian, else embedded
+    notes = _footnotes(rows, rounds, beside, versions, fewer_rounds)
     machine = {**_machine(engines, rounds), "others": dict(versions)}
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for column in _COLUMNS:
@@ -110,11 +160,10 @@ def write_results(
     for row in rows:
         table.add_row(*_cells(row))
     console = Console(highlight=False)
+    console.width = max(console.width, 110)  # a pipe has 80, too few for the table
     console.print(table)
-    console.print(
-        "CPU for a request, and requests a second on one core by it; latency in µs added\n"
-        "to the mock's own, at 1 and 16 connections; RSS of nginx + Python."
-    )
+    for note in notes:
+        console.print(note)
     lines = [
         f"# Benchmark of {machine['date']}",
         "",
@@ -122,26 +171,15 @@ def write_results(
         f"{machine['commit']}; medians of {rounds} rounds.",
         "",
         *(f"- {name}: {version}" for name, version in machine["engines"].items()),  # type: ignore[attr-defined]
-        *(f"- {name} {version}" for name, version in versions.items()),
         "",
         "| " + " | ".join(_COLUMNS) + " |",
         "|" + "---|" * len(_COLUMNS),
         *("| " + " | ".join(_cells(row)) + " |" for row in rows),
         "",
-        "CPU for a request, and requests a second on one core by it; latency in µs added to the "
-        "mock's own, at 1 and 16 connections; RSS of nginx + Python. How: docs/benchmarks.md.",
+        *(line for note in notes for line in (note, "")),
+        "How: docs/benchmarks.md.",
         "",
     ]
-    chunks = [row for row in rows if row.cpu_us_per_chunk is not None]
-    if chunks:
-        lines += [
-            "CPU µs for each streamed chunk: "
-            + ", ".join(
-                f"{row.system} on {row.engine} {row.cpu_us_per_chunk:.1f}" for row in chunks
-            )
-            + ".",
-            "",
-        ]
     RESULTS.mkdir(exist_ok=True)
     document = json.dumps({**machine, "rows": [dataclasses.asdict(row) for row in rows]}, indent=1)
     stamp = str(machine["date"]).replace(" UTC", "").replace(" ", "-").replace(":", "")

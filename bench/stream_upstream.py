@@ -1,4 +1,4 @@
-"""A mock backend that streams: each chunk in a write of its own.
+"""A mock backend that streams: each chunk in a write of its own. Only a POST is answered so.
 
 python -m bench.stream_upstream PORT CHUNKS
 """
@@ -37,16 +37,19 @@ async def main() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
     models = json.dumps({"object": "list", "data": [{"id": "bench", "owned_by": "vllm"}]}).encode()
-    listing = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(models), models)
+    listing = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        % len(models)
+    )
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 asked = await reader.readuntil(b"\r\n\r\n")
-                length = asked.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
+                length = asked.lower().partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0]
                 await reader.readexactly(int(length or 0))
-                if asked.startswith(b"GET"):
-                    writer.write(listing)
+                if not asked.startswith(b"POST "):
+                    writer.write(listing if asked.startswith(b"HEAD ") else listing + models)
                     continue
                 writer.write(head)
                 for _ in range(chunks):

@@ -16,6 +16,9 @@ from infergate.nginx.engine import Engine
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
 
+LIMITS = ("--rpm", "100000000", "--tpm", "1000000000", "--concurrency", "10000")
+"""Of the second key: never reached, but counted for each request."""
+
 ANSWER = json.dumps(
     {
         "id": "chatcmpl-1",
@@ -160,8 +163,11 @@ def raw_nginx(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
 
 
 @contextmanager
-def gateway(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
-    """Infergate with everything on: keys, routing over three backends, log, control plane."""
+def gateway(engine: Engine, folder: Path, upstream: int) -> Iterator[tuple[System, ...]]:
+    """Infergate with everything on: keys, routing over three backends, log, control plane.
+
+    Two systems of the same processes: a key without limits, and one whose limits are counted.
+    """
     below = folder / f"ig-{engine.origin}-{upstream}"
     home = below / "home"
     home.mkdir(parents=True)
@@ -187,13 +193,16 @@ def gateway(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
     with ExitStack() as stack:
         run("up", "--detach")
         stack.callback(run, "down", "--now")
-        key = json.loads(run("keys", "create", "bench", "--json"))["key"]
+        keys = {
+            name: json.loads(run("keys", "create", owner, *limits, "--json"))["key"]
+            for name, owner, limits in (
+                ("gateway", "bench", ()),
+                ("gateway, limits on", "limited", LIMITS),
+            )
+        }
         pids = json.loads(run("status", "--json"))["processes"]
-        yield System(
-            "gateway",
-            engine.origin,
-            port,
-            key,
-            pids["nginx"],
-            (pids["supervisor"], pids["control"]),
+        python = (pids["supervisor"], pids["control"])
+        yield tuple(
+            System(name, engine.origin, port, key, pids["nginx"], python)
+            for name, key in keys.items()
         )

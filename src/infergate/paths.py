@@ -79,7 +79,8 @@ class Home:
     def socket(self) -> Path:
         """nginx's internal unix socket, in a folder only the gateway's user can enter.
 
-        A unix socket's path is at most 107 bytes (unix(7)), so below a deep state folder it moves.
+        A unix socket's path is at most 107 bytes (unix(7)), so below a deep state folder it moves;
+        and below one with a colon, because in the URL of a request to a socket it ends the path.
         """
         return self._socket("control")
 
@@ -88,14 +89,19 @@ class Home:
         """Where nginx's workers wait for a turn, in a folder that only they can enter."""
         return self._socket("queue")
 
+    @property
+    def hedge_socket(self) -> Path:
+        """Where they ask a second backend when the first is late; in the same folder."""
+        return self.queue_socket.with_name("hedge.sock")
+
     def remove_sockets(self) -> None:
         """A master that was killed leaves its sockets, and the next one cannot bind them."""
-        for path in (self.socket, self.queue_socket):
+        for path in (self.socket, self.queue_socket, self.hedge_socket):
             path.unlink(missing_ok=True)
 
     def _socket(self, folder: str) -> Path:
         path = self.run / folder / "nginx.sock"
-        if len(os.fsencode(path)) <= 100:
+        if len(os.fsencode(path)) <= 100 and ":" not in str(path):
             return path
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         below = Path(tempfile.gettempdir()) / f"infergate-{os.getuid()}-{digest}-{folder}"

@@ -8,6 +8,7 @@ It answers the documented paths of the engine it plays. The text of an answer is
 
     POST /_control/behave   a fault, as scripted_faults describes; {} ends all
     POST /_control/models   ["x", "y"]
+    POST /_control/metrics  {"others": 5}, as scripted_metrics describes
     POST /_control/reset    forget requests and faults
     GET  /_control/requests what came in: method, path, headers, body, aborted, and when
     GET  /_control/stats    open, max_open, served, aborted
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from scripted_answers import Answer, Answers
 from scripted_faults import Fault, Faults
 from scripted_http import Request, Response, serve
+from scripted_metrics import Metrics
 
 FOREVER_S = 3600
 
@@ -37,6 +39,7 @@ class Backend:
     def __init__(self, engine: str, name: str, models: list[str]) -> None:
         self.answers = Answers(engine, name, models)
         self.faults = Faults(engine)
+        self.metrics = Metrics()
         self.requests: list[dict] = []
         self.open = self.max_open = self.served = self.aborted = 0
 
@@ -80,13 +83,21 @@ class Backend:
             body = fault.body if fault.body is not None else _MADE_ON_PURPOSE
             headers = {"content-type": "application/json", **fault.headers}
             await response.send(fault.status or 200, body.encode(), headers)
+        elif request.path == "/metrics" and self.answers.engine == "vllm":
+            status = 404 if self.metrics.hidden else 200
+            text = self.metrics.text(self.open).encode()
+            await response.send(status, text, {"content-type": "text/plain; version=0.0.4"})
         else:
-            await self._answer_well(self.answers.to(request, fault.chunks), fault, response)
+            answer = self.answers.to(request, fault.chunks)
+            await self._answer_well(answer, fault, response, produces=request.method == "POST")
 
-    async def _answer_well(self, answer: Answer, fault: Fault, response: Response) -> None:
-        """The true answer, as far and as fast as the fault lets it."""
+    async def _answer_well(
+        self, answer: Answer, fault: Fault, response: Response, *, produces: bool
+    ) -> None:
+        """The true answer, as far and as fast as the fault lets it. produces: tokens."""
         headers = {"content-type": answer.content_type, **fault.headers}
         if answer.chunks is None and fault.is_plain:
+            self.metrics.tokens += 1 if produces else 0
             await response.send(answer.status, answer.body, headers)
             return
         pieces = answer.pieces()
@@ -101,6 +112,7 @@ class Backend:
             middle = fault.after_chunks if answer.chunks is not None else 1
             if number == middle and await self._broke_off("mid_stream", fault, response):
                 return
+            self.metrics.tokens += 1 if produces else 0
             await response.piece(piece)
             await asyncio.sleep(fault.chunk_delay_s)
         await response.end()
@@ -129,8 +141,11 @@ class Backend:
                 self.faults.set(given)
             elif what == "models":
                 self.answers.models = given
+            elif what == "metrics":
+                self.metrics.set(given)
             elif what == "reset":
                 self.faults.set({})
+                self.metrics = Metrics(self.metrics.tokens)
                 self.requests.clear()
                 self.max_open = self.open
                 self.served = self.aborted = 0

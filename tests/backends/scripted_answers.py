@@ -67,7 +67,7 @@ class Answers:
                 return Answer(body=b"Ollama is running", content_type="text/plain")
             if (found := scripted_ollama.get(path, self.models)) is not None:
                 return _json(found)
-        elif path in ("/health", "/version", "/props", "/metrics"):
+        elif path in ("/health", "/version", "/props"):
             return _json({"status": "ok", "version": "0.0.1"})
         return _json({"error": "not found"}, 404)
 

@@ -57,6 +57,11 @@ class Server:
         self._log = tempfile.NamedTemporaryFile(prefix="backend-", suffix=".log")  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         self._process = subprocess.Popen(
             list(self._command(self.port)),
@@ -100,6 +105,14 @@ class Scripted(Server):
 
     def behave(self, **fault: object) -> None:
         fetch(f"{self.url}/_control/behave", fault)
+
+    def tell(self, **metrics: object) -> None:
+        """Lie about its work: scripted_metrics has the names."""
+        fetch(f"{self.url}/_control/metrics", metrics)
+
+    def answer_one(self) -> None:
+        """One request past the gateway, as another client of this backend sends it."""
+        fetch(f"{self.url}/v1/chat/completions", {"model": self.model, "messages": []})
 
     def requests(self, path_prefix: str = "/v1/chat") -> list[dict[str, Any]]:
         """What came in below a path; probes are left out by the default."""

@@ -139,7 +139,7 @@ def test_an_overloaded_box_gives_its_conversation_away(three: Three) -> None:
     it, _, b, c = three
     home = who(it.chat("by-prefix", user="x"))
     for backend in (b, c):
-        backend.behave(path_prefix="/v1/chat", delay_s=0.6)
+        backend.behave(path_prefix="/v1/chat", delay_s=1.5)
     with ThreadPoolExecutor(24) as pool:
         answers = Counter(pool.map(lambda _: who(it.chat("by-prefix")), range(24)))
     assert answers[home] <= 16, "all of them are one conversation, and one box is not enough"

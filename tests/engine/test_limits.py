@@ -154,7 +154,7 @@ def test_a_budget_that_is_used_up_says_when_it_is_filled_again(limited: Limited)
 
     def answer(filled_in_s: int) -> httpx.Response:
         until_ = int(time.time()) + filled_in_s
-        policy = f"poor\n\nb\n\t*\t\n0,0,0,0,0,1,1\n\ndaily token\t{until_}"
+        policy = f"b\npoor\n\n\t*\t\n0,0,0,0,0,1,1\n\ndaily token\t{until_}"
         push(Home(it.home).socket, {"keys": {"set": {digest: policy}}})
         return it.chat(key="123456")
 

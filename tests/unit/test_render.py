@@ -133,3 +133,29 @@ def test_a_name_that_does_not_resolve_is_refused_at_once_and_does_not_stop_nginx
     text = render(config, around(tmp_path)).files["upstreams.conf"]
     assert "server             127.0.0.1:1 max_fails=0;" in text
     assert "ollama-gpu2.internal" in text, "the comment still says where it is"
+
+
+def test_what_hedging_needs_is_there_only_for_models_that_hedge(tmp_path: Path) -> None:
+    text = "backends: { a: https://x:1, b: http://y:1 }\nmodels: { m: { backends: [a, b]%s } }\n"
+    without, hedged = (
+        render(parse_config(text % more, tmp_path / "infergate.yaml", {}).config, around(tmp_path))
+        for more in ("", ", hedge: {}, timeouts: { first_byte: 9s }")
+    )
+    assert not [path for path, text in without.files.items() if "ig_hedging:" in text]
+    assert "hedge.conf" not in without.files
+    relays = {
+        line.split()[1].removeprefix("@")
+        for line in hedged.files["sites-available/api.conf"].splitlines()
+        if "location @relay_" in line and "_edited" not in line
+    }
+    attempts = {
+        line.split()[1].strip("/")
+        for line in hedged.files["hedge.conf"].splitlines()
+        if "location /relay_" in line
+    }
+    assert relays == attempts
+    assert len(relays) > 2
+
+
+def test_a_state_folder_with_a_colon_has_its_sockets_elsewhere() -> None:
+    assert ":" not in str(Home(Path("/srv/a:b")).hedge_socket)

@@ -54,7 +54,7 @@ def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
     for backend in report.backends:
         models = ", ".join(backend.models[:3]) + (", …" if len(backend.models) > 3 else "")
         what = models or "no models listed"
-        said = what if backend.state == "up" else backend.reason
+        said = what if backend.serves else backend.reason
         note = " (the built-in demo: no model, an echo)" if demo else ""
         label = "  backends  " if not lines else " " * 12
         lines.append(f"{label}{backend.name}: {backend.state}, {said}{note}")
@@ -101,7 +101,7 @@ def _curl(loaded: LoadedConfig, url: str, report: Report | None, secret: str | N
 def _a_model(loaded: LoadedConfig, report: Report | None) -> str:
     """A model that can be asked now: chat before embeddings, what is up before what is not."""
     named = [name for name in loaded.config.models if name != "*"]
-    up = [b for b in report.backends if b.state == "up"] if report else []
+    up = [b for b in report.backends if b.serves] if report else []
     found = [model for backend in up for model in backend.models]
     candidates = named or found or ["MODEL"]
     return next((name for name in candidates if not _EMBEDDING.search(name)), candidates[0])

@@ -15,6 +15,7 @@ from infergate.cli.options import ConfigOption, JsonOption, load
 from infergate.errors import KeyInputError
 
 _SCORE = re.compile(r"(.+)=(-?[\d.e+]+)")
+_ASKED_TOO = re.compile(r"asked (\S+) too after")  # njs/hedging.js
 _DOWN, _FULL = 1e9, 1e6  # njs/route.js adds them to scores
 
 
@@ -65,18 +66,21 @@ def told(entry: dict[str, Any]) -> Iterator[str]:
     def row(name: str, value: object) -> str:
         return f"  {name:<12}{value}"
 
+    why = entry.get("why", "")
     yield row("key", entry["key"] or "none")
     yield row("model", entry["model"] or "none")
     if entry["queue_ms"]:
         yield row("queue", f"waited {entry['queue_ms']} ms")
-    for index, step in enumerate(steps(entry.get("why", ""))):
+    for index, step in enumerate(steps(why)):
         yield row("route" if index == 0 else "", step)
-    tried = [name for name in entry["tried"].split(",") if name]
+    # Asked too while another was late: by the gateway itself, so nginx has no status of it.
+    hedged = _ASKED_TOO.findall(why)
+    tried = [name for name in entry["tried"].split(",") if name and name not in hedged]
     backends = [*tried, entry["backend"]] if entry["backend"] else tried
     statuses = re.split(r"[ ,:]+", entry["upstream_status"])
     headers = re.split(r"[ ,:]+", entry["upstream_header_time"])
     if backends:
-        yield row("attempts", len(backends))
+        yield row("attempts", len(backends) + len(hedged))
         # nginx's own second try on a fresh connection has a status of its own; the last ones count.
         for name, status, first_byte in zip(
             backends,

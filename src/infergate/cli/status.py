@@ -13,7 +13,8 @@ from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
 from infergate.ledger.status import LedgerStatus
 
-_COLOURS = {"up": "green", "down": "red", "drained": "yellow", "unknown": "yellow"}
+_COLOURS = {"up": "green", "down": "red", "hung": "red"}
+"""The other states are yellow."""
 
 
 def print_status(document: Mapping[str, Any]) -> None:
@@ -45,18 +46,20 @@ def print_status(document: Mapping[str, Any]) -> None:
     table.add_column("BACKEND", no_wrap=True)
     table.add_column("ENGINE", no_wrap=True)
     table.add_column("STATE", no_wrap=True)
-    table.add_column("BUSY", justify="right")
+    table.add_column("BUSY", justify="right", no_wrap=True)
+    table.add_column("KV", justify="right", no_wrap=True)
     table.add_column("SINCE", no_wrap=True)
     table.add_column("MODELS, OR WHY NOT", overflow="fold")
     for backend in document["backends"]:
-        state = "drained" if backend["drained"] else backend["state"]
+        state = backend["state"]
         table.add_row(
             backend["name"],
             backend["kind"] or "?",
-            f"[{_COLOURS.get(state, 'white')}]{state}[/]",
-            str(backend["in_flight"]),
+            f"[{_COLOURS.get(state, 'yellow')}]{state}[/]",
+            _busy(backend),
+            "" if backend["kv_cache_use"] is None else f"{backend['kv_cache_use']:.0%}",
             ago(time.time() - backend["since"]),
-            _models(backend) if backend["state"] == "up" else backend["reason"],
+            _models(backend) if state == "up" else backend["reason"],
         )
     console.print(table)
     for pair in document["missing_models"]:
@@ -64,6 +67,13 @@ def print_status(document: Mapping[str, Any]) -> None:
             f"[yellow]{pair['backend']} does not have the model "
             f"{pair['model']!r} that the configuration expects there.[/yellow]"
         )
+
+
+def _busy(backend: Mapping[str, Any]) -> str:
+    """Our requests there; "2 of 7" where the engine says that it has more."""
+    ours = backend["in_flight"]
+    everybodys = (backend["running"] or 0) + (backend["waiting"] or 0)
+    return f"{ours} of {everybodys}" if everybodys > ours else str(ours)
 
 
 def _models(backend: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from infergate.config.base import Section
-from infergate.config.types import HttpUrl, ModelName, Seconds, Secret
+from infergate.config.types import HealthCheck, HttpUrl, ModelName, Seconds, Secret
 
 EngineKind = Literal[
     "auto", "vllm", "ollama", "llamacpp", "sglang", "tei", "infinity", "ray", "openai"
@@ -20,6 +20,11 @@ class Backend(Section):
 
     url: HttpUrl = Field(description="Base URL; a trailing /v1 is understood and dropped.")
     engine: EngineKind = Field("auto", description="What runs there; auto asks the server itself.")
+    health: HealthCheck = Field(
+        "auto",
+        description="What shows that it is up: auto, what its engine offers; a path that answers "
+        "2xx; tcp, an accepted connection.",
+    )
     weight: int = Field(1, ge=1, le=1000, description="Share of the load relative to the others.")
     max_in_flight: int | None = Field(
         None,
@@ -75,3 +80,15 @@ class Health(Section):
     )
     rise: int = Field(2, ge=1, le=100, description="Good probes in a row until a backend is up.")
     fall: int = Field(3, ge=1, le=100, description="Failed probes in a row until it is down.")
+    hung_after: Seconds = Field(
+        60.0,
+        ge=0,
+        le=86400,
+        description="Requests but no token for so long: it is hung and gets no more; 0 is never.",
+    )
+    slow_start: Seconds = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="One that was down gets its full share this long after; 0 is at once.",
+    )

@@ -25,6 +25,16 @@ JSON_PATHS = (
 FORM_PATHS = ("/v1/audio/transcriptions", "/v1/audio/translations")
 """POST with multipart/form-data whose `model` field decides."""
 
+HEDGED_PATHS = {
+    "/v1/embeddings": "embeddings",
+    "/api/embed": "embeddings",
+    "/api/embeddings": "embeddings",
+    "/v1/rerank": "rerank",
+    "/v1/score": "rerank",
+}
+"""Where `hedge` asks a second backend, and of which kind each is: answers of one kind take about as
+long. Only what has no effect but its answer, and what is short enough to be asked twice."""
+
 LIST_PATHS = ("/v1/models", "/api/tags", "/api/ps", "/api/version")
 """GET; answered by the gateway from what the control plane discovered."""
 

@@ -62,7 +62,7 @@ class Model(Section):
     )
     canary: Canary | None = Field(None, description="Another model for a share of the keys.")
     shadow: Shadow | None = Field(None, description="A copy of the requests for one more backend.")
-    hedge: Hedge | None = Field(None, description="Ask a second backend when the first is slow.")
+    hedge: Hedge | None = Field(None, description="Ask a second backend when the first is late.")
     fallback: list[ModelName] = Field([], description="Models to try when every backend failed.")
     timeouts: Timeouts | None = Field(None, description="Instead of the timeouts at the top level.")
     price: Price | None = Field(None, description="What its tokens cost.")

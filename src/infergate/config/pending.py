@@ -12,8 +12,6 @@ Finding = tuple[tuple[str | int, ...], str]
 def pending(config: Config) -> Iterator[Finding]:
     """Each setting of this configuration that has no effect yet, and what happens instead."""
     for name, model in config.models.items():
-        if model.hedge:
-            yield ("models", name, "hedge"), "hedging is not built yet; one backend is asked"
         if model.cache:
             yield ("models", name, "cache"), "the cache is not built yet; it has no effect"
     for path, timeouts in (

@@ -129,8 +129,12 @@ class Shadow(Section):
 
 
 class Hedge(Section):
-    """A second backend is asked when the first is slower than usual (embeddings and rerank)."""
+    """A second backend is asked when an embedding or a rerank takes longer than 95 % of the
+    model's recent ones; the first good answer wins."""
 
     extra_load: float = Field(
-        0.05, gt=0, le=1, description="Second requests for each request, at most."
+        0.05,
+        gt=0,
+        le=1,
+        description="Second requests for each request, at most, over any run of them.",
     )

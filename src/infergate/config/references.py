@@ -160,6 +160,9 @@ def _services(config: Config) -> Iterator[Finding]:
 
 def doubts(config: Config) -> Iterator[Finding]:
     """What works and is probably not meant."""
+    for name, model in config.models.items():
+        if model.hedge is not None and len(model.backends) == 1:
+            yield ("models", name, "hedge"), "there is no second backend to ask"
     urls: dict[str, str] = {}
     for name, backend in config.backends.items():
         other = urls.setdefault(backend.root_url, name)

@@ -137,6 +137,12 @@ def _endpoint_path(value: str) -> str:
     return value
 
 
+def _health_check(value: str) -> str:
+    if value not in ("auto", "tcp") and not (value and _URL_PATH.fullmatch(value)):
+        raise ValueError(f"{value!r} is not auto, tcp, or a path like /v2/health/ready")
+    return value
+
+
 def _file_path(value: str) -> str:
     # "$" too: nginx reads variables in ssl_certificate and access_log paths and cannot escape them.
     if not value or _CONTROL.search(value) or any(c in value for c in "\"'$;{}\\"):
@@ -202,6 +208,7 @@ Network = Annotated[str, AfterValidator(_network)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EndpointPath = Annotated[str, AfterValidator(_endpoint_path)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]
+HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]

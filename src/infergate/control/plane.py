@@ -11,7 +11,10 @@ from pathlib import Path
 import structlog
 
 from infergate.config.load import LoadedConfig, load_config
+from infergate.config.root import Config
 from infergate.control.counting import Counting
+from infergate.control.live import Live
+from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
 from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
@@ -38,6 +41,9 @@ log = structlog.get_logger(__name__)
 FOLLOW_INTERVAL_S = 0.5
 """Between two looks at the keys file and the database: a change counts within a second."""
 
+REPORT_INTERVAL_S = 2.0
+"""Between two reports of numbers that move all the time; a change of state is reported at once."""
+
 RESOLVE_INTERVAL_S = 30.0
 """Between two look-ups of the backends' names; home DNS has no shorter TTL in practice."""
 
@@ -56,7 +62,15 @@ class ControlPlane:
         self._keys_due = True
         self._stop = asyncio.Event()
         config = self._loaded.config
-        self._monitor = Monitor(config.backends, config.health, self._on_change)
+        self._live = Live(self._home.socket)
+        self._peers: dict[str, frozenset[str]] = {}
+        self._monitor = Monitor(config.backends, config.health, self._on_change, self._live.least)
+        self._load = Load(
+            self._home, self._live, self._config, self._monitor.statuses, lambda: self._peers
+        )
+
+    def _config(self) -> Config:
+        return self._loaded.config
 
     async def run(self) -> None:
         """Run until SIGTERM, or until the supervisor that started us is gone."""
@@ -70,13 +84,16 @@ class ControlPlane:
         tasks = [
             asyncio.create_task(each)
             for each in (
+                self._live.run(),
                 self._monitor.run(),
                 self._follow_keys_file(),
                 self._follow_store(),
                 self._follow_names(),
                 Counting(self._home, self._database, lambda: self._loaded).run(),
-                Shadow(self._home, lambda: self._loaded.config).run(),
-                Trials(self._home, lambda: self._loaded.config).run(),
+                self._report_numbers(),
+                Shadow(self._home, self._config).run(),
+                Trials(self._home, self._live, self._config).run(),
+                self._load.run(),
                 self._follow_parent(stop),
             )
         ]
@@ -86,10 +103,11 @@ class ControlPlane:
             if task.done():
                 task.result()  # a loop that ended did so by a fault: say it and be restarted
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _on_change(self, status: BackendStatus) -> None:
         # A server that was down and is back is another one than the one that failed.
-        if status.state == "up" and status.name in self._down:
+        if status.serves and status.name in self._down:
             with contextlib.suppress(InfergateError):
                 push(self._home.socket, {"breakers": {"delete": [status.name]}})
         self._publish()
@@ -98,7 +116,7 @@ class ControlPlane:
         """Compile from what is known now and publish what differs from the last time."""
         config, statuses = self._loaded.config, self._monitor.statuses()
         for status in statuses:
-            if status.kind is not None and (status.models or status.state == "up"):
+            if status.kind is not None and (status.models or status.serves):
                 self._inventories[status.name] = Inventory(
                     status.kind, status.version, status.models
                 )
@@ -110,17 +128,39 @@ class ControlPlane:
             if everything or routes != self._routes:
                 publish_routes(self._home, routes)
                 self._routes = routes
-            down = frozenset(status.name for status in statuses if status.state == "down")
+                self._peers = peers_of(routes.routes)
+            down = frozenset(s.name for s in statuses if s.state in ("down", "hung"))
             self._down = down
             if everything or down != self._published_down:
                 publish_conditions(self._home, down)
                 self._published_down = down
-            urls = {name: backend.url for name, backend in config.backends.items()}
-            write_report(self._home.health, statuses, urls, self._inventories, self._routes.missing)
+            self._report()
         except InfergateError as problem:
             log.error("the state could not be published; trying again", problem=str(problem))
             self._published_down = None
             self._routes = Routes()
+
+    def _report(self) -> None:
+        urls = {name: each.url for name, each in self._loaded.config.backends.items()}
+        write_report(
+            self._home.health,
+            self._monitor.statuses(),
+            urls,
+            self._inventories,
+            self._routes.missing,
+        )
+
+    async def _report_numbers(self) -> None:
+        known = None
+        while True:
+            await asyncio.sleep(REPORT_INTERVAL_S)
+            works = [status.vitals.work for status in self._monitor.statuses()]
+            if works != known:
+                known = works
+                try:
+                    self._report()
+                except InfergateError as problem:
+                    log.error("the report could not be written", problem=str(problem))
 
     def _reload(self) -> None:
         """SIGHUP: `infergate reload` has brought a new configuration into force."""

@@ -18,9 +18,17 @@ if TYPE_CHECKING:  # it brings httpx, which takes longer to load than `infergate
     from infergate.health.monitor import BackendStatus
 
 
+_VERSION = 2
+"""Of the report's fields. A report of another version counts as none; it is soon written anew."""
+
+
 @dataclass(frozen=True)
 class BackendReport:
-    """One backend as it was last written down. since: Unix seconds."""
+    """One backend as it was last written down.
+
+    since: Unix seconds. running … prompt_tokens: what the engine says of its own work
+        (health/metrics.py); None where it does not.
+    """
 
     name: str
     url: str
@@ -32,6 +40,16 @@ class BackendReport:
     models: tuple[str, ...]
     models_problem: str | None
     latency_ms: float | None
+    running: int | None
+    waiting: int | None
+    kv_cache_use: float | None
+    generation_tokens: int | None
+    prompt_tokens: int | None
+
+    @property
+    def serves(self) -> bool:
+        """Whether it gets requests like any other (health/condition.py)."""
+        return self.state in ("up", "slow")
 
 
 @dataclass(frozen=True)
@@ -57,27 +75,12 @@ def write_report(
     missing: Iterable[tuple[str, str]],
 ) -> None:
     """Replace the report. Raises StateError if the disk refuses."""
-    backends = [
-        BackendReport(
-            name=status.name,
-            url=urls[status.name],
-            state=status.state,
-            reason=status.reason,
-            since=status.since,
-            kind=status.kind,
-            version=status.version,
-            models=tuple(model.id for model in status.models),
-            models_problem=status.models_problem,
-            latency_ms=None
-            if status.last_latency_s is None
-            else round(status.last_latency_s * 1000, 1),
-        )
-        for status in statuses
-    ]
+    backends = [_reported(status, urls[status.name]) for status in statuses]
     document = {
+        "v": _VERSION,
         "written_at": time.time(),
         "complete": all(
-            status.state != "unknown" and (status.discovered or status.state != "up")
+            status.state != "unknown" and (status.discovered or not status.serves)
             for status in statuses
         ),
         "backends": [dataclasses.asdict(backend) for backend in backends],
@@ -85,6 +88,27 @@ def write_report(
         "inventories": {name: dataclasses.asdict(each) for name, each in inventories.items()},
     }
     write_atomically(path, json.dumps(document))
+
+
+def _reported(status: BackendStatus, url: str) -> BackendReport:
+    latency_s, work = status.last_latency_s, status.vitals.work
+    return BackendReport(
+        name=status.name,
+        url=url,
+        state=status.state,
+        reason=status.reason,
+        since=status.since,
+        kind=status.kind,
+        version=status.version,
+        models=tuple(model.id for model in status.models),
+        models_problem=status.models_problem,
+        latency_ms=None if latency_s is None else round(latency_s * 1000, 1),
+        running=work.running if work else None,
+        waiting=work.waiting if work else None,
+        kv_cache_use=work.kv_cache_use if work else None,
+        generation_tokens=work.generation_tokens if work else None,
+        prompt_tokens=work.prompt_tokens if work else None,
+    )
 
 
 def read_report(path: Path) -> Report | None:
@@ -123,4 +147,4 @@ def _read(path: Path) -> dict[str, Any] | None:
         document: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return document
+    return document if document.get("v") == _VERSION else None

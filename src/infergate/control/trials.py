@@ -19,14 +19,12 @@ import structlog
 
 from infergate.config.backends import Backend
 from infergate.config.root import Config
+from infergate.control.live import Live
 from infergate.errors import InfergateError
-from infergate.nginx.shared_memory import push, read
+from infergate.nginx.shared_memory import push
 from infergate.paths import Home
 
 log = structlog.get_logger(__name__)
-
-INTERVAL_S = 0.5
-"""Between two looks at the breakers."""
 
 TIMEOUT_S = 10.0
 """For one trial. A token takes a busy engine a second or two; a hung one never answers."""
@@ -52,21 +50,17 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
 class Trials:
     """Tries out backends with an open breaker, each on its own, as long as `run` runs."""
 
-    def __init__(self, home: Home, config: Callable[[], Config]) -> None:
-        self._home, self._config = home, config
+    def __init__(self, home: Home, live: Live, config: Callable[[], Config]) -> None:
+        self._home, self._live, self._config = home, live, config
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
         try:
             while True:
-                await asyncio.sleep(INTERVAL_S)
-                try:
-                    breakers = (await asyncio.to_thread(read, self._home.socket)).breakers
-                except InfergateError:
-                    continue  # nginx is being restarted
+                state = await self._live.next()
                 self._running = {n: t for n, t in self._running.items() if not t.done()}
-                for name, entry in breakers.items():
+                for name, entry in state.breakers.items() if state else ():
                     if name not in self._running and 0 < entry[_UNTIL] <= time.time() * 1000:
                         self._running[name] = asyncio.create_task(self._try(name, entry))
         finally:

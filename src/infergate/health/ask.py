@@ -1,4 +1,5 @@
-"""One GET to a backend: bounded in time and size, with a reason in plain words when it fails.
+"""One GET to a backend, or one connection: bounded in time and size, with a reason in plain words
+when it fails.
 
 Every probe opens a connection of its own. So it also tests that the backend still accepts
 connections, and a kept connection that the backend has just closed (llama.cpp: after five
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
+import anyio
 import httpx
 
 from infergate.config.backends import Backend
@@ -38,6 +40,7 @@ class Target:
 
     root_url: what /v1, /api and /health hang below, without a trailing slash.
     kind: None while nobody knows what runs there.
+    check: what shows that it is up: "auto", by its kind; a path that answers 2xx; or "tcp".
     timeout_s: for one probe, from the start of the name lookup to the end of the answer.
     api_key: sent as Bearer.
     """
@@ -47,6 +50,7 @@ class Target:
     timeout_s: float = 1.0
     api_key: str | None = None
     verify_tls: bool = True
+    check: str = "auto"
 
     @classmethod
     def of(cls, backend: Backend, timeout_s: float) -> Target:
@@ -57,6 +61,7 @@ class Target:
             timeout_s=timeout_s,
             api_key=backend.api_key.get_secret_value() if backend.api_key else None,
             verify_tls=backend.verify_tls,
+            check=backend.health,
         )
 
 
@@ -146,15 +151,43 @@ async def get(client: httpx.AsyncClient, target: Target, path: str) -> Answer | 
             stage.awaited = "connection"
             return await _exchange(client, target, path, began, stage)
     except TimeoutError:
-        took_s = time.monotonic() - began
-        if took_s > target.timeout_s + LATE_S:
-            raise OurFault(f"this process was {took_s - target.timeout_s:.1f} s late") from None
+        took_s = _not_late(began, target.timeout_s)
         if stage.awaited:
             reason = f"no {stage.awaited} within {target.timeout_s:g} s"
         return NoAnswer(reason, took_s, timed_out=True)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as problem:
         reason = explain(problem)
     return NoAnswer(reason, time.monotonic() - began)
+
+
+async def connect(target: Target) -> float | NoAnswer:
+    """Connect to a target and hang up; the seconds that took, at most target.timeout_s.
+
+    Raises OurFault, and nothing else but cancellation.
+    """
+    began = time.monotonic()
+    url = httpx.URL(target.root_url)
+    reason = f"the name {url.host} does not resolve"
+    try:
+        async with asyncio.timeout(target.timeout_s):
+            if await resolves(url.host):
+                reason = f"no connection within {target.timeout_s:g} s"
+                port = url.port or (443 if url.scheme == "https" else 80)
+                await (await anyio.connect_tcp(url.host, port)).aclose()
+                return time.monotonic() - began
+    except TimeoutError:
+        return NoAnswer(reason, _not_late(began, target.timeout_s), timed_out=True)
+    except OSError as problem:
+        reason = explain(problem)
+    return NoAnswer(reason, time.monotonic() - began)
+
+
+def _not_late(began: float, timeout_s: float) -> float:
+    """The seconds since `began`. Raises OurFault if a timeout came much later than it should."""
+    took_s = time.monotonic() - began
+    if took_s > timeout_s + LATE_S:
+        raise OurFault(f"this process was {took_s - timeout_s:.1f} s late")
+    return took_s
 
 
 class _Stage:

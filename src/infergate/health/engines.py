@@ -29,6 +29,9 @@ class EngineProfile:
     loaded_path: where it says which of them are in memory; None if there is no such place.
     version_path: a JSON object with its version; None if there is no such place.
     keeps_loaded: every listed model is in memory for as long as the engine runs.
+    work_paths: where it says what it works on (`metrics` reads it); the first that is there counts.
+    work_wakes: asking that wakes or keeps awake an engine that sleeps when it is idle, so it is
+        asked only while requests of ours are there.
     """
 
     kind: Kind
@@ -39,6 +42,8 @@ class EngineProfile:
     loaded_path: str | None = None
     version_path: str | None = None
     keeps_loaded: bool = True
+    work_paths: tuple[str, ...] = ()
+    work_wakes: bool = False
 
 
 PROFILES: Mapping[Kind, EngineProfile] = MappingProxyType(
@@ -46,7 +51,7 @@ PROFILES: Mapping[Kind, EngineProfile] = MappingProxyType(
         profile.kind: profile
         for profile in (
             # /health: 200, or 503 once the engine process is dead. Open even with --api-key.
-            EngineProfile("vllm", "/health", version_path="/version"),
+            EngineProfile("vllm", "/health", version_path="/version", work_paths=("/metrics",)),
             # /api/version, /api/tags and /api/ps load nothing. /api/ps has what is in memory.
             EngineProfile(
                 "ollama",
@@ -59,14 +64,27 @@ PROFILES: Mapping[Kind, EngineProfile] = MappingProxyType(
             ),
             # /health is 503 while the model loads. /health and /v1/models neither wake a server
             # asleep by --sleep-idle-seconds nor reset its timer (llama.cpp's server README,
-            # "Sleeping on Idle"); /metrics and /slots do, in builds of 2026 (issue 20227).
+            # "Sleeping on Idle"); /slots does, and /metrics did until August 2026 (issue 20227, PR
+            # 27376). /metrics needs --metrics; /slots is there by default.
             # In router mode the listing has a status per model.
-            EngineProfile("llamacpp", "/health", keeps_loaded=False),
+            EngineProfile(
+                "llamacpp",
+                "/health",
+                keeps_loaded=False,
+                work_paths=("/metrics", "/slots"),
+                work_wakes=True,
+            ),
             # Not /health: SGLang generates a token for it and answers after one second at the
             # earliest, unless started with SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION=0.
-            EngineProfile("sglang", "/v1/models"),
+            # /metrics needs --enable-metrics.
+            EngineProfile("sglang", "/v1/models", work_paths=("/metrics",)),
             EngineProfile(
-                "tei", "/health", models_path="/info", listing="tei", version_path="/info"
+                "tei",
+                "/health",
+                models_path="/info",
+                listing="tei",
+                version_path="/info",
+                work_paths=("/metrics",),
             ),
             # /v1/models needs Infinity's --url-prefix /v1; so do the clients' paths.
             EngineProfile("infinity", "/health"),

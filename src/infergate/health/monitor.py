@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,10 +16,12 @@ import structlog
 
 from infergate.config.backends import Backend, Health
 from infergate.health.ask import make_client
+from infergate.health.condition import SERVING, State
 from infergate.health.engines import Kind
 from infergate.health.inventory import ModelInfo
-from infergate.health.tracker import State
+from infergate.health.vitals import Vitals
 from infergate.health.watch import Watch
+from infergate.health.work import InFlight
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +34,10 @@ each; 500 of them at one moment would keep each other from answering in time."""
 class BackendStatus:
     """What is known about one backend at one moment.
 
-    reason: in plain words, why it is up or down.
+    reason: in plain words, why it is in this state.
     since: when its present state began, in Unix seconds.
+    recovered_at: when it last began to serve after it had been down or hung, in Unix seconds.
+    vitals: what it says of its own work.
     kind: the engine; None until `engine: auto` has found out.
     models: what it has; the last list that could be read, also while it is down.
     discovered: a reading of its models has been tried; before, `models` being empty says nothing.
@@ -47,6 +50,8 @@ class BackendStatus:
     state: State
     reason: str
     since: float
+    recovered_at: float | None
+    vitals: Vitals
     kind: Kind | None
     version: str | None
     models: tuple[ModelInfo, ...]
@@ -55,6 +60,11 @@ class BackendStatus:
     last_latency_s: float | None
     checks: int
     failures: int
+
+    @property
+    def serves(self) -> bool:
+        """Whether it gets requests like any other."""
+        return self.state in SERVING
 
 
 OnChange = Callable[[BackendStatus], Awaitable[None] | None]
@@ -66,12 +76,18 @@ class Monitor:
     on_change: called with a backend's newest status after anything but its counts and latency
         changed. One call at a time; changes that come while it works are told together by the
         next call. It may fail or be slow without disturbing the probes.
+    in_flight: tells the requests of ours that a backend has; without it there are none.
     """
 
     def __init__(
-        self, backends: Mapping[str, Backend], health: Health, on_change: OnChange | None = None
+        self,
+        backends: Mapping[str, Backend],
+        health: Health,
+        on_change: OnChange | None = None,
+        in_flight: InFlight = lambda _name, _since: 0,
     ) -> None:
         self._on_change = on_change
+        self._in_flight = in_flight
         self._watches: dict[str, Watch] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed: dict[str, None] = {}
@@ -92,7 +108,7 @@ class Monitor:
             if watch is not None and watch.asks_like(backend):
                 self._watches[name] = watch.continued(backend, health)
             else:
-                self._watches[name] = Watch.new(name, backend, health, time.time())
+                self._watches[name] = Watch.new(name, backend, health, self._in_flight)
         self._wake_reconciler.set()
 
     def statuses(self) -> tuple[BackendStatus, ...]:
@@ -165,9 +181,11 @@ def _status(watch: Watch) -> BackendStatus:
     track = watch.track
     return BackendStatus(
         name=watch.name,
-        state=track.state,
-        reason=track.reason,
-        since=track.since,
+        state=watch.condition.state,
+        reason=watch.condition.reason,
+        since=watch.condition.since,
+        recovered_at=watch.recovered_at,
+        vitals=watch.work.vitals,
         kind=watch.target.kind,
         version=watch.version,
         models=watch.models,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import httpx
 
 from infergate.health import inventory
-from infergate.health.ask import Answer, NoAnswer, OurFault, Target, get, make_client
+from infergate.health.ask import Answer, NoAnswer, OurFault, Target, connect, get, make_client
 from infergate.health.engines import PROFILES, EngineProfile, Kind
 from infergate.health.inventory import Inventory, ModelInfo, Unreadable
 
@@ -43,26 +43,37 @@ async def probe(client: httpx.AsyncClient, target: Target) -> ProbeResult:
     Never a completion, never a request that loads a model. Raises OurFault if this process could
     not ask at all.
     """
+    if target.check == "tcp":
+        connected = await connect(target)
+        if isinstance(connected, NoAnswer):
+            return ProbeResult(False, connected.reason, connected.latency_s)
+        return ProbeResult(True, "it accepts connections", connected)
     profile = PROFILES[target.kind or "openai"]
-    answer = await get(client, target, profile.liveness_path)
+    path = profile.liveness_path if target.check == "auto" else target.check
+    answer = await get(client, target, path)
     if isinstance(answer, NoAnswer):
         return ProbeResult(False, answer.reason, answer.latency_s)
-    ok = _is_alive(answer, profile)
-    return ProbeResult(ok, _reason(answer, profile), answer.latency_s, answer.status)
+    ok = _is_alive(answer, target, profile)
+    return ProbeResult(ok, _reason(answer, path, profile), answer.latency_s, answer.status)
 
 
-def _is_alive(answer: Answer, profile: EngineProfile) -> bool:
+def _is_alive(answer: Answer, target: Target, profile: EngineProfile) -> bool:
+    if target.check != "auto":
+        return 200 <= answer.status < 300
     if profile.any_answer:
         return answer.status < 500 or answer.status == 501
     return answer.status == 200
 
 
-def _reason(answer: Answer, profile: EngineProfile) -> str:
-    path = profile.liveness_path
+def _reason(answer: Answer, path: str, profile: EngineProfile) -> str:
     if answer.status == 503 and b"oading model" in answer.body:  # llama.cpp: "Loading model"
         return "loading its model"
     reason = f"HTTP {answer.status} from {path}"
-    if profile.any_answer or answer.status == 200:
+    if 200 <= answer.status < 300:
+        return reason
+    if path != profile.liveness_path:
+        return f"{reason}: is health: {path} right?" if answer.status == 404 else reason
+    if profile.any_answer:
         return reason
     if 300 <= answer.status < 400:
         return f"{reason}, a redirect: give the URL it leads to"
@@ -89,7 +100,7 @@ async def identify(client: httpx.AsyncClient, target: Target) -> Kind | None:
     if kind is None:
         silent = any(isinstance(a, NoAnswer) and a.timed_out for a in answers.values())
         return None if silent else "openai"
-    checked = await probe(client, replace(target, kind=kind))
+    checked = await probe(client, replace(target, kind=kind, check="auto"))
     return "openai" if checked.status in NOT_FOUND else kind
 
 

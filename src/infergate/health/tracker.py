@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-State = Literal["unknown", "up", "down"]
+Liveness = Literal["unknown", "up", "down"]
+"""What the probes say. `condition.State` is what is made of it."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Track:
     """
 
     since: float
-    state: State = "unknown"
+    state: Liveness = "unknown"
     reason: str = "not probed yet"
     streak: int = 0
     checks: int = 0
@@ -30,8 +31,8 @@ class Track:
 class Transition:
     """A backend changed its state. `at` is the time given with the result that decided."""
 
-    before: State
-    after: State
+    before: Liveness
+    after: Liveness
     reason: str
     at: float
 
@@ -45,7 +46,7 @@ def observe(
     From unknown the first result decides at once, so that a gateway that starts serves at once.
     """
     counted = replace(track, checks=track.checks + 1, failures=track.failures + (0 if ok else 1))
-    says: State = "up" if ok else "down"
+    says: Liveness = "up" if ok else "down"
     if says == track.state:
         return replace(counted, reason=reason, streak=0), None
 

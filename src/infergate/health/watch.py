@@ -14,10 +14,12 @@ import structlog
 
 from infergate.config.backends import Backend, Health
 from infergate.health.ask import OurFault, Target
+from infergate.health.condition import SERVING, Condition, judge
 from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory, ModelInfo, Unreadable, declared
 from infergate.health.probe import NOT_FOUND, ProbeResult, identify, list_models, probe
 from infergate.health.tracker import Track, observe
+from infergate.health.work import InFlight, WorkReader
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +45,17 @@ class Watch:
     """What is known about one backend, and the loops that keep it current.
 
     discovered: its models were read, or could not be read, at least once.
+    recovered_at: when it last began to serve after it had not, in Unix seconds; None if never.
     """
 
     name: str
     backend: Backend
     health: Health
     target: Target
+    work: WorkReader
     track: Track
+    condition: Condition
+    recovered_at: float | None = None
     version: str | None = None
     models: tuple[ModelInfo, ...] = ()
     models_problem: str | None = None
@@ -60,14 +66,18 @@ class Watch:
     _came_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    def new(cls, name: str, backend: Backend, health: Health, now: float) -> Watch:
-        """A backend that nothing is known about. now: Unix seconds."""
+    def new(cls, name: str, backend: Backend, health: Health, in_flight: InFlight) -> Watch:
+        """A backend that nothing is known about."""
+        now = time.time()
+        track = Track(since=now)
         return cls(
             name,
             backend,
             health,
             Target.of(backend, health.timeout),
-            Track(since=now),
+            WorkReader(name, in_flight),
+            track,
+            Condition("unknown", track.reason, now),
             models=declared(backend.models or (), ()),
         )
 
@@ -109,13 +119,16 @@ class Watch:
         while True:
             began = time.monotonic()
             result = await self._probe_once(client)
-            before = (self.track.state, self.track.reason)
             if result is not None:
-                self._take(result)
-            if before != (self.track.state, self.track.reason):
-                changed(self.name)
+                self._take(result, changed)
+                if result.ok and self.track.state == "up":
+                    await self._look_at_work(client, result.latency_s)
+                    self._judge(changed)
             jitter = random.uniform(1 - JITTER, 1)  # noqa: S311
-            await asyncio.sleep(max(0, began + self.health.interval * jitter - time.monotonic()))
+            at = self.work.next_probe_at(
+                began, self.health.interval * jitter, self.health.hung_after
+            )
+            await asyncio.sleep(max(0, at - time.monotonic()))
 
     async def _probe_once(self, client: httpx.AsyncClient) -> ProbeResult | None:
         """One result, or None if nothing can be said about the backend."""
@@ -127,7 +140,7 @@ class Watch:
             log.exception("probing failed in an unforeseen way", backend=self.name)
         return None
 
-    def _take(self, result: ProbeResult) -> None:
+    def _take(self, result: ProbeResult, changed: Callable[[str], None]) -> None:
         self.last_latency_s = result.latency_s
         self.track, transition = observe(
             self.track,
@@ -137,18 +150,44 @@ class Watch:
             rise=self.health.rise,
             fall=self.health.fall,
         )
-        if self.backend.engine == "auto" and result.status in NOT_FOUND and not result.ok:
+        not_found = result.status in NOT_FOUND and not result.ok
+        if not_found and self.backend.engine == "auto" and self.backend.health == "auto":
             self.target = replace(self.target, kind=None)  # something else runs there now
-        if transition is None:
-            return
-        log.info(
-            f"backend {transition.after}",
-            backend=self.name,
-            reason=transition.reason,
-            before=transition.before,
-        )
-        if transition.after == "up":
+        if not result.ok:
+            self.work.hurry()
+        if transition is not None:
+            self.work.forget()
+        self._judge(changed)
+        if transition is not None and transition.after == "up":
             self._came_up.set()
+
+    async def _look_at_work(self, client: httpx.AsyncClient, latency_s: float) -> None:
+        try:
+            is_hung = self.condition.state == "hung"
+            await self.work.look(client, self.target, latency_s, is_hung=is_hung)
+        except OurFault as problem:
+            self._complain("could not read metrics", problem)
+        except Exception:  # as in _probe_once
+            log.exception("reading metrics failed in an unforeseen way", backend=self.name)
+
+    def _judge(self, changed: Callable[[str], None]) -> None:
+        """Bring the condition up to date, and tell a change of it."""
+        before = self.condition
+        self.condition = judge(
+            before,
+            self.track,
+            self.work.vitals,
+            hung_after_s=self.health.hung_after,
+            clock=time.monotonic(),
+            now=time.time(),
+        )
+        state, reason = self.condition.state, self.condition.reason
+        if state != before.state:
+            log.info(f"backend {state}", backend=self.name, reason=reason, before=before.state)
+            if state in SERVING and before.state in ("down", "hung"):
+                self.recovered_at = self.condition.since
+        if (state, reason) != (before.state, before.reason):
+            changed(self.name)
 
     async def _discover_forever(
         self, client: httpx.AsyncClient, changed: Callable[[str], None]

@@ -6,7 +6,9 @@ files depend on besides the YAML is handed in as `Surroundings`.
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -19,6 +21,7 @@ from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.config.services import Service
 from infergate.config.types import is_ip
+from infergate.nginx.bundle import bundle
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
@@ -28,6 +31,9 @@ SECRET_FILES = frozenset({"secrets.conf"})
 
 SHUTDOWN_TIMEOUT_S = 3600
 """How long open streams may keep an old worker alive after a reload: longer than any answer."""
+
+_JS_IMPORT = re.compile(r"js_import\s+\w+\s+from (\w+\.js);")
+_SETTING = re.compile(r"\bsettings\.(\w+)")
 
 UNRESOLVED = "127.0.0.1:1"
 """Stands in for a name that does not resolve: refused at once, so another backend is tried."""
@@ -181,6 +187,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "home": str(around.home.root),
         "socket": str(around.home.socket),
         "queue_socket": str(around.home.queue_socket),
+        "hedge_socket": str(around.home.hedge_socket),
         "workers": config.workers,
         "shutdown_timeout_s": SHUTDOWN_TIMEOUT_S,
         "max_body": config.limits.max_body,
@@ -206,6 +213,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "manage_paths": endpoints.MANAGE_PATHS,
         "relays": relays_of(config),
         "shadow": any(model.shadow for model in config.models.values()),
+        "hedge": _hedges(config),
         "quick_relay": quick_relay(config),
         "peers": peers(config),
         "hashed_prefix": HASHED_PREFIX,
@@ -226,6 +234,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
             "internal.conf.j2",
         )
     }
+    if _hedges(config):
+        files["hedge.conf"] = text("hedge.conf.j2")
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
         if name == "snippets/tls.conf.j2" and config.listen.https is None:
             continue
@@ -243,7 +253,11 @@ def render(config: Config, around: Surroundings) -> Rendered:
         for path in files
         if path.startswith("sites-available/")
     }
-    return Rendered({**files, **_njs(config, around)}, links)
+    return Rendered({**files, **_njs(files, config, around)}, links)
+
+
+def _hedges(config: Config) -> bool:
+    return any(model.hedge for model in config.models.values())
 
 
 def _port_suffix(https: str | None) -> str:
@@ -251,19 +265,17 @@ def _port_suffix(https: str | None) -> str:
     return "" if port == "443" else f":{port}"
 
 
-def _njs(config: Config, around: Surroundings) -> dict[str, str]:
-    folder = resources.files("infergate.nginx") / "njs"
-    files = {
-        f"njs/{source.name}": source.read_text()
-        for source in folder.iterdir()
-        if source.name.endswith(".js")
-    }
+def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict[str, str]:
+    """The programs that the rendered files import."""
+    programs = sorted({name for text in files.values() for name in _JS_IMPORT.findall(text)})
     settings = {
         "revision": around.revision,
         "snapshots": [str(path) for path in around.home.snapshots],
         "usual_relay": quick_relay(config).name,
         # At five tokens a second, twice over: slower than anybody waits for.
         "quick_tokens": quick_relay(config).read_ms // 400,
+        "hedged": endpoints.HEDGED_PATHS,
+        "hedge_socket": str(around.home.hedge_socket),
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": {
             "failures": config.breaker.failures,
@@ -272,7 +284,17 @@ def _njs(config: Config, around: Surroundings) -> dict[str, str]:
             "max_cooldown_ms": round(config.breaker.max_cooldown * 1000),
         },
     }
-    return {**files, "njs/settings.json": json.dumps(settings, indent=2) + "\n"}
+    texts = {name: json.dumps(value) for name, value in settings.items()}
+    return {
+        f"njs/{name}": _SETTING.sub(lambda match: f"({texts[match[1]]})", _program(name))
+        for name in programs
+    }
+
+
+@functools.cache
+def _program(name: str) -> str:
+    folder = resources.files("infergate.nginx") / "njs"
+    return bundle(name, lambda file: (folder / file).read_text())
 
 
 def write(rendered: Rendered, folder: Path) -> None:

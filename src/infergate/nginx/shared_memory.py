@@ -26,6 +26,7 @@ class LiveState:
     revision: number of the rendered configuration the answering worker runs.
     in_flight: backend → requests in flight.
     conditions: backend → "down", "drained" or "until:<ms>" (njs/state.js).
+    load: backend → requests it is taken to have beside ours (health/load.py).
     breakers: backend → its circuit breaker (njs/breaker.js); only of those that failed lately.
     waiting: requests in the queue.
     """
@@ -35,6 +36,7 @@ class LiveState:
     routes: int
     in_flight: Mapping[str, int]
     conditions: Mapping[str, str]
+    load: Mapping[str, float]
     breakers: Mapping[str, tuple[Any, ...]]
     waiting: int
 
@@ -87,8 +89,11 @@ def read(path: Path) -> LiveState:
         revision=answer["revision"],
         keys=answer["keys"],
         routes=answer["routes"],
-        in_flight={k: v for k, v in answer["inflight"].items() if ":" not in k and k[0] != "@"},
+        in_flight={
+            k: v for k, v in answer["inflight"].items() if k and ":" not in k and k[0] not in "@/"
+        },
         conditions={k: v for k, v in answer["backends"].items() if k},
+        load=answer["load"],
         breakers={k: tuple(json.loads(v)) for k, v in answer["breakers"].items()},
         waiting=answer["waiting"].get("", 0),
     )

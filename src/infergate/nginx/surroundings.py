@@ -103,6 +103,11 @@ def prepare_home(home: Home, user: str | None) -> None:
             hint="Set INFERGATE_HOME to another folder.",
         )
     temporary, queue = home.run / "temp", home.queue_socket.parent
+    account = pwd.getpwnam(user) if user is not None and user != "root" else None
+    # What workers may enter or read has its mode at once: a reload must not lock them out.
+    shared = {}
+    if account:
+        shared = {home.root: 0o711, home.run: 0o711, home.state: 0o750, home.logs: 0o710}
     for folder in (
         home.root,
         home.revisions,
@@ -117,17 +122,12 @@ def prepare_home(home: Home, user: str | None) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder not in (temporary, queue) and folder.stat().st_uid != os.geteuid():
             raise EngineError("belongs to another user", where=str(folder))
-        folder.chmod(0o700)
-    if user is not None and user != "root":
-        account = pwd.getpwnam(user)
-        home.root.chmod(0o711)
-        home.run.chmod(0o711)
+        folder.chmod(shared.get(folder, 0o700))
+    if account:
         for folder in (temporary, queue):
             os.chown(folder, account.pw_uid, account.pw_gid)
         os.chown(home.state, 0, account.pw_gid)
-        home.state.chmod(0o750)
         os.chown(home.logs, 0, account.pw_gid)  # each worker opens them itself when they rotate
-        home.logs.chmod(0o710)
 
 
 def open_files() -> int:

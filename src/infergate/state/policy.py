@@ -42,7 +42,7 @@ class Policy:
     def compiled(self) -> str:
         """The lines that njs/policy.js and njs/admit.js read.
 
-        name · expiry · flags · models, a tab before and after each · limits · networks · block. The
+        flags · name · expiry · models, a tab before and after each · limits · networks · block. The
         flags say which of the later lines a request has to look at: most need none.
         """
         expiry = "" if self.expires_at is None else str(self.expires_at)
@@ -58,6 +58,7 @@ class Policy:
         flags = "".join(
             flag
             for flag, raised in (
+                ("e", self.expires_at is not None),
                 ("m", terms.manage),
                 ("x", terms.explain),
                 ("l", any(numbers)),
@@ -70,9 +71,9 @@ class Policy:
         )
         return "\n".join(
             [
+                flags,
                 self.key,
                 expiry,
-                flags,
                 "\t" + "\t".join(models) + "\t",
                 ",".join(str(number or 0) for number in (*numbers, *place)),
                 " ".join(terms.allow),

@@ -15,9 +15,12 @@ from infergate.health.inventory import Inventory
 from infergate.nginx.quick import quick_backends, quick_relay
 from infergate.nginx.relays import relay_for, timeouts_of
 
-_RELAY = 5  # its place in a backend's list
+_WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY = 1, 2, 4, 5  # their places in a backend's list
 
-_NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority"})
+_BY_LOAD = frozenset({"least_busy", "least_conn"})
+"""Ways of balancing that ask only how busy the backends are."""
+
+_NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority", "hedge"})
 """Options that the short way knows nothing of."""
 
 LATEST = ":latest"
@@ -34,8 +37,8 @@ LONGEST_SEQUENCE = 128
 def compile_route(
     config: Config, name: str, model: Model, inventories: Mapping[str, Inventory]
 ) -> list[Any]:
-    """[model, balance, backends, options]; njs/route.js describes them. Options are there only
-    where they differ from what njs does without them."""
+    """[model, balance, backends, options, names]; njs/route.js describes them. Options are
+    there only where they differ from what njs does without them."""
     timeouts = timeouts_of(config, model)
     backends = [_backend(config, each, name, model, inventories) for each in model.backends]
     options: dict[str, Any] = {}
@@ -58,6 +61,8 @@ def compile_route(
         options["canary"] = [model.canary.model, model.canary.percent]
     if model.shadow is not None:
         options["shadow"] = [model.shadow.backend, model.shadow.percent, model.upstream_name or ""]
+    if model.hedge is not None and len(model.backends) > 1:
+        options["hedge"] = model.hedge.extra_load
     if model.balance == "session":
         options["session"] = model.session_header
     validation = model.validation or config.validation
@@ -79,7 +84,11 @@ def compile_route(
         }
     if not _is_quick(config, model, options, backends):
         options["slow"] = 1
-    return [name, model.balance, backends, options]
+    equal = model.balance in _BY_LOAD and all(
+        each[_WEIGHT] == 1 and not each[_MAX_IN_FLIGHT] and "c" not in each[_FLAGS]
+        for each in backends
+    )
+    return [name, model.balance, backends, options or 0, list(model.backends) if equal else 0]
 
 
 def _is_quick(

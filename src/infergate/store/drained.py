@@ -27,7 +27,8 @@ def undrain(database: Database, backend: str) -> None:
             note(connection, "backend.undrain", backend)
 
 
-def drained_backends(database: Database) -> frozenset[str]:
-    """Those that are out of service now."""
+def drained_backends(database: Database) -> dict[str, int]:
+    """Those that are out of service now, with the Unix time since when."""
     with database.read() as connection:
-        return frozenset(connection.execute(select(drained.c.backend)).scalars())
+        rows = connection.execute(select(drained.c.backend, drained.c.since))
+        return {row.backend: row.since for row in rows}

@@ -111,10 +111,10 @@ _FAST = Health(interval=0.1, timeout=0.3, rise=2, fall=3)
 
 @contextlib.asynccontextmanager
 async def _running(
-    backends: dict[str, Any], health: Health = _FAST, on_change: Any = None
+    backends: dict[str, Any], health: Health = _FAST, on_change: Any = None, ours: int = 0
 ) -> AsyncIterator[Monitor]:
     typed = {name: Backend.model_validate(value) for name, value in backends.items()}
-    monitor = Monitor(typed, health, on_change)
+    monitor = Monitor(typed, health, on_change, lambda _name, _since: ours)
     task = asyncio.create_task(monitor.run())
     try:
         yield monitor
@@ -126,7 +126,7 @@ async def _running(
 
 @pytest.fixture
 def running() -> Any:
-    """A monitor at work: `async with running({"a": url}) as monitor`."""
+    """A monitor at work: `async with running({"a": url}) as monitor`. ours: requests in flight."""
     return _running
 
 

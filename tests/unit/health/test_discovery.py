@@ -21,10 +21,12 @@ async def test_probing_only_ever_gets_and_never_asks_for_a_completion(
     assert {method for method, _ in server.requests} == {"GET"}
     assert set(server.paths) <= {
         "/health", "/-/healthz", "/v1/models", "/models", "/api/version", "/api/tags", "/api/ps",
-        "/version", "/info", "/props", "/model_info", "/get_model_info",
+        "/version", "/info", "/props", "/model_info", "/get_model_info", "/metrics",
     }  # fmt: skip
     if kind == "sglang":
         assert "/health" not in server.paths  # SGLang generates a token for it
+    if kind == "llamacpp":
+        assert "/metrics" not in server.paths  # it would wake a server that sleeps
 
 
 async def test_a_new_model_is_known_within_ten_seconds(box, engine_answers, running, until) -> None:

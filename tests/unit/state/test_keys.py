@@ -18,8 +18,8 @@ from infergate.store.secrets import StoredSecret, key_hash
 
 def test_a_policy_is_lines_with_tabs_around_the_models() -> None:
     policy = Policy("ci", Grant(models=["qwen", "llama3"], manage=True), expires_at=17)
-    assert policy.compiled() == "ci\n17\nm\n\tqwen\tllama3\t\n0,0,0,0,0,1,1\n"
-    assert Policy("ci").compiled() == "ci\n\n\n\t*\t\n0,0,0,0,0,1,1\n"
+    assert policy.compiled() == "em\nci\n17\n\tqwen\tllama3\t\n0,0,0,0,0,1,1\n"
+    assert Policy("ci").compiled() == "\nci\n\n\t*\t\n0,0,0,0,0,1,1\n"
 
 
 def test_the_flags_say_which_lines_of_a_policy_matter() -> None:
@@ -34,7 +34,7 @@ def test_the_flags_say_which_lines_of_a_policy_matter() -> None:
         }
     )
     assert Policy("ci", allowed).compiled() == (
-        "ci\n\nxlqig\n\tqwen-*\t\n60,0,0,1024,0,2,3\n10.0.0.0/8 ::1/128"
+        "xlqig\nci\n\n\tqwen-*\t\n60,0,0,1024,0,2,3\n10.0.0.0/8 ::1/128"
     )
 
 
@@ -59,7 +59,7 @@ def test_a_line_that_is_not_understood_is_named_and_never_quoted() -> None:
 
 def test_a_budget_that_is_used_up_is_a_line_of_its_own() -> None:
     blocked = Policy("ci", block=Block("10M-tokens/month", 99))
-    assert blocked.compiled() == "ci\n\nb\n\t*\t\n0,0,0,0,0,1,1\n\n10M-tokens/month\t99"
+    assert blocked.compiled() == "b\nci\n\n\t*\t\n0,0,0,0,0,1,1\n\n10M-tokens/month\t99"
 
 
 def _stored(name: str, *secrets: str, **more: Any) -> StoredKey:
@@ -81,7 +81,7 @@ def test_the_store_wins_over_the_file_and_a_revoked_key_is_gone_from_both() -> N
     kept = _stored("kept", "one", allowed=Grant(models=["m"]))
     gone = _stored("gone", "two", revoked_at=9)
     text = '"Bearer one" 1;\n"Bearer two" 1;\n'
-    assert _compiled(kept, gone, file=text) == {key_hash("one"): "kept\n\n\n\tm\t\n0,0,0,0,0,1,1\n"}
+    assert _compiled(kept, gone, file=text) == {key_hash("one"): "\nkept\n\n\tm\t\n0,0,0,0,0,1,1\n"}
 
 
 def test_a_secret_on_its_way_out_ends_before_its_key() -> None:
@@ -92,7 +92,7 @@ def test_a_secret_on_its_way_out_ends_before_its_key() -> None:
         (StoredSecret("old", "", 5, valid_until=70), StoredSecret("new", "", 6)),
         expires_at=100,
     )
-    ends = {hash_: policy.split("\n")[1] for hash_, policy in _compiled(key).items()}
+    ends = {hash_: policy.split("\n")[2] for hash_, policy in _compiled(key).items()}
     assert ends == {"old": "70", "new": "100"}
 
 
@@ -103,7 +103,7 @@ def test_a_policy_says_what_its_key_leaves_open() -> None:
     own = Grant.model_validate({"limits": {"concurrent": 1}, "priority": "low"})
     key = _stored("ci", "one", allowed=own, policy="small")
     (compiled,) = _compiled(key, policies={"small": policy}).values()
-    assert compiled == "ci\n\nlq\n\ta\t\n7,0,1,0,0,2,2\n"
+    assert compiled == "lq\nci\n\n\ta\t\n7,0,1,0,0,2,2\n"
 
 
 def test_a_declared_key_ends_when_it_says_in_utc() -> None:

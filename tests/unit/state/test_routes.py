@@ -82,3 +82,13 @@ def test_every_route_leads_through_a_location_that_is_rendered() -> None:
     used = {backend[5] or usual for route in routes.values() for backend in json.loads(route)[2]}
     assert used <= locations
     assert len(used) == 4
+
+
+def test_a_hedged_model_leaves_the_short_way_unless_nobody_else_could_be_asked() -> None:
+    text = (
+        TWO
+        + "models: { two: { backends: [a, b], hedge: {} }, one: { backends: [a], hedge: {} } }\n"
+    )
+    routes = compile_routes(config(text), {}).routes
+    assert json.loads(routes["two"])[3] == {"hedge": 0.05, "slow": 1}
+    assert json.loads(routes["one"])[3] == 0

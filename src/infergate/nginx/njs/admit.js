@@ -1,21 +1,22 @@
 // admit: find the caller's key and its policy. Runs in the rewrite phase as the variable
 // $ig_admitted, so a request without a valid key is refused before its body is read.
 import crypto from 'crypto';
-import networks from 'networks.js';
+import networks from 'networks.js';   // seldom
 import policyOf from 'policy.js';
 import state from 'state.js';
 
-const NETWORKS = 5;
+const EXPIRY = 2, NETWORKS = 5;
 
 // Where clients put their key: OpenAI's, Anthropic's and Azure OpenAI's header.
 function presentedKey(headers) {
     const authorization = headers['Authorization'];
     if (authorization) {
-        if (authorization.startsWith('Bearer ')) {
-            return authorization.slice(7).trim();
+        const scheme = authorization.slice(0, 7);
+        if (scheme !== 'Bearer ' && scheme.toLowerCase() !== 'bearer ') {   // RFC 9110: any case
+            return '';
         }
-        // RFC 9110: the scheme's name is case-insensitive.
-        return authorization.slice(0, 7).toLowerCase() === 'bearer ' ? authorization.slice(7).trim() : '';
+        const key = authorization.slice(7);
+        return key[0] === ' ' ? key.trim() : key;
     }
     return headers['x-api-key'] || headers['api-key'];
 }
@@ -34,14 +35,16 @@ function find(r) {
             return key === undefined ? 'missing_api_key' : 'invalid_api_key';
         }
     }
-    const name = policy.indexOf('\n');
-    if (policy.charCodeAt(name + 1) !== 0x0a && Number(policy.split('\n', 2)[1]) * 1000 < Date.now()) {
-        return 'expired_api_key';
-    }
-    r.variables.ig_key = policy.slice(0, name);
-    if (policyOf.flags(policy).indexOf('i') !== -1
-        && !networks.contain(policyOf.more().line(policy, NETWORKS), r.variables.remote_addr)) {
-        return 'address_not_allowed';
+    const flags = policyOf.flags(policy);
+    r.variables.ig_key = policy.slice(flags.length + 1, policy.indexOf('\n', flags.length + 1));
+    if (flags !== '') {
+        const line = policyOf.more().line;
+        if (flags.indexOf('e') !== -1 && Number(line(policy, EXPIRY)) * 1000 < Date.now()) {
+            return 'expired_api_key';
+        }
+        if (flags.indexOf('i') !== -1 && !networks.contain(line(policy, NETWORKS), r.variables.remote_addr)) {
+            return 'address_not_allowed';
+        }
     }
     return policy;
 }

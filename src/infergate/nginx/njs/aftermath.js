@@ -1,6 +1,5 @@
 // aftermath: what some requests leave to do in the log phase. See answer.js.
 import breaker from 'breaker.js';
-import charge from 'charge.js';
 import stream from 'stream.js';
 
 function open() {
@@ -67,7 +66,7 @@ function open() {
         r.done();
     }
 
-    return { usage, learn, garbage, charge: charge.settle };
+    return { usage, learn, garbage };
 }
 
 export default { open };

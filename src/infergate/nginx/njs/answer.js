@@ -6,10 +6,11 @@
 // has them. Everything else goes on as it came.
 //
 // njs starts one engine for a request in this location, so the variables of this file are the
-// request's own, from the first piece to the log phase. Every function at the top of a file costs
-// each request 0.1 µs; so what only streams need stands in one (stream.js).
-import aftermath from 'aftermath.js';
-import stream from 'stream.js';
+// request's own, from the first piece to the log phase. What only streams need is in stream.js.
+import aftermath from 'aftermath.js';   // seldom
+import charge from 'charge.js';   // seldom
+import state from 'state.js';
+import stream from 'stream.js';   // seldom
 
 let pieces = 0;        // of an answer in one piece
 let streaming;         // stream.js's state; undefined before the first piece, false if it is no stream
@@ -58,9 +59,9 @@ function filter(r, data, flags) {
 
 // The usage where it is one object without details; with them it is left to the log phase.
 function takeUsage(data, at) {
-    const open = data.indexOf('{', at);
+    const text = data.toString('utf8', at);
     try {
-        const told = JSON.parse(data.slice(open, data.indexOf('}', open) + 1).toString());
+        const told = JSON.parse(text.slice(text.indexOf('{'), text.indexOf('}') + 1));
         if (told.prompt_tokens !== undefined) {
             usage = [told.prompt_tokens, told.completion_tokens, 0];
         }
@@ -74,7 +75,6 @@ function takeUsage(data, at) {
 // exactly once, also when the client left, and what it finds out stands in the line.
 function settle(r) {
     const variables = r.variables;
-    const shared = ngx.shared;
     const backend = mine === undefined ? variables.ig_backend : mine;
     let tokens;
     if (streaming || tail !== '') {
@@ -86,17 +86,15 @@ function settle(r) {
             + (usage[3] === undefined ? ']' : ',1]');
     }
     if (charged && variables.ig_charge !== '') {
-        aftermath.open().charge(r, tokens);
+        charge.settle(r, tokens);
     }
     if (backend === '') {
         return '';
     }
-    const slots = shared.ig_inflight;
-    slots.incr(process.pid + ':' + backend, -1, 0);
-    slots.incr(backend, -1, 0);
+    state.hold(backend, -1);
     if (r.status >= 500 || (streaming && streaming.failed())
-        || (!calm && (shared.ig_breakers.get(backend) !== undefined || shared.ig_waiting.get('') > 0))
-        || (usage !== undefined && usage[1] > 15 && Date.now() % 8 === 0)) {
+        || (!calm && (ngx.shared.ig_breakers.get(backend) !== undefined || ngx.shared.ig_waiting.get('') > 0))
+        || (tokens % 8 === 0 && usage[1] > 15)) {
         aftermath.open().learn(r, backend, streaming, usage);
     }
     return '';

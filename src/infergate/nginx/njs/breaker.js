@@ -2,7 +2,7 @@
 //
 // closed → open, after failures in a row, a share of failures, or one answer that never came →
 // half-open, when its cool-down is over → closed, after one good trial; or open again, twice as long.
-// The trial is the control plane's (health/trial.py), so that no client pays for it. If that process
+// The trial is the control plane's (control/trials.py), so that no client pays for it. If that process
 // is dead, a client's request is the trial, one cool-down later.
 //
 // An entry is there only for a backend that failed lately:
@@ -19,7 +19,7 @@ function open() {
 
     function keep(backend, entry) {
         ngx.shared.ig_breakers.set(backend, JSON.stringify(entry));
-        ngx.shared.ig_backends.set('', '1');
+        ngx.shared.ig_inflight.set('', 1);   // see state.js
     }
 
     // 'closed', 'open', 'waiting' (for the control plane's trial) or 'half-open'.
@@ -35,7 +35,7 @@ function open() {
 
     // hung: it took the request and gave no answer. endpoint, model: what a trial may ask it.
     function failed(backend, hung, endpoint, model) {
-        const settings = ig_settings.breaker;
+        const limits = settings.breaker;
         const now = Date.now();
         let entry = entryOf(backend);
         if (entry === undefined) {
@@ -51,9 +51,9 @@ function open() {
         entry[MODEL] = model;
         // What was on its way when it opened does not lengthen it.
         if (stateOf(entry, now) !== 'open'
-            && (hung || entry[UNTIL] !== 0 || entry[IN_A_ROW] >= settings.failures
-                || (entry[REQUESTS] >= ENOUGH && entry[FAILURES] / entry[REQUESTS] >= settings.error_rate))) {
-            entry[COOLDOWN] = Math.min(entry[COOLDOWN] * 2 || settings.cooldown_ms, settings.max_cooldown_ms);
+            && (hung || entry[UNTIL] !== 0 || entry[IN_A_ROW] >= limits.failures
+                || (entry[REQUESTS] >= ENOUGH && entry[FAILURES] / entry[REQUESTS] >= limits.error_rate))) {
+            entry[COOLDOWN] = Math.min(entry[COOLDOWN] * 2 || limits.cooldown_ms, limits.max_cooldown_ms);
             entry[UNTIL] = now + entry[COOLDOWN];
         }
         keep(backend, entry);

@@ -1,4 +1,7 @@
 // charge: what a request took from its limits (limits.js), settled when it is over.
+import state from 'state.js';
+
+const MINUTE = 60000;
 
 // tokens: what it really used; undefined if it never reached a backend and used none.
 function settle(r, tokens) {
@@ -7,15 +10,15 @@ function settle(r, tokens) {
         return;
     }
     r.variables.ig_charge = '';
-    const held = JSON.parse(text);
-    const slots = ngx.shared.ig_inflight;
-    held[0].forEach((name) => {
-        slots.incr(process.pid + ':' + name, -1, 0);
-        slots.incr(name, -1, 0);
-    });
-    held[1].forEach((each) => {
-        ngx.shared.ig_limits.incr('t ' + each[0], ((tokens || 0) - each[2]) * 60000 / each[1], Date.now());
-    });
+    const lines = text.split('\n');
+    for (let i = 0; i < lines.length - 1; i++) {
+        if (lines[i][0] === '@') {
+            state.hold(lines[i], -1);
+        } else {
+            const parts = lines[i].split('\t');
+            ngx.shared.ig_limits.incr(parts[0], ((tokens || 0) - parts[2]) * MINUTE / parts[1], Date.now());
+        }
+    }
 }
 
 export default { settle };

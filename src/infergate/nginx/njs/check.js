@@ -2,39 +2,6 @@
 // OpenAI's (https://platform.openai.com/docs/api-reference). `lenient` looks at what every backend
 // needs to be right; `strict` at the ranges and roles, too.
 
-// Whether there is nothing to say about a body, the lenient way: for the short way (hot.js), which
-// leaves the words to `problem`. No table, because a table would be built anew for each request.
-function isFine(body) {
-    const messages = body.messages;
-    if (messages !== undefined) {
-        if (!Array.isArray(messages)) {
-            return false;
-        }
-        for (let i = 0; i < messages.length; i++) {
-            const message = messages[i];
-            if (typeof message !== 'object' || message === null || typeof message.role !== 'string') {
-                return false;
-            }
-            if (typeof message.content !== 'string' && message.content !== undefined
-                && message.content !== null && !Array.isArray(message.content)) {
-                return false;
-            }
-        }
-    }
-    let value = body.max_tokens;
-    if (value !== undefined && (typeof value !== 'number' || value !== Math.floor(value))) {
-        return false;
-    }
-    value = body.temperature;
-    if (value !== undefined && typeof value !== 'number') {
-        return false;
-    }
-    value = body.stream;
-    return (value === undefined || typeof value === 'boolean') && (value = body.tools, value === undefined || Array.isArray(value))
-        && (value = body.top_p, value === undefined || typeof value === 'number')
-        && (value = body.n, value === undefined || (typeof value === 'number' && value === Math.floor(value)));
-}
-
 // { error, param } for the first thing that is wrong, or undefined.
 function problem(uri, body, how) {
     if (how === 'off' || !uri.startsWith('/v1/')) {
@@ -107,4 +74,4 @@ function problem(uri, body, how) {
     return uri === '/v1/chat/completions' ? badMessage(body.messages) : undefined;
 }
 
-export default { isFine, problem };
+export default { problem };

@@ -9,18 +9,18 @@
 // answers 530, and error_page leads on to @careful. So does every exception.
 import admit from 'admit.js';
 import answer from 'answer.js';
-import check from 'check.js';
-import limits from 'limits.js';
+import check from 'check.js';   // seldom
+import limits from 'limits.js';   // seldom
 import plain from 'plain.js';
 import policy from 'policy.js';
 import route from 'route.js';
-import scan from 'scan.js';
+import scan from 'scan.js';   // seldom
 import state from 'state.js';
 
 // Up to here the body is copied for the backend at no cost to speak of.
 const LARGEST = 131072;
 
-let keyPolicy;   // the engine is the request's own
+let keyPolicy, size;   // the engine is the request's own
 
 // The variable $ig_admitted, in the rewrite phase: see admit.js. 'careful' is for a body that is too
 // large for the short way.
@@ -29,7 +29,8 @@ function enter(r) {
     if (found.indexOf('\n') === -1) {
         return found;
     }
-    if (r.headersIn['Content-Length'] > LARGEST) {
+    size = r.headersIn['Content-Length'];
+    if (size > LARGEST) {
         r.variables.ig_policy = found;
         return 'careful';
     }
@@ -53,31 +54,30 @@ function out(r) {
 }
 
 function decide(r) {
-    const request = plain.read(r) || scan.read(r);
+    const request = plain.read(r, size) || scan.read(r);
     if (request === undefined || request.error) {
         return undefined;
     }
     const parsed = request.parsed;
     const asked = request.model;
-    const found = route.find(asked);
+    const found = route.look(asked);
     if (!found || !(policy.allowsModel(keyPolicy, found[0]) || policy.allowsModel(keyPolicy, asked))) {
         return undefined;
     }
     const options = found[route.OPTIONS];
-    const how = options.validation;
-    if (options.slow !== undefined || (how === undefined && parsed !== undefined && !check.isFine(parsed))
-        || (how === 'strict' && (parsed === undefined || check.problem(r.uri, parsed, how)))
-        || (parsed === undefined && scan.problem(r.uri, request, how))) {
+    if (options !== 0 && isForRelay(r, found, options, request)) {
+        return undefined;
+    }
+    if (parsed === undefined ? scan.problem(r.uri, request, options.validation)
+        : (options === 0 || options.validation === undefined) && request.verdict !== 'fine') {
         return undefined;
     }
     // Longer than the usual timeout, perhaps: relay.js looks at how long.
-    if (request.max_tokens > ig_settings.quick_tokens && request.stream !== true && options.static === undefined) {
+    if (request.max_tokens > settings.quick_tokens && request.stream !== true
+        && (options === 0 || options.static === undefined)) {
         return undefined;
     }
-    const waits = options.queue !== undefined;
-    if (waits && ngx.shared.ig_waiting.get('n ' + found[0]) > 0) {
-        return undefined;
-    }
+    const waits = options !== 0 && options.queue !== undefined;
     const backend = route.pick(r, found, request, '', waits);
     if (backend === undefined) {
         return undefined;
@@ -85,8 +85,8 @@ function decide(r) {
     const name = backend[route.NAME];
     const flags = policy.flags(keyPolicy);
     let charged = false;
-    if (flags !== '' || options.limits !== undefined) {
-        if (limits.open().meet(r, keyPolicy, flags, options, request) !== undefined) {
+    if (flags !== '' || (options !== 0 && options.limits !== undefined)) {
+        if (limits.meet(r, keyPolicy, flags, options, request) !== undefined) {
             state.hold(name, -1);
             return undefined;
         }
@@ -120,4 +120,12 @@ function decide(r) {
     return asked === wanted ? request.text : plain.edited(request, wanted, '');
 }
 
-export default { admit: enter, out };
+// What this route asks for that the short way does not do.
+function isForRelay(r, found, options, request) {
+    return options.slow !== undefined
+        || (options.validation === 'strict'
+            && (request.parsed === undefined || check.problem(r.uri, request.parsed, 'strict')))
+        || (options.queue !== undefined && ngx.shared.ig_waiting.get('n ' + found[0]) > 0);
+}
+
+export default { admit: enter, out, filter: answer.filter, settle: answer.settle };

@@ -3,161 +3,156 @@
 // Rates are GCRA ("leaky bucket as a meter", ITU-T I.371): one number for each bucket, the time at
 // which it would be empty again if nothing more came. A minute's worth may come at once; after that
 // it drains evenly, so there is no window whose edge lets twice as much through. Tokens are taken by
-// an estimate and corrected when the answer says what it used (settle in answer.js).
+// an estimate and corrected when the answer says what it used (charge.js).
+//
+// A bucket: [name, requests a minute, tokens a minute, requests at the same time], 0 for no limit.
 //
 // ig_limits    'r <bucket>' and 't <bucket>' → time in ms
 // ig_inflight  '@<bucket>' → requests at the same time; see state.js
+// $ig_charge   what was taken, for charge.js: a line for each bucket of tokens (name, limit, tokens,
+//              with tabs between) and for each slot (@name)
+//
+// Few kinds of built-in functions, because each costs at its first use: see state.js.
 import policy from 'policy.js';
 import state from 'state.js';
 
 const MINUTE = 60000;
 const REQUESTS = 1, TOKENS = 2, CONCURRENT = 3;
+const NUMBERS = 4;   // the line of a policy
 
 // OpenAI's rule of thumb: a token is about four bytes of text.
 const BYTES_PER_TOKEN = 4;
 // Set aside for the answer of a request that does not say how long it may be.
 const USUAL_ANSWER = 256;
+// In ms: two times that differ by rounding are the same.
+const ROUNDING = 0.5;
 
-function open() {
-    function level(id, now) {
-        const time = ngx.shared.ig_limits.get(id);
-        return time === undefined || time < now ? 0 : time - now;
-    }
-
-    function add(id, ms, now) {
-        const zone = ngx.shared.ig_limits;
-        const time = zone.get(id);
-        if (time === undefined || time < now) {
-            zone.set(id, now + ms);
-        } else {
-            zone.incr(id, ms, now);
-        }
-    }
-
-    function shown(ms) {
-        return ms < 1000 ? Math.ceil(ms) + 'ms' : (Math.ceil(ms / 100) / 10) + 's';
-    }
-
-    // OpenAI's headers, for the first bucket that has such a limit.
-    function tell(r, what, limit, used, level_ms) {
-        const headers = r.headersOut;
-        headers['x-ratelimit-limit-' + what] = String(limit);
-        headers['x-ratelimit-remaining-' + what] = String(Math.max(0, Math.floor(limit - used)));
-        headers['x-ratelimit-reset-' + what] = shown(level_ms);
-    }
-
-    function refusal(what, bucket, limit, wait) {
-        const owner = bucket[0] === 'k' ? 'this API key' : bucket[0] === 'm' ? 'this model' : 'this gateway';
-        return {
-            status: 429,
-            code: 'rate_limit_exceeded',
-            message: 'Rate limit reached: ' + limit + ' ' + what + ' for ' + owner
-                + '. Try again in ' + shown(wait) + '.',
-            retry_after: Math.max(1, Math.ceil(wait / 1000)),
-        };
-    }
-
-    // bytes: of the body; answer: the max_tokens it asks for.
-    function estimate(bytes, answer) {
-        return Math.ceil(bytes / BYTES_PER_TOKEN) + (answer || USUAL_ANSWER);
-    }
-
-    // The refusal, or undefined when everything was taken. buckets: [[name, requests, tokens, concurrent]].
-    function take(r, buckets, tokens) {
-        const now = Date.now();
-        const held = [];
-        const charged = [];
-        let wait = 0;
-        let i;
-
-        for (i = 0; i < buckets.length; i++) {
-            const bucket = buckets[i];
-            const name = bucket[0];
-            if (bucket[REQUESTS] !== 0) {
-                const step = MINUTE / bucket[REQUESTS];
-                const before = level('r ' + name, now);
-                if (i === 0) {
-                    tell(r, 'requests', bucket[REQUESTS], Math.min(before + step, MINUTE) / step, before + step);
-                }
-                wait = before + step - MINUTE;
-                if (wait > 0.5) {
-                    return refusal('requests per minute', name, bucket[REQUESTS], wait);
-                }
-            }
-            if (bucket[TOKENS] !== 0) {
-                const wanted = Math.min(tokens, bucket[TOKENS]);
-                const before = level('t ' + name, now);
-                const after = before + wanted * MINUTE / bucket[TOKENS];
-                if (i === 0) {
-                    tell(r, 'tokens', bucket[TOKENS], Math.min(after, MINUTE) * bucket[TOKENS] / MINUTE, after);
-                }
-                wait = after - MINUTE;
-                if (wait > 0.5) {
-                    return refusal('tokens per minute', name, bucket[TOKENS], wait);
-                }
-            }
-        }
-        for (i = 0; i < buckets.length; i++) {
-            const limit = buckets[i][CONCURRENT];
-            if (limit !== 0) {
-                if (state.hold('@' + buckets[i][0], 1) > limit) {
-                    state.hold('@' + buckets[i][0], -1);
-                    held.forEach((name) => state.hold(name, -1));
-                    const refused = refusal('requests at the same time', buckets[i][0], limit, 1000);
-                    refused.code = 'concurrency_limit_exceeded';
-                    return refused;
-                }
-                held.push('@' + buckets[i][0]);
-            }
-        }
-        for (i = 0; i < buckets.length; i++) {
-            const bucket = buckets[i];
-            if (bucket[REQUESTS] !== 0) {
-                add('r ' + bucket[0], MINUTE / bucket[REQUESTS], now);
-            }
-            if (bucket[TOKENS] !== 0) {
-                add('t ' + bucket[0], Math.min(tokens, bucket[TOKENS]) * MINUTE / bucket[TOKENS], now);
-                charged.push([bucket[0], bucket[TOKENS], Math.min(tokens, bucket[TOKENS])]);
-            }
-        }
-        if (held.length !== 0 || charged.length !== 0) {
-            r.variables.ig_charge = JSON.stringify([held, charged]);
-        }
-        return undefined;
-    }
-
-    // Every limit that a request of this key to this route meets. Returns the refusal, or undefined.
-    function meet(r, keyPolicy, flags, options, request) {
-        const key = r.variables.ig_key;
-        const buckets = [];
-        if (flags.indexOf('b') !== -1) {
-            const block = policy.more().block(keyPolicy);
-            const left = Math.ceil(Number(block[1]) - Date.now() / 1000);
-            // Filled again by now: the control plane will say so, if there is one.
-            if (left > 0) {
-                return { status: 429, code: 'insufficient_quota', message: 'The ' + block[0]
-                    + ' budget of this API key is used up.', retry_after: left };
-            }
-        }
-        if (flags.indexOf('l') !== -1) {
-            const numbers = policy.more().numbers(keyPolicy);
-            if (numbers[3] !== 0 && request.bytes > numbers[3]) {
-                return { status: 413, code: 'prompt_too_large', message: 'This API key may send '
-                    + numbers[3] + ' bytes; this request has ' + request.bytes + '.' };
-            }
-            if (numbers[4] !== 0 && request.max_tokens > numbers[4]) {
-                return { status: 400, code: 'max_tokens_too_large', param: 'max_tokens', message:
-                    'This API key may ask for ' + numbers[4] + ' tokens at most.' };
-            }
-            if (numbers[0] + numbers[1] + numbers[2] !== 0) {
-                buckets.push(['k ' + key, numbers[0], numbers[1], numbers[2]]);
-            }
-        }
-        const all = options.limits === undefined ? buckets : buckets.concat(options.limits);
-        return all.length === 0 ? undefined : take(r, all, estimate(request.bytes, request.max_tokens));
-    }
-
-    return { meet };
+function shown(ms) {
+    return ms < 1000 ? Math.ceil(ms) + 'ms' : (Math.ceil(ms / 100) / 10) + 's';
 }
 
-export default { open };
+// OpenAI's headers, for the first bucket that has such a limit. filled: how far it is, in ms.
+function tell(headers, what, limit, filled) {
+    const left = filled < MINUTE ? limit * (1 - filled / MINUTE) + 1e-6 : 0;
+    headers['x-ratelimit-limit-' + what] = limit + '';
+    headers['x-ratelimit-remaining-' + what] = (left - left % 1) + '';
+    headers['x-ratelimit-reset-' + what] = shown(filled);
+}
+
+function refusal(what, bucket, limit, wait) {
+    const owner = bucket[0] === 'k' ? 'this API key' : bucket[0] === 'm' ? 'this model' : 'this gateway';
+    return {
+        status: 429,
+        code: 'rate_limit_exceeded',
+        message: 'Rate limit reached: ' + limit + ' ' + what + ' for ' + owner
+            + '. Try again in ' + shown(wait) + '.',
+        retry_after: Math.max(1, Math.ceil(wait / 1000)),
+    };
+}
+
+// The refusal, or undefined when everything was taken.
+function take(r, buckets, tokens) {
+    const zone = ngx.shared.ig_limits;
+    const now = Date.now();
+    const times = [];
+    let charged = '';
+    let i, kind, limit, time, name;
+
+    for (i = 0; i < buckets.length; i++) {
+        for (kind = REQUESTS; kind <= TOKENS; kind++) {
+            limit = buckets[i][kind];
+            if (limit === 0) {
+                times[2 * i + kind - 1] = 0;
+                continue;
+            }
+            name = (kind === REQUESTS ? 'r ' : 't ') + buckets[i][0];
+            time = zone.get(name);
+            time = time === undefined || time < now ? 0 : time - now;
+            times[2 * i + kind - 1] = time;
+            time += (kind === REQUESTS ? 1 : tokens < limit ? tokens : limit) * MINUTE / limit;
+            if (i === 0) {
+                tell(r.headersOut, kind === REQUESTS ? 'requests' : 'tokens', limit, time);
+            }
+            if (time - MINUTE > ROUNDING) {
+                return refusal(kind === REQUESTS ? 'requests per minute' : 'tokens per minute',
+                    buckets[i][0], limit, time - MINUTE);
+            }
+        }
+    }
+    for (i = 0; i < buckets.length; i++) {
+        limit = buckets[i][CONCURRENT];
+        if (limit === 0) {
+            continue;
+        }
+        name = '@' + buckets[i][0];
+        if (state.hold(name, 1) > limit) {
+            state.hold(name, -1);
+            for (kind = 0; kind < i; kind++) {
+                if (buckets[kind][CONCURRENT] !== 0) {
+                    state.hold('@' + buckets[kind][0], -1);
+                }
+            }
+            const refused = refusal('requests at the same time', buckets[i][0], limit, 1000);
+            refused.code = 'concurrency_limit_exceeded';
+            return refused;
+        }
+        charged += name + '\n';
+    }
+    for (i = 0; i < buckets.length; i++) {
+        for (kind = REQUESTS; kind <= TOKENS; kind++) {
+            limit = buckets[i][kind];
+            if (limit === 0) {
+                continue;
+            }
+            name = (kind === REQUESTS ? 'r ' : 't ') + buckets[i][0];
+            const taken = kind === REQUESTS ? 1 : tokens < limit ? tokens : limit;
+            if (times[2 * i + kind - 1] === 0) {
+                zone.set(name, now + taken * MINUTE / limit);
+            } else {
+                zone.incr(name, taken * MINUTE / limit, now);
+            }
+            if (kind === TOKENS) {
+                charged += name + '\t' + limit + '\t' + taken + '\n';
+            }
+        }
+    }
+    if (charged !== '') {
+        r.variables.ig_charge = charged;
+    }
+    return undefined;
+}
+
+// Every limit that a request of this key to this route meets. Returns the refusal, or undefined.
+function meet(r, keyPolicy, flags, options, request) {
+    let buckets = [];
+    if (flags.indexOf('b') !== -1) {
+        const block = policy.more().block(keyPolicy);
+        const left = Math.ceil(Number(block[1]) - Date.now() / 1000);
+        // Filled again by now: the control plane will say so, if there is one.
+        if (left > 0) {
+            return { status: 429, code: 'insufficient_quota', message: 'The ' + block[0]
+                + ' budget of this API key is used up.', retry_after: left };
+        }
+    }
+    if (flags.indexOf('l') !== -1) {
+        const numbers = keyPolicy.split('\n', NUMBERS + 1)[NUMBERS].split(',');
+        if (numbers[3] !== '0' && request.bytes > numbers[3]) {
+            return { status: 413, code: 'prompt_too_large', message: 'This API key may send '
+                + numbers[3] + ' bytes; this request has ' + request.bytes + '.' };
+        }
+        if (numbers[4] !== '0' && request.max_tokens > numbers[4]) {
+            return { status: 400, code: 'max_tokens_too_large', param: 'max_tokens', message:
+                'This API key may ask for ' + numbers[4] + ' tokens at most.' };
+        }
+        if (numbers[0] + numbers[1] + numbers[2] !== '000') {
+            buckets = [['k ' + r.variables.ig_key, numbers[0] * 1, numbers[1] * 1, numbers[2] * 1]];
+        }
+    }
+    if (options !== 0 && options.limits !== undefined) {
+        buckets = buckets.concat(options.limits);
+    }
+    const prompt = Math.ceil(request.bytes / BYTES_PER_TOKEN);
+    return take(r, buckets, prompt + (request.max_tokens || USUAL_ANSWER));
+}
+
+export default { meet };

@@ -1,14 +1,14 @@
 // plain: the short way for most request bodies: at most 4 kB, and `"model"` once. Inside a string a
 // quote is escaped, so that one is a key or a whole value; the parsed object having the key, it is the
-// key. Nor is the key there in another spelling: no letter is written as an escape, and the keys were
+// key. Nor is the key there in another spelling: no letter is written as an escape, and the keys are
 // looked through. Whatever is not plain goes the careful way: scan.js and body.js.
 
 const LARGEST = 4096;
 
 // See body.js for what is returned; `value` is where the model's name stands. Undefined if it is not
-// plain.
-function read(r) {
-    if (r.headersIn['Content-Length'] > LARGEST) {   // making text of a large body is what costs
+// plain. size: the Content-Length, if there is one.
+function read(r, size) {
+    if (size > LARGEST) {   // making text of a large body is what costs
         return undefined;
     }
     const text = r.requestText;
@@ -27,16 +27,13 @@ function read(r) {
         const model = parsed.model;
         // The value is the next string, as long as it is spelled without escapes.
         const value = text.indexOf('"', key + 7);
-        if (typeof model !== 'string' || model === '' || !text.startsWith(model + '"', value + 1)) {
+        if (typeof model !== 'string' || model === ''
+            || text.slice(value + 1, value + 2 + model.length) !== model + '"') {
             return undefined;
         }
-        for (const name in parsed) {
-            if (name.length === 5 && name !== 'model' && name.toLowerCase() === 'model') {
-                return undefined;
-            }
-        }
-        return {
-            model, value, text, parsed, bytes, stream: parsed.stream,
+        const verdict = judged(parsed);
+        return verdict === undefined ? undefined : {
+            model, value, text, parsed, bytes, verdict, stream: parsed.stream,
             max_tokens: parsed.max_completion_tokens || parsed.max_tokens,
             usage: parsed.stream_options === undefined ? 'absent' : 'there',
         };
@@ -52,6 +49,60 @@ function edited(request, name, insert) {
     const start = request.value;
     const end = start + 2 + request.model.length;
     return text.slice(0, brace) + insert + text.slice(brace, start) + JSON.stringify(name) + text.slice(end);
+}
+
+// What check.js would say about a body, the lenient way: 'fine', or 'odd' if it may have something to
+// say. Undefined if a key is 'model' in another case. One walk over the keys that are there: to ask for
+// one that is not costs as much as three that are, and a table would be built anew for each request.
+function judged(body) {
+    let verdict = 'fine';
+    for (const name in body) {
+        const value = body[name];
+        if (name === 'model') {
+            continue;
+        }
+        if (name === 'messages') {
+            if (!areMessages(value)) {
+                verdict = 'odd';
+            }
+        } else if (name === 'max_tokens' || name === 'n') {
+            if (typeof value !== 'number' || value % 1 !== 0) {
+                verdict = 'odd';
+            }
+        } else if (name === 'temperature' || name === 'top_p') {
+            if (typeof value !== 'number') {
+                verdict = 'odd';
+            }
+        } else if (name === 'stream') {
+            if (typeof value !== 'boolean') {
+                verdict = 'odd';
+            }
+        } else if (name === 'tools') {
+            if (!Array.isArray(value)) {
+                verdict = 'odd';
+            }
+        } else if (name.length === 5 && name.toLowerCase() === 'model') {
+            return undefined;
+        }
+    }
+    return verdict;
+}
+
+function areMessages(messages) {
+    if (messages === null || typeof messages !== 'object' || !(messages.length > 0)) {
+        return false;
+    }
+    for (let i = 0; i < messages.length; i++) {
+        const message = messages[i];
+        if (message === null || typeof message !== 'object' || typeof message.role !== 'string') {
+            return false;
+        }
+        const content = message.content;
+        if (typeof content !== 'string' && content !== undefined && content !== null && !Array.isArray(content)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 export default { read, edited };

@@ -1,15 +1,14 @@
 // A key's policy as the control plane compiles it: one string, read without parsing JSON
 // (0.65 µs instead of 1.15 on the embedded engine). Lines:
-//   name · expiry (epoch seconds, '' = never) · flags · the models, a tab before and after each ·
+//   flags · name · expiry (epoch seconds) · the models, a tab before and after each ·
 //   requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight · networks · block
-// '*' is every model. src/infergate/state/policy.py writes it. The flags: m may manage, x explain,
-// l has limits, q not the usual place in the queue, i networks, g patterns among the models,
-// b a budget is used up.
+// '*' is every model. src/infergate/state/policy.py writes it. The flags: e expires, m may manage,
+// x explain, l has limits, q not the usual place in the queue, i networks, g patterns among the
+// models, b a budget is used up.
 const MODELS = 3, NUMBERS = 4, BLOCK = 6;
 
 function flags(policy) {
-    const start = policy.indexOf('\n', policy.indexOf('\n') + 1) + 1;
-    return policy.charCodeAt(start) === 0x0a ? '' : policy.slice(start, policy.indexOf('\n', start));
+    return policy.slice(0, policy.indexOf('\n'));
 }
 
 function allowsModel(policy, model) {

@@ -24,10 +24,11 @@ function state(r) {
     }
     r.headersOut['Content-Type'] = 'application/json';
     r.return(200, JSON.stringify({
-        revision: ig_settings.revision,
+        revision: settings.revision,
         keys: ngx.shared.ig_keys.size(),
         routes: ngx.shared.ig_routes.size(),
         backends: entries(ngx.shared.ig_backends),
+        load: entries(ngx.shared.ig_load),
         breakers: entries(ngx.shared.ig_breakers),
         waiting: entries(ngx.shared.ig_waiting),
         inflight: entries(ngx.shared.ig_inflight),

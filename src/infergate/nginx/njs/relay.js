@@ -1,6 +1,7 @@
 // relay: hand an admitted request to the backend that route.js picks. `format` is the module that
 // reads the body: plain.js, scan.js or body.js for JSON, form.js for an upload.
 import affinity from 'affinity.js';
+import hedging from 'hedging.js';
 import limits from 'limits.js';
 import policy from 'policy.js';
 import queue from 'queue.js';
@@ -48,7 +49,7 @@ function handle(r, format) {
     }
     const flags = policy.flags(keyPolicy);
     if (flags !== '' || options.limits !== undefined) {
-        const refused = limits.open().meet(r, keyPolicy, flags, options, request);
+        const refused = limits.meet(r, keyPolicy, flags, options, request);
         if (refused) {
             r.variables.ig_model = found[0];
             refuse.with(r, refused);
@@ -145,7 +146,10 @@ function dispatch(r, found, request, format, backend) {
         headers['x-infergate-queue-ms'] = variables.ig_queue_ms;
     }
 
-    const location = rung(r, found, request, backend);
+    let location = rung(r, found, request, backend);
+    if (options.hedge !== undefined) {
+        location = hedging.way(r, found, request, backend, location) || location;
+    }
     if (request.model === wanted && insert === '') {
         r.internalRedirect(location);
     } else {
@@ -158,7 +162,7 @@ function dispatch(r, found, request, format, backend) {
 // begins when it is complete, so a long one needs the time its tokens take.
 function rung(r, found, request, backend) {
     const options = found[route.OPTIONS];
-    let location = backend[route.RELAY] || ig_settings.usual_relay;
+    let location = backend[route.RELAY] || settings.usual_relay;
     if (options.endpoints !== undefined && options.endpoints[r.uri] !== undefined) {
         location = options.endpoints[r.uri][found[route.BACKENDS].findIndex((each) => each[0] === backend[0])];
     }
@@ -180,4 +184,4 @@ function rung(r, found, request, backend) {
     return ms === lowest ? location : parts.join('_');
 }
 
-export default { handle, send, dispatch };
+export default { handle, send, dispatch, rung };

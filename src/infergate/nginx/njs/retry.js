@@ -1,7 +1,7 @@
 // retry: a backend failed before it answered a byte; the request goes to another one.
 import admit from 'admit.js';
-import breaker from 'breaker.js';
 import careful from 'careful.js';
+import failure from 'failure.js';
 import refuse from 'refuse.js';
 import relay from 'relay.js';
 import route from 'route.js';
@@ -11,17 +11,6 @@ import state from 'state.js';
 const WINDOW = 30000, FREE = 10;
 // Attempts and budget of a route that does not say (src/infergate/config/policies.py, Retries).
 const USUAL = [3, 0.2];
-
-// A request could not reach the backend: the others are preferred until the next probe is due.
-// What probes or an operator said is not overwritten.
-function markFailed(backend) {
-    const conditions = ngx.shared.ig_backends;
-    const entry = conditions.get(backend);
-    if (entry === undefined || entry.startsWith('until:')) {
-        conditions.set(backend, 'until:' + (Date.now() + ig_settings.mark_failed_ms));
-        conditions.set('', '1');
-    }
-}
 
 // The last of nginx's comma- and colon-separated values, one for each attempt.
 function last(list) {
@@ -34,7 +23,7 @@ function last(list) {
 function isWithinBudget(found, budget) {
     const zone = ngx.shared.ig_retries;
     const now = Date.now();
-    const picks = ngx.shared.ig_turns.get(found[0]) || 0;
+    const picks = state.slots().get('/' + found[0]) || 0;
     const text = zone.get(found[0]);
     let window = text === undefined ? undefined : JSON.parse(text);
     if (window === undefined || now - window[0] > WINDOW) {
@@ -61,13 +50,21 @@ function obstacle(r, found, tried) {
 // error_page of the relay: no byte has gone to the client yet.
 function retry(r) {
     const variables = r.variables;
+    again(r, Number(last(variables.upstream_status)) || 502, last(variables.upstream_header_time) !== '-');
+}
+
+// status: how the backend failed; reached: whether it was it who answered that.
+function again(r, status, reached) {
+    const variables = r.variables;
     const backend = variables.ig_backend;
     if (variables.ig_policy === '') {   // the short way keeps it to itself
         variables.ig_policy = admit.find(r);
     }
+    if (backend === '') {   // nothing was decided yet: it was the internal server, whose worker was killed
+        careful.serve(r);
+        return;
+    }
     const tried = variables.ig_tried + backend + ',';
-    const status = Number(last(variables.upstream_status)) || 502;
-    const reached = last(variables.upstream_header_time) !== '-';
     state.hold(backend, -1);
     variables.ig_backend = '';
     variables.ig_tried = tried;
@@ -75,12 +72,7 @@ function retry(r) {
     if (ngx.shared.ig_waiting.get('') > 0) {
         ngx.shared.ig_waiting.incr('freed', 1, 0);
     }
-    if (status === 502 && !reached) {
-        markFailed(backend);
-    }
-    if (status !== 429) {
-        breaker.open().failed(backend, status === 504 && !reached, r.uri, variables.ig_model);
-    }
+    failure.note(backend, status, reached, r.uri, variables.ig_model);
 
     const found = route.find(variables.ig_model);
     const stopped = found === undefined ? 'route' : obstacle(r, found, tried);
@@ -109,4 +101,4 @@ function giveUp(r, status, tried) {
     });
 }
 
-export default { retry };
+export default { retry, again };

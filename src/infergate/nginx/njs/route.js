@@ -1,7 +1,9 @@
 // route: from the name a client asked for to the one backend that gets the request.
 //
 // A route, as src/infergate/state/route.py compiles it, one for every name and alias:
-//   [model, balance, [[name, weight, max_in_flight, upstream_name, flags, relay], …], options]
+//   [model, balance, [[name, weight, max_in_flight, upstream_name, flags, relay], …], options, names]
+// options: 0 if there are none. names: of the backends, if only how busy they are tells them apart,
+// else 0.
 // relay being the named location that leads there with the model's timeouts, '' the usual one. The
 // route under '' is the default model's. flags: o speaks Ollama's API, c the model is not in its memory, p is told the
 // priority, u understands stream_options.
@@ -10,23 +12,32 @@
 //   occupancy  (requests in flight + those it has beside ours + 1) / weight
 //   residency  + COLD where the model would have to be loaded first
 //   affinity   the backend that balance prefix, session or ip_hash means, unless it is overloaded
-import affinity from 'affinity.js';
-import breaker from 'breaker.js';
+import affinity from 'affinity.js';   // seldom
+import breaker from 'breaker.js';   // seldom
 import state from 'state.js';
 
 const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, FLAGS = 4, RELAY = 5;
-const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3;
+const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3, NAMES = 4;
 
 // Loading a model takes as long as some answers: a warm box is preferred until it has so many more.
 const COLD = 8;
 // Added to a score so that a backend is taken only when there is no better one. Down ones last, but
 // taken all the same: the control plane that could say they are back may be gone.
-const FULL = 1e6, DOWN = 1e9;
+const FULL = 1e6, DOWN = 1e9, NONE = 1e99;
 
-function find(model) {
+// As it is kept, with 0 for no options.
+function look(model) {
     const routes = ngx.shared.ig_routes;
     const text = (model === undefined ? undefined : state.find(routes, model)) || state.find(routes, '');
     return text === undefined ? undefined : JSON.parse(text);
+}
+
+function find(model) {
+    const route = look(model);
+    if (route !== undefined && route[OPTIONS] === 0) {
+        route[OPTIONS] = {};
+    }
+    return route;
 }
 
 // The backend to try next and a slot in it; undefined if there is none, or if all are full and
@@ -37,18 +48,20 @@ function find(model) {
 // was 8). Each time it starts at another one, so that equally busy ones share; Math.random would
 // seed itself anew for every request.
 function pick(r, route, request, tried, waits) {
-    const shared = ngx.shared;
+    const slots = state.slots();
+    if (route[NAMES] !== 0 && tried === '' && slots.get('') === undefined && r.uri[1] === 'v') {
+        return pickEqual(route, request, slots);
+    }
     const backends = route[BACKENDS];
     const count = backends.length;
     const balance = route[BALANCE];
-    const slots = shared.ig_inflight;
-    const careful = shared.ig_backends.get('') === undefined ? undefined : more();
-    const turn = count === 1 ? 0 : shared.ig_turns.incr(route[MODEL], 1, -1) % count;
+    const careful = slots.get('') === undefined ? undefined : more();
+    const turn = count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
     const ollamaOnly = r.uri[1] === 'a';   // /api/…
     let preferred;
     let why = balance + ';';
     let best;
-    let lowest = Infinity;
+    let lowest = NONE;
 
     if (balance !== 'least_busy' && balance !== 'least_conn' && tried === '' && count !== 1) {
         preferred = more().preferred(r, route, request, ollamaOnly);
@@ -80,7 +93,7 @@ function pick(r, route, request, tried, waits) {
             if (condition !== undefined) {
                 score += DOWN;
             }
-            busy += shared.ig_load.get(name) || 0;
+            busy += ngx.shared.ig_load.get(name) || 0;
         }
         score += (busy + 1) / backend[WEIGHT];
         if (flags.indexOf('c') !== -1 && !affinity.open().isWarm(route[MODEL], name)) {
@@ -100,8 +113,7 @@ function pick(r, route, request, tried, waits) {
     if (best === undefined) {
         return undefined;
     }
-    slots.incr(process.pid + ':' + best[NAME], 1, 0);
-    if (slots.incr(best[NAME], 1, 0) > best[MAX_IN_FLIGHT] && waits) {   // another worker was quicker
+    if (state.hold(best[NAME], 1) > best[MAX_IN_FLIGHT] && waits) {   // another worker was quicker
         state.hold(best[NAME], -1);
         return undefined;
     }
@@ -113,6 +125,29 @@ function pick(r, route, request, tried, waits) {
         affinity.open().remember(route, request, best[NAME]);
     }
     return best;
+}
+
+// The same where only how busy they are tells the backends apart, as on most routes.
+function pickEqual(route, request, slots) {
+    const names = route[NAMES];
+    const count = names.length;
+    let at = count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
+    let why = route[BALANCE] + ';';
+    let lowest = NONE;
+    let best;
+    for (let left = count; left !== 0; left--) {
+        const busy = (slots.get(names[at]) || 0) + 1;
+        why += names[at] + '=' + busy + ';';
+        if (busy < lowest) {
+            lowest = busy;
+            best = at;
+        }
+        at = at + 1 === count ? 0 : at + 1;
+    }
+    request.why = why;
+    request.calm = true;
+    state.hold(names[best], 1);
+    return route[BACKENDS][best];
 }
 
 function more() {
@@ -170,11 +205,11 @@ function more() {
     // The backend that balance means, whatever it costs there.
     function preferred(r, route, request, ollamaOnly) {
         return route[BALANCE] === 'round_robin'
-            ? inTurn(route, ngx.shared.ig_turns.get(route[MODEL]))
+            ? inTurn(route, state.slots().get('/' + route[MODEL]))
             : affinity.open().preferred(r, route, request, usable(route, ollamaOnly));
     }
 
     return { conditionOf, lets, preferred, cooldown };
 }
 
-export default { NAME, UPSTREAM_NAME, FLAGS, RELAY, MODEL, BACKENDS, OPTIONS, find, pick, more };
+export default { NAME, UPSTREAM_NAME, FLAGS, RELAY, MODEL, BACKENDS, OPTIONS, look, find, pick, more };

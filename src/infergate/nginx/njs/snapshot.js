@@ -2,24 +2,20 @@
 import fs from 'fs';
 
 const LOADED = '\nloaded';
-// In ig_backends: see state.js.
-const TROUBLE = '';
-
 // Loads the snapshots, unless that was done. Returns whether this call did.
 function load() {
     if (ngx.shared.ig_catalog.get(LOADED) !== undefined) {
         return false;
     }
-    // An array of js_preload_object has no methods.
-    for (let i = 0; i < ig_settings.snapshots.length; i++) {
+    settings.snapshots.forEach((path) => {
         try {
-            merge(JSON.parse(fs.readFileSync(ig_settings.snapshots[i], 'utf8')), false);
+            merge(JSON.parse(fs.readFileSync(path, 'utf8')), false);
         } catch (e) {
             if (e.code !== 'ENOENT') {   // ENOENT: nothing was ever pushed
-                ngx.log(ngx.ERR, 'the snapshot ' + ig_settings.snapshots[i] + ' was not loaded: ' + e);
+                ngx.log(ngx.ERR, 'the snapshot ' + path + ' was not loaded: ' + e);
             }
         }
-    }
+    });
     ngx.shared.ig_catalog.set(LOADED, '1');
     return true;
 }
@@ -40,12 +36,12 @@ function merge(document, overwrite) {
             }
         });
         if ((name === 'backends' || name === 'load') && Object.keys(set).length !== 0) {
-            ngx.shared.ig_backends.set(TROUBLE, '1');
+            ngx.shared.ig_inflight.set('', 1);   // see state.js
         }
         (part.delete || []).forEach((key) => zone.delete(key));
         if (part.replace && overwrite) {
             zone.keys(1000000).forEach((key) => {
-                if (set[key] === undefined && key !== LOADED && key !== TROUBLE) {
+                if (set[key] === undefined && key !== LOADED) {
                     zone.delete(key);
                 }
             });

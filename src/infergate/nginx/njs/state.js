@@ -4,21 +4,26 @@
 // ig_routes    model name or alias → its route (route.js)
 // ig_catalog   the lists that GET /v1/models and Ollama's /api/tags answer from (catalog.js)
 // ig_backends  backend → 'down' (probes say so), 'drained' (an operator does) or 'until:<ms>' (a
-//              request just failed there; believed until that time). No entry: up. '' is there while
-//              any backend has an entry here, in ig_breakers or in ig_load: else nobody has to look.
+//              request just failed there; believed until that time). No entry: up
 // ig_breakers  backend → its circuit breaker (breaker.js)
-// ig_load      backend → requests it has beside ours, told by its own metrics
+// ig_load      backend → requests it has beside ours, told by its own metrics, and what strain and a
+//              slow start count for (docs/health.md)
 // ig_inflight  backend, or '@' and a bucket of limits.js → requests in flight; '<pid>:<name>' → those
-//              of one worker
-// ig_turns     model → count of picks
+//              of one worker; '/<model>' → count of picks; '' is there while any backend has an
+//              entry in ig_backends, ig_breakers or ig_load: else nobody has to look there
+// ig_turns     how fast models answer, how conversations are spread (affinity.js)
+// ig_hedge, ig_hedging   see hedge_times.js and hedging.js
 //
 // Nothing here needs the control plane to be alive: what it pushed last is also on disk, and the
 // first look-up that misses loads it. So after a start of nginx there is no moment in which a
 // valid key is refused.
 //
-// Every function at the top of a file that a request loads costs it 0.1 µs (njs starts a fresh engine
-// for it); what few requests need stands inside one called open or more, here and in the other files.
-import snapshot from 'snapshot.js';
+// What makes a request slow here is the first use of anything: njs starts a fresh engine for it, and
+// each built-in function is copied when it is first called (0.2 µs), each look at ngx.shared makes an
+// object (0.3 µs with its functions), each function at the top of a file costs 0.05 µs. So the short
+// way uses few kinds of each, and what few requests need stands inside a function called open or
+// more, or in a file that is imported seldom (nginx/bundle.py). docs/decisions/010 has the numbers.
+import snapshot from 'snapshot.js';   // seldom
 
 function find(zone, key) {
     const value = zone.get(key);
@@ -30,12 +35,20 @@ function isDown(condition) {
     return condition === 'down' || Number(condition.slice('until:'.length)) > Date.now();
 }
 
+let zone, worker;
+
+function slots() {
+    return zone === undefined ? zone = ngx.shared.ig_inflight : zone;
+}
+
 // count: 1 to take a slot, -1 to give it back. Counted for the name, and for this worker, so that
 // sweep.js can give it back if the worker is killed. Returns how many are taken now.
 function hold(name, count) {
-    const slots = ngx.shared.ig_inflight;
-    slots.incr(process.pid + ':' + name, count, 0);
-    return slots.incr(name, count, 0);
+    if (worker === undefined) {
+        worker = process.pid + ':';
+    }
+    slots().incr(worker + name, count, 0);
+    return zone.incr(name, count, 0);
 }
 
-export default { find, isDown, hold };
+export default { find, isDown, slots, hold };

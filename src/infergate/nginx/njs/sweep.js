@@ -14,13 +14,12 @@ function isRunning(pid) {
 // Whether anybody has to look at the backends' conditions: see state.js.
 function noteTrouble() {
     const shared = ngx.shared;
-    const flagged = shared.ig_backends.get('') !== undefined;
-    const trouble = shared.ig_backends.size() > (flagged ? 1 : 0) || shared.ig_breakers.size() > 0
-        || shared.ig_load.size() > 0;
+    const flagged = shared.ig_inflight.get('') !== undefined;
+    const trouble = shared.ig_backends.size() + shared.ig_breakers.size() + shared.ig_load.size() > 0;
     if (trouble && !flagged) {
-        shared.ig_backends.set('', '1');
+        shared.ig_inflight.set('', 1);
     } else if (flagged && !trouble) {
-        shared.ig_backends.delete('');
+        shared.ig_inflight.delete('');
     }
 }
 

@@ -1,0 +1,47 @@
+"""A backend as its users meet it: what the probes say, what an operator did, how requests fare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from infergate.control.report import BackendReport
+from infergate.nginx.shared_memory import LiveState
+
+_SINCE, _REQUESTS, _FAILURES, _UNTIL = 1, 2, 3, 4  # places in a breaker's entry: njs/breaker.js
+
+
+def seen(
+    backend: BackendReport, live: LiveState | None, drained: Mapping[str, float]
+) -> dict[str, Any]:
+    """The report of one backend, with its state as requests find it.
+
+    live: None while nginx does not run. drained: backend → since when, in Unix seconds.
+    in_flight in the answer is our requests there, load what others have there (health/load.py).
+    """
+    in_flight = live.in_flight.get(backend.name, 0) if live else 0
+    entry = live.breakers.get(backend.name) if live else None
+    found = {
+        **asdict(backend),
+        "in_flight": in_flight,
+        "load": live.load.get(backend.name, 0) if live else 0,
+        "drained": backend.name in drained,
+    }
+    if backend.name in drained:
+        left = f"; it finishes the {in_flight} it has" if in_flight else ""
+        found |= {
+            "state": "draining",
+            "reason": f"an operator gave it no more requests{left}",
+            "since": drained[backend.name],
+        }
+    elif backend.serves and entry is not None and entry[_UNTIL] > 0:
+        wait_s = max(0, round(entry[_UNTIL] / 1000 - time.time()))
+        found |= {
+            "state": "down",
+            "reason": f"{entry[_FAILURES]} of {entry[_REQUESTS]} requests failed; "
+            + (f"the next trial is in {wait_s} s" if wait_s else "it is being tried"),
+            "since": entry[_SINCE] / 1000,
+        }
+    return found

@@ -1,0 +1,25 @@
+// failure: what is kept in mind of a backend that failed a request.
+import breaker from 'breaker.js';
+
+// A request could not reach the backend: the others are preferred until the next probe is due.
+// What probes or an operator said is not overwritten.
+function markFailed(backend) {
+    const conditions = ngx.shared.ig_backends;
+    const entry = conditions.get(backend);
+    if (entry === undefined || entry.startsWith('until:')) {
+        conditions.set(backend, 'until:' + (Date.now() + settings.mark_failed_ms));
+        ngx.shared.ig_inflight.set('', 1);   // see state.js
+    }
+}
+
+// reached: whether it took the connection and began to answer. uri, model: what a trial may ask it.
+function note(backend, status, reached, uri, model) {
+    if (status === 502 && !reached) {
+        markFailed(backend);
+    }
+    if (status !== 429) {
+        breaker.open().failed(backend, status === 504 && !reached, uri, model);
+    }
+}
+
+export default { note };

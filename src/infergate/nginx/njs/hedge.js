@@ -1,0 +1,267 @@
+// hedge: ask a second backend when the first is late; the first good answer wins. Runs in a server of
+// its own, on a unix socket; hedging.js tells how a request comes here.
+//
+// ngx.fetch asks the locations of that server that lead to the backends, so that nginx does what it
+// does for other requests: kept connections, TLS, timeouts, the backend's own key. The slot of the
+// first is the request's, who gives it back; that of the second is ours, and a further one of the first
+// while it is still to be stopped after it lost.
+import breaker from 'breaker.js';
+import failure from 'failure.js';
+import hedgeTimes from 'hedge_times.js';
+import relay from 'relay.js';
+import route from 'route.js';
+import state from 'state.js';
+
+const MAX_IN_FLIGHT = 2;
+// Between two looks whether somebody still waits for the answer, in ms: a fraction of the time so far.
+// Once it was sent, that will not be for long.
+const SHORTEST = 10, LONGEST = 250, FRACTION = 8, SOON = 2;
+// What the next hop has of its own.
+const NOT_ASKED = ['host', 'connection', 'content-length', 'authorization', 'x-infergate-hedge'];
+const NOT_ANSWERED = ['connection', 'content-length', 'transfer-encoding', 'date', 'server', 'set-cookie',
+    'x-infergate-hedge', 'x-infergate-reached'];
+
+function race(r) {
+    try {
+        start(r);
+    } catch (e) {
+        broken(r, e);
+    }
+}
+
+// What fails here shall not fail the request: its backend is asked without us (hedge_retry.js).
+function broken(r, e) {
+    r.headersOut['x-infergate-hedge'] = JSON.stringify({ broken: String(e) });
+    r.return(530, 'broken');
+}
+
+function start(r) {
+    const told = JSON.parse(decodeURIComponent(r.headersIn['x-infergate-hedge']));
+    const id = told[0];
+    const model = told[1];
+    const found = route.find(model);
+    const began = Date.now();
+    let since = began;
+    const times = hedgeTimes.open(model, settings.hedged[r.uri]);
+    const first = { name: told[2], location: told[3] };
+    let second;
+    let none;               // why there is no second
+    let over = false;       // it is decided what the answer is
+    let answered = false;
+    let late;               // the timers, as long as they run: njs throws where a fired one is cleared
+    let watch;
+
+    guarded(() => {
+        times.count();
+        ask(first);
+        const ms = times.late();
+        if (ms !== undefined && found !== undefined && found[route.OPTIONS].hedge !== undefined) {
+            late = setTimeout(() => guarded(hedge), ms);
+        }
+    });
+    watch = setTimeout(look, SHORTEST);
+
+    function guarded(step) {
+        try {
+            step();
+        } catch (e) {
+            stop(late);
+            over = true;
+            if (!answered) {
+                answered = true;
+                broken(r, e);
+            }
+        }
+    }
+
+    function ask(attempt) {
+        const headers = new Headers();
+        r.rawHeadersIn.forEach((header) => {
+            if (NOT_ASKED.indexOf(header[0].toLowerCase()) === -1) {
+                try {
+                    headers.append(header[0], header[1]);
+                } catch (e) {
+                    r.warn('the header ' + header[0] + ' is not passed on: ' + e);
+                }
+            }
+        });
+        headers.set('Host', 'attempt');
+        headers.set('x-infergate-backend', attempt.name);
+        const args = r.variables.args;
+        ngx.fetch('http://unix:' + settings.hedge_socket + ':/' + attempt.location + r.uri + (args ? '?' + args : ''),
+            { method: 'POST', headers, body: r.requestBuffer })
+            .then((response) => response.arrayBuffer().then((body) => [response, body]))
+            .then((answer) => {
+                const headers = answer[0].headers;
+                attempt.reached = !headers.get('x-infergate-reached').endsWith('-');
+                guarded(() => ended(attempt, answer[0].status, headers, answer[1]));
+            }, () => {   // it broke off in the middle of its answer, or did not speak HTTP
+                attempt.reached = true;
+                guarded(() => ended(attempt, 502, undefined, ''));
+            });
+    }
+
+    // The first is late.
+    function hedge() {
+        late = undefined;
+        const usable = candidates();
+        if (usable.length === 0) {
+            none = 'no other backend is free';
+            return;
+        }
+        if (!times.mayHedge(found[route.OPTIONS].hedge)) {
+            none = 'extra_load is used up';
+            return;
+        }
+        const others = found[route.BACKENDS].map((each) => each[route.NAME])
+            .filter((name) => usable.indexOf(name) === -1);
+        const request = {};
+        const backend = route.pick(r, found, request, others.join(',') + ',', false);
+        if (backend === undefined) {
+            none = 'no other backend is free';
+            return;
+        }
+        second = { name: backend[route.NAME], location: relay.rung(r, found, request, backend).slice(1),
+            after: Date.now() - began, held: true };
+        ask(second);
+    }
+
+    // The names of the others that have a slot and nothing against them, and take the same body.
+    function candidates() {
+        const circuit = breaker.open();
+        const more = route.more();
+        const backends = found[route.BACKENDS];
+        const asked = backends.filter((each) => each[route.NAME] === first.name)[0];
+        return backends.filter((each) => each[route.NAME] !== first.name && asked !== undefined
+            && (each[route.FLAGS].indexOf('p') === -1) === (asked[route.FLAGS].indexOf('p') === -1)
+            && (r.uri[1] !== 'a' || each[route.FLAGS].indexOf('o') !== -1)
+            && (each[MAX_IN_FLIGHT] === 0
+                || (ngx.shared.ig_inflight.get(each[route.NAME]) || 0) < each[MAX_IN_FLIGHT])
+            && more.conditionOf(each[route.NAME]) === undefined
+            && circuit.stateOf(circuit.entryOf(each[route.NAME]), Date.now()) === 'closed')
+            .map((each) => each[route.NAME]);
+    }
+
+    function ended(attempt, status, headers, body) {
+        const other = attempt === first ? second : first;
+        attempt.status = status;
+        giveBack(attempt);
+        if (over) {   // it lost, before anybody stopped it
+            stop(watch);
+            return;
+        }
+        if (status < 500 && status !== 429) {
+            if (attempt === second && first.status !== undefined) {
+                failure.note(first.name, first.status, first.reached, r.uri, model);
+            } else if (status < 300) {
+                times.measured(Date.now() - began);
+            }
+            deliver(attempt, headers, body);
+            return;
+        }
+        if (attempt === second) {
+            failure.note(second.name, status, second.reached, r.uri, model);
+        } else {
+            attempt.headers = headers;
+            attempt.body = body;
+        }
+        if (other === undefined || other.status !== undefined) {
+            deliver(undefined, first.headers, first.body);
+        }
+    }
+
+    function giveBack(attempt) {
+        if (!attempt.held) {
+            return;
+        }
+        attempt.held = false;
+        state.hold(attempt.name, -1);
+        if (ngx.shared.ig_waiting.get('') > 0) {
+            ngx.shared.ig_waiting.incr('freed', 1, 0);
+        }
+    }
+
+    // The answer of the winner; the first's failure where there is none.
+    function deliver(winner, headers, body) {
+        over = true;
+        stop(late);
+        stop(watch);
+        if (first.status === undefined) {
+            first.held = true;
+            state.hold(first.name, 1);
+        }
+        if (isPending()) {
+            since = Date.now();
+            watch = setTimeout(look, SOON);
+        }
+        const headersOut = r.headersOut;
+        if (headers !== undefined) {
+            Object.keys(headers).forEach((name) => {   // njs's own forEach has its arguments turned round
+                if (NOT_ANSWERED.indexOf(name.toLowerCase()) === -1) {
+                    headersOut[name] = headers.get(name);
+                }
+            });
+        }
+        headersOut['x-infergate-hedge'] = JSON.stringify({
+            won: winner === undefined ? '' : winner.name,
+            ms: Date.now() - began,
+            status: winner === first ? undefined : first.status,
+            reached: first.reached,
+            second: second && second.name,
+            after: second && second.after,
+            second_status: second && second !== winner ? second.status : undefined,
+            none,
+        });
+        const status = (winner || first).status;
+        const bytes = bytesOf(body);
+        if (bytes.length !== 0) {
+            r.return(status, bytes);
+            answered = true;
+            return;
+        }
+        headersOut['Content-Length'] = '0';   // nginx would put a page of its own in its place
+        r.status = status;
+        r.sendHeader();
+        r.finish();
+        answered = true;
+    }
+
+    function stop(timer) {
+        if (timer !== undefined) {
+            clearTimeout(timer);
+        }
+    }
+
+    function isPending() {
+        return first.status === undefined || (second !== undefined && second.status === undefined);
+    }
+
+    // Whether anybody waits for what is under way: the client may have left, or has the other's answer.
+    function look() {
+        if (ngx.shared.ig_hedging.get(id) !== undefined) {
+            watch = setTimeout(look,
+                Math.min(LONGEST, Math.max(over ? SOON : SHORTEST, (Date.now() - since) / FRACTION)));
+            return;
+        }
+        stop(late);
+        giveBack(first);
+        if (second !== undefined) {
+            giveBack(second);
+        }
+        // A fetch cannot be cancelled; what ends with this request is. njs ends it for an exception,
+        // at the next event, which the empty timer is.
+        setTimeout(() => undefined, 0);
+        throw new Error('nobody waits for this answer');
+    }
+}
+
+// njs 0.8.9 throws for an empty ArrayBuffer: "detached buffer".
+function bytesOf(body) {
+    try {
+        return Buffer.from(body);
+    } catch (e) {
+        return '';
+    }
+}
+
+export default { race };

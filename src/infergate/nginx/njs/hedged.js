@@ -1,0 +1,35 @@
+// hedged: answer.js for a request that hedge.js sent to one backend or two. Its slot, and what is
+// learned from it, are the winner's.
+import answer from 'answer.js';
+import hedging from 'hedging.js';
+import policy from 'policy.js';
+import state from 'state.js';
+
+// js_header_filter: for keys that are told, who answered.
+function header(r) {
+    const told = hedging.told(r);
+    if (told !== undefined && policy.flags(r.variables.ig_policy).indexOf('x') !== -1) {
+        r.headersOut['x-infergate-backend'] = told.won || r.variables.ig_backend;
+        r.headersOut['x-infergate-attempts'] = told.second === undefined ? '1' : '2';
+    }
+}
+
+function settle(r) {
+    const variables = r.variables;
+    const first = variables.ig_backend;
+    const told = hedging.told(r);
+    hedging.isOver(r);
+    if (told !== undefined) {
+        variables.ig_why = variables.ig_why + hedging.words(first, told);
+        if (told.won === told.second) {
+            // hedge.js gave the second's slot back already; here it changes places with the first's,
+            // which is ours, and answer.js gives it back.
+            state.hold(first, -1);
+            state.hold(told.won, 1);
+            variables.ig_backend = told.won;
+        }
+    }
+    return answer.settle(r);
+}
+
+export default { header, filter: answer.filter, settle };

@@ -1,0 +1,43 @@
+"""What the scripted backend tells of its work, under vLLM's names. True until it is told to lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Metrics:
+    """The numbers of /metrics.
+
+    tokens: pieces of answers written so far.
+    others: requests it pretends to have beside those that are there.
+    waiting, kv_cache_use: as they are told.
+    hidden: /metrics is a 404.
+    """
+
+    tokens: int = 0
+    others: int = 0
+    waiting: int = 0
+    kv_cache_use: float = 0.0
+    hidden: bool = False
+
+    def set(self, given: dict) -> None:
+        """Lie like that; ValueError for what is none of the fields."""
+        for name, value in given.items():
+            if name not in ("others", "waiting", "kv_cache_use", "hidden"):
+                raise ValueError(f"there is no metric {name!r}")
+            setattr(self, name, value)
+
+    def text(self, running: int) -> str:
+        """The answer of /metrics. running: requests that are there."""
+        labels = '{engine="0",model_name="m"}'
+        return "".join(
+            f"{name}{labels} {float(value)}\n"
+            for name, value in (
+                ("vllm:num_requests_running", running + self.others),
+                ("vllm:num_requests_waiting", self.waiting),
+                ("vllm:kv_cache_usage_perc", self.kv_cache_use),
+                ("vllm:prompt_tokens_total", 0),
+                ("vllm:generation_tokens_total", self.tokens),
+            )
+        )

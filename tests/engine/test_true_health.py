@@ -1,0 +1,180 @@
+"""What an engine says of its own work decides: hung ones are left, busy and slow ones get less."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infergate.nginx.shared_memory import read
+from infergate.paths import Home
+from tests.backends.servers import Scripted, scripted
+from tests.gateway import Gateway, gateway, until
+
+INTERVAL_S, HUNG_AFTER_S, SLOW_START_S = 0.5, 3, 6
+
+CONFIG = """
+backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
+models: {{ m: [a, b] }}
+health: {{ interval: 500ms, timeout: 2s, rise: 2, fall: 2, hung_after: 3s, slow_start: 6s }}
+"""
+
+Pair = tuple[Gateway, Scripted, Scripted]
+
+
+@pytest.fixture
+def pair(engine: str, start: Callable[..., Any]) -> Pair:
+    a, b = start(scripted, name="a"), start(scripted, name="b")
+    return start(gateway, engine, CONFIG.format(a=a.url, b=b.url)), a, b
+
+
+def load(it: Gateway) -> dict[str, float]:
+    return dict(read(Home(it.home).socket).load)
+
+
+def asked(it: Gateway, times: int) -> list[str]:
+    """Who answered, one request after the other."""
+    return [it.chat().json()["choices"][0]["message"]["content"] for _ in range(times)]
+
+
+def test_an_engine_that_answers_its_health_check_and_produces_nothing_is_out_in_time(
+    pair: Pair,
+) -> None:
+    it, a, _ = pair
+    a.behave(path_prefix="/v1/chat", hang=True)
+    stuck: list[threading.Thread] = []
+    while not a.stats()["open"]:
+        stuck.append(threading.Thread(target=lambda: it.chat(stream=True)))
+        stuck[-1].start()
+        time.sleep(0.05)
+    began = time.monotonic()
+    until(lambda: it.backend("a")["state"] == "hung", 10)
+    took = time.monotonic() - began
+    # 0.5 for the status to be asked, which takes a busy machine a while.
+    assert HUNG_AFTER_S - 0.1 <= took <= HUNG_AFTER_S + INTERVAL_S + 0.5
+    assert it.backend("a")["reason"] == "it has requests and no token came for 3 s"
+    assert abs(it.backend("a")["since"] - time.time()) < 2
+    assert set(asked(it, 6)) == {"b"}
+    assert "hung" in it.run("status").stdout
+
+    a.reset()  # the stuck requests go on hanging; one that is answered makes a token
+    a.answer_one()
+    until(lambda: it.backend("a")["state"] == "up", 3)
+    a.kill()  # ends them
+    for each in stuck:
+        each.join(10)
+
+
+def test_a_slow_stream_is_not_hung(pair: Pair) -> None:
+    it, a, b = pair
+    for each in (a, b):
+        each.behave(path_prefix="/v1/chat", chunk_delay_s=1, chunks=6)
+    assert it.chat(stream=True).text.endswith("data: [DONE]\n\n")
+    assert "hung" not in (it.home / "logs" / "gateway.log").read_text()
+
+
+def test_an_idle_engine_is_not_hung(pair: Pair) -> None:
+    it, _, _ = pair
+    time.sleep(HUNG_AFTER_S + 2 * INTERVAL_S)
+    assert {each["state"] for each in it.status()["backends"]} == {"up"}
+
+
+def test_a_backend_that_is_busy_for_others_gets_fewer_requests(pair: Pair) -> None:
+    it, a, _ = pair
+    assert set(asked(it, 6)) == {"a", "b"}
+    a.tell(others=4)
+    until(lambda: load(it) == {"a": 4}, 3)
+    assert set(asked(it, 6)) == {"b"}
+    assert it.backend("a")["state"] == "up"
+    until(lambda: it.backend("a")["running"] == 4, 4)
+    a.tell(others=0)
+    until(lambda: load(it) == {}, 3)
+    assert set(asked(it, 6)) == {"a", "b"}
+
+
+def test_our_own_requests_are_not_counted_twice(pair: Pair) -> None:
+    it, a, b = pair
+    for each in (a, b):
+        each.behave(path_prefix="/v1/chat", chunk_delay_s=0.5, chunks=20)
+    streams = [threading.Thread(target=lambda: it.chat(stream=True)) for _ in range(4)]
+    for each in streams:
+        each.start()
+    until(lambda: sum(it.backend(name)["running"] for name in "ab") == 4, 8)
+    seen = [load(it) for _ in range(20) if time.sleep(0.1) is None]
+    for each in streams:
+        each.join(15)
+    assert seen == [{}] * 20
+
+
+def test_a_saturated_backend_is_slow_and_still_gets_requests_when_it_is_alone(pair: Pair) -> None:
+    it, a, b = pair
+    a.tell(kv_cache_use=0.97, others=2)
+    until(lambda: it.backend("a")["state"] == "slow", 4)
+    assert it.backend("a")["reason"] == "its KV cache is 80% full or more"
+    told = it.run("status").stdout
+    assert "97%" in told
+    assert "0 of 2" in told
+    assert max(len(line) for line in told.splitlines()) <= 80
+    assert set(asked(it, 6)) == {"b"}
+    b.kill()
+    until(lambda: it.backend("b")["state"] == "down", 5)
+    assert set(asked(it, 3)) == {"a"}
+    a.tell(kv_cache_use=0.1, others=0)
+    until(lambda: it.backend("a")["state"] == "up", 8)
+
+
+def test_metrics_that_end_are_withdrawn(pair: Pair) -> None:
+    it, a, _ = pair
+    a.tell(others=4)
+    until(lambda: load(it) == {"a": 4}, 3)
+    a.behave(path_prefix="/metrics", hang=True)
+    until(lambda: load(it) == {}, 5)
+    assert it.backend("a")["state"] == "up"
+
+
+def test_a_backend_that_came_back_gets_its_share_bit_by_bit(pair: Pair) -> None:
+    it, a, b = pair
+    a.kill()
+    until(lambda: it.backend("a")["state"] == "down", 5)
+    a.start()
+    until(lambda: it.backend("a")["state"] == "up", 5)
+    came_back = time.monotonic()
+    until(lambda: load(it).get("a", 0) > 0.5, 2)
+    before = load(it)["a"]
+    assert before <= 1
+    b.behave(path_prefix="/v1/chat", chunk_delay_s=0.5, chunks=20)
+    streams = [threading.Thread(target=lambda: it.chat(stream=True)) for _ in range(8)]
+    a.behave(path_prefix="/v1/chat", chunk_delay_s=0.5, chunks=20)
+    for each in streams:
+        each.start()
+    until(lambda: b.stats()["open"] + a.stats()["open"] == 8, 3)
+    assert a.stats()["open"] <= b.stats()["open"]
+    until(lambda: load(it) == {}, SLOW_START_S + 2)
+    assert SLOW_START_S * 0.4 <= time.monotonic() - came_back <= SLOW_START_S + 2
+    for each in streams:
+        each.join(20)
+
+
+def test_a_drained_backend_is_draining_until_it_is_taken_back(pair: Pair) -> None:
+    it, _, _ = pair
+    it.run("backend", "drain", "a")
+    found = it.backend("a")
+    assert (found["state"], found["reason"]) == ("draining", "an operator gave it no more requests")
+    assert abs(found["since"] - time.time()) < 5
+    assert "draining" in it.run("status").stdout
+    it.run("backend", "undrain", "a")
+    assert it.backend("a")["state"] == "up"
+
+
+def test_a_backend_whose_requests_fail_is_down_though_its_probes_are_fine(pair: Pair) -> None:
+    it, a, _ = pair
+    a.behave(path_prefix="/v1/chat", status=503)
+    until(lambda: it.chat().status_code and it.backend("a")["state"] == "down", 10)
+    assert "requests failed; " in it.backend("a")["reason"]
+    assert time.time() - it.backend("a")["since"] < 15
+    assert it.backend("b")["state"] == "up"
+    a.reset()
+    until(lambda: it.backend("a")["state"] == "up", 20)

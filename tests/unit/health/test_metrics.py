@@ -1,0 +1,126 @@
+"""Reading what engines say of their work. The texts in captured/ are from real engines at work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infergate.health.metrics import Work, read_metrics, read_slots
+
+CAPTURED = Path(__file__).parent / "captured"
+
+
+def test_a_busy_vllm() -> None:
+    """vLLM 0.32.0, --max-num-seqs 8, with twelve streams."""
+    work = read_metrics("vllm", (CAPTURED / "vllm-0.32.0-busy.txt").read_text())
+    assert work is not None
+    assert (work.running, work.waiting, work.requests) == (8, 4, 12)
+    assert work.kv_cache_use == pytest.approx(0.047, abs=0.0001)
+    assert (work.generation_tokens, work.prompt_tokens) == (3941, 190)
+
+
+def test_a_busy_llama_cpp() -> None:
+    """Its token counter moves only when a request is finished; its count of batches before."""
+    text = (CAPTURED / "llamacpp-busy.txt").read_text()
+    work = read_metrics("llamacpp", text)
+    assert work is not None
+    assert (work.running, work.waiting, work.kv_cache_use) == (1, 0, None)
+    assert (work.generation_tokens, work.prompt_tokens) == (0, 23)
+    later = read_metrics("llamacpp", text.replace("n_decode_total 826", "n_decode_total 827"))
+    assert later is not None
+    assert later.generation_tokens == work.generation_tokens
+    assert later.pulse != work.pulse
+
+
+def test_llama_cpp_without_metrics_tells_by_its_slots() -> None:
+    slots = json.loads((CAPTURED / "llamacpp-slots.json").read_text())
+    work = read_slots(slots)
+    assert work is not None
+    assert (work.running, work.waiting) == (1, None)
+    slots[1]["next_token"][0]["n_decoded"] += 1
+    moved = read_slots(slots)
+    assert moved is not None
+    assert moved.pulse != work.pulse
+    slots[1]["is_processing"] = False
+    assert read_slots(slots) == Work(running=0)
+
+
+def test_the_engines_of_one_vllm_are_added_up_and_their_kv_caches_averaged() -> None:
+    work = read_metrics(
+        "vllm",
+        'vllm:num_requests_running{engine="0"} 3.0\n'
+        'vllm:num_requests_running{engine="1"} 2.0\n'
+        'vllm:gpu_cache_usage_perc{engine="0"} 0.9\n'
+        'vllm:gpu_cache_usage_perc{engine="1"} 0.5\n',
+    )
+    assert work is not None
+    assert (work.running, work.kv_cache_use) == (5, 0.7)
+
+
+def test_a_long_prompt_read_in_pieces_moves_though_no_token_counter_does() -> None:
+    def work(use: float) -> Work | None:
+        return read_metrics(
+            "vllm",
+            f"vllm:kv_cache_usage_perc {use}\n"
+            "vllm:prompt_tokens_total 5\nvllm:generation_tokens_total 5\n",
+        )
+
+    before, after = work(0.25), work(0.2500001)
+    assert before is not None
+    assert after is not None
+    assert before.pulse != after.pulse
+
+
+def test_sglang_as_its_documentation_shows_it() -> None:
+    work = read_metrics(
+        "sglang",
+        "# HELP sglang:num_running_reqs The number of running requests\n"
+        "# TYPE sglang:num_running_reqs gauge\n"
+        'sglang:num_running_reqs{model_name="m"} 161.0\n'
+        'sglang:num_queue_reqs{model_name="m"} 2826.0\n'
+        'sglang:token_usage{model_name="m"} 0.28\n'
+        'sglang:gen_throughput{model_name="m"} 86.5\n'
+        'sglang:prompt_tokens_total{model_name="m"} 8.128902e+06\n'
+        'sglang:generation_tokens_total{model_name="m"} 7.557572e+06\n',
+    )
+    assert work is not None
+    assert (work.running, work.waiting, work.kv_cache_use) == (161, 2826, 0.28)
+    assert (work.prompt_tokens, work.generation_tokens) == (8128902, 7557572)
+    assert 86.5 in work.pulse
+
+
+def test_tei_tells_its_queue_and_what_it_finished() -> None:
+    text = 'te_queue_size 7\nte_embed_success 3\nte_request_success{method="batch"} 2\n'
+    work = read_metrics("tei", text)
+    assert work is not None
+    assert (work.running, work.waiting, work.pulse) == (None, 7, (2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html>not found</html>",
+        '{"error": "no"}',
+        "vllm:num_requests_running",
+        'vllm:num_requests_running{a="',
+        'vllm:num_requests_running{"} 1',
+        "vllm:num_requests_running many",
+        "vllm:num_requests_running NaN",
+        "vllm:num_requests_running 1e999",
+        "python_info 1.0",
+    ],
+)
+def test_garbage_tells_nothing(text: str) -> None:
+    assert read_metrics("vllm", text) is None
+
+
+@pytest.mark.parametrize("body", [None, {}, "x", [1], [None], {"error": {"code": 501}}])
+def test_slots_that_are_none_tell_nothing(body: object) -> None:
+    assert read_slots(body) is None
+
+
+def test_engines_without_metrics_tell_nothing() -> None:
+    assert read_metrics("ollama", "vllm:num_requests_running 1\n") is None
