@@ -14,7 +14,8 @@ from infergate.nginx.shared_memory import push
 from infergate.paths import Home
 from infergate.state.publish import publish_keys
 from infergate.store.database import database_for
-from infergate.store.keys import StoredKey, add_keys
+from infergate.store.key_changes import add_keys
+from infergate.store.keys import StoredKey
 from infergate.store.secrets import StoredSecret
 from tests.gateway import gateway
 

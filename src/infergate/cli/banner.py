@@ -66,7 +66,8 @@ def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
     # The database takes half a second to load, and `infergate status` does not need it.
     from infergate.state.publish import keys_of_file, publish_keys
     from infergate.store.database import database_for
-    from infergate.store.keys import all_keys, create_key
+    from infergate.store.key_changes import create_key
+    from infergate.store.keys import all_keys
 
     auth = loaded.config.auth
     database = database_for(loaded.config, home)

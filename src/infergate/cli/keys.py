@@ -14,7 +14,7 @@ from infergate.cli.options import ConfigOption, JsonOption, counted, load
 from infergate.errors import KeyInputError
 
 if TYPE_CHECKING:
-    from infergate.store.keys import NewKey
+    from infergate.store.key_changes import NewKey
 
 app = typer.Typer(
     help="API keys: create, list, show, rotate, revoke, import, export.", no_args_is_help=True
@@ -42,7 +42,7 @@ def create(
     """Make a key. Its secret is shown this once and kept only as a hash."""
     from infergate.state.publish import publish_keys
     from infergate.store.database import database_for
-    from infergate.store.keys import create_key
+    from infergate.store.key_changes import create_key
 
     loaded, home = load(config, quiet=json_)
     database = database_for(loaded.config, home)
@@ -126,7 +126,7 @@ def rotate(
     """Give a key a new secret; the old one stays valid for a while."""
     from infergate.state.publish import publish_keys
     from infergate.store.database import database_for
-    from infergate.store.keys import rotate_key
+    from infergate.store.key_changes import rotate_key
 
     loaded, home = load(config, quiet=True)
     database = database_for(loaded.config, home)
@@ -143,7 +143,7 @@ def revoke(key: KeyArgument, config: ConfigOption = None, json_: JsonOption = Fa
     """End a key's validity, from the next request on."""
     from infergate.state.publish import publish_keys
     from infergate.store.database import database_for
-    from infergate.store.keys import revoke_key
+    from infergate.store.key_changes import revoke_key
 
     loaded, home = load(config, quiet=True)
     database = database_for(loaded.config, home)
@@ -167,7 +167,7 @@ def import_(
     from infergate.state.exchange import keys_of_text
     from infergate.state.publish import publish_keys
     from infergate.store.database import database_for
-    from infergate.store.keys import add_keys
+    from infergate.store.key_changes import add_keys
 
     loaded, home = load(config, quiet=True)
     try:

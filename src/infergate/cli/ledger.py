@@ -18,8 +18,7 @@ def ledger_in_words(status: LedgerStatus, now: float, *, alive: bool) -> Iterato
     if not alive:
         yield "the control plane does not run: nothing is counted until it does; nothing is lost."
     elif now - status.at > _SILENT_S:
-        silent = ago(now - status.at)
-        yield f"the ledger has not been heard of for {silent}; see the gateway's own log."
+        yield f"nothing was heard of the ledger for {ago(now - status.at)}; see the gateway's log."
     elif status.problem:
         yield f"the ledger has stopped {ago(now - status.since)} ago; {behind} wait, none is lost."
         yield status.problem

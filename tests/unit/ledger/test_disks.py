@@ -14,7 +14,8 @@ from infergate.errors import StateError
 from infergate.ledger.ledger import Ledger
 from infergate.paths import Home
 from infergate.store.database import database_for
-from infergate.store.keys import all_keys, create_key
+from infergate.store.key_changes import create_key
+from infergate.store.keys import all_keys
 from tests.access_log import in_logs, in_store, line
 
 

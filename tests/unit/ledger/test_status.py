@@ -37,7 +37,7 @@ def test_what_is_said_of_the_ledger() -> None:
     assert "stopped 1 min 0 s ago" in _words(stopped)
     assert "disk is full Free some." in _words(stopped)
     assert "catching up" in _words(LedgerStatus(at=999, behind_bytes=2**30))
-    assert "not been heard of" in _words(LedgerStatus(at=900))
+    assert "nothing was heard of" in _words(LedgerStatus(at=900))
     assert "does not run" in _words(LedgerStatus(at=999), alive=False)
     assert "3 lines" in _words(LedgerStatus(at=999, unreadable=3))
 

@@ -13,11 +13,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from infergate.config.load import parse_config
 from infergate.errors import StateError
+from infergate.paths import Home
 from infergate.store import migrate
-from infergate.store.database import Database
+from infergate.store.database import Database, database_for
 from infergate.store.drained import drain, drained_backends, undrain
-from infergate.store.keys import all_keys, create_key
+from infergate.store.key_changes import create_key
+from infergate.store.keys import all_keys
 from infergate.store.tables import metadata
 
 
@@ -85,10 +88,6 @@ def test_writers_at_the_same_time_wait_for_each_other(
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path: Path) -> None:
-    from infergate.config.load import parse_config
-    from infergate.paths import Home
-    from infergate.store.database import database_for
-
     config = parse_config(
         "backends: { a: http://127.0.0.1:9 }\nstore: postgresql://ig:hush@127.0.0.1:1/ig\n",
         tmp_path / "x.yaml",
@@ -98,3 +97,22 @@ def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path: Path)
         all_keys(database_for(config, Home(tmp_path)))
     assert "127.0.0.1" in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+def test_a_connection_that_the_server_cut_is_opened_anew(postgres_url: str, tmp_path: Path) -> None:
+    config = parse_config(
+        f"backends: {{ a: http://127.0.0.1:9 }}\nstore: {postgres_url}\n", tmp_path / "x.yaml", {}
+    ).config
+    kept, other = (database_for(config, Home(tmp_path), keep=keep) for keep in (True, False))
+    create_key(kept, "ci")
+    with other.write() as connection:
+        cut = connection.execute(
+            text(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+                "where pid <> pg_backend_pid() and datname = current_database()"
+            )
+        ).scalar()
+    assert cut == 1
+    create_key(kept, "after")
+    assert [key.name for key in all_keys(kept)] == ["ci", "after"]
+    kept.close()

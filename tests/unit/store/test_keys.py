@@ -13,14 +13,8 @@ from infergate.errors import KeyInputError
 from infergate.state.exchange import keys_of_text, text_of_keys
 from infergate.store.audit import entries
 from infergate.store.database import Database
-from infergate.store.keys import (
-    add_keys,
-    all_keys,
-    create_key,
-    find_key,
-    revoke_key,
-    rotate_key,
-)
+from infergate.store.key_changes import add_keys, create_key, revoke_key, rotate_key
+from infergate.store.keys import all_keys, find_key
 from infergate.store.policies import all_policies, remove_policy, set_policy
 from infergate.store.secrets import key_hash
 from infergate.store.teams import all_teams, create_team, remove_team, set_team

@@ -1,0 +1,168 @@
+"""Changes of API keys: made, given a new secret, revoked, taken over. A secret is never stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets as random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from infergate.config.policies import EVERYTHING, Grant
+from infergate.errors import KeyInputError
+from infergate.store.audit import note
+from infergate.store.database import Database
+from infergate.store.keys import StoredKey, find_in
+from infergate.store.names import checked_name, unknown
+from infergate.store.secrets import StoredSecret, key_hash, new_secret, shown
+from infergate.store.tables import keys, policies, secrets, teams
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key just made or rotated, with its secret: the only time it can be seen."""
+
+    secret: str
+    stored: StoredKey
+
+
+def create_key(
+    database: Database,
+    name: str,
+    *,
+    allowed: Grant = EVERYTHING,
+    team: str | None = None,
+    policy: str | None = None,
+    expires_at: int | None = None,
+) -> NewKey:
+    """A new key under a name that no valid key has.
+
+    Raises KeyInputError for a name that cannot be used, or a team or policy that is not there.
+    """
+    secret, now = new_secret(), int(time.time())
+    key = StoredKey(
+        id=new_id(),
+        name=checked_name(name, "key"),
+        created_at=now,
+        secrets=(StoredSecret(key_hash(secret), shown(secret), now),),
+        allowed=allowed,
+        team=team,
+        policy=policy,
+        expires_at=expires_at,
+    )
+    with database.write() as connection:
+        if team is not None:
+            known = connection.execute(select(teams.c.name)).scalars().all()
+            if team not in known:
+                raise unknown(team, "team", known, f"`infergate teams create {team}` makes one.")
+        if policy is not None:
+            known = connection.execute(select(policies.c.name)).scalars().all()
+            if policy not in known:
+                raise unknown(policy, "policy", known, "`infergate policies set` makes one.")
+        try:
+            insert_key(connection, key)
+        except IntegrityError:
+            raise KeyInputError(
+                f"there is a key named {name!r} already",
+                hint="Choose another name, or revoke or rotate that key.",
+            ) from None
+        note(connection, "key.create", name, after=key.public())
+    return NewKey(secret, key)
+
+
+def new_id() -> str:
+    """An id that no key has."""
+    return "key_" + random.token_hex(6)
+
+
+def insert_key(connection: Connection, key: StoredKey) -> None:
+    """One row for the key and one for each of its secrets."""
+    connection.execute(
+        insert(keys).values(
+            id=key.id,
+            name=key.name,
+            team=key.team,
+            policy=key.policy,
+            allowed=key.allowed.model_dump_json(exclude_unset=True),
+            created_at=key.created_at,
+            expires_at=key.expires_at,
+            revoked_at=key.revoked_at,
+        )
+    )
+    rows = [{**dataclasses.asdict(secret), "key": key.id} for secret in key.secrets]
+    connection.execute(insert(secrets), rows)
+
+
+def rotate_key(database: Database, which: str, grace_s: float) -> NewKey:
+    """Give a key a new secret; the one it had is good for grace_s seconds more.
+
+    Raises KeyInputError if no valid key has this id or name.
+    """
+    secret, now = new_secret(), int(time.time())
+    with database.write() as connection:
+        key = find_in(connection, which, valid=True)
+        ends = now + int(grace_s)
+        connection.execute(
+            update(secrets)
+            .where(secrets.c.key == key.id)
+            .where(secrets.c.valid_until.is_(None) | (secrets.c.valid_until > ends))
+            .values(valid_until=ends)
+        )
+        new = StoredSecret(key_hash(secret), shown(secret), now)
+        connection.execute(insert(secrets).values(**dataclasses.asdict(new), key=key.id))
+        rotated = dataclasses.replace(key, secrets=(*key.secrets, new))
+        after = {**rotated.public(), "old_secret_until": ends}
+        note(connection, "key.rotate", key.name, before=key.public(), after=after)
+        return NewKey(secret, find_in(connection, key.id))
+
+
+def revoke_key(database: Database, which: str) -> StoredKey:
+    """End the validity of the key with this id or name, for good.
+
+    Raises KeyInputError if no valid key has it.
+    """
+    with database.write() as connection:
+        key = find_in(connection, which, valid=True)
+        revoked = dataclasses.replace(key, revoked_at=int(time.time()))
+        connection.execute(
+            update(keys).where(keys.c.id == key.id).values(revoked_at=revoked.revoked_at)
+        )
+        note(connection, "key.revoke", key.name, before=key.public(), after=revoked.public())
+    return revoked
+
+
+def add_keys(database: Database, new: Iterable[StoredKey]) -> int:
+    """Keep keys that were made elsewhere, as from an import; returns how many were new.
+
+    One whose secret is known is left out. One whose name is taken gets a number behind it; teams
+    that are not there are made, policies must be: Raises KeyInputError.
+    """
+    added = 0
+    with database.write() as connection:
+        hashes = set(connection.execute(select(secrets.c.hash)).scalars())
+        valid = select(keys.c.name).where(keys.c.revoked_at.is_(None))
+        names = set(connection.execute(valid).scalars())
+        there = set(connection.execute(select(teams.c.name)).scalars())
+        known_policies = set(connection.execute(select(policies.c.name)).scalars())
+        for key in new:
+            if any(secret.hash in hashes for secret in key.secrets):
+                continue
+            if key.policy is not None and key.policy not in known_policies:
+                raise unknown(key.policy, "policy", known_policies, "`infergate policies set`.")
+            if key.team is not None and key.team not in there:
+                now = int(time.time())
+                connection.execute(insert(teams).values(name=key.team, budget="[]", created_at=now))
+                there.add(key.team)
+            name, number = key.name, 1
+            while key.revoked_at is None and name in names:
+                number += 1
+                name = f"{key.name}-{number}"
+            insert_key(connection, dataclasses.replace(key, id=new_id(), name=name))
+            names.add(name)
+            hashes.update(secret.hash for secret in key.secrets)
+            note(connection, "key.import", name, after=key.public())
+            added += 1
+    return added
