@@ -31,7 +31,7 @@ def start() -> Iterator[Callable[..., Any]]:
 PAIR = """
 backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
 models: {{ m: [a, b] }}
-health: {{ interval: 300ms, timeout: 300ms, rise: 2, fall: 2 }}
+health: {{ interval: 300ms, timeout: 300ms, rise: 2, fall: 2, slow_start: 0s }}
 """
 """One model `m` on two backends, a and b, probed every 300 ms."""
 
