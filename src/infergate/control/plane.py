@@ -28,13 +28,13 @@ from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import home_for
 from infergate.state.publish import (
     publish_conditions,
+    publish_drained,
     publish_keys,
     publish_routes,
 )
 from infergate.state.routes import Routes, compile_routes
 from infergate.store.audit import newest
 from infergate.store.database import database_for
-from infergate.store.drained import drained_backends
 
 log = structlog.get_logger(__name__)
 
@@ -208,8 +208,8 @@ class ControlPlane:
             try:
                 newest_change = await asyncio.to_thread(newest, self._database)
                 if newest_change != seen or self._keys_due:
-                    drained = await asyncio.to_thread(drained_backends, self._database)
-                    publish_conditions(self._home, self._down, drained)
+                    await asyncio.to_thread(publish_drained, self._home, self._database)
+                    publish_conditions(self._home, self._down)
                     self._keys_due = False
                     await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
                     seen = newest_change

@@ -23,7 +23,7 @@ from infergate.state.policy import Block
 from infergate.state.routes import Routes
 from infergate.store.database import Database
 from infergate.store.drained import drain as keep_drained
-from infergate.store.drained import undrain
+from infergate.store.drained import drained_backends, undrain
 from infergate.store.keys import StoredKey, all_keys
 from infergate.store.policies import all_policies
 from infergate.store.teams import all_teams
@@ -99,32 +99,48 @@ def publish_routes(home: Home, routes: Routes) -> None:
         _publish(home, home.routes_snapshot, document)
 
 
-def publish_conditions(
-    home: Home, down: Iterable[str], drained: Iterable[str] | None = None
-) -> None:
-    """Say which backends are down and which are drained; None leaves those as they are.
+def publish_conditions(home: Home, down: Iterable[str]) -> None:
+    """Say which backends are down; those that are drained stay so.
 
     Asks no database: one that is away must not hold up that a backend is down.
     """
     with locked(home.state / "publish.lock"):
-        if drained is None:
-            known = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
-            drained = [name for name, condition in known.items() if condition == "drained"]
-        conditions = dict.fromkeys(down, "down") | dict.fromkeys(drained, "drained")
-        _publish(home, home.conditions_snapshot, {"backends": _exactly(conditions)})
+        known = _conditions(home)
+        drained = [name for name, condition in known.items() if condition == "drained"]
+        _publish_conditions(home, dict.fromkeys(down, "down") | dict.fromkeys(drained, "drained"))
+
+
+def publish_drained(home: Home, database: Database) -> None:
+    """Drain exactly the backends that the database says. publish_conditions is due then: of one
+    that is taken back in, this does not know whether it is down."""
+    with locked(home.state / "publish.lock"):
+        drained = drained_backends(database)
+        known = _conditions(home)
+        down = [name for name, condition in known.items() if condition == "down"]
+        _publish_conditions(home, dict.fromkeys(down, "down") | dict.fromkeys(drained, "drained"))
 
 
 def drain(home: Home, database: Database, backend: str, *, drained: bool) -> None:
     """Take a backend out of service, or back in, from the next request on."""
-    (keep_drained if drained else undrain)(database, backend)
+    drained_backends(database)  # a database that is away must not be waited for under the lock
     with locked(home.state / "publish.lock"):
-        known = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
+        (keep_drained if drained else undrain)(database, backend)
+        known = _conditions(home)
         conditions = (
             {**known, backend: "drained"}
             if drained
             else {name: condition for name, condition in known.items() if name != backend}
         )
-        _publish(home, home.conditions_snapshot, {"backends": _exactly(conditions)})
+        _publish_conditions(home, conditions)
+
+
+def _conditions(home: Home) -> dict[str, str]:
+    known: dict[str, str] = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
+    return known
+
+
+def _publish_conditions(home: Home, conditions: Mapping[str, str]) -> None:
+    _publish(home, home.conditions_snapshot, {"backends": _exactly(conditions)})
 
 
 def _exactly(entries: Mapping[str, str]) -> dict[str, Any]:
