@@ -12,6 +12,9 @@ from pathlib import Path
 from infergate.errors import AlreadyRunning
 from infergate.paths import Home
 
+DRAIN_TIMEOUT_S = 600.0
+"""How long open streams may hold up a stop. A second signal ends the wait."""
+
 
 @dataclass(frozen=True)
 class Running:

@@ -9,8 +9,7 @@ import time
 
 from infergate.errors import InfergateError, NotRunning
 from infergate.paths import Home
-from infergate.supervise.instance import is_zombie, running
-from infergate.supervise.supervisor import DRAIN_TIMEOUT_S
+from infergate.supervise.instance import DRAIN_TIMEOUT_S, is_zombie, running
 
 _STOP_TIMEOUT_S = 15.0
 

@@ -21,14 +21,11 @@ from infergate.state.publish import publish_keys
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
 from infergate.supervise.child import Child
-from infergate.supervise.instance import sole_supervisor
+from infergate.supervise.instance import DRAIN_TIMEOUT_S, sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess
 from infergate.supervise.ports import check_ports
 
 log = structlog.get_logger(__name__)
-
-DRAIN_TIMEOUT_S = 600.0
-"""How long open streams may hold up a stop. A second signal ends the wait."""
 
 _READY_TIMEOUT_S = 10.0
 
