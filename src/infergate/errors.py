@@ -4,6 +4,9 @@
     ├── UserError                 the user's input is wrong: exit code 2
     │   ├── ConfigError           one or more problems in the YAML, each with file:line:column
     │   ├── KeyInputError         a key's name, model list or import file
+    │   │   ├── NotThere          nothing has the name that was given
+    │   │   └── Conflict          what is there stands against it: a name taken, a team in use
+    │   ├── NotAllowed            the admin API refused: no token, a wrong one, only for reading
     │   └── NotRunning            the command needs a running gateway
     ├── EngineError               no usable nginx, or it refused the configuration
     ├── ApplyError                a new configuration was rolled back
@@ -43,6 +46,18 @@ class UserError(InfergateError):
 
 class KeyInputError(UserError):
     """A key's name, model list or import file cannot be used."""
+
+
+class NotThere(KeyInputError):
+    """Nothing has the name or id that was given."""
+
+
+class Conflict(KeyInputError):
+    """What is there stands against it: a name that is taken, a team that still has keys."""
+
+
+class NotAllowed(UserError):
+    """The admin API does not let this caller do this."""
 
 
 class NotRunning(UserError):

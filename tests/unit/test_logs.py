@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infergate.cli import explain, observe
+from infergate.admin.requests import log_lines
+from infergate.cli import observe
 
 
 def test_following_goes_on_in_the_new_file_and_loses_no_late_line(tmp_path: Path) -> None:
@@ -31,4 +32,4 @@ def test_a_request_is_found_in_a_rotated_file(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     (tmp_path / "access.log.20261121T080000").write_text("a\n")
     path.write_text("b\n")
-    assert list(explain._lines(path)) == ["a\n", "b\n"]
+    assert list(log_lines(path)) == ["a\n", "b\n"]

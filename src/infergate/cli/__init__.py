@@ -8,6 +8,7 @@ import sys
 import typer
 
 from infergate.cli import (
+    admin,
     audit,
     backend,
     engine,
@@ -20,6 +21,7 @@ from infergate.cli import (
     usage,
     write,
 )
+from infergate.cli.options import elsewhere
 from infergate.errors import InfergateError
 
 app = typer.Typer(
@@ -30,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.callback()(elsewhere)
 for module in (run, write, observe, explain, usage, audit):
     module.register(app)
 app.add_typer(keys.app, name="keys")
@@ -37,6 +40,7 @@ app.add_typer(teams.app, name="teams")
 app.add_typer(policies.app, name="policies")
 app.add_typer(backend.app, name="backend")
 app.add_typer(engine.app, name="engine")
+app.add_typer(admin.app, name="admin")
 
 
 def main() -> None:

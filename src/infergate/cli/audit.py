@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, load
-from infergate.errors import UserError
+from infergate.cli.options import ConfigOption, JsonOption, duration
+from infergate.cli.target import target
 
 if TYPE_CHECKING:
-    from infergate.store.audit import Entry
+    from infergate.admin.audit import AuditEntry
 
 
 def register(app: typer.Typer) -> None:
@@ -29,25 +29,21 @@ def audit(
     json_: JsonOption = False,
 ) -> None:
     """Show who changed keys, teams, policies, backends and the configuration."""
-    from infergate.config.types import seconds
-    from infergate.store.audit import entries
-    from infergate.store.database import database_for
+    from infergate.admin.audit import list_audit
 
-    loaded, home = load(config, quiet=True)
-    try:
-        begin = 0.0 if since is None else time.time() - seconds(since)
-    except ValueError as problem:
-        raise UserError(str(problem), where="--since") from None
-    found = entries(database_for(loaded.config, home), since=begin, last=lines)
+    begin = 0 if since is None else max(0, int(time.time() - duration(since, "--since")))
+    pages = target(config).pages(list_audit, since=begin)
+    newest_first = (entry for page in pages for entry in page.items)
+    found = list(itertools.islice(newest_first, max(0, lines)))[::-1]
     if json_:
-        print(json.dumps([dataclasses.asdict(each) for each in found]))
+        print(json.dumps([each.model_dump() for each in found]))
         return
     for each in found:
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.at))
         print(f"{clock}  {each.who}  {each.action}  {each.subject}{_difference(each)}")
 
 
-def _difference(entry: Entry) -> str:
+def _difference(entry: AuditEntry) -> str:
     before, after = entry.before or {}, entry.after or {}
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     shown = [

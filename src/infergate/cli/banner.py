@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from infergate.admin.status import url_of
 from infergate.config.load import LoadedConfig
 from infergate.control.report import Report, read_report
 from infergate.errors import StateError
@@ -16,22 +17,10 @@ FIRST_KEY_NAME = "first"
 _EMBEDDING = re.compile(r"embed|bge|minilm|e5-|gte-", re.IGNORECASE)
 
 
-def url_of(loaded: LoadedConfig) -> str:
-    """Where a client on this machine reaches the gateway."""
-    listen = loaded.config.listen
-    address = listen.https or listen.http or ""
-    scheme = "https" if listen.https else "http"
-    host, _, port = address.rpartition(":")
-    if host in ("*", "0.0.0.0"):  # noqa: S104 - compared, not bound
-        host = listen.hosts[0] if listen.https and listen.hosts else "127.0.0.1"
-    usual = {"http": "80", "https": "443"}[scheme]
-    return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
-
-
 def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) -> None:
     """Print the URL, what is behind it, a first key if there is none yet, and a curl line."""
     report = read_report(home.health)
-    url = url_of(loaded)
+    url = url_of(loaded.config)
     print(f"\nInfergate is up: {url}\n")
     njs = dotted(engine.njs_version or ())
     print(f"  engine    nginx {dotted(engine.nginx_version)}, njs {njs} ({engine.origin})")

@@ -75,10 +75,9 @@ def with_grant(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def grant_of(given: dict[str, Any], currency: str) -> Grant:
+def grant_of(given: dict[str, Any]) -> Grant:
     """What the options allow, with only those set that were given.
 
-    currency: that of prices, which budgets in money must have.
     Raises KeyInputError, naming the option that is wrong.
     """
     from pydantic import ValidationError
@@ -99,7 +98,7 @@ def grant_of(given: dict[str, Any], currency: str) -> Grant:
     if not values["limits"]:
         del values["limits"]
     try:
-        grant = Grant.model_validate(values)
+        return Grant.model_validate(values)
     except ValidationError as problem:
         first = problem.errors()[0]
         field = next(str(part) for part in reversed(first["loc"]) if isinstance(part, str))
@@ -108,18 +107,3 @@ def grant_of(given: dict[str, Any], currency: str) -> Grant:
         raise KeyInputError(
             message, where="--" + options.get(field, field).replace("_", "-")
         ) from None
-    check_currency(grant.budget, currency)
-    return grant
-
-
-def check_currency(budgets: list[str], currency: str) -> None:
-    """Raises KeyInputError for a budget in other money than the prices are in."""
-    from infergate.config.budgets import parse_budget
-
-    for text in budgets:
-        if parse_budget(text).currency not in (None, currency):
-            raise KeyInputError(
-                f"{text} is in another currency than the prices",
-                where="--budget",
-                hint=f"Prices are in {currency}: usage.currency in the configuration.",
-            )

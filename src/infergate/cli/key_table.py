@@ -6,20 +6,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from infergate.admin.keys import Key
 from infergate.cli.rows import print_rows
-from infergate.config.budgets import NANO, parse_budget, window_of
-from infergate.config.policies import Grant
-from infergate.state.keys import FileKey
-from infergate.store.database import Database
-from infergate.store.keys import StoredKey
-from infergate.store.usage import Period, Spent, spent
-
-_NOTHING = Spent(0, 0, 0)
 
 
-def print_keys(
-    stored: Sequence[StoredKey], declared: Iterable[str], from_file: Iterable[FileKey]
-) -> None:
+def print_keys(stored: Sequence[Key], declared: Iterable[str], from_file: Iterable[str]) -> None:
     """A row each."""
     rows = [
         (
@@ -34,54 +25,26 @@ def print_keys(
         for key in stored
     ]
     rows += [("-", name, "-", "-", "in the YAML", "-", "valid") for name in declared]
-    rows += [("-", key.name, "-", "-", "all", "-", "valid") for key in from_file]
+    rows += [("-", name, "-", "-", "all", "-", "valid") for name in from_file]
     if not rows:
         print("There are no keys yet. `infergate keys create NAME` makes one.")
         return
     print_rows(("ID", "NAME", "STARTS WITH", "TEAM", "MODELS", "POLICY", "STATE"), rows)
 
 
-def _models(key: StoredKey) -> str:
-    if "models" not in key.allowed.model_fields_set:
+def _models(key: Key) -> str:
+    if "models" not in key.model_fields_set:
         return "all" if key.policy is None else "as its policy"
-    return ", ".join(key.allowed.models) if key.allowed.models != ["*"] else "all"
+    return ", ".join(key.models) if key.models != ["*"] else "all"
 
 
-def _state(key: StoredKey) -> str:
+def _state(key: Key) -> str:
     if key.revoked_at is not None:
         return time.strftime("revoked %Y-%m-%d", time.localtime(key.revoked_at))
     if key.expires_at is None:
         return "valid"
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.expires_at))
     return f"expired {day}" if key.expires_at < time.time() else f"until {day}"
-
-
-def key_in_full(
-    database: Database, key: StoredKey, policy: Grant | None, now: float
-) -> dict[str, Any]:
-    """One key, what holds for it together with its policy, and what its budgets have left."""
-    allowed = key.allowed if policy is None else key.allowed.over(policy)
-    budgets = []
-    for budget in map(parse_budget, allowed.budget):
-        began, ends = window_of(budget.window, now)
-        period: Period = "h" if budget.window == "hour" else "d"
-        since = began
-        if key.created_at > began:
-            period, since = "h", key.created_at // 3600 * 3600
-        with database.read() as connection:
-            used = spent(connection, period, since, [key.name]).get(key.name, _NOTHING)
-        amount = used.cost if budget.currency else getattr(used, budget.what)
-        unit = NANO if budget.currency else 1
-        budgets.append({"budget": budget.text, "used": amount / unit, "renewed_at": ends})
-    return {
-        **key.public(),
-        **allowed.model_dump(mode="json", exclude_unset=True),
-        "budgets": budgets,
-        "secrets": [
-            {"prefix": each.prefix, "created_at": each.created_at, "valid_until": each.valid_until}
-            for each in key.secrets
-        ],
-    }
 
 
 def print_key(document: dict[str, Any]) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infergate.cli.grants import grant_of, with_grant
-from infergate.cli.options import ConfigOption, JsonOption, counted, load
+from infergate.cli.options import ConfigOption, JsonOption, counted, duration
+from infergate.cli.target import filled, target
 from infergate.errors import KeyInputError
 
 if TYPE_CHECKING:
-    from infergate.store.key_changes import NewKey
+    from infergate.admin.keys import Key, KeySecret
 
 app = typer.Typer(
     help="API keys: create, list, show, rotate, revoke, import, export.", no_args_is_help=True
@@ -40,39 +41,25 @@ def create(
     allowed: dict[str, Any],
 ) -> None:
     """Make a key. Its secret is shown this once and kept only as a hash."""
-    from infergate.state.publish import publish_keys
-    from infergate.store.database import database_for
-    from infergate.store.key_changes import create_key
+    from infergate.admin import keys
 
-    loaded, home = load(config, quiet=json_)
-    database = database_for(loaded.config, home)
-    key = create_key(
-        database,
-        name,
-        allowed=grant_of(allowed, loaded.config.usage.currency),
-        team=team,
-        policy=policy,
-        expires_at=None if expires is None else int(time.time() + _seconds(expires, "--expires")),
-    )
-    publish_keys(home, loaded, database)
-    _show_secret(key, f"Key {name!r} ({key.stored.id}) is valid now.", json_=json_)
+    expires_at = None if expires is None else int(time.time() + duration(expires, "--expires"))
+    said = grant_of(allowed).model_dump(exclude_unset=True)
+    said |= {"name": name, "team": team, "policy": policy, "expires_at": expires_at}
+    key = target(config, quiet=json_).run(keys.create_key, filled(keys.NewKey, **said))
+    _show_secret(key, f"Key {name!r} ({key.id}) is valid now.", json_=json_)
 
 
-def _show_secret(key: NewKey, said: str, *, json_: bool) -> None:
+def _show_secret(key: KeySecret, said: str, *, json_: bool) -> None:
     if json_:
-        print(json.dumps({"key": key.secret, **key.stored.public()}))
+        print(json.dumps(_shown(key)))
         return
-    print(key.secret)
+    print(key.key)
     typer.echo(f"{said} It is not shown again.", err=True)
 
 
-def _seconds(text: str, option: str) -> float:
-    from infergate.config.types import seconds
-
-    try:
-        return seconds(text)
-    except ValueError as problem:
-        raise KeyInputError(str(problem), where=option) from None
+def _shown(key: Key) -> dict[str, Any]:
+    return {"id": key.id, "name": key.name, **key.model_dump(mode="json", exclude_unset=True)}
 
 
 @app.command("list")
@@ -82,34 +69,24 @@ def list_(
     json_: JsonOption = False,
 ) -> None:
     """Show the keys; never their secrets."""
+    from infergate.admin import keys
     from infergate.cli.key_table import print_keys
-    from infergate.state.publish import keys_of_file
-    from infergate.store.database import database_for
-    from infergate.store.keys import all_keys
 
-    loaded, home = load(config, quiet=True)
-    stored = all_keys(database_for(loaded.config, home))
-    if not revoked:
-        stored = tuple(key for key in stored if key.revoked_at is None)
+    pages = list(target(config).pages(keys.list_keys, revoked=revoked))
+    found = [key for page in pages for key in page.items]
     if json_:
-        print(json.dumps([key.public() for key in stored]))
+        print(json.dumps([_shown(key) for key in found]))
     else:
-        print_keys(stored, loaded.config.auth.keys, keys_of_file(loaded))
+        print_keys(found, pages[0].declared, pages[0].in_keys_file)
 
 
 @app.command()
 def show(key: KeyArgument, config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Show one key: what it may do, its secrets' first characters, what is left of its budgets."""
-    from infergate.cli.key_table import key_in_full, print_key
-    from infergate.store.database import database_for
-    from infergate.store.keys import find_key
-    from infergate.store.policies import all_policies
+    from infergate.admin import keys
+    from infergate.cli.key_table import print_key
 
-    loaded, home = load(config, quiet=True)
-    database = database_for(loaded.config, home)
-    found = find_key(database, key)
-    policy = all_policies(database)[found.policy] if found.policy else None
-    document = key_in_full(database, found, policy, time.time())
+    document = _shown(target(config).run(keys.show_key, key))
     if json_:
         print(json.dumps(document))
     else:
@@ -124,33 +101,23 @@ def rotate(
     json_: JsonOption = False,
 ) -> None:
     """Give a key a new secret; the old one stays valid for a while."""
-    from infergate.state.publish import publish_keys
-    from infergate.store.database import database_for
-    from infergate.store.key_changes import rotate_key
+    from infergate.admin import keys
 
-    loaded, home = load(config, quiet=True)
-    database = database_for(loaded.config, home)
-    grace_s = _seconds(grace, "--grace")
-    rotated = rotate_key(database, key, grace_s)
-    publish_keys(home, loaded, database)
+    grace_s = int(duration(grace, "--grace"))
+    rotated = target(config).run(keys.rotate_key, key, filled(keys.Rotation, grace_s=grace_s))
     ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + grace_s))
-    said = f"This is the new secret of {rotated.stored.name!r}; the old one ends {ends}."
+    said = f"This is the new secret of {rotated.name!r}; the old one ends {ends}."
     _show_secret(rotated, said, json_=json_)
 
 
 @app.command()
 def revoke(key: KeyArgument, config: ConfigOption = None, json_: JsonOption = False) -> None:
     """End a key's validity, from the next request on."""
-    from infergate.state.publish import publish_keys
-    from infergate.store.database import database_for
-    from infergate.store.key_changes import revoke_key
+    from infergate.admin import keys
 
-    loaded, home = load(config, quiet=True)
-    database = database_for(loaded.config, home)
-    revoked = revoke_key(database, key)
-    publish_keys(home, loaded, database)
+    revoked = target(config).run(keys.revoke_key, key)
     if json_:
-        print(json.dumps(revoked.public()))
+        print(json.dumps(_shown(revoked)))
     else:
         print(f"Key {revoked.name!r} ({revoked.id}) is revoked.")
 
@@ -164,35 +131,25 @@ def import_(
     json_: JsonOption = False,
 ) -> None:
     """Take over the keys of another gateway; only their hashes are kept."""
-    from infergate.state.exchange import keys_of_text
-    from infergate.state.publish import publish_keys
-    from infergate.store.database import database_for
-    from infergate.store.key_changes import add_keys
+    from infergate.admin import keys
 
-    loaded, home = load(config, quiet=True)
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as problem:
         raise KeyInputError(f"cannot be read: {problem}", where=str(file)) from None
-    keys, in_clear = keys_of_text(text, file.name)
-    database = database_for(loaded.config, home)
-    added = add_keys(database, keys)
-    publish_keys(home, loaded, database)
+    done = target(config).run(keys.import_keys, filled(keys.KeyImport, text=text, file=file.name))
     if json_:
-        print(json.dumps({"found": len(keys), "imported": added}))
+        print(json.dumps({"found": done.found, "imported": done.imported}))
         return
-    known = f"; {len(keys) - added} were known already" if len(keys) > added else ""
-    print(f"{counted(added, 'key')} imported{known}.")
-    if in_clear:
+    known = f"; {done.found - done.imported} were known already"
+    print(f"{counted(done.imported, 'key')} imported{known * (done.found > done.imported)}.")
+    if done.in_clear:
         print(f"{file} still has them in clear text: remove it.")
 
 
 @app.command()
 def export(config: ConfigOption = None) -> None:
     """Print the keys with their hashes, for `keys import` at another gateway."""
-    from infergate.state.exchange import text_of_keys
-    from infergate.store.database import database_for
-    from infergate.store.keys import all_keys
+    from infergate.admin import keys
 
-    loaded, home = load(config, quiet=True)
-    print(text_of_keys(all_keys(database_for(loaded.config, home))))
+    print(target(config).run(keys.export_keys).text)

@@ -6,20 +6,16 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
 
 from infergate.cli.options import ConfigOption, JsonOption, find_config, load
-from infergate.errors import NotRunning, StateError
-from infergate.paths import Home, home_for
-
-if TYPE_CHECKING:
-    from infergate.config.load import LoadedConfig
-    from infergate.nginx.shared_memory import LiveState
+from infergate.cli.target import target
+from infergate.errors import NotRunning
+from infergate.paths import home_for
 
 
 def register(app: typer.Typer) -> None:
@@ -29,63 +25,17 @@ def register(app: typer.Typer) -> None:
     app.command()(version)
 
 
-def _drained(loaded: LoadedConfig, home: Home, live: LiveState | None) -> Mapping[str, float]:
-    """Backends that an operator drained, and since when; by nginx's word, since now, where the
-    database is away."""
-    from infergate.store.database import database_for
-    from infergate.store.drained import drained_backends
-
-    try:
-        return drained_backends(database_for(loaded.config, home))
-    except StateError:
-        conditions = live.conditions if live else {}
-        return {name: time.time() for name, each in conditions.items() if each == "drained"}
-
-
 def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Show the processes, and every backend with its state and what it is doing."""
-    from infergate.cli.banner import url_of
+    from infergate.admin.status import status as ask_status
     from infergate.cli.status import print_status
-    from infergate.control.report import read_report
-    from infergate.control.seen import seen
-    from infergate.ledger.status import read_status
-    from infergate.nginx.shared_memory import read
-    from infergate.supervise.instance import running
 
-    loaded, home = load(config, quiet=True)
-    processes = running(home)
-    try:
-        live = read(home.socket)
-    except StateError:
-        live = None
-    report = read_report(home.health)
-    ledger = read_status(home.ledger)
-    drained = _drained(loaded, home, live) if report else {}
-    document: dict[str, Any] = {
-        "running": processes.nginx is not None,
-        "url": url_of(loaded),
-        "config": str(loaded.path),
-        "home": str(home.root),
-        "processes": asdict(processes),
-        "revision": live.revision if live else None,
-        "keys": live.keys if live else None,
-        "ledger": asdict(ledger) if ledger else None,
-        "backends": [
-            seen(backend, live, drained)
-            for backend in (report.backends if report else ())
-            if backend.name in loaded.config.backends
-        ],
-        "missing_models": [
-            {"model": model, "backend": backend} for model, backend in report.missing
-        ]
-        if report
-        else [],
-    }
+    found = target(config).run(ask_status)
     if json_:
-        print(json.dumps(document))
+        print(json.dumps(found.model_dump()))
     else:
-        print_status(document)
-    if processes.nginx is None:
+        print_status(found.model_dump())
+    if not found.running:
         raise typer.Exit(1)
 
 

@@ -1,8 +1,11 @@
-"""What several commands share: the -c option, finding the file, printing warnings."""
+"""What several commands share: -c and --url, finding the file, printing warnings."""
 
 from __future__ import annotations
 
+import os
 import sys
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,11 +31,85 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where --url says the gateway is, and how its token is found.
+
+    by_environment: $INFERGATE_URL said so; a configuration that is named goes before it.
+    """
+
+    url: str
+    token_file: Path | None = None
+    given_token: str | None = None
+    ca_file: Path | None = None
+    by_environment: bool = False
+
+    def token(self) -> str | None:
+        """The token; None where none was named. Raises UserError."""
+        if self.token_file is not None:
+            try:
+                return self.token_file.read_text().strip()
+            except (OSError, UnicodeDecodeError) as problem:
+                raise UserError(f"cannot be read: {problem}", where=str(self.token_file)) from None
+        if self.given_token is not None:
+            print(
+                "warning: --token is seen in lists of processes and kept in the shell's history; "
+                "--token-file or INFERGATE_TOKEN are not",
+                file=sys.stderr,
+            )
+            return self.given_token
+        return os.environ.get("INFERGATE_TOKEN")
+
+
+_address: ContextVar[Address | None] = ContextVar("address", default=None)
+
+
+def elsewhere(
+    url: Annotated[
+        str | None,
+        typer.Option(help="Admin API of a gateway elsewhere; or INFERGATE_URL.", metavar="URL"),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File with its token; or INFERGATE_TOKEN.", metavar="FILE"),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="The token itself; others here can see it.", hidden=True)
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="Certificates to trust there.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Take the options that stand before the command."""
+    named = url or os.environ.get("INFERGATE_URL")
+    address = named and Address(named, token_file, token, ca_file, by_environment=url is None)
+    _address.set(address or None)
+
+
+def remote(config: Path | None) -> Address | None:
+    """The gateway elsewhere that this command is for; None for that of this machine.
+
+    Raises UserError if both were named.
+    """
+    address = _address.get()
+    if address is None or config is None:
+        return address
+    if not address.by_environment:
+        raise UserError("give either --url or -c: each names a gateway", where="--url")
+    return None
+
+
 def find_config(given: Path | None) -> Path | None:
     """The configuration file to use; None if none was given and there is none here.
 
-    Raises UserError if the given one does not exist.
+    Raises UserError if the given one does not exist, or if the command is for a gateway elsewhere.
     """
+    if remote(given) is not None:
+        raise UserError(
+            "this command works on the gateway's own machine only",
+            where="--url",
+            hint="Leave out --url, and unset INFERGATE_URL or name a configuration with -c.",
+        )
     path = given or Path(DEFAULT_NAME)
     if path.is_file():
         return path.absolute()
@@ -57,6 +134,16 @@ def load(given: Path | None, *, quiet: bool = False) -> tuple[LoadedConfig, Home
         for warning in loaded.warnings:
             print(f"warning: {warning}", file=sys.stderr)
     return loaded, home_for(path)
+
+
+def duration(text: str, option: str) -> float:
+    """Seconds of a text such as 12h. Raises UserError, naming the option."""
+    from infergate.config.types import seconds
+
+    try:
+        return seconds(text)
+    except ValueError as problem:
+        raise UserError(str(problem), where=option) from None
 
 
 def counted(count: int, noun: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import typer
 
 from infergate.cli.grants import grant_of, with_grant
-from infergate.cli.options import ConfigOption, JsonOption, load
+from infergate.cli.options import ConfigOption, JsonOption
+from infergate.cli.target import target
 
 app = typer.Typer(help="Policies: what many keys may do, in one place.", no_args_is_help=True)
 
@@ -17,27 +18,21 @@ app = typer.Typer(help="Policies: what many keys may do, in one place.", no_args
 @with_grant
 def set_(name: str, config: ConfigOption = None, *, allowed: dict[str, Any]) -> None:
     """Make a policy, or replace it for every key that has it."""
-    from infergate.state.publish import publish_keys
-    from infergate.store.database import database_for
-    from infergate.store.policies import set_policy
+    from infergate.admin import policies
 
-    loaded, home = load(config, quiet=True)
-    database = database_for(loaded.config, home)
-    set_policy(database, name, grant_of(allowed, loaded.config.usage.currency))
-    publish_keys(home, loaded, database)
+    target(config).run(policies.set_policy, name, grant_of(allowed))
     print(f"Policy {name!r} holds now.")
 
 
 @app.command("list")
 def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Show the policies and what each says."""
-    from infergate.store.database import database_for
-    from infergate.store.policies import all_policies
+    from infergate.admin import policies
 
-    loaded, home = load(config, quiet=True)
     found = {
-        name: grant.model_dump(mode="json", exclude_unset=True)
-        for name, grant in all_policies(database_for(loaded.config, home)).items()
+        each.name: each.allowed.model_dump(mode="json", exclude_unset=True)
+        for page in target(config).pages(policies.list_policies)
+        for each in page.items
     }
     if json_:
         print(json.dumps(found))
@@ -50,9 +45,7 @@ def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
 @app.command()
 def remove(name: str, config: ConfigOption = None) -> None:
     """Forget a policy that no valid key has."""
-    from infergate.store.database import database_for
-    from infergate.store.policies import remove_policy
+    from infergate.admin import policies
 
-    loaded, home = load(config, quiet=True)
-    remove_policy(database_for(loaded.config, home), name)
+    target(config).run(policies.remove_policy, name)
     print(f"Policy {name!r} is gone.")

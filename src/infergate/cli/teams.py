@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from infergate.cli.grants import check_currency
-from infergate.cli.options import ConfigOption, JsonOption, load
+from infergate.cli.options import ConfigOption, JsonOption
+from infergate.cli.target import target
 from infergate.errors import KeyInputError
 
 app = typer.Typer(help="Teams: whose keys are counted together.", no_args_is_help=True)
@@ -19,82 +19,55 @@ BudgetOption = Annotated[
 ]
 
 
-def _checked(budget: list[str] | None, currency: str) -> list[str]:
+def _checked(budget: list[str] | None) -> list[str]:
     from infergate.config.budgets import parse_budget
 
-    texts = budget or []
     try:
-        texts = [parse_budget(text).text for text in texts]
+        return [parse_budget(text).text for text in budget or []]
     except ValueError as problem:
         raise KeyInputError(str(problem), where="--budget") from None
-    check_currency(texts, currency)
-    return texts
 
 
 @app.command()
 def create(name: str, budget: BudgetOption = None, config: ConfigOption = None) -> None:
     """Make a team, for `keys create --team`."""
-    from infergate.store.database import database_for
-    from infergate.store.teams import create_team
+    from infergate.admin import teams
 
-    loaded, home = load(config, quiet=True)
-    texts = _checked(budget, loaded.config.usage.currency)
-    create_team(database_for(loaded.config, home), name, texts)
+    target(config).run(teams.create_team, teams.NewTeam(name=name, budget=_checked(budget)))
     print(f"Team {name!r} is there.")
 
 
 @app.command("list")
 def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Show the teams and how many valid keys each has."""
+    from infergate.admin import teams
     from infergate.cli.rows import print_rows
-    from infergate.store.database import database_for
-    from infergate.store.keys import all_keys
-    from infergate.store.teams import all_teams
 
-    loaded, home = load(config, quiet=True)
-    database = database_for(loaded.config, home)
-    keys = [key.team for key in all_keys(database) if key.revoked_at is None]
-    teams = all_teams(database)
+    found = [each for page in target(config).pages(teams.list_teams) for each in page.items]
     if json_:
-        print(
-            json.dumps(
-                [
-                    {"name": each.name, "budget": each.budget, "keys": keys.count(each.name)}
-                    for each in teams
-                ]
-            )
-        )
+        print(json.dumps([each.model_dump() for each in found]))
         return
-    if not teams:
+    if not found:
         print("There are no teams. `infergate teams create NAME` makes one.")
         return
-    rows = [
-        (each.name, ", ".join(each.budget) or "-", str(keys.count(each.name))) for each in teams
-    ]
+    rows = [(each.name, ", ".join(each.budget) or "-", str(each.keys)) for each in found]
     print_rows(("NAME", "BUDGET", "KEYS"), rows)
 
 
 @app.command("set")
 def set_(name: str, budget: BudgetOption = None, config: ConfigOption = None) -> None:
     """Change a team's budget; without --budget it has none from then on."""
-    from infergate.state.publish import publish_keys
-    from infergate.store.database import database_for
-    from infergate.store.teams import set_team
+    from infergate.admin import teams
 
-    loaded, home = load(config, quiet=True)
-    database = database_for(loaded.config, home)
-    texts = _checked(budget, loaded.config.usage.currency)
-    set_team(database, name, texts)
-    publish_keys(home, loaded, database)
+    texts = _checked(budget)
+    target(config).run(teams.set_team, name, teams.TeamBudget(budget=texts))
     print(f"The budget of {name!r} is {', '.join(texts) or 'without end'}.")
 
 
 @app.command()
 def remove(name: str, config: ConfigOption = None) -> None:
     """Forget a team that has no valid key."""
-    from infergate.store.database import database_for
-    from infergate.store.teams import remove_team
+    from infergate.admin import teams
 
-    loaded, home = load(config, quiet=True)
-    remove_team(database_for(loaded.config, home), name)
+    target(config).run(teams.remove_team, name)
     print(f"Team {name!r} is gone.")

@@ -7,19 +7,15 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from infergate.cli.options import ConfigOption, load
+from infergate.cli.options import ConfigOption
+from infergate.cli.target import target
 from infergate.errors import UserError
 
-if TYPE_CHECKING:
-    from infergate.config.usage import Keep
-    from infergate.store.usage import Period
-
 _FIELDS = ("key", "team", "model", "backend", "minute", "hour", "day")
-_TIMES = {"minute": "m", "hour": "h", "day": "d"}
 _FORMATS = ("table", "csv", "json")
 
 
@@ -41,9 +37,7 @@ def usage(
     config: ConfigOption = None,
 ) -> None:
     """Show requests, tokens and money by key, team, model, backend or time."""
-    from infergate.store.database import database_for
-    from infergate.store.report import report
-    from infergate.store.usage import SECONDS
+    from infergate.admin.usage import usage as ask_usage
 
     fields = [field.strip() for field in by.split(",") if field.strip()]
     for wrong in (field for field in fields if field not in _FIELDS):
@@ -52,15 +46,15 @@ def usage(
         raise UserError(f"{format_!r} is no format", where="--format", hint=", ".join(_FORMATS))
     now = time.time()
     begin, end = _time(since, now, "--since"), _time(until, now, "--until")
-    loaded, home = load(config, quiet=True)
-    period = _period(fields, begin, now, loaded.config.usage.keep)
-    step = SECONDS[period]
-    begin = int(begin // step * step)
-    teams = {name: key.team for name, key in loaded.config.auth.keys.items() if key.team}
-    rows = report(database_for(loaded.config, home), period, begin, int(end) + 1, fields, teams)
-    currency = loaded.config.usage.currency
+    pages = list(
+        target(config).pages(
+            ask_usage, by=",".join(fields), since=max(0, int(begin)), until=max(0, int(end))
+        )
+    )
+    rows = [row for page in pages for row in page.items]
+    currency, since_s = pages[0].currency, pages[0].since
     if format_ == "json":
-        print(json.dumps({"since": begin, "until": int(end), "currency": currency, "rows": rows}))
+        print(json.dumps({"since": since_s, "until": int(end), "currency": currency, "rows": rows}))
     elif format_ == "csv":
         names = list(rows[0]) if rows else fields
         writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
@@ -89,17 +83,6 @@ def _time(text: str, now: float, option: str) -> float:
             f"{text!r} is no time", where=option, hint="Such as 7d, 12h, 2026-11-01."
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _period(fields: list[str], begin: float, now: float, keep: Keep) -> Period:
-    """The finest that was kept for so long, unless days or hours are asked for."""
-    if "minute" in fields:
-        return "m"
-    if "hour" in fields:
-        return "h"
-    if "day" in fields:
-        return "d"
-    return "m" if begin > now - keep.minutes else "h" if begin > now - keep.hours else "d"
 
 
 def _print_table(rows: list[dict[str, Any]], fields: list[str], currency: str) -> None:

@@ -55,6 +55,8 @@ def _exported(text: str, name: str) -> list[StoredKey]:
         document: Any = json.loads(text)
     except json.JSONDecodeError as problem:
         raise KeyInputError(f"is not JSON: {problem}", where=name) from None
+    except RecursionError:
+        raise KeyInputError("is nested too deeply", where=name) from None
     if document.get("format") != _FORMAT:
         raise KeyInputError("is not what `infergate keys export` writes", where=name)
     try:

@@ -7,7 +7,9 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,13 +20,14 @@ from infergate.store.database import Database
 from infergate.store.tables import audit
 
 _LONGEST = 256
+_caller: ContextVar[str | None] = ContextVar("caller", default=None)
 
 
 @dataclass(frozen=True)
 class Entry:
     """One change.
 
-    number: counts up; at: Unix seconds; who: user@host.
+    number: counts up; at: Unix seconds; who: user@host, or "token NAME" of the admin API.
     action: what was done, such as key.create; subject: to whom.
     before, after: what held; None where there was nothing. Never a secret.
     """
@@ -38,8 +41,23 @@ class Entry:
     after: Mapping[str, Any] | None
 
 
-@cache
+@contextmanager
+def acting_as(who: str) -> Iterator[None]:
+    """What is written down within was done by this caller of the admin API."""
+    before = _caller.set(who)
+    try:
+        yield
+    finally:
+        _caller.reset(before)
+
+
 def actor() -> str:
+    """Who does what is written down: a caller of the admin API, else the user of this process."""
+    return (_caller.get() or _process_user())[:_LONGEST]
+
+
+@cache
+def _process_user() -> str:
     """The user who runs this process, and who became them by sudo, at this machine."""
     try:
         user = getpass.getuser()
@@ -47,7 +65,7 @@ def actor() -> str:
         user = str(os.getuid())
     behind = os.environ.get("SUDO_USER")
     name = f"{behind} as {user}" if behind and behind != user else user
-    return f"{name}@{socket.gethostname()}"[:_LONGEST]
+    return f"{name}@{socket.gethostname()}"
 
 
 def note(
@@ -71,9 +89,16 @@ def note(
     )
 
 
-def entries(database: Database, *, since: float = 0, last: int | None = None) -> tuple[Entry, ...]:
-    """The changes since a time, oldest first; of many, only the last so many."""
+def entries(
+    database: Database, *, since: float = 0, before: int | None = None, last: int | None = None
+) -> tuple[Entry, ...]:
+    """The changes since a time, oldest first; of many, only the last so many.
+
+    before: only those with a lower number.
+    """
     query = select(audit).where(audit.c.at >= since).order_by(audit.c.number.desc()).limit(last)
+    if before is not None:
+        query = query.where(audit.c.number < before)
     with database.read() as connection:
         rows = connection.execute(query).all()
     return tuple(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from infergate.config.policies import EVERYTHING, Grant
-from infergate.errors import KeyInputError
+from infergate.errors import Conflict
 from infergate.store.audit import note
 from infergate.store.database import Database
 from infergate.store.keys import StoredKey, find_in
@@ -40,7 +40,8 @@ def create_key(
 ) -> NewKey:
     """A new key under a name that no valid key has.
 
-    Raises KeyInputError for a name that cannot be used, or a team or policy that is not there.
+    Raises KeyInputError for a name that cannot be used, Conflict for one that is taken or for a
+    team or policy that is not there.
     """
     secret, now = new_secret(), int(time.time())
     key = StoredKey(
@@ -57,15 +58,17 @@ def create_key(
         if team is not None:
             known = connection.execute(select(teams.c.name)).scalars().all()
             if team not in known:
-                raise unknown(team, "team", known, f"`infergate teams create {team}` makes one.")
+                hint = f"`infergate teams create {team}` makes one."
+                raise unknown(team, "team", known, hint, Conflict)
         if policy is not None:
             known = connection.execute(select(policies.c.name)).scalars().all()
             if policy not in known:
-                raise unknown(policy, "policy", known, "`infergate policies set` makes one.")
+                hint = "`infergate policies set` makes one."
+                raise unknown(policy, "policy", known, hint, Conflict)
         try:
             insert_key(connection, key)
         except IntegrityError:
-            raise KeyInputError(
+            raise Conflict(
                 f"there is a key named {name!r} already",
                 hint="Choose another name, or revoke or rotate that key.",
             ) from None
@@ -99,7 +102,7 @@ def insert_key(connection: Connection, key: StoredKey) -> None:
 def rotate_key(database: Database, which: str, grace_s: float) -> NewKey:
     """Give a key a new secret; the one it had is good for grace_s seconds more.
 
-    Raises KeyInputError if no valid key has this id or name.
+    Raises NotThere if no valid key has this id or name.
     """
     secret, now = new_secret(), int(time.time())
     with database.write() as connection:
@@ -122,7 +125,7 @@ def rotate_key(database: Database, which: str, grace_s: float) -> NewKey:
 def revoke_key(database: Database, which: str) -> StoredKey:
     """End the validity of the key with this id or name, for good.
 
-    Raises KeyInputError if no valid key has it.
+    Raises NotThere if no valid key has it.
     """
     with database.write() as connection:
         key = find_in(connection, which, valid=True)
@@ -138,7 +141,7 @@ def add_keys(database: Database, new: Iterable[StoredKey]) -> int:
     """Keep keys that were made elsewhere, as from an import; returns how many were new.
 
     One whose secret is known is left out. One whose name is taken gets a number behind it; teams
-    that are not there are made, policies must be: Raises KeyInputError.
+    that are not there are made, policies must be: Raises Conflict.
     """
     added = 0
     with database.write() as connection:
@@ -151,7 +154,8 @@ def add_keys(database: Database, new: Iterable[StoredKey]) -> int:
             if any(secret.hash in hashes for secret in key.secrets):
                 continue
             if key.policy is not None and key.policy not in known_policies:
-                raise unknown(key.policy, "policy", known_policies, "`infergate policies set`.")
+                hint = "`infergate policies set` makes one."
+                raise unknown(key.policy, "policy", known_policies, hint, Conflict)
             if key.team is not None and key.team not in there:
                 now = int(time.time())
                 connection.execute(insert(teams).values(name=key.team, budget="[]", created_at=now))

@@ -75,10 +75,36 @@ def read_keys(connection: Connection) -> tuple[StoredKey, ...]:
     return tuple(_key(row, of_key[row.id]) for row in rows)
 
 
+def keys_after(
+    database: Database, after: int, limit: int, *, revoked: bool
+) -> tuple[tuple[StoredKey, ...], int | None]:
+    """Some of the keys, oldest first, and the number to go on after; None at the end.
+
+    after: a number this function gave, or 0. revoked: those too that are revoked.
+    """
+    query = select(keys).where(keys.c.number > after).order_by(keys.c.number).limit(limit + 1)
+    if not revoked:
+        query = query.where(keys.c.revoked_at.is_(None))
+    with database.read() as connection:
+        rows = connection.execute(query).all()
+        goes_on, rows = len(rows) > limit, rows[:limit]
+        if not rows:
+            return (), None
+        last = rows[-1].number
+        between = (keys.c.number > after) & (keys.c.number <= last)
+        own = connection.execute(
+            select(secrets).join(keys, keys.c.id == secrets.c.key).where(between)
+        ).all()
+    of_key: dict[str, list[StoredSecret]] = defaultdict(list)
+    for digest, key, prefix, created_at, valid_until in own:
+        of_key[key].append(StoredSecret(digest, prefix, created_at, valid_until))
+    return tuple(_key(row, of_key[row.id]) for row in rows), last if goes_on else None
+
+
 def find_key(database: Database, which: str) -> StoredKey:
     """The key with this id or name; a valid one before one that was revoked.
 
-    Raises KeyInputError if there is none.
+    Raises NotThere if there is none.
     """
     with database.read() as connection:
         return find_in(connection, which)

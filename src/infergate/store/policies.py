@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from sqlalchemy import delete, insert, select, update
 
 from infergate.config.policies import Grant
-from infergate.errors import KeyInputError
+from infergate.errors import Conflict
 from infergate.store.audit import note
 from infergate.store.database import Database
 from infergate.store.names import checked_name, unknown
@@ -43,7 +43,7 @@ def set_policy(database: Database, name: str, allowed: Grant) -> None:
 
 
 def remove_policy(database: Database, name: str) -> None:
-    """Forget a policy that no valid key has. Raises KeyInputError."""
+    """Forget a policy that no valid key has. Raises NotThere, or Conflict if one does."""
     with database.write() as connection:
         known = connection.execute(select(policies.c.name)).scalars().all()
         if name not in known:
@@ -52,7 +52,7 @@ def remove_policy(database: Database, name: str) -> None:
         valid = connection.execute(holders).scalars().all()
         if valid:
             shown = ", ".join(valid[:5]) + (", …" if len(valid) > 5 else "")
-            raise KeyInputError(
+            raise Conflict(
                 f"{name!r} still holds for keys: {shown}", hint="Revoke or replace them first."
             )
         connection.execute(update(keys).where(keys.c.policy == name).values(policy=None))

@@ -26,20 +26,18 @@ def report(
 ) -> list[dict[str, Any]]:
     """A row for each combination of the fields, the largest first unless they are times.
 
-    fields: of key, team, model, backend, minute, hour, day; of the times one.
+    fields: of key, team, model, backend, minute, hour, day.
     declared_teams: of keys that are declared in the configuration, by their names.
     """
-    clock = next((field for field in fields if field in _CLOCKS), None)
-    asked = ["start"] * (clock is not None) + [
-        f for f in ("key", "model", "backend") if f in fields
-    ]
+    clocks = [field for field in fields if field in _CLOCKS]
+    asked = ["start"] * bool(clocks) + [f for f in ("key", "model", "backend") if f in fields]
     if "team" in fields and "key" not in fields:
         asked.append("key")
     teams = {**_teams(database), **declared_teams} if "team" in fields else {}
     sums: dict[tuple[Any, ...], list[int]] = {}
     for values, found in usage_by(database, period, since, until, asked):
         group: dict[str, Any] = dict(zip(asked, values, strict=True))
-        if clock is not None:
+        for clock in clocks:
             group[clock] = datetime.fromtimestamp(group["start"], UTC).strftime(_CLOCKS[clock])
         group["team"] = teams.get(group.get("key", ""), "")
         known = sums.setdefault(tuple(group[field] for field in fields), [0] * len(found))
@@ -54,7 +52,7 @@ def report(
         for group, numbers in sums.items()
         if numbers[0]
     ]
-    if clock is None:
+    if not clocks:
         rows.sort(key=lambda row: -(row["prompt_tokens"] + row["completion_tokens"]))
     return rows
 

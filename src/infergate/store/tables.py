@@ -123,6 +123,26 @@ audit = Table(
     Column("after", Text),
 )
 
+admin_tokens = Table(
+    "admin_tokens",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("name", String(63), nullable=False),
+    Column("role", String(8), nullable=False),  # read or full
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("prefix", String(16), nullable=False),
+    Column("created_at", _Number, nullable=False),
+    Column("expires_at", _Number),
+    Column("revoked_at", _Number),
+)
+Index(
+    "admin_tokens_valid_name",
+    admin_tokens.c.name,
+    unique=True,
+    sqlite_where=text("revoked_at IS NULL"),
+    postgresql_where=text("revoked_at IS NULL"),
+)
+
 config_revisions = Table(
     "config_revisions",
     metadata,

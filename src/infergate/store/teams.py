@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from infergate.errors import KeyInputError
+from infergate.errors import Conflict
 from infergate.store.audit import note
 from infergate.store.database import Database
 from infergate.store.names import checked_name, unknown
@@ -34,14 +34,15 @@ def all_teams(database: Database) -> tuple[Team, ...]:
 
 
 def create_team(database: Database, name: str, budget: Sequence[str]) -> Team:
-    """A new team. budget: checked already. Raises KeyInputError if the name is taken or none."""
+    """A new team. budget: checked already. Raises Conflict if the name is taken, KeyInputError
+    if it is none."""
     team = Team(checked_name(name, "team"), tuple(budget), int(time.time()))
     values = {"name": name, "budget": json.dumps(team.budget), "created_at": team.created_at}
     with database.write() as connection:
         try:
             connection.execute(insert(teams).values(**values))
         except IntegrityError:
-            raise KeyInputError(
+            raise Conflict(
                 f"there is a team {name!r} already",
                 hint=f"`infergate teams set {name}` changes its budget.",
             ) from None
@@ -50,7 +51,7 @@ def create_team(database: Database, name: str, budget: Sequence[str]) -> Team:
 
 
 def set_team(database: Database, name: str, budget: Sequence[str]) -> None:
-    """Give a team this budget instead of the one it has. Raises KeyInputError."""
+    """Give a team this budget instead of the one it has. Raises NotThere."""
     with database.write() as connection:
         known = {row.name: row.budget for row in connection.execute(select(teams))}
         if name not in known:
@@ -62,7 +63,7 @@ def set_team(database: Database, name: str, budget: Sequence[str]) -> None:
 
 
 def remove_team(database: Database, name: str) -> None:
-    """Forget a team that no valid key belongs to. Raises KeyInputError."""
+    """Forget a team that no valid key belongs to. Raises NotThere, or Conflict if one does."""
     with database.write() as connection:
         known = connection.execute(select(teams.c.name)).scalars().all()
         if name not in known:
@@ -71,7 +72,7 @@ def remove_team(database: Database, name: str) -> None:
         valid = connection.execute(members).scalars().all()
         if valid:
             shown = ", ".join(valid[:5]) + (", …" if len(valid) > 5 else "")
-            raise KeyInputError(
+            raise Conflict(
                 f"{name!r} still has keys: {shown}", hint="Revoke them first: infergate keys revoke"
             )
         connection.execute(update(keys).where(keys.c.team == name).values(team=None))

@@ -1,0 +1,145 @@
+"""How a gateway is: its processes, its backends, its counting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from infergate.admin.gateway import Gateway
+from infergate.admin.operation import Document, operation
+from infergate.config.root import Config
+from infergate.control.report import read_report
+from infergate.control.seen import seen
+from infergate.errors import StateError
+from infergate.ledger.status import read_status
+from infergate.nginx.shared_memory import read
+from infergate.supervise.instance import running
+
+if TYPE_CHECKING:
+    from infergate.nginx.shared_memory import LiveState
+
+
+class Processes(Document):
+    """Process ids; null for what does not run."""
+
+    supervisor: int | None
+    nginx: int | None
+    control: int | None
+
+
+class Counting(Document):
+    """How counting stands (ledger/status.py)."""
+
+    at: float
+    problem: str
+    hint: str
+    since: float
+    behind_bytes: int
+    unreadable: int
+
+
+class BackendState(Document):
+    """One backend, as requests find it."""
+
+    name: str
+    url: str
+    state: str = Field(description="up, slow, draining, down, hung or unknown.")
+    reason: str
+    since: float = Field(description="Unix seconds.")
+    kind: str | None
+    version: str | None
+    models: list[str]
+    models_problem: str | None
+    latency_ms: float | None
+    running: int | None
+    waiting: int | None
+    kv_cache_use: float | None
+    generation_tokens: int | None
+    prompt_tokens: int | None
+    in_flight: int = Field(description="Our requests there.")
+    load: float = Field(description="What others have there.")
+    drained: bool
+
+
+class Missing(Document):
+    """A model that the configuration expects at a backend that does not have it."""
+
+    model: str
+    backend: str
+
+
+class Status(Document):
+    """How a gateway is."""
+
+    running: bool = Field(description="Whether nginx runs.")
+    url: str = Field(description="Where its clients reach it.")
+    config: str
+    home: str
+    processes: Processes
+    revision: int | None
+    keys: int | None
+    ledger: Counting | None
+    backends: list[BackendState]
+    missing_models: list[Missing]
+
+
+@operation("GET", "/status")
+def status(gateway: Gateway) -> Status:
+    """The processes, and every backend with its state and what it is doing."""
+    loaded, home = gateway.loaded, gateway.home
+    processes = running(home)
+    try:
+        live = read(home.socket)
+    except StateError:
+        live = None
+    report, ledger = read_report(home.health), read_status(home.ledger)
+    drained = _drained(gateway, live) if report else {}
+    return Status.model_validate(
+        {
+            "running": processes.nginx is not None,
+            "url": url_of(loaded.config),
+            "config": str(loaded.path),
+            "home": str(home.root),
+            "processes": asdict(processes),
+            "revision": live.revision if live else None,
+            "keys": live.keys if live else None,
+            "ledger": asdict(ledger) if ledger else None,
+            "backends": [
+                seen(backend, live, drained)
+                for backend in (report.backends if report else ())
+                if backend.name in loaded.config.backends
+            ],
+            "missing_models": [
+                {"model": model, "backend": backend}
+                for model, backend in (report.missing if report else ())
+            ],
+        }
+    )
+
+
+def _drained(gateway: Gateway, live: LiveState | None) -> Mapping[str, float]:
+    """Backends that an operator drained, and since when; by nginx's word, since now, where the
+    database is away."""
+    from infergate.store.drained import drained_backends
+
+    try:
+        return drained_backends(gateway.database)
+    except StateError:
+        conditions = live.conditions if live else {}
+        return {name: time.time() for name, each in conditions.items() if each == "drained"}
+
+
+def url_of(config: Config) -> str:
+    """Where a client on this machine reaches the gateway."""
+    listen = config.listen
+    address = listen.https or listen.http or ""
+    scheme = "https" if listen.https else "http"
+    host, _, port = address.rpartition(":")
+    if host in ("*", "0.0.0.0"):  # noqa: S104 - compared, not bound
+        host = listen.hosts[0] if listen.https and listen.hosts else "127.0.0.1"
+    usual = {"http": "80", "https": "443"}[scheme]
+    return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"

@@ -1,0 +1,96 @@
+"""One request in words, from its line in the access log."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_SCORE = re.compile(r"(.+)=(-?[\d.e+]+)")
+_ASKED_TOO = re.compile(r"asked (\S+) too after")  # njs/hedging.js
+_DOWN, _FULL = 1e9, 1e6  # njs/route.js adds them to scores
+
+
+def told(entry: Mapping[str, Any]) -> Iterator[str]:
+    """One request in words, from its line in the log."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["ts"]))
+    yield f"Request {entry['id']}"
+    yield f"  {entry['method']} {entry['uri']} at {when}: {_outcome(entry)}"
+
+    def row(name: str, value: object) -> str:
+        return f"  {name:<12}{value}"
+
+    why = entry.get("why", "")
+    yield row("key", entry["key"] or "none")
+    yield row("model", entry["model"] or "none")
+    if entry["queue_ms"]:
+        yield row("queue", f"waited {entry['queue_ms']} ms")
+    for index, step in enumerate(steps(why)):
+        yield row("route" if index == 0 else "", step)
+    # Asked too while another was late: by the gateway itself, so nginx has no status of it.
+    hedged = _ASKED_TOO.findall(why)
+    tried = [name for name in entry["tried"].split(",") if name and name not in hedged]
+    backends = [*tried, entry["backend"]] if entry["backend"] else tried
+    statuses = re.split(r"[ ,:]+", entry["upstream_status"])
+    headers = re.split(r"[ ,:]+", entry["upstream_header_time"])
+    if backends:
+        yield row("attempts", len(backends) + len(hedged))
+        # nginx's own second try on a fresh connection has a status of its own; the last ones count.
+        for name, status, first_byte in zip(
+            backends,
+            statuses[-len(backends) :],
+            headers[-len(backends) :],
+            strict=False,
+        ):
+            after = "no first byte" if first_byte == "-" else f"first byte after {first_byte} s"
+            yield row("", f"{name}: {status}, {after}")
+    yield row("time", f"{entry['request_time']} s in all, {entry['bytes_sent']} bytes sent")
+    if entry["tokens"] is not None:
+        prompt, answer, cached, *counted = entry["tokens"]
+        how = ", counted here" if counted else ""
+        known = f", {cached} of them cached" if cached else ""
+        yield row("tokens", f"{prompt} in{known}, {answer} out{how}")
+
+
+def _outcome(entry: Mapping[str, Any]) -> str:
+    if entry["status"] == 499 or (not entry["completed"] and not entry["error"]):
+        return f"{entry['status']}, the client left"
+    return f"{entry['status']}" + (f" {entry['error']}" if entry["error"] else "")
+
+
+def steps(why: str) -> Iterator[str]:
+    """What njs noted on the way, one decision a line: scores together, lowest chosen."""
+    scores: list[tuple[str, str]] = []
+    for part in (each for each in why.split(";") if each):
+        match = _SCORE.fullmatch(part)
+        if match:
+            scores.append((match[1], match[2]))
+            continue
+        full = part.endswith((" full", " open", " drained"))
+        if scores and not full:
+            yield _choice(scores)
+            scores = []
+        if full:
+            yield part.replace(" open", ": its breaker is open")
+        else:
+            yield part
+    if scores:
+        yield _choice(scores)
+
+
+def _choice(scores: list[tuple[str, str]]) -> str:
+    chosen = min(scores, key=lambda each: float(each[1]))
+    shown = ", ".join(f"{name} {_score(value)}" for name, value in scores)
+    return f"{chosen[0]} of: {shown} (lowest score wins)"
+
+
+def _score(value: str) -> str:
+    number = float(value)
+    if number < 0:
+        return "belongs there"
+    if number >= _DOWN:
+        return "down"
+    if number >= _FULL:
+        return "full"
+    return f"{number:g}"
