@@ -94,6 +94,11 @@ class Home:
         """Where they ask a second backend when the first is late; in the same folder."""
         return self.queue_socket.with_name("hedge.sock")
 
+    @property
+    def admin_socket(self) -> Path:
+        """Where the admin API listens for users of this machine who may enter the folder."""
+        return self._socket("admin").with_name("admin.sock")
+
     def remove_sockets(self) -> None:
         """A master that was killed leaves its sockets, and the next one cannot bind them."""
         for path in (self.socket, self.queue_socket, self.hedge_socket):

@@ -98,6 +98,13 @@ class Waf(Section):
 
 
 class Admin(Section):
-    """The admin API and dashboard."""
+    """The admin API: on a unix socket in the state folder, and where this says."""
 
-    listen: ListenAddress = Field("127.0.0.1:9090", description="Where it listens.")
+    listen: ListenAddress | None = Field(
+        None,
+        description="Address and port, for holders of a token; with the gateway's certificate, "
+        "if other machines can reach it. None, if not given.",
+    )
+    hosts: list[Host] = Field(
+        [], description="Names it is called by, beside localhost and those of listen."
+    )

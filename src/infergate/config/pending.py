@@ -31,5 +31,3 @@ def pending(config: Config) -> Iterator[Finding]:
             ("tls", "acme"),
             "certificates are not fetched yet; a self-signed one is used",
         )
-    if "admin" in config.model_fields_set:
-        yield ("admin",), "the admin API is not built yet; nothing listens there"

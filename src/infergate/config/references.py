@@ -68,10 +68,21 @@ def _listeners(config: Config) -> Iterator[Finding]:
                 "without keys the gateway may only listen on this machine: "
                 f"write `{name}: 127.0.0.1:{_port(address)}` under listen, or require keys",
             )
-        if address and "admin" in config.model_fields_set and address == config.admin.listen:
-            yield ("admin", "listen"), f"{address} is taken by listen.{name}"
-    if not is_loopback(config.admin.listen):
-        yield ("admin", "listen"), "the admin API may only listen on this machine (127.0.0.1:PORT)"
+        if address and config.admin.listen and _overlap(address, config.admin.listen):
+            yield ("admin", "listen"), f"{config.admin.listen} is taken by listen.{name}"
+    if config.admin.listen and config.tls is None and not is_loopback(config.admin.listen):
+        yield (
+            ("admin", "listen"),
+            "tokens would cross the network in clear text: give the gateway a tls: section, or "
+            f"listen on this machine only (127.0.0.1:{_port(config.admin.listen)})",
+        )
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two listeners would want the same address."""
+    (host, _, port), (host2, _, port2) = one.rpartition(":"), other.rpartition(":")
+    anywhere = ("*", "0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
+    return port == port2 and (host == host2 or host in anywhere or host2 in anywhere)
 
 
 def _port(address: str) -> str:

@@ -53,4 +53,4 @@ class Config(Section):
     usage: Usage = Field(Usage(), description="Counting, prices, rotation.")
     services: dict[Name, Service] = Field({}, description="Web services beside the models.")
     waf: Waf = Field(Waf(), description="Web application firewall.")
-    admin: Admin = Field(Admin(), description="Admin API and dashboard.")
+    admin: Admin = Field(Admin(), description="The admin API.")

@@ -40,10 +40,17 @@ class Child:
     """One Python process of ours, in a session of its own, so that Ctrl-C reaches only us."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], home: Home, environ: Mapping[str, str]
+        self,
+        name: str,
+        arguments: Sequence[str],
+        home: Home,
+        environ: Mapping[str, str],
+        *,
+        inherited: Sequence[int] = (),
     ) -> None:
+        """inherited: file descriptors that it gets, under the same numbers."""
         self.name = name
-        self._home = home
+        self._home, self._inherited = home, inherited
         self._command = [sys.executable, *arguments]
         self._environ = {**os.environ, **environ}
         self._process: asyncio.subprocess.Process | None = None
@@ -61,6 +68,7 @@ class Child:
                         env=self._environ,
                         stdin=asyncio.subprocess.DEVNULL,
                         cwd=self._home.root,
+                        pass_fds=self._inherited,
                     )
                     code: object = await self._process.wait()
                 except OSError as problem:  # no memory or no process to be had, for now

@@ -14,19 +14,25 @@ def check_ports(config: Config) -> None:
     """Raises EngineError if a listen address is taken, not ours, or needs privileges."""
     for name, address in (("http", config.listen.http), ("https", config.listen.https)):
         if address is not None:
-            _check(f"listen.{name}", address)
+            bound(f"listen.{name}", address).close()
 
 
-def _check(field: str, listen: str) -> None:
+def bound(field: str, listen: str) -> socket.socket:
+    """A TCP socket at this address. field: the setting that says it.
+
+    Raises EngineError if the address is taken, not ours, or needs privileges.
+    """
     host, _, port = listen.rpartition(":")
     host = "0.0.0.0" if host == "*" else host.strip("[]")  # noqa: S104 - what the file asks for
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, int(port)))
-        except OSError as problem:
-            raise _explained(problem, field, listen) from None
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, int(port)))
+    except OSError as problem:
+        found.close()
+        raise _explained(problem, field, listen) from None
+    return found
 
 
 def _explained(problem: OSError, field: str, listen: str) -> EngineError:

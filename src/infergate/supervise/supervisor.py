@@ -20,6 +20,7 @@ from infergate.paths import HOME_VARIABLE, Home
 from infergate.state.publish import publish_keys
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
+from infergate.supervise.admin_api import AdminApi
 from infergate.supervise.child import Child
 from infergate.supervise.instance import DRAIN_TIMEOUT_S, sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess
@@ -45,7 +46,8 @@ async def supervise(
     Raises AlreadyRunning, EngineError or ApplyError if it cannot start; nothing runs then.
     """
     home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with sole_supervisor(home):
+    environ = {HOME_VARIABLE: str(home.root)}
+    with sole_supervisor(home), contextlib.closing(AdminApi(loaded, home, environ)) as admin:
         stop, hurry = _stop_on_signals()
         nginx = NginxProcess(engine, home)
         if nginx.adopt():
@@ -62,7 +64,6 @@ async def supervise(
             await nginx.start()
 
         began = time.time()
-        environ = {HOME_VARIABLE: str(home.root)}
         children = [
             Child("the control plane", ["-m", "infergate.control", str(loaded.path)], home, environ)
         ]
@@ -70,6 +71,7 @@ async def supervise(
             demo = ["-m", "infergate.demo", "--port", str(demo_port)]
             children.append(Child("the demo backend", demo, home, environ))
         tasks = [asyncio.create_task(child.keep_running()) for child in children]
+        tasks.append(asyncio.create_task(admin.keep_running()))
         watch = asyncio.create_task(nginx.keep_running())
         try:
             await _first_of(stop, _until_ready(home, began))

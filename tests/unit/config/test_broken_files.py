@@ -72,7 +72,14 @@ BROKEN = [
     ("phoenix.yaml", "default_model: text", "default_model: test", "48:16", "there is no model"),
     ("phoenix.yaml", "path: /qdrant/", "path: /v1/qdrant/", "51:52", "the gateway's own"),
     ("phoenix.yaml", "path: /qdrant/", "path: /qdrant/, host: a.b", "51:15", "exactly one of"),
-    ("phoenix.yaml", "127.0.0.1:9090", "0.0.0.0:9090", "57:18", "only listen on this machine"),
+    ("phoenix.yaml", "127.0.0.1:9090", "0.0.0.0:443", "57:18", "taken by listen.https"),
+    (
+        "minimal.yaml",
+        "http://127.0.0.1:11434",
+        "http://127.0.0.1:11434\nadmin: { listen: 0.0.0.0:9090 }",
+        "4:18",
+        "tokens would cross the network in clear text",
+    ),
     ("phoenix.yaml", "required: true", "required: false", "12:13", "require keys"),
     (
         "phoenix.yaml",

@@ -1,0 +1,20 @@
+"""`python -m infergate.admin CONFIG FD…`: what the supervisor starts, with sockets to serve."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+from infergate.admin.serve import serve
+from infergate.log import set_up_logging
+
+
+def main() -> None:
+    set_up_logging()
+    sockets = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
+    asyncio.run(serve(Path(sys.argv[1]), sockets))
+
+
+main()

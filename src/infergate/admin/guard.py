@@ -1,0 +1,173 @@
+"""Who may use the admin API: looked at before a request reaches any operation.
+
+A browser must not be made to use it for somebody else: nothing but the Authorization header lets
+in, never a cookie; what another site's page sends is refused; a body must be JSON, which no form
+can send; and the Host must be a name of ours, so that no foreign name can be pointed here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import pwd
+import socket
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from infergate.admin.gateway import Gateway
+from infergate.admin.problems import Refused, response_to
+from infergate.config.root import Config
+from infergate.config.types import is_ip
+from infergate.errors import InfergateError
+from infergate.store.admin_tokens import Role, token_of
+from infergate.store.audit import acting_as
+
+UID = "uid"
+"""In a request's state: the user at the other end of the unix socket (serve.py)."""
+
+_WRONG_AT_MOST = 10
+_WRONG_WITHIN_S = 60.0
+_ADDRESSES_KEPT = 10_000
+
+_ASKING = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks. name: as the audit log says it."""
+
+    name: str
+    role: Role
+
+
+class WrongTokens:
+    """Counts wrong tokens by address, and lets those wait who try too many."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, deque[float]] = defaultdict(deque)
+
+    def wait_s(self, address: str, now: float) -> float:
+        """Seconds until it may try again; 0 if it may now. now: of time.monotonic()."""
+        seen = self._seen.get(_group(address))
+        if not seen:
+            return 0.0
+        while seen and seen[0] <= now - _WRONG_WITHIN_S:
+            seen.popleft()
+        return seen[0] + _WRONG_WITHIN_S - now if len(seen) >= _WRONG_AT_MOST else 0.0
+
+    def note(self, address: str, now: float) -> None:
+        """It sent a wrong one."""
+        if len(self._seen) >= _ADDRESSES_KEPT:
+            late = [each for each, seen in self._seen.items() if seen[-1] <= now - _WRONG_WITHIN_S]
+            for each in late or list(self._seen)[:1]:
+                del self._seen[each]
+        self._seen[_group(address)].append(now)
+
+
+def _group(address: str) -> str:
+    """One subscriber has a whole /64 of IPv6 addresses (RFC 6177)."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+
+
+class Guard:
+    """The admin API with a guard before it."""
+
+    def __init__(self, app: ASGIApp, gateway: Callable[[], Gateway]) -> None:
+        self._app, self._gateway = app, gateway
+        self._wrong = WrongTokens()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            gateway = self._gateway()
+            check_origin(headers, gateway.loaded.config)
+            caller = await self._caller(gateway, scope, headers)
+            if caller.role != "full" and scope["method"] not in _ASKING:
+                raise Refused(
+                    HTTPStatus.FORBIDDEN,
+                    f"{caller.name} may ask and not change",
+                    hint="`infergate admin token create --role full` makes one that may.",
+                )
+            check_body(headers)
+        except InfergateError as refused:
+            await response_to(refused)(scope, receive, send)
+            return
+        with acting_as(caller.name):
+            await self._app(scope, receive, send)
+
+    async def _caller(self, gateway: Gateway, scope: Scope, headers: Headers) -> Caller:
+        given = headers.get("authorization")
+        uid = scope.get("state", {}).get(UID)
+        if given is None and uid is not None:
+            return Caller(_user(uid), "full")
+        address = (scope.get("client") or ("the socket", 0))[0]
+        wait_s = self._wrong.wait_s(address, time.monotonic())
+        if wait_s:
+            raise Refused(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"too many wrong tokens came from {address}",
+                headers={"Retry-After": str(int(wait_s) + 1)},
+            )
+        kind, _, secret = (given or "").partition(" ")
+        token = None
+        if kind.lower() == "bearer" and secret.isascii():
+            token = await run_in_threadpool(token_of, gateway.database, secret.strip())
+        if token is not None:
+            return Caller(f"token {token.name}", token.role)
+        if given is not None:
+            self._wrong.note(address, time.monotonic())
+        raise Refused(
+            HTTPStatus.UNAUTHORIZED,
+            "the token is not valid" if given is not None else "a token is needed",
+            hint="`infergate admin token create` makes one; send it as Authorization: Bearer.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+def _user(uid: int) -> str:
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:  # a user id without a name, as in containers
+        name = str(uid)
+    return f"{name}@{socket.gethostname()}"
+
+
+def check_origin(headers: Headers, config: Config) -> None:
+    """Raises Refused for a request that another site's page made a browser send, or for a name
+    that is not ours (DNS rebinding needs a name; addresses are always good)."""
+    host = headers.get("host", "")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    ours = {"localhost", *config.admin.hosts, *config.listen.hosts}
+    if not is_ip(name) and name.lower() not in {each.lower() for each in ours}:
+        raise Refused(
+            HTTPStatus.FORBIDDEN,
+            "the admin API is not known by the name in Host",
+            hint="Names it may be called by: `admin: hosts:` and `listen: hosts:`.",
+        )
+    origin = headers.get("origin")
+    same = origin is None or origin.partition("://")[2] == host
+    if not same or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise Refused(HTTPStatus.FORBIDDEN, "another site's page may not use the admin API")
+
+
+def check_body(headers: Headers) -> None:
+    """Raises Refused for a body that is not said to be JSON."""
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if has_body and kind != "application/json":
+        raise Refused(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "a body must be JSON",
+            hint="Send it with Content-Type: application/json.",
+        )

@@ -1,0 +1,37 @@
+"""Every operation that HTTP has, by the noun it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from infergate.admin.audit import list_audit
+from infergate.admin.backends import drain_backend, undrain_backend
+from infergate.admin.keys import (
+    create_key,
+    export_keys,
+    import_keys,
+    list_keys,
+    revoke_key,
+    rotate_key,
+    show_key,
+)
+from infergate.admin.operation import Operation
+from infergate.admin.policies import list_policies, remove_policy, set_policy
+from infergate.admin.requests import explain
+from infergate.admin.status import status
+from infergate.admin.teams import create_team, list_teams, remove_team, set_team
+from infergate.admin.tokens import create_token, list_tokens, revoke_token
+from infergate.admin.usage import usage
+
+OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
+    "status": (status,),
+    "keys": (list_keys, create_key, show_key, rotate_key, revoke_key, import_keys, export_keys),
+    "teams": (list_teams, create_team, set_team, remove_team),
+    "policies": (list_policies, set_policy, remove_policy),
+    "usage": (usage,),
+    "backends": (drain_backend, undrain_backend),
+    "requests": (explain,),
+    "audit": (list_audit,),
+    "tokens": (list_tokens, create_token, revoke_token),
+}

@@ -1,0 +1,150 @@
+"""The process that serves the admin API on sockets that the supervisor holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from infergate.admin.app import create_app
+from infergate.admin.gateway import Gateway
+from infergate.admin.guard import UID
+from infergate.config.load import LoadedConfig, load_config
+from infergate.config.types import is_loopback
+from infergate.errors import InfergateError
+from infergate.nginx.certificates import certificate_for
+from infergate.paths import Home, home_for
+
+log = structlog.get_logger(__name__)
+
+_LOOK_S = 0.5
+_STOP_S = 3
+_CONNECTIONS = 200
+
+
+class CurrentGateway:
+    """The gateway of a configuration file, read again when it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._seen = path, path.stat()
+        self._gateway = Gateway(load_config(path), home_for(path), keep=True)
+
+    def __call__(self) -> Gateway:
+        """The gateway as its file says; while that is wrong, as it said before."""
+        try:
+            seen = self._path.stat()
+            if (seen.st_mtime_ns, seen.st_ino) != (self._seen.st_mtime_ns, self._seen.st_ino):
+                self._seen = seen
+                self._take(load_config(self._path))
+        except (InfergateError, OSError) as problem:
+            log.error("the configuration was not read again", problem=str(problem))
+        return self._gateway
+
+    def _take(self, loaded: LoadedConfig) -> None:
+        database, store = self._gateway.database, self._gateway.loaded.config.store
+        self._gateway = Gateway(loaded, self._gateway.home, keep=True)
+        if loaded.config.store == store:
+            self._gateway.database = database
+
+
+class _WithPeer(H11Protocol):
+    """HTTP that knows which user is at the other end of a unix socket (unix(7), SO_PEERCRED)."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        peer: Any = transport.get_extra_info("socket")
+        if peer is not None and peer.family == socket.AF_UNIX:
+            size = struct.calcsize("3i")
+            credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+            _, uid, _ = struct.unpack("3i", credentials)
+            self.app_state = {**self.app_state, UID: uid}
+
+
+class _Server(uvicorn.Server):
+    """One of several in a process, so none takes the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Certificate:
+    """The gateway's own certificate, for a listener that other machines reach."""
+
+    def __init__(self, loaded: LoadedConfig, home: Home) -> None:
+        self._loaded, self._home = loaded, home
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._seen: tuple[Path, int] | None = None
+        self.follow()
+
+    def follow(self) -> None:
+        """Take over one that was renewed: it counts for the connections that come."""
+        certificate, key = certificate_for(self._loaded, self._home)
+        if certificate is None or key is None:
+            return
+        seen = (certificate, certificate.stat().st_mtime_ns)
+        if seen != self._seen:
+            self.context.load_cert_chain(certificate, key)
+            self._seen = seen
+
+
+async def serve(path: Path, sockets: list[socket.socket]) -> None:
+    """Serve until SIGTERM, or until the supervisor that started us is gone."""
+    gateway = CurrentGateway(path)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    loaded, home = gateway().loaded, gateway().home
+    certificate: _Certificate | None = None
+    servers = []
+    app = create_app(gateway)
+    for each in sockets:
+        config = uvicorn.Config(
+            app,
+            http=_WithPeer,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_graceful_shutdown=_STOP_S,
+            headers=[("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")],
+        )
+        config.load()
+        if each.family != socket.AF_UNIX and with_tls(loaded):
+            certificate = _Certificate(loaded, home)
+            config.ssl = certificate.context
+        server = _Server(config)
+        servers.append((server, asyncio.create_task(server.serve(sockets=[each]))))
+    parent = os.getppid()
+    while not stop.is_set() and os.getppid() == parent:
+        if certificate is not None:
+            with contextlib.suppress(OSError, InfergateError):  # being written; soon there
+                certificate.follow()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_S)
+        for _, task in servers:
+            if task.done():
+                task.result()  # it ended by a fault: say it and be restarted
+    for server, _ in servers:
+        server.should_exit = True
+    await asyncio.gather(*(task for _, task in servers))
+
+
+def with_tls(loaded: LoadedConfig) -> bool:
+    """Whether the TCP listener speaks TLS: where others than this machine can reach it."""
+    listen = loaded.config.admin.listen
+    return listen is not None and not is_loopback(listen)

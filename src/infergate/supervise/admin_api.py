@@ -1,0 +1,81 @@
+"""The admin API: its sockets are held here, its process runs from the first request on.
+
+So a gateway whose admin API nobody uses does not pay for it; and while a process that died is
+started again, callers wait in the sockets' queues instead of being refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from infergate.config.load import LoadedConfig
+from infergate.errors import EngineError
+from infergate.paths import Home
+from infergate.supervise.child import Child
+from infergate.supervise.ports import bound
+
+_BACKLOG = 100
+
+
+class AdminApi:
+    """The admin API of one gateway."""
+
+    def __init__(self, loaded: LoadedConfig, home: Home, environ: Mapping[str, str]) -> None:
+        """Raises EngineError if it cannot listen where the configuration says."""
+        self._path = home.admin_socket
+        self._sockets = [_unix(self._path)]
+        address = loaded.config.admin.listen
+        if address is not None:
+            try:
+                self._sockets.append(bound("admin.listen", address))
+            except EngineError:
+                self.close()
+                raise
+        for each in self._sockets:
+            each.listen(_BACKLOG)
+        numbers = [each.fileno() for each in self._sockets]
+        command = ["-m", "infergate.admin", str(loaded.path), *map(str, numbers)]
+        self._child = Child("the admin API", command, home, environ, inherited=numbers)
+
+    async def keep_running(self) -> None:
+        """Start it when it is first asked, and again whenever it ends, until cancelled."""
+        await self._asked()
+        await self._child.keep_running()
+
+    async def _asked(self) -> None:
+        loop, asked = asyncio.get_running_loop(), asyncio.Event()
+        for each in self._sockets:
+            loop.add_reader(each, asked.set)
+        try:
+            await asked.wait()
+        finally:
+            for each in self._sockets:
+                loop.remove_reader(each)
+
+    def close(self) -> None:
+        """Listen no more."""
+        for each in self._sockets:
+            each.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _unix(path: Path) -> socket.socket:
+    """A socket that only our user, and root, can connect to."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.parent.stat().st_uid != os.geteuid():  # it may be below /tmp (paths.py)
+        raise EngineError("belongs to another user", where=str(path.parent))
+    path.unlink(missing_ok=True)
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        found.bind(str(path))
+    except OSError as problem:
+        found.close()
+        raise EngineError(f"cannot be listened on: {problem.strerror}", where=str(path)) from None
+    finally:
+        os.umask(before)
+    return found
