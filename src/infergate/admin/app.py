@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from importlib.metadata import version
+from itertools import chain, groupby
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,10 +15,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from infergate.admin.gateway import Gateway
-from infergate.admin.guard import Guard
 from infergate.admin.operation import Operation
 from infergate.admin.operations import OPERATIONS
 from infergate.admin.problems import MEDIA_TYPE, SCHEMA, problem, response_to
@@ -25,19 +25,22 @@ from infergate.errors import InfergateError
 _LARGEST_BODY = 16 * 1024**2
 """Bytes: an import of 30,000 keys."""
 
+_METHODS: Mapping[str, list[str]] = {
+    path: [each.method for each in same]
+    for path, same in groupby(
+        sorted(chain(*OPERATIONS.values()), key=lambda each: each.path),
+        key=lambda each: each.path,
+    )
+}
+
 _DESCRIPTION = (
     "Everything that the command line does. Lists come in pages: `next` of an answer is `after` of "
     "the following request. Errors are application/problem+json (RFC 9457)."
 )
 
 
-def create_app(gateway: Callable[[], Gateway]) -> ASGIApp:
-    """The admin API with its guard. gateway: asked anew for each request."""
-    return Guard(api(gateway), gateway)
-
-
 def api(gateway: Callable[[], Gateway]) -> FastAPI:
-    """The same without the guard."""
+    """The admin API without its guard (guard.py). gateway: asked anew for each request."""
     app = FastAPI(
         title="Infergate admin API",
         version=version("infergate"),
@@ -92,9 +95,13 @@ async def _not_understood(_request: Request, error: Exception) -> Response:
     return problem(422, first["msg"].removeprefix("Value error, "), where=where)
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    return problem(error.status_code, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:  # the router names one route's only
+        path = getattr(request.scope.get("route"), "path", "")
+        headers["Allow"] = ", ".join(_METHODS.get(path, ["GET"]))
+    return problem(error.status_code, str(error.detail), headers=headers)
 
 
 async def _broken(_request: Request, _error: Exception) -> Response:

@@ -27,11 +27,11 @@ from infergate.config.types import is_ip
 from infergate.errors import InfergateError
 from infergate.store.admin_tokens import Role, token_of
 from infergate.store.audit import acting_as
+from infergate.store.secrets import key_hash
 
 UID = "uid"
 """In a request's state: the user at the other end of the unix socket (serve.py)."""
 
-_WRONG_AT_MOST = 10
 _WRONG_WITHIN_S = 60.0
 _ADDRESSES_KEPT = 10_000
 
@@ -49,7 +49,8 @@ class Caller:
 class WrongTokens:
     """Counts wrong tokens by address, and lets those wait who try too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_most: int) -> None:
+        self._at_most = at_most
         self._seen: dict[str, deque[float]] = defaultdict(deque)
 
     def wait_s(self, address: str, now: float) -> float:
@@ -59,7 +60,7 @@ class WrongTokens:
             return 0.0
         while seen and seen[0] <= now - _WRONG_WITHIN_S:
             seen.popleft()
-        return seen[0] + _WRONG_WITHIN_S - now if len(seen) >= _WRONG_AT_MOST else 0.0
+        return seen[0] + _WRONG_WITHIN_S - now if len(seen) >= self._at_most else 0.0
 
     def note(self, address: str, now: float) -> None:
         """It sent a wrong one."""
@@ -80,9 +81,13 @@ def _group(address: str) -> str:
 class Guard:
     """The admin API with a guard before it."""
 
-    def __init__(self, app: ASGIApp, gateway: Callable[[], Gateway]) -> None:
+    def __init__(
+        self, app: ASGIApp, gateway: Callable[[], Gateway], *, wrong_tokens: int = 10
+    ) -> None:
+        """wrong_tokens: how many an address may send in a minute."""
         self._app, self._gateway = app, gateway
-        self._wrong = WrongTokens()
+        self._wrong = WrongTokens(wrong_tokens)
+        self._known: set[str] = set()  # hashes of tokens that were right once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -112,19 +117,21 @@ class Guard:
         if given is None and uid is not None:
             return Caller(_user(uid), "full")
         address = (scope.get("client") or ("the socket", 0))[0]
+        kind, _, secret = (given or "").partition(" ")
+        digest = key_hash(secret) if kind.lower() == "bearer" else ""
         wait_s = self._wrong.wait_s(address, time.monotonic())
-        if wait_s:
+        # Behind one address may be many: whoever guesses there does not lock out the others.
+        if wait_s and given is not None and digest not in self._known:
             raise Refused(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"too many wrong tokens came from {address}",
                 headers={"Retry-After": str(int(wait_s) + 1)},
             )
-        kind, _, secret = (given or "").partition(" ")
-        token = None
-        if kind.lower() == "bearer" and secret.isascii():
-            token = await run_in_threadpool(token_of, gateway.database, secret.strip())
+        token = await run_in_threadpool(token_of, gateway.database, digest) if digest else None
         if token is not None:
+            self._known.add(digest)
             return Caller(f"token {token.name}", token.role)
+        self._known.discard(digest)
         if given is not None:
             self._wrong.note(address, time.monotonic())
         raise Refused(

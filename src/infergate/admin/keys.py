@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
@@ -19,6 +19,7 @@ from infergate.admin.operation import (
     Which,
     operation,
 )
+from infergate.admin.terms import Terms
 from infergate.config.budgets import NANO, parse_budget, window_of
 from infergate.config.policies import Grant
 from infergate.state.exchange import keys_of_text, text_of_keys
@@ -57,7 +58,7 @@ class KeyPage(Document):
     in_keys_file: list[str] = Field(description="Keys of auth.keys_file.")
 
 
-class NewKey(Grant):
+class NewKey(Terms):
     """A key to make."""
 
     name: ThingName
@@ -104,7 +105,10 @@ class Rotation(Request):
 class KeyImport(Request):
     """Keys of another gateway."""
 
-    text: str = Field(description='What an export gave, or lines "Bearer <key>" 1;')
+    text: str = Field(
+        description='What an export gave, or lines "Bearer <key>" 1;',
+        json_schema_extra={"format": "keys"},
+    )
     file: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/]+$")] = (
         Field("import", description="What the file was called, for the keys' names.")
     )
@@ -149,8 +153,7 @@ def list_keys(
 @operation("POST", "/keys")
 def create_key(gateway: Gateway, body: NewKey) -> KeySecret:
     """Make a key. Its secret is in this answer and kept only as a hash."""
-    said: dict[str, Any] = body.model_dump(exclude_unset=True)
-    allowed = Grant.model_validate({k: v for k, v in said.items() if k in Grant.model_fields})
+    allowed = body.grant()
     check_currency(allowed.budget, gateway.loaded)
     made = key_changes.create_key(
         gateway.database,
@@ -208,7 +211,7 @@ def rotate_key(gateway: Gateway, key: Which, body: Rotation = Rotation()) -> Key
     return _with_secret(rotated)
 
 
-@operation("DELETE", "/keys/{key}")
+@operation("POST", "/keys/{key}/revoke")
 def revoke_key(gateway: Gateway, key: Which) -> Key:
     """End a key's validity, from the next request on."""
     revoked = key_changes.revoke_key(gateway.database, key)

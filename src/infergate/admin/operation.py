@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from infergate.admin.gateway import Gateway
 from infergate.config.base import Section
@@ -20,7 +20,7 @@ R = TypeVar("R", bound=BaseModel)
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 LONGEST_PAGE = 1000
-_LARGEST = 2**53 - 1
+LARGEST = 2**53 - 1
 """JSON's largest whole number that every program reads as it is (RFC 8259, section 6)."""
 
 
@@ -30,18 +30,34 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Request(Section):
+def _whole_numbers(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: int(each) if isinstance(each, float) and each.is_integer() else each
+        for name, each in value.items()
+    }
+
+
+class AsJson(BaseModel):
+    """Read as JSON means it: a number is never a text or a truth value, and 1.0 is 1."""
+
+    model_config = ConfigDict(strict=True)
+    _numbers = model_validator(mode="before")(_whole_numbers)
+
+
+class Request(AsJson, Section):
     """What an operation is given, as the body of a request; an unknown name in it is an error."""
 
 
 Limit = Annotated[int, Field(ge=1, le=LONGEST_PAGE, description="Entries in one answer.")]
 After = Annotated[
-    int, Field(ge=0, le=_LARGEST, description="The last answer's `next`; 0 for the first.")
+    int, Field(ge=0, le=LARGEST, description="The last answer's `next`; 0 for the first.")
 ]
 AfterName = Annotated[
     str, Field(max_length=256, description="The last answer's `next`; empty for the first.")
 ]
-Moment = Annotated[int, Field(ge=0, le=_LARGEST, description="Unix seconds.")]
+Moment = Annotated[int, Field(ge=0, le=LARGEST, description="Unix seconds.")]
 ThingName = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})]
 """A name to give; the store refuses one that is none (store/names.py), in its own words."""
 Which = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]

@@ -7,6 +7,7 @@ from infergate.admin.money import check_currency
 from infergate.admin.operation import AfterName, Document, Limit, ThingName, Which, operation
 from infergate.admin.pages import page_of
 from infergate.admin.teams import Removed
+from infergate.admin.terms import Terms
 from infergate.config.policies import Grant
 from infergate.store import policies
 
@@ -35,12 +36,13 @@ def list_policies(gateway: Gateway, *, after: AfterName = "", limit: Limit = 100
 
 
 @operation("PUT", "/policies/{policy}")
-def set_policy(gateway: Gateway, policy: ThingName, body: Grant) -> Policy:
+def set_policy(gateway: Gateway, policy: ThingName, body: Terms) -> Policy:
     """Make a policy, or replace it for every key that has it."""
-    check_currency(body.budget, gateway.loaded)
-    policies.set_policy(gateway.database, policy, body)
+    allowed = body.grant()
+    check_currency(allowed.budget, gateway.loaded)
+    policies.set_policy(gateway.database, policy, allowed)
     gateway.publish_keys()
-    return Policy(name=policy, allowed=body)
+    return Policy(name=policy, allowed=allowed)
 
 
 @operation("DELETE", "/policies/{policy}")

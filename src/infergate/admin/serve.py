@@ -17,9 +17,9 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from infergate.admin.app import create_app
+from infergate.admin.app import api
 from infergate.admin.gateway import Gateway
-from infergate.admin.guard import UID
+from infergate.admin.guard import UID, Guard
 from infergate.config.load import LoadedConfig, load_config
 from infergate.config.types import is_loopback
 from infergate.errors import InfergateError
@@ -108,7 +108,7 @@ async def serve(path: Path, sockets: list[socket.socket]) -> None:
     loaded, home = gateway().loaded, gateway().home
     certificate: _Certificate | None = None
     servers = []
-    app = create_app(gateway)
+    app = Guard(api(gateway), gateway)
     for each in sockets:
         config = uvicorn.Config(
             app,

@@ -9,7 +9,7 @@ import typer
 
 from infergate.cli.grants import grant_of, with_grant
 from infergate.cli.options import ConfigOption, JsonOption
-from infergate.cli.target import target
+from infergate.cli.target import filled, target
 
 app = typer.Typer(help="Policies: what many keys may do, in one place.", no_args_is_help=True)
 
@@ -19,8 +19,10 @@ app = typer.Typer(help="Policies: what many keys may do, in one place.", no_args
 def set_(name: str, config: ConfigOption = None, *, allowed: dict[str, Any]) -> None:
     """Make a policy, or replace it for every key that has it."""
     from infergate.admin import policies
+    from infergate.admin.terms import Terms
 
-    target(config).run(policies.set_policy, name, grant_of(allowed))
+    said = grant_of(allowed).model_dump(exclude_unset=True)
+    target(config).run(policies.set_policy, name, filled(Terms, **said))
     print(f"Policy {name!r} holds now.")
 
 

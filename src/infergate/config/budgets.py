@@ -90,12 +90,13 @@ def _several(value: Any) -> Any:
 
 
 _BudgetText = Annotated[str, AfterValidator(_written)]
+_SCHEMA = {"type": "string", "format": "budget"}
 Budgets = Annotated[
     list[_BudgetText],
     BeforeValidator(_several),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+            "anyOf": [_SCHEMA, {"type": "array", "items": _SCHEMA}],
             "description": "10M-tokens/month, 500-requests/day, 20-EUR/month; or a list of them",
         }
     ),

@@ -201,10 +201,23 @@ Bytes = Annotated[
 ]
 Rate = Annotated[str, AfterValidator(_rate)]
 Name = Annotated[str, AfterValidator(_name)]
-ModelName = Annotated[str, AfterValidator(_model_name)]
+ModelName = Annotated[
+    str,
+    AfterValidator(_model_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 256,
+            "pattern": r"^[^\u0000-\u001f\u007f]+$",
+        }
+    ),
+]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 Host = Annotated[str, AfterValidator(_host)]
-Network = Annotated[str, AfterValidator(_network)]
+Network = Annotated[
+    str, AfterValidator(_network), WithJsonSchema({"type": "string", "format": "ip-network"})
+]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EndpointPath = Annotated[str, AfterValidator(_endpoint_path)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]

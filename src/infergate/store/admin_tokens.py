@@ -74,12 +74,12 @@ def all_tokens(database: Database) -> tuple[AdminToken, ...]:
     return tuple(AdminToken(*row) for row in rows)
 
 
-def token_of(database: Database, secret: str) -> AdminToken | None:
-    """The token that has this secret and is valid now.
+def token_of(database: Database, digest: str) -> AdminToken | None:
+    """The token whose secret has this hash (store/secrets.py), if it is valid now.
 
     Every token is compared, in constant time, so that an answer's time says nothing.
     """
-    digest, now, found = key_hash(secret), time.time(), None
+    now, found = time.time(), None
     query = select(admin_tokens.c.hash, *_COLUMNS).where(admin_tokens.c.revoked_at.is_(None))
     with database.read() as connection:
         rows = connection.execute(query).all()

@@ -1,0 +1,27 @@
+"""What a key may do, as JSON says it: plain numbers, no sizes in words."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from infergate.admin.operation import LARGEST, AsJson
+from infergate.config.policies import Grant, KeyLimits
+
+
+class TermLimits(AsJson, KeyLimits):
+    """What a key may ask for."""
+
+    max_prompt_bytes: int | None = Field(
+        None, ge=1, le=LARGEST, description="Largest request body of this key."
+    )
+
+
+class Terms(AsJson, Grant):
+    """All that a key may do; of what it leaves unset, a policy may decide."""
+
+    limits: TermLimits = Field(TermLimits(), description="What it may ask for.")
+
+    def grant(self) -> Grant:
+        """The same in the configuration's own form, only what was said."""
+        said = self.model_dump(exclude_unset=True)
+        return Grant.model_validate({k: v for k, v in said.items() if k in Grant.model_fields})

@@ -1,0 +1,56 @@
+"""The admin API of a gateway that does not run, on a port of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from infergate.admin.app import api
+from infergate.admin.gateway import Gateway
+from infergate.admin.guard import Guard
+from infergate.config.load import parse_config
+from infergate.paths import Home
+from infergate.store.admin_tokens import create_token
+
+CONFIG = "backends: { gpu1: http://127.0.0.1:9 }\nlisten: { http: 8080, hosts: [api.lan] }\n"
+
+
+@dataclass(frozen=True)
+class Served:
+    """An admin API. full, read: a token of each role."""
+
+    url: str
+    gateway: Gateway
+    full: str
+    read: str
+
+
+@contextmanager
+def served(folder: Path, *, wrong_tokens: int = 10) -> Iterator[Served]:
+    """wrong_tokens: how many an address may send in a minute."""
+    home = Home(folder)
+    for each in (home.state, home.run, home.logs):
+        each.mkdir(parents=True, exist_ok=True)
+    gateway = Gateway(parse_config(CONFIG, folder / "infergate.yaml", {}), home, keep=True)
+    full, _ = create_token(gateway.database, "full", "full")
+    read, _ = create_token(gateway.database, "read", "read")
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = Guard(api(lambda: gateway), lambda: gateway, wrong_tokens=wrong_tokens)
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
+    try:
+        host, port = listener.getsockname()
+        yield Served(f"http://{host}:{port}", gateway, full, read)
+    finally:
+        server.should_exit = True
+        thread.join()
+        gateway.database.close()

@@ -1,0 +1,22 @@
+"""For schemathesis: what the formats of the OpenAPI document mean that a pattern cannot say."""
+
+from __future__ import annotations
+
+import schemathesis
+from hypothesis import strategies as st
+
+_BUDGETS = st.builds(
+    "{}{}-{}/{}".format,
+    st.integers(min_value=1, max_value=1000),
+    st.sampled_from(["", "k", "M"]),
+    st.sampled_from(["tokens", "requests", "EUR"]),
+    st.sampled_from(["hour", "day", "week", "month"]),
+)
+_NETWORKS = st.ip_addresses().map(str) | st.ip_addresses(network="10.0.0.0/8").map(
+    lambda address: f"{str(address).rpartition('.')[0]}.0/24"
+)
+_KEYS = st.from_regex(r'\A("Bearer [a-z0-9]{1,40}" [01];\n){0,5}\Z')
+
+schemathesis.openapi.format("budget", _BUDGETS)
+schemathesis.openapi.format("ip-network", _NETWORKS)
+schemathesis.openapi.format("keys", _KEYS)
