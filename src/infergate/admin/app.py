@@ -17,13 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from infergate.admin.gateway import Gateway
+from infergate.admin.guard import LARGEST_BODY
 from infergate.admin.operation import Operation
 from infergate.admin.operations import OPERATIONS
 from infergate.admin.problems import MEDIA_TYPE, SCHEMA, problem, response_to
 from infergate.errors import InfergateError
-
-_LARGEST_BODY = 16 * 1024**2
-"""Bytes: an import of 30,000 keys."""
 
 _METHODS: Mapping[str, list[str]] = {
     path: [each.method for each in same]
@@ -47,7 +45,7 @@ def api(gateway: Callable[[], Gateway]) -> FastAPI:
         description=_DESCRIPTION,
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
-        max_body_size=_LARGEST_BODY,
+        max_body_size=LARGEST_BODY,  # of a body that says no length, too
     )
     for noun, operations in OPERATIONS.items():
         for each in operations:

@@ -32,6 +32,9 @@ from infergate.store.secrets import key_hash
 UID = "uid"
 """In a request's state: the user at the other end of the unix socket (serve.py)."""
 
+LARGEST_BODY = 16 * 1024**2
+"""Bytes: an import of 30,000 keys."""
+
 _WRONG_WITHIN_S = 60.0
 _ADDRESSES_KEPT = 10_000
 
@@ -169,8 +172,13 @@ def check_origin(headers: Headers, config: Config) -> None:
 
 
 def check_body(headers: Headers) -> None:
-    """Raises Refused for a body that is not said to be JSON."""
-    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    """Raises Refused for a body that is not said to be JSON, or said to be too long."""
+    length = int(headers.get("content-length", "0"))  # h11 lets only digits through
+    if length > LARGEST_BODY:
+        raise Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {LARGEST_BODY:,} bytes"
+        )
+    has_body = length > 0 or "transfer-encoding" in headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if has_body and kind != "application/json":
         raise Refused(
