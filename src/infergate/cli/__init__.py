@@ -10,6 +10,7 @@ import typer
 from infergate.cli import (
     audit,
     backend,
+    changes,
     engine,
     explain,
     keys,
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run, write, observe, explain, usage, audit):
+for module in (run, changes, write, observe, explain, usage, audit):
     module.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(teams.app, name="teams")

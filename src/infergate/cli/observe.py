@@ -49,6 +49,8 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     from infergate.control.report import read_report
     from infergate.control.seen import seen
     from infergate.ledger.status import read_status
+    from infergate.nginx.drain import drain
+    from infergate.nginx.revisions import current
     from infergate.nginx.shared_memory import read
     from infergate.supervise.instance import running
 
@@ -61,13 +63,16 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     report = read_report(home.health)
     ledger = read_status(home.ledger)
     drained = _drained(loaded, home, live) if report else {}
+    applied = current(home)
     document: dict[str, Any] = {
         "running": processes.nginx is not None,
         "url": url_of(loaded),
         "config": str(loaded.path),
         "home": str(home.root),
         "processes": asdict(processes),
-        "revision": live.revision if live else None,
+        "revision": applied.number if applied and live else None,
+        "file_applied": applied is not None and loaded.text == applied.text,
+        "drain": asdict(drain(home)),
         "keys": live.keys if live else None,
         "ledger": asdict(ledger) if ledger else None,
         "backends": [
