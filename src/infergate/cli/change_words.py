@@ -118,7 +118,7 @@ def print_history(found: Sequence[Past]) -> None:
         rows.append([str(each.revision), clock, each.who, each.sha256[:8], _remark(each, last)])
     if rows:
         print_rows(head, rows)
-    for number, why in dict((each.revision, each.failed) for each in found if each.failed).items():
+    for number, why in {each.revision: each.failed for each in found if each.failed}.items():
         text = f"Revision {number} was taken back: {why}."
         print(textwrap.fill(text, _WIDTH, subsequent_indent="  "))
 
