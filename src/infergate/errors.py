@@ -9,7 +9,8 @@
     │   ├── NotAllowed            the admin API refused: no token, a wrong one, only for reading
     │   └── NotRunning            the command needs a running gateway
     ├── EngineError               no usable nginx, or it refused the configuration
-    ├── ApplyError                a new configuration was rolled back
+    ├── LintError                 rendered nginx files break a rule of ours
+    ├── ApplyError                a new configuration was refused or rolled back
     ├── StateError                the state could not be stored or pushed
     └── AlreadyRunning            a gateway already uses this state folder
 
@@ -68,8 +69,12 @@ class EngineError(InfergateError):
     """No usable nginx was found, or nginx refused the configuration."""
 
 
+class LintError(InfergateError):
+    """The rendered nginx files break a rule of ours (nginx/lint_rules.py)."""
+
+
 class ApplyError(InfergateError):
-    """A new configuration did not work and the previous one is in force again."""
+    """A new configuration did not work: the previous one is in force, still or again."""
 
 
 class StateError(InfergateError):

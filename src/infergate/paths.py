@@ -17,7 +17,8 @@ GENERATED_NAME = "generated.yaml"
 class Home:
     """The state folder. Everything below it belongs to one gateway; nobody else may read it.
 
-    revisions/N/   rendered nginx configurations; `current` links to the one in force
+    revisions/N/   rendered nginx configurations, each with the YAML it came from; `current` links
+                   to the one in force
     state/         store.db, and the snapshots nginx loads when it starts
     run/           pid files, sockets, nginx's temporary files
     logs/          access.log (JSON), error.log, gateway.log

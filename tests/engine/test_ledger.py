@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from infergate.nginx.drain import nginx_workers
 from infergate.paths import Home
-from infergate.supervise.instance import nginx_workers
 from tests.access_log import in_logs
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from infergate.supervise.instance import nginx_workers
+from infergate.nginx.drain import nginx_workers
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 

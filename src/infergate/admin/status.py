@@ -16,6 +16,8 @@ from infergate.control.report import read_report
 from infergate.control.seen import seen
 from infergate.errors import StateError
 from infergate.ledger.status import read_status
+from infergate.nginx.drain import drain
+from infergate.nginx.revisions import current
 from infergate.nginx.shared_memory import read
 from infergate.supervise.instance import running
 
@@ -81,6 +83,8 @@ class Status(Document):
     home: str
     processes: Processes
     revision: int | None
+    file_applied: bool = Field(description="Whether the file is what is in force.")
+    drain: OldWorkers
     keys: int | None
     ledger: Counting | None
     backends: list[BackendState]
@@ -97,6 +101,7 @@ def status(gateway: Gateway) -> Status:
     except StateError:
         live = None
     report, ledger = read_report(home.health), read_status(home.ledger)
+    applied = current(home)
     drained = _drained(gateway, live) if report else {}
     return Status.model_validate(
         {
@@ -105,7 +110,9 @@ def status(gateway: Gateway) -> Status:
             "config": str(loaded.path),
             "home": str(home.root),
             "processes": asdict(processes),
-            "revision": live.revision if live else None,
+            "revision": applied.number if applied and live else None,
+            "file_applied": applied is not None and loaded.text == applied.text,
+            "drain": asdict(drain(home)),
             "keys": live.keys if live else None,
             "ledger": asdict(ledger) if ledger else None,
             "backends": [

@@ -11,6 +11,7 @@ from infergate.cli import (
     admin,
     audit,
     backend,
+    changes,
     engine,
     explain,
     keys,
@@ -33,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.callback()(elsewhere)
-for module in (run, write, observe, explain, usage, audit):
+for module in (run, changes, write, observe, explain, usage, audit):
     module.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(teams.app, name="teams")

@@ -1,17 +1,14 @@
-"""up, down, reload: the gateway's life."""
+"""up, down: the gateway's life."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, counted, find_config, load
-from infergate.errors import NotRunning
+from infergate.cli.options import ConfigOption, find_config, load
 from infergate.paths import home_for
 
 if TYPE_CHECKING:
@@ -21,13 +18,15 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     app.command()(up)
     app.command()(down)
-    app.command()(reload)
 
 
 def up(
     config: ConfigOption = None,
     detach: Annotated[
         bool, typer.Option("-d", "--detach", help="Return when the gateway answers.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Apply the file whenever it changes.")
     ] = False,
 ) -> None:
     """Start the gateway: nginx and what keeps it honest."""
@@ -51,11 +50,13 @@ def up(
         announce(loaded, home, choice.engine, demo=demo_port is not None)
 
     if detach:
-        start_detached(loaded, home, demo_port)
+        start_detached(loaded, home, demo_port, follow=watch)
         ready()
     else:
         set_up_logging()
-        asyncio.run(supervise(loaded, home, choice.engine, demo_port=demo_port, ready=ready))
+        asyncio.run(
+            supervise(loaded, home, choice.engine, demo_port=demo_port, follow=watch, ready=ready)
+        )
 
 
 def _without_configuration(home: Home) -> tuple[Path, int | None]:
@@ -78,31 +79,3 @@ def down(
     home = home_for(path or Path("infergate.yaml").absolute())
     stop_gateway(home, now=now)
     print("Infergate is down.")
-
-
-def reload(config: ConfigOption = None) -> None:
-    """Bring a changed configuration into force without dropping a stream."""
-    from infergate.control.report import read_inventories
-    from infergate.nginx.apply import apply
-    from infergate.nginx.engine import choose_engine
-    from infergate.state.publish import publish_keys, publish_routes
-    from infergate.state.routes import compile_routes
-    from infergate.store.database import database_for
-    from infergate.store.revisions import note_revision
-    from infergate.supervise.instance import running
-
-    loaded, home = load(config)
-    processes = running(home)
-    if processes.nginx is None:
-        raise NotRunning(
-            "the gateway is not running", where=str(home.root), hint="`infergate up` starts it."
-        )
-    revision = apply(loaded, home, choose_engine(loaded.config.engine, home.root).engine)
-    database = database_for(loaded.config, home)
-    note_revision(database, revision.number, loaded.path)
-    count = publish_keys(home, loaded, database)
-    # The control plane does this too, a moment later; then with backends it did not know before.
-    publish_routes(home, compile_routes(loaded.config, read_inventories(home.health)))
-    if processes.control is not None:
-        os.kill(processes.control, signal.SIGHUP)
-    print(f"Revision {revision.number} is in force; {counted(count, 'key')}.")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from infergate.cli.change_words import drain_in_words
 from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
 from infergate.ledger.status import LedgerStatus
+from infergate.nginx.drain import Drain
 
 _COLOURS = {"up": "green", "down": "red", "hung": "red"}
 """The other states are yellow."""
@@ -28,6 +31,15 @@ def print_status(document: Mapping[str, Any]) -> None:
         )
     else:
         console.print("[red]Infergate is not running.[/red] `infergate up` starts it.")
+    if document["running"]:
+        for line in drain_in_words(Drain(**document["drain"])):
+            console.print(line)
+        if not document["file_applied"]:
+            name = Path(document["config"]).name
+            console.print(
+                f"[yellow]{name} is not what is in force; `infergate plan` shows what applying it "
+                "would change.[/yellow]"
+            )
     for name, what in (("supervisor", "nothing is started again"), ("control", "no probes")):
         if document["running"] and processes[name] is None:
             console.print(

@@ -43,16 +43,15 @@ def render(
     config: ConfigOption = None,
 ) -> None:
     """Write the nginx configuration to a folder, to read it."""
-    from infergate.nginx.apply import surroundings_for
+    from infergate.nginx.apply import rendered
     from infergate.nginx.engine import choose_engine
-    from infergate.nginx.render import render as render_files
     from infergate.nginx.render import write
 
     loaded, home = load(config)
     engine = choose_engine(loaded.config.engine, home.root).engine
-    rendered = render_files(loaded.config, surroundings_for(loaded, home, engine))
-    write(rendered, output)
-    print(f"{len(rendered.files)} files in {output}; start reading at {output / 'nginx.conf'}.")
+    files = rendered(loaded, home, engine, 0)
+    write(files, output)
+    print(f"{len(files.files)} files in {output}; start reading at {output / 'nginx.conf'}.")
 
 
 def schema() -> None:

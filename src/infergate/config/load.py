@@ -26,10 +26,14 @@ _OUTSIDE = frozenset({"listen", "tls", "auth", "admin"})
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A configuration and where it came from. warnings: in the order of the file."""
+    """A configuration and where it came from.
+
+    text: the YAML itself. warnings: in the order of the file.
+    """
 
     config: Config
     path: Path
+    text: str
     warnings: tuple[Problem, ...] = ()
 
     def resolve(self, path: str) -> Path:
@@ -83,7 +87,7 @@ def parse_config(text: str, path: Path, environ: Mapping[str, str] = os.environ)
             *_secrets_in_clear(config, document),
         ]
     ]
-    return LoadedConfig(config, path.absolute(), tuple(sorted(warnings)))
+    return LoadedConfig(config, path.absolute(), text, tuple(sorted(warnings)))
 
 
 def _without(data: dict[str, Any], error: ValidationError) -> Config | None:

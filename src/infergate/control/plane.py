@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from infergate.config.load import LoadedConfig, load_config
+from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.control.counting import Counting
 from infergate.control.live import Live
@@ -23,6 +23,7 @@ from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
 from infergate.nginx.apply import apply
 from infergate.nginx.engine import choose_engine
+from infergate.nginx.revisions import load_applied
 from infergate.nginx.shared_memory import push
 from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import home_for
@@ -52,8 +53,9 @@ class ControlPlane:
     """Keeps nginx's shared memory true. Nothing on a request's path waits for it."""
 
     def __init__(self, config_path: Path) -> None:
-        self._loaded: LoadedConfig = load_config(config_path)
         self._home = home_for(config_path)
+        # Not the file: what somebody has begun to write there is not in force.
+        self._loaded: LoadedConfig = load_applied(self._home, config_path)
         self._database = database_for(self._loaded.config, self._home, keep=True)
         self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
         self._routes = Routes()
@@ -163,10 +165,10 @@ class ControlPlane:
                     log.error("the report could not be written", problem=str(problem))
 
     def _reload(self) -> None:
-        """SIGHUP: `infergate reload` has brought a new configuration into force."""
+        """SIGHUP: a new configuration has come into force."""
         store = self._loaded.config.store
         try:
-            self._loaded = load_config(self._loaded.path)
+            self._loaded = load_applied(self._home, self._loaded.path)
         except InfergateError as problem:
             log.error("the configuration was not reloaded", problem=str(problem))
             return

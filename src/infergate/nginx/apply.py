@@ -4,55 +4,80 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
-from infergate.errors import ApplyError, EngineError, StateError
+from infergate.errors import ApplyError, EngineError, InfergateError, StateError
 from infergate.files import locked
+from infergate.nginx.drain import note_old_workers
 from infergate.nginx.engine import Engine
-from infergate.nginx.render import Surroundings, render, write
+from infergate.nginx.lint import refuse_findings
+from infergate.nginx.render import Rendered, render, write
+from infergate.nginx.revisions import (
+    Revision,
+    current,
+    forget,
+    forget_old,
+    keep,
+    mark_failed,
+    next_number,
+    switch,
+)
 from infergate.nginx.shared_memory import read
 from infergate.nginx.surroundings import host_names, prepare_home, resolve, survey, worker_user
 from infergate.paths import Home
 
-KEPT_REVISIONS = 10
 _PROOF_TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True)
-class Revision:
-    """One rendered configuration on disk."""
-
-    number: int
-    path: Path
+Addresses = Mapping[str, tuple[str, ...]]
+"""What the names of a configuration resolve to (nginx/surroundings.py)."""
 
 
-def stage(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
-    """Render a new revision and have nginx test it. Nothing that runs is touched.
+def stage(
+    loaded: LoadedConfig,
+    home: Home,
+    engine: Engine,
+    addresses: Addresses | None = None,
+    *,
+    of: int | None = None,
+) -> Revision:
+    """Render a new revision, look through it and have nginx test it. Nothing that runs is touched.
 
-    Raises EngineError with nginx's own words if it refuses the files.
+    addresses: of its names; looked up if None. of: the earlier revision that it brings back.
+    Raises EngineError with nginx's own words if it refuses the files, LintError if we do.
     """
     prepare_home(home, worker_user(loaded.config, home))
-    number = 1 + max((int(p.name) for p in home.revisions.iterdir() if p.name.isdigit()), default=0)
-    path = home.revisions / str(number)
-    addresses = resolve(host_names(loaded.config))
-    write(render(loaded.config, survey(loaded, home, engine, number, addresses)), path)
+    number = next_number(home)
+    files = rendered(loaded, home, engine, number, addresses)
+    revision = keep(home, number, files, loaded, engine, of)
     try:
-        test(engine, path, home)
-    except EngineError:
-        shutil.rmtree(path)
+        refuse_findings(revision.path, loaded.config)
+        test(engine, revision.path, home)
+    except InfergateError:
+        forget(revision)
         raise
-    return Revision(number, path)
+    return revision
 
 
-def surroundings_for(loaded: LoadedConfig, home: Home, engine: Engine) -> Surroundings:
-    """What `infergate render` renders with: names resolved, a certificate made if needed."""
-    return survey(loaded, home, engine, 0, resolve(host_names(loaded.config)))
+def rendered(
+    loaded: LoadedConfig,
+    home: Home,
+    engine: Engine,
+    number: int,
+    addresses: Addresses | None = None,
+) -> Rendered:
+    """The files of a configuration as the revision of this number.
+
+    addresses: of its names; looked up if None. Makes a self-signed certificate if one is needed.
+    """
+    if addresses is None:
+        addresses = resolve(host_names(loaded.config))
+    return render(loaded.config, survey(loaded, home, engine, number, addresses))
 
 
 def test_elsewhere(loaded: LoadedConfig, engine: Engine, folder: Path) -> list[str]:
@@ -63,7 +88,8 @@ def test_elsewhere(loaded: LoadedConfig, engine: Engine, folder: Path) -> list[s
     """
     home = Home(folder)
     prepare_home(home, worker_user(loaded.config, home))
-    write(render(loaded.config, survey(loaded, home, engine, 0, {})), home.revisions / "0")
+    write(rendered(loaded, home, engine, 0, {}), home.revisions / "0")
+    refuse_findings(home.revisions / "0", loaded.config)
     try:
         test(engine, home.revisions / "0", home)
     except EngineError as problem:
@@ -93,42 +119,52 @@ def test(engine: Engine, folder: Path, home: Home) -> str:
     return result.stderr
 
 
-def switch(home: Home, revision: Path) -> None:
-    """Let `current` name this revision, in one step."""
-    temporary = home.root / ".current"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(revision.relative_to(home.root))
-    temporary.replace(home.current)
-
-
 def apply(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
     """Bring the configuration into force in the nginx that runs, without dropping a stream.
 
     Raises EngineError if nginx refuses the files: nothing has changed then. Raises ApplyError if
     nginx did not come up with them: the previous revision is in force again.
     """
-    with locked(home.run / "apply.lock"):
+    with locked(apply_lock(home)):
         revision = stage(loaded, home, engine)
-        previous = home.current.resolve()
-        switch(home, revision.path)
-        reload_nginx(home)
-        problem = _wait_for(home, revision.number)
-        if problem is not None:
+        go_live(home, revision)
+        return revision
+
+
+def apply_lock(home: Home) -> Path:
+    """Held by who makes revisions and reloads nginx."""
+    return home.run / "apply.lock"
+
+
+def go_live(home: Home, revision: Revision) -> None:
+    """Switch to a revision and reload nginx; back again if it does not come up with it.
+
+    Raises ApplyError then.
+    """
+    previous = current(home)
+    switch(home, revision)
+    reload_nginx(home)
+    problem = _wait_for(home, revision.number)
+    if problem is not None:
+        mark_failed(revision, problem)
+        again = ""
+        if previous is not None:
             switch(home, previous)
             reload_nginx(home)
-            raise ApplyError(
-                f"the new configuration did not come into force ({problem}); "
-                f"revision {previous.name} is in force again",
-                where=str(home.logs / "error.log"),
-                hint=error_log_tail(home),
-            )
-        forget_old(home)
-        return revision
+            again = f"; revision {previous.number} is in force again"
+        raise ApplyError(
+            f"the new configuration did not come into force ({problem}){again}",
+            where=str(home.logs / "error.log"),
+            hint=error_log_tail(home),
+        )
+    forget_old(home)
 
 
 def reload_nginx(home: Home) -> None:
     """Tell the nginx master to read `current` again."""
-    os.kill(int((home.run / "nginx.pid").read_text()), signal.SIGHUP)
+    master = int((home.run / "nginx.pid").read_text())
+    note_old_workers(home, master)
+    os.kill(master, signal.SIGHUP)
 
 
 def _wait_for(home: Home, number: int) -> str | None:
@@ -154,11 +190,3 @@ def error_log_tail(home: Home, lines: int = 3) -> str:
         return "\n  ".join((home.logs / "error.log").read_text().splitlines()[-lines:])
     except FileNotFoundError:
         return ""
-
-
-def forget_old(home: Home) -> None:
-    """Remove all but the last revisions; the one in force always stays."""
-    numbers = sorted(int(path.name) for path in home.revisions.iterdir() if path.name.isdigit())
-    for number in numbers[:-KEPT_REVISIONS]:
-        if home.revisions / str(number) != home.current.resolve():
-            shutil.rmtree(home.revisions / str(number))

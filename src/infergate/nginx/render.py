@@ -22,15 +22,13 @@ from infergate.config.root import Config
 from infergate.config.services import Service
 from infergate.config.types import is_ip
 from infergate.nginx.bundle import bundle
+from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
 from infergate.paths import Home
 
 SECRET_FILES = frozenset({"secrets.conf"})
-
-SHUTDOWN_TIMEOUT_S = 3600
-"""How long open streams may keep an old worker alive after a reload: longer than any answer."""
 
 _JS_IMPORT = re.compile(r"js_import\s+\w+\s+from (\w+\.js);")
 _SETTING = re.compile(r"\bsettings\.(\w+)")
@@ -154,6 +152,7 @@ def _listen(address: str | None) -> tuple[str, ...]:
     return (f"{port}", f"[::]:{port}") if host == "*" else (address,)
 
 
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("infergate.nginx", "templates"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,19 +42,25 @@ class LiveState:
     waiting: int
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
-        self._path = path
+class UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection to a unix socket, with or without TLS."""
+
+    def __init__(
+        self, path: Path, tls: ssl.SSLContext | None = None, host: str = "localhost"
+    ) -> None:
+        super().__init__(host, timeout=_TIMEOUT_S)
+        self._path, self._tls = path, tls
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+        if self._tls is not None:
+            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
 
 
 def _ask(path: Path, method: str, body: str | None = None, uri: str = "/state") -> str:
-    connection = _UnixConnection(path)
+    connection = UnixConnection(path)
     try:
         connection.request(method, uri, body=None if body is None else body.encode())
         response = connection.getresponse()

@@ -5,21 +5,42 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
-from pathlib import Path
+from dataclasses import dataclass
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
+from infergate.config.load import LoadedConfig
 from infergate.store.audit import actor, note
 from infergate.store.database import Database
 from infergate.store.tables import config_revisions
 
 
-def note_revision(database: Database, revision: int, source: Path) -> None:
+@dataclass(frozen=True)
+class Applied:
+    """A revision came into force.
+
+    number: counts up. at: Unix seconds. who: user@host. node: the gateway's machine.
+    revision: its folder below revisions/ there. source: the YAML file. sha256: of its text.
+    """
+
+    number: int
+    at: int
+    who: str
+    node: str
+    revision: int
+    source: str
+    sha256: str
+
+
+def note_revision(
+    database: Database, revision: int, loaded: LoadedConfig, *, why: str | None = None
+) -> None:
     """Write down that a rendered configuration came into force.
 
-    Of the file only its SHA-256 is kept: it may hold secrets, and `revisions/` has what came of it.
+    Of the file only its SHA-256 is kept here: it may hold secrets. The revision's folder has it.
+    why: where it is one that was in force before, and was brought back.
     """
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = hashlib.sha256(loaded.text.encode()).hexdigest()
     with database.write() as connection:
         connection.execute(
             insert(config_revisions).values(
@@ -27,10 +48,22 @@ def note_revision(database: Database, revision: int, source: Path) -> None:
                 who=actor(),
                 node=socket.gethostname(),
                 revision=revision,
-                source=str(source),
+                source=str(loaded.path),
                 sha256=digest,
             )
         )
         note(
-            connection, "config.apply", source.name, after={"revision": revision, "sha256": digest}
+            connection,
+            "config.apply" if why is None else "config.rollback",
+            loaded.path.name,
+            after={"revision": revision, "sha256": digest, **({"why": why} if why else {})},
         )
+
+
+def applied_revisions(database: Database, *, last: int) -> tuple[Applied, ...]:
+    """The last revisions that came into force, oldest first, of every gateway that shares the
+    database."""
+    query = select(config_revisions).order_by(config_revisions.c.number.desc()).limit(last)
+    with database.read() as connection:
+        rows = connection.execute(query).all()
+    return tuple(Applied(**row._mapping) for row in reversed(rows))

@@ -1,4 +1,4 @@
-"""`python -m infergate.supervise CONFIG [DEMO_PORT]`: what `infergate up --detach` starts."""
+"""`python -m infergate.supervise CONFIG [--demo=PORT] [--watch]`, for `infergate up --detach`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def main() -> None:
     set_up_logging()
     path = Path(sys.argv[1])
     home = home_for(path)
+    demo = [each.removeprefix("--demo=") for each in sys.argv if each.startswith("--demo=")]
 
     def ready() -> None:
         home.ready.write_text(str(os.getpid()))
@@ -31,7 +32,8 @@ def main() -> None:
                 loaded,
                 home,
                 engine,
-                demo_port=int(sys.argv[2]) if len(sys.argv) > 2 else None,
+                demo_port=next((int(port) for port in demo), None),
+                follow="--watch" in sys.argv,
                 ready=ready,
             )
         )

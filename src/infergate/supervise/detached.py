@@ -13,7 +13,9 @@ from infergate.paths import Home
 _TIMEOUT_S = 60.0
 
 
-def start_detached(loaded: LoadedConfig, home: Home, demo_port: int | None) -> None:
+def start_detached(
+    loaded: LoadedConfig, home: Home, demo_port: int | None, *, follow: bool = False
+) -> None:
     """Start the supervisor and return when the gateway answers.
 
     Raises InfergateError with what the supervisor said if it ends before.
@@ -25,7 +27,9 @@ def start_detached(loaded: LoadedConfig, home: Home, demo_port: int | None) -> N
     said_before = log.stat().st_size
     command = [sys.executable, "-m", "infergate.supervise", str(loaded.path)]
     if demo_port is not None:
-        command.append(str(demo_port))
+        command.append(f"--demo={demo_port}")
+    if follow:
+        command.append("--watch")
     with log.open("ab") as out:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True

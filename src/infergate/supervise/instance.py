@@ -108,12 +108,3 @@ def is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
-
-
-def nginx_workers(master: int) -> frozenset[int]:
-    """Process ids of the master's workers, those that are shutting down included."""
-    children = Path(f"/proc/{master}/task/{master}/children")
-    try:
-        return frozenset(int(pid) for pid in children.read_text().split())
-    except OSError:
-        return frozenset()

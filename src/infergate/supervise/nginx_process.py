@@ -15,10 +15,11 @@ import structlog
 
 from infergate.errors import EngineError
 from infergate.nginx.apply import error_log_tail
+from infergate.nginx.drain import nginx_workers
 from infergate.nginx.engine import Engine
 from infergate.paths import Home
 from infergate.supervise.child import Backoff
-from infergate.supervise.instance import nginx_master, nginx_workers
+from infergate.supervise.instance import nginx_master
 
 log = structlog.get_logger(__name__)
 

@@ -10,10 +10,14 @@ from infergate.config.root import Config
 from infergate.errors import EngineError
 
 
-def check_ports(config: Config) -> None:
-    """Raises EngineError if a listen address is taken, not ours, or needs privileges."""
+def check_ports(config: Config, *, besides: Config | None = None) -> None:
+    """Raises EngineError if a listen address is taken, not ours, or needs privileges.
+
+    besides: the configuration that runs; what it listens on is ours already.
+    """
+    ours = {besides.listen.http, besides.listen.https} if besides else set()
     for name, address in (("http", config.listen.http), ("https", config.listen.https)):
-        if address is not None:
+        if address is not None and address not in ours:
             bound(f"listen.{name}", address).close()
 
 

@@ -13,8 +13,9 @@ import structlog
 from infergate.config.load import LoadedConfig
 from infergate.control.report import read_report
 from infergate.errors import StateError
-from infergate.nginx.apply import apply, forget_old, stage, switch
+from infergate.nginx.apply import apply, stage
 from infergate.nginx.engine import Engine
+from infergate.nginx.revisions import forget_old, switch
 from infergate.nginx.shared_memory import read
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.state.publish import publish_keys
@@ -37,11 +38,13 @@ async def supervise(
     engine: Engine,
     *,
     demo_port: int | None,
+    follow: bool = False,
     ready: Callable[[], None],
 ) -> None:
     """Run the gateway until SIGTERM or SIGINT.
 
     demo_port: where to run the built-in demo backend; None runs none.
+    follow: apply the configuration file whenever it changes (changes/follow.py).
     ready: called once, when requests are answered and every backend has been asked once.
     Raises AlreadyRunning, EngineError or ApplyError if it cannot start; nothing runs then.
     """
@@ -57,7 +60,7 @@ async def supervise(
         else:
             check_ports(loaded.config)
             revision = stage(loaded, home, engine)
-            switch(home, revision.path)
+            switch(home, revision)
             forget_old(home)
             # Before the first request: no valid key is ever refused.
             _publish_keys(loaded, home, revision.number)
@@ -70,6 +73,9 @@ async def supervise(
         if demo_port is not None:
             demo = ["-m", "infergate.demo", "--port", str(demo_port)]
             children.append(Child("the demo backend", demo, home, environ))
+        if follow:
+            follower = ["-m", "infergate.changes", str(loaded.path)]
+            children.append(Child("what follows the file", follower, home, environ))
         tasks = [asyncio.create_task(child.keep_running()) for child in children]
         tasks.append(asyncio.create_task(admin.keep_running()))
         watch = asyncio.create_task(nginx.keep_running())
@@ -93,7 +99,7 @@ def _publish_keys(loaded: LoadedConfig, home: Home, revision: int) -> None:
     database = database_for(loaded.config, home)
     try:
         publish_keys(home, loaded, database)
-        note_revision(database, revision, loaded.path)
+        note_revision(database, revision, loaded)
     except StateError as problem:
         if not home.keys_snapshot.exists():
             raise

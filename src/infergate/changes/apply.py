@@ -1,0 +1,242 @@
+"""Brings a configuration into force so that it cannot break what works.
+
+render → lint → `nginx -t` → a real start beside the gateway → switch → reload → watch → back, by
+itself, if it is worse than what was before.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from infergate.changes.plan import Plan, plan
+from infergate.changes.reach import faults_of, served, unserved
+from infergate.changes.trial import trial
+from infergate.changes.watch import Watch
+from infergate.changes.window import Answers
+from infergate.config.load import LoadedConfig, parse_config
+from infergate.control.report import read_inventories, read_report
+from infergate.errors import ApplyError, NotRunning
+from infergate.files import locked
+from infergate.nginx.apply import Addresses, apply_lock, go_live, rendered, stage
+from infergate.nginx.drain import Drain, drain
+from infergate.nginx.engine import Engine, choose_engine
+from infergate.nginx.revisions import (
+    Revision,
+    current,
+    forget,
+    forget_old,
+    keep,
+    mark_failed,
+    next_number,
+    switch,
+)
+from infergate.nginx.surroundings import host_names, resolve
+from infergate.paths import Home
+from infergate.state.publish import publish_keys, publish_routes
+from infergate.state.routes import compile_routes
+from infergate.store.audit import newest
+from infergate.store.database import database_for
+from infergate.store.revisions import note_revision
+from infergate.supervise.instance import running
+from infergate.supervise.ports import check_ports
+
+WINDOW_S = 10.0
+"""How long a change is watched, unless somebody says otherwise."""
+
+
+Said = Callable[[str], None]
+"""Is told the name of each step when it begins."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A configuration came into force, or was so already.
+
+    revision: its number; plan: what it changed; keys: how many are valid.
+    took_s: step → seconds.
+    warnings: what the trial found worth one.
+    before, after: the requests of the minute before, and of the window.
+    drain: what is left on the workers of before.
+    """
+
+    revision: int
+    plan: Plan
+    keys: int
+    took_s: Mapping[str, float]
+    warnings: tuple[str, ...]
+    before: Answers
+    after: Answers
+    drain: Drain
+
+
+def apply(
+    loaded: LoadedConfig,
+    home: Home,
+    *,
+    window_s: float | None = WINDOW_S,
+    of: int | None = None,
+    said: Said | None = None,
+) -> Applied:
+    """Bring a configuration into force in the gateway that runs; no stream is cut.
+
+    window_s: how long it is watched. None: backends are not asked before, nor anything watched
+        after; for a change that shall come into force whatever they say.
+    of: the earlier revision that it brings back. said: for who wants to tell how far it is.
+    Waits while another change is being applied. Blocks; not to be called from an event loop.
+    Raises UserError, EngineError or LintError for one that cannot come into force, and ApplyError
+    for one that did not prove itself: the one before is in force then, still or again.
+    """
+    with locked(home.run / "change.lock"):
+        return _Change(loaded, home, window_s, of, said).apply()
+
+
+class _Change:
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        home: Home,
+        window_s: float | None,
+        of: int | None,
+        said: Said | None,
+    ) -> None:
+        self._loaded, self._home, self._window_s, self._of = loaded, home, window_s, of
+        self._said, self._took_s = said, dict[str, float]()
+        _must_run(home)
+        self._engine: Engine = choose_engine(loaded.config.engine, home.root).engine
+        self._database = database_for(loaded.config, home)
+        self._warnings: tuple[str, ...] = ()
+
+    def apply(self) -> Applied:
+        with self._step("compare"):
+            addresses = resolve(host_names(self._loaded.config))
+            planned = plan(self._loaded, self._home, addresses)
+        previous = current(self._home)
+        if planned.kind == "nothing" and previous is not None:
+            return self._applied(previous, planned, 0, None)
+        newest(self._database)  # one that is away must not be found out half-way
+        before = parse_config(previous.text, self._loaded.path) if previous else None
+        if before is not None and self._window_s is not None:
+            with self._step("ask new backends"):
+                self._refuse_unserved(before)
+        watch = Watch(self._home, before.config) if before and self._window_s else None
+        with locked(apply_lock(self._home)):
+            revision = self._bring_in(planned, before, addresses)
+        with self._step("publish"):
+            keys = self._publish(self._loaded)
+            note_revision(self._database, revision.number, self._loaded, why=self._why())
+        if watch is not None and previous is not None and before is not None:
+            self._prove(watch, revision, previous, before, planned)
+        return self._applied(revision, planned, keys, watch)
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        if self._said is not None:
+            self._said(name)
+        began = time.monotonic()
+        yield
+        self._took_s[name] = time.monotonic() - began
+
+    def _applied(
+        self, revision: Revision, planned: Plan, keys: int, watch: Watch | None
+    ) -> Applied:
+        return Applied(
+            revision.number,
+            planned,
+            keys,
+            self._took_s,
+            self._warnings,
+            watch.before if watch else Answers(),
+            watch.after if watch else Answers(),
+            drain(self._home),
+        )
+
+    def _why(self) -> str | None:
+        return None if self._of is None else f"back to revision {self._of}"
+
+    def _refuse_unserved(self, before: LoadedConfig) -> None:
+        report = read_report(self._home.health)
+        faults = faults_of(before.config, self._loaded.config, report)
+        for lost in unserved(served(before.config, report), self._loaded.config, faults):
+            raise ApplyError(
+                f"{lost}; nothing has changed",
+                where=str(self._loaded.path),
+                hint="`infergate reload` brings it into force all the same.",
+            )
+
+    def _bring_in(
+        self, planned: Plan, before: LoadedConfig | None, addresses: Addresses
+    ) -> Revision:
+        loaded, home = self._loaded, self._home
+        if planned.kind == "state":
+            with self._step("keep"):
+                number = next_number(home)
+                files = rendered(loaded, home, self._engine, number, addresses)
+                revision = keep(home, number, files, loaded, self._engine, self._of)
+                switch(home, revision)  # for the next start; nginx goes on as it is
+                forget_old(home)
+            return revision
+        if before is not None:
+            check_ports(loaded.config, besides=before.config)
+        with self._step("render, lint and nginx -t"):
+            revision = stage(loaded, home, self._engine, addresses, of=self._of)
+        with self._step("start beside"):
+            try:
+                self._warnings = trial(loaded, home, self._engine, addresses)
+            except ApplyError:
+                forget(revision)
+                raise
+        with self._step("reload"):
+            go_live(home, revision)
+        return revision
+
+    def _publish(self, loaded: LoadedConfig) -> int:
+        """Bring shared memory and the control plane to this configuration."""
+        count = publish_keys(self._home, loaded, database_for(loaded.config, self._home))
+        # The control plane does this too, a moment later; then with backends it did not know.
+        routes = compile_routes(loaded.config, read_inventories(self._home.health))
+        publish_routes(self._home, routes)
+        control = running(self._home).control
+        if control is not None:
+            os.kill(control, signal.SIGHUP)
+        return count
+
+    def _prove(
+        self,
+        watch: Watch,
+        revision: Revision,
+        previous: Revision,
+        before: LoadedConfig,
+        planned: Plan,
+    ) -> None:
+        watch.start()
+        with self._step("watch"):
+            problem = watch.until(self._loaded.config, self._window_s or 0.0)
+        if problem is None:
+            return
+        with self._step("take back"), locked(apply_lock(self._home)):
+            mark_failed(revision, problem)
+            if planned.kind == "state":
+                switch(self._home, previous)
+            else:
+                go_live(self._home, previous)
+            self._publish(before)
+            why = f"revision {revision.number} was taken back: {problem}"
+            note_revision(self._database, previous.number, before, why=why)
+        raise ApplyError(
+            f"{problem}\nRevision {previous.number} is in force again.",
+            where=str(self._loaded.path),
+            hint=f"`infergate diff {previous.number} {revision.number}` shows what was changed; "
+            f"{self._loaded.path.name} is as you left it.",
+        )
+
+
+def _must_run(home: Home) -> None:
+    if running(home).nginx is None:
+        raise NotRunning(
+            "the gateway is not running", where=str(home.root), hint="`infergate up` starts it."
+        )

@@ -1,0 +1,118 @@
+"""Looks through rendered nginx files for what nginx would take and nobody wants.
+
+The second lock behind the templates: each rule (lint_rules.py) says one thing that has to hold for
+every gateway, whatever the YAML says and whoever edited a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infergate.config.root import Config
+from infergate.errors import LintError
+
+_LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong. rule: its name; where: file:line below the revision's folder."""
+
+    rule: str
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} ({self.rule})"
+
+
+class Block:
+    """One directive of nginx, what is inside it, and what it is inside of."""
+
+    def __init__(self, given: Mapping[str, Any], outer: Block | None = None) -> None:
+        self.name: str = given["directive"]
+        self.arguments: Sequence[str] = given["args"]
+        self.file: str = given["file"]
+        self.line: int = given["line"]
+        self.outer = outer
+        self.inner = [Block(each, self) for each in given.get("block", ())]
+
+    def all(self, name: str) -> Iterator[Block]:
+        """Every directive of this name in here, however deep."""
+        for each in self.inner:
+            if each.name == name:
+                yield each
+            yield from each.all(name)
+
+    def own(self, name: str) -> list[Block]:
+        """Those of this name that stand in here themselves."""
+        return [each for each in self.inner if each.name == name]
+
+    def holds(self, name: str) -> list[Block]:
+        """Those that count here: its own, else those of the nearest block around it that has any.
+        nginx's array directives (proxy_set_header, error_page) are inherited so, too."""
+        here = self.own(name)
+        return here if here or self.outer is None else self.outer.holds(name)
+
+    def around(self, name: str) -> Block | None:
+        """The nearest block of this name around this one."""
+        outer = self.outer
+        return outer if outer is None or outer.name == name else outer.around(name)
+
+
+def is_beyond_loopback(server: Block) -> bool:
+    """Whether others than this machine reach it. A server without `listen` is at port 80."""
+    addresses = [listen.arguments[0] for listen in server.own("listen")] or ["80"]
+    return any(not each.startswith(("unix:", *_LOOPBACK)) for each in addresses)
+
+
+def is_entered_from_outside(location: Block) -> bool:
+    """Whether a request can name it: named and internal ones are reached from inside only."""
+    return not location.arguments[0].startswith("@") and not location.own("internal")
+
+
+def parse(folder: Path) -> Block:
+    """The files of a revision as one tree. Raises LintError if they cannot be read."""
+    import crossplane  # type: ignore[import-untyped]  # only here: it is not needed to run
+
+    payload = crossplane.parse(
+        str(folder / "nginx.conf"), combine=True, comments=False, check_args=False, check_ctx=False
+    )
+    if payload["status"] != "ok":
+        wrong = payload["errors"][0]
+        raise LintError(f"cannot be read: {wrong['error']}", where=str(wrong["file"]))
+    whole = {"directive": "", "args": [], "file": str(folder / "nginx.conf"), "line": 1}
+    return Block({**whole, "block": payload["config"][0]["parsed"]})
+
+
+def lint(folder: Path, config: Config) -> tuple[Finding, ...]:
+    """Everything in the rendered files below folder that breaks a rule."""
+    from infergate.nginx.lint_rules import RULES
+
+    tree = parse(folder)
+    return tuple(
+        Finding(name, _where(block, folder), what)
+        for name, rule in RULES.items()
+        for block, what in rule(tree, config)
+    )
+
+
+def _where(block: Block, folder: Path) -> str:
+    path = Path(block.file)
+    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
+    return f"{shown}:{block.line}"
+
+
+def refuse_findings(folder: Path, config: Config) -> None:
+    """Raises LintError with all findings."""
+    findings = lint(folder, config)
+    if findings:
+        lines = "\n  ".join(str(finding) for finding in findings)
+        raise LintError(
+            f"the nginx files break a rule:\n  {lines}",
+            where=str(folder),
+            hint="They come from Infergate's templates: please report it with your YAML.",
+        )

@@ -1,0 +1,190 @@
+"""Revisions: each a folder with rendered nginx files, and the YAML that they came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infergate.config.load import LoadedConfig, load_config, parse_config
+from infergate.errors import UserError
+from infergate.files import write_atomically
+from infergate.paths import Home
+
+if TYPE_CHECKING:  # rendering takes longer to load than `infergate status` to run
+    from infergate.nginx.engine import Engine
+    from infergate.nginx.render import Rendered
+
+KEPT_REVISIONS = 10
+"""With different YAML: restarts and changed addresses bring the same one into force again."""
+
+_SOURCE = "infergate.yaml"
+_RECORD = "revision.json"
+_CERTIFICATE = re.compile(r'^\s*ssl_certificate(?:_key)?\s+"?([^";$]+)"?;', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One rendered configuration on disk.
+
+    at: when it was rendered, Unix seconds. engine: whose modules it loads.
+    of: the earlier revision whose YAML it brought back; None for a YAML of its own.
+    certificates: path → SHA-256 of what nginx reads besides the rendered files.
+    failed: why it was taken back, if it was.
+    """
+
+    number: int
+    path: Path
+    at: float
+    engine: str
+    of: int | None = None
+    certificates: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    failed: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The YAML that it came from, as it was."""
+        return (self.path / _SOURCE).read_text(encoding="utf-8")
+
+
+def next_number(home: Home) -> int:
+    """The number of the next revision. None is ever used twice while its workers may run."""
+    return 1 + max(_numbers(home), default=0)
+
+
+def keep(
+    home: Home,
+    number: int,
+    rendered: Rendered,
+    loaded: LoadedConfig,
+    engine: Engine,
+    of: int | None = None,
+) -> Revision:
+    """Write a revision's folder. Nothing that runs is touched."""
+    from infergate.nginx.render import write
+
+    revision = Revision(
+        number,
+        home.revisions / str(number),
+        time.time(),
+        str(engine),
+        of,
+        certificates_of(rendered),
+    )
+    shutil.rmtree(revision.path, ignore_errors=True)  # of a process that was killed here
+    write(rendered, revision.path)
+    write_atomically(revision.path / _SOURCE, loaded.text)  # 0600: it may hold secrets
+    _record(revision)
+    return revision
+
+
+def mark_failed(revision: Revision, why: str) -> None:
+    """Say that this revision was taken back; its folder stays, to be looked at."""
+    _record(dataclasses.replace(revision, failed=why))
+
+
+def _record(revision: Revision) -> None:
+    facts = {name: value for name, value in vars(revision).items() if name != "path"}
+    write_atomically(revision.path / _RECORD, json.dumps(facts))
+
+
+def certificates_of(rendered: Rendered) -> dict[str, str]:
+    """The certificates and keys that the files name, each with the SHA-256 of its content now."""
+    named = {path for text in rendered.files.values() for path in _CERTIFICATE.findall(text)}
+    return {path: _digest(Path(path)) for path in sorted(named)}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""  # nginx says what is wrong with it
+
+
+def revisions(home: Home) -> tuple[Revision, ...]:
+    """Those that are still on disk, oldest first."""
+    found = (_read(home.revisions / str(number)) for number in sorted(_numbers(home)))
+    return tuple(revision for revision in found if revision is not None)
+
+
+def current(home: Home) -> Revision | None:
+    """The revision that `current` names; None before the first one."""
+    return _read(home.current.resolve())
+
+
+def revision(home: Home, number: int) -> Revision:
+    """Raises UserError if it is not on disk."""
+    found = _read(home.revisions / str(number))
+    if found is None:
+        here = ", ".join(str(each.number) for each in revisions(home)) or "none"
+        raise UserError(f"there is no revision {number} here", hint=f"Kept are: {here}.")
+    return found
+
+
+def load_applied(home: Home, path: Path) -> LoadedConfig:
+    """The configuration in force: as the file at path was when it was applied, whatever is in it
+    now. The file itself where nothing is in force yet. Raises what load_config raises."""
+    applied = current(home)
+    return load_config(path) if applied is None else parse_config(applied.text, path)
+
+
+def differing(rendered: Rendered, folder: Path) -> tuple[str, ...]:
+    """The files that are not in folder as they are rendered, those no longer rendered included."""
+    there = {str(path.relative_to(folder)): path for path in _files(folder)}
+    names = sorted({*rendered.files, *there})
+    return tuple(
+        name
+        for name in names
+        if name not in there or there[name].read_text() != rendered.files.get(name)
+    )
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.name not in (_SOURCE, _RECORD):
+            yield path
+
+
+def switch(home: Home, revision: Revision) -> None:
+    """Let `current` name this revision, in one step."""
+    temporary = home.root / ".current"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(revision.path.relative_to(home.root))
+    temporary.replace(home.current)
+
+
+def forget(revision: Revision) -> None:
+    """Remove one that never was in force."""
+    shutil.rmtree(revision.path)
+
+
+def forget_old(home: Home) -> None:
+    """Remove all but the last revisions; the one in force always stays."""
+    kept: list[str] = []
+    for number in sorted(_numbers(home), reverse=True):
+        folder = home.revisions / str(number)
+        found = _read(folder)
+        text = found.text if found else None
+        if text is None or text in kept[-1:] or len(kept) == KEPT_REVISIONS:
+            if folder != home.current.resolve():
+                shutil.rmtree(folder)
+        else:
+            kept.append(text)
+
+
+def _numbers(home: Home) -> list[int]:
+    return [int(path.name) for path in home.revisions.glob("*") if path.name.isdigit()]
+
+
+def _read(folder: Path) -> Revision | None:
+    try:
+        return Revision(path=folder, **json.loads((folder / _RECORD).read_text()))
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,137 @@
+"""Rendered files that break a rule of ours, or one of gixy's, do not get past a test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infergate.config.load import load_config, parse_config
+from infergate.config.root import Config
+from infergate.errors import LintError
+from infergate.nginx.lint import lint, refuse_findings
+from infergate.nginx.render import Surroundings, render, write
+from infergate.paths import Home
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+
+EVERYTHING = """
+listen: { http: "*:8080", https: "*:8443", hosts: [api.test] }
+tls: { self_signed: true, hsts: true }
+backends:
+  a: { url: "https://a:1/base", verify_tls: false, api_key: secret }
+  b: http://b:1
+models: { m: { backends: [a, b], hedge: {}, timeouts: { first_byte: 9s } } }
+services:
+  q: { url: "http://q:1", path: /q/, api_key: secret }
+  n: { url: "https://n:1", host: n.test, auth: none }
+access: { allow: [10.0.0.0/8], deny_user_agents: [sqlmap] }
+limits: { per_ip: { rate: 1r/s } }
+"""
+
+
+def written(config: Config, folder: Path) -> Path:
+    around = Surroundings(
+        source="infergate.yaml", home=Home(folder), certificate="/c.crt", certificate_key="/c.key"
+    )
+    write(render(config, around), folder / "out")
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def rendered_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
+    folder = tmp_path_factory.mktemp("everything")
+    config = parse_config(EVERYTHING, folder / "infergate.yaml", {}).config
+    return config, written(config, folder)
+
+
+@pytest.fixture
+def everything(rendered_once: tuple[Config, Path], tmp_path: Path) -> tuple[Config, Path]:
+    config, folder = rendered_once
+    return config, Path(shutil.copytree(folder, tmp_path / "out", symlinks=True))
+
+
+def test_a_configuration_with_everything_breaks_no_rule(everything: tuple[Config, Path]) -> None:
+    config, folder = everything
+    assert lint(folder, config) == ()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_break_no_rule(example: Path, tmp_path: Path) -> None:
+    config = load_config(example, {}).config
+    refuse_findings(written(config, tmp_path), config)
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "old", "new"),
+    [
+        ("timeouts", "nginx.conf", "proxy_connect_timeout", "#"),
+        ("timeouts", "snippets/service.conf", "proxy_read_timeout", "#"),
+        ("key-checked", "services/q.conf", "if ($ig_admitted != yes)", "# if"),
+        ("key-checked", "snippets/hot.conf", "if ($ig_admitted", "# if"),
+        ("internal-servers", "internal.conf", "listen ", "listen 127.0.0.1:81; #"),
+        ("chosen-by-us", "services/q.conf", "http://_service_q/", "http://$arg_to/"),
+        ("chosen-by-us", "sites-available/api.conf", "location @manage", "location /manage"),
+        ("if-returns", "services/q.conf", "return 401;", "set $x 1; return 401;"),
+        ("alias", "services/q.conf", "location /", "location /f { alias /s/; }\nlocation /"),
+        ("no-files", "services/q.conf", "location /", "location /f { root /; }\nlocation /"),
+        ("no-files", "nginx.conf", "server_tokens  off;", "autoindex on;"),
+        ("callers-key", "snippets/relay.conf", "Authorization ", "X-Authorization "),
+        ("upstream-tls", "sites-available/api.conf", "proxy_ssl_verify ", "# "),
+        ("tls-version", "snippets/tls.conf", "TLSv1.2", "TLSv1.1 TLSv1.2"),
+        ("shutdown-timeout", "nginx.conf", "worker_shutdown_timeout", "#"),
+    ],
+)  # fmt: skip
+def test_what_breaks_a_rule_is_found_where_it_is(
+    rule: str, file: str, old: str, new: str, everything: tuple[Config, Path]
+) -> None:
+    config, folder = everything
+    path = folder / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    found = lint(folder, config)
+    assert rule in {each.rule for each in found}
+    with pytest.raises(LintError, match=f"\\.conf:[0-9]+: .*{rule}"):
+        refuse_findings(folder, config)
+
+
+KNOWN = {
+    ("ssrf", "$ig_backend"): "njs sets it, to a name of the YAML (our rule chosen-by-us)",
+    ("http_splitting", "$ig_backend"): "the same",
+    ("http_splitting", "$ig_content_type"): "njs sets it, to one of two kinds of body",
+    ("http_splitting", "$ig_ticket"): "njs sets it, to a number and a name of the YAML",
+    ("http_splitting", "$ig_until"): "njs sets it, to a number",
+    ("http_splitting", "$uri"): "named locations are reached from exact ones: it is one of theirs",
+    ("missing_resolver", "proxy_pass"): "it names an upstream; decision 002 has who resolves",
+    ("proxy_pass_normalized", ""): "the path of a service is stripped, and that is what does it",
+    ("host_spoofing", ""): "server_name has chosen the server; a service's links need the port",
+    ("default_server_flag", ""): "api.conf is the first, and by that the one for other names",
+}
+"""(gixy's check, part of its reason) → why it is no fault here."""
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_gixy_finds_nothing_in_the_examples_that_is_not_known(
+    example: Path, tmp_path: Path
+) -> None:
+    folder = written(load_config(example, {}).config, tmp_path)
+    gixy = Path(sys.executable).with_name("gixy")
+    ran = subprocess.run(
+        [gixy, "-f", "json", str(folder / "nginx.conf")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    findings = json.loads(ran.stdout)
+    assert findings, "it has read the files: some of the known ones are always there"
+    unknown = [
+        (each["plugin"], each["reason"], each["file"], each["line"])
+        for each in findings
+        if not any(each["plugin"] == check and (part in each["reason"]) for check, part in KNOWN)
+    ]
+    assert unknown == []
