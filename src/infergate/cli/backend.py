@@ -1,40 +1,179 @@
-"""backend drain, undrain."""
+"""backend list, drain, undrain, weight, add, remove, reset."""
 
 from __future__ import annotations
 
-import difflib
+import json
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, load
-from infergate.errors import UserError
+from infergate.cli.options import ConfigOption, JsonOption, counted, load
+from infergate.errors import InfergateError
 
-app = typer.Typer(help="Take a backend out of service, and back in.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from infergate.control.backends import Gateway
+
+app = typer.Typer(
+    help="Backends: list, drain, weigh, add and remove them while the gateway runs.",
+    no_args_is_help=True,
+)
+
+_POLL_S = 0.2
+NameArgument = Annotated[str, typer.Argument(help="The backend's name.")]
 
 
-def _set(name: str, config: ConfigOption, *, drained: bool) -> None:
-    from infergate.state.publish import drain as publish_drain
+def _gateway(config: ConfigOption) -> Gateway:
+    from infergate.control.backends import Gateway
     from infergate.store.database import database_for
 
-    loaded, home = load(config, quiet=True)
-    if name not in loaded.config.backends:
-        close = difflib.get_close_matches(name, loaded.config.backends, n=1)
-        raise UserError(
-            f"there is no backend {name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
-            where=str(loaded.path),
-        )
-    publish_drain(home, database_for(loaded.config, home), name, drained=drained)
+    declared, home = load(config, quiet=True, as_written=True)
+    return Gateway(declared, home, database_for(declared.config, home))
+
+
+@app.command("list")
+def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """Show every backend, its weight, and who says that it is there."""
+    from infergate.cli.backend_table import print_backends
+    from infergate.control.backend_list import backend_list
+
+    declared, home = load(config, quiet=True, as_written=True)
+    found = backend_list(declared, home)
+    print(json.dumps(found)) if json_ else print_backends(found)
 
 
 @app.command()
-def drain(name: str, config: ConfigOption = None) -> None:
+def drain(name: NameArgument, config: ConfigOption = None) -> None:
     """No new requests for it; those it has go on."""
-    _set(name, config, drained=True)
+    from infergate.control import backends
+
+    backends.drain(_gateway(config), name)
     print(f"{name} gets no new requests. `infergate backend undrain {name}` takes it back in.")
 
 
 @app.command()
-def undrain(name: str, config: ConfigOption = None) -> None:
+def undrain(name: NameArgument, config: ConfigOption = None) -> None:
     """Take it back into service."""
-    _set(name, config, drained=False)
+    from infergate.control import backends
+
+    backends.undrain(_gateway(config), name)
     print(f"{name} is in service again.")
+
+
+@app.command()
+def weight(
+    name: NameArgument,
+    weight: Annotated[int, typer.Argument(help="Its share relative to the others, 1 to 1,000.")],
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Give it another share of the requests."""
+    from infergate.control import backends
+
+    done = backends.set_weight(_gateway(config), name, weight)
+    if json_:
+        print(json.dumps(done))
+        return
+    print(f"{name} has weight {weight} now (before: {done['before']}).")
+    if done["of_file"] is not None and done["of_file"]["weight"] != weight:
+        print(
+            f"That holds until the configuration says another weight than "
+            f"{done['of_file']['weight']},\nor: infergate backend reset {name}"
+        )
+
+
+@app.command()
+def add(
+    name: NameArgument,
+    url: Annotated[str, typer.Argument(help="Its base URL.")],
+    engine: Annotated[str | None, typer.Option(help="What runs there; else it is asked.")] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help="The models it has, separated by commas; else it is asked."),
+    ] = None,
+    weight: Annotated[int | None, typer.Option(help="Its share of the requests.")] = None,
+    max_in_flight: Annotated[int | None, typer.Option(help="Requests at once, at most.")] = None,
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Put a new backend into service; it serves every model it has that the gateway serves."""
+    from infergate.control import backends
+
+    names = None if models is None else [each.strip() for each in models.split(",") if each.strip()]
+    given = {
+        "url": url,
+        "engine": engine,
+        "models": names,
+        "weight": weight,
+        "max_in_flight": max_in_flight,
+    }
+    done = backends.add(_gateway(config), name, given)
+    if json_:
+        print(json.dumps(done))
+        return
+    print(f"{name} is there, and gets requests as soon as it was found to be up.")
+    print("It stays over restarts; to keep it for good, write it into the configuration.")
+
+
+@app.command()
+def remove(
+    name: NameArgument,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Wait until it has finished what it has.")
+    ] = False,
+    timeout: Annotated[str, typer.Option(help="How long --drain waits.")] = "10m",
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Take it out for good; what it is answering goes on."""
+    from infergate.cli.options import seconds_of
+    from infergate.control import backends
+
+    gateway, timeout_s = _gateway(config), seconds_of(timeout, "--timeout")
+    done = backends.remove(gateway, name)
+    if drain:
+        _wait_until_idle(gateway, name, timeout_s, quiet=json_)
+    left = backends.in_flight(gateway.home, name)
+    if json_:
+        print(json.dumps({**done, "in_flight": left}))
+        return
+    print(
+        f"{name} is out; it finishes the {counted(left, 'request')} it has."
+        if left
+        else f"{name} is out."
+    )
+    if done["until_reset"]:
+        print(
+            "The configuration still has it: take it out there too, or it comes back with\n"
+            f"infergate backend reset {name}, and when its settings there change."
+        )
+
+
+@app.command()
+def reset(name: NameArgument, config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """Undo what was changed of it by hand: it is again what the configuration says."""
+    from infergate.control import backends
+
+    undone = [change.what for change in backends.make_as_declared(_gateway(config), name)]
+    if json_:
+        print(json.dumps({"backend": name, "undone": undone}))
+    elif undone:
+        print(f"{name} is what the configuration says again (undone: {', '.join(undone)}).")
+    else:
+        print(f"Nothing of {name} was changed.")
+
+
+def _wait_until_idle(gateway: Gateway, name: str, timeout_s: float, *, quiet: bool) -> None:
+    from infergate.control.backends import in_flight
+
+    deadline, told = time.monotonic() + timeout_s, -1
+    while (left := in_flight(gateway.home, name)) > 0:
+        if time.monotonic() > deadline:
+            raise InfergateError(
+                f"{name} still answers {counted(left, 'request')} after {timeout_s:g} s",
+                hint="It gets no new ones; those go on.",
+            )
+        if left != told and not quiet:
+            print(f"{name} still answers {counted(left, 'request')} …", flush=True)
+            told = left
+        time.sleep(_POLL_S)

@@ -46,14 +46,16 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Show the processes, and every backend with its state and what it is doing."""
     from infergate.cli.banner import url_of
     from infergate.cli.status import print_status
+    from infergate.control.backend_list import backend_list
     from infergate.control.report import read_report
     from infergate.control.seen import seen
     from infergate.ledger.status import read_status
     from infergate.nginx.shared_memory import read
     from infergate.supervise.instance import running
 
-    loaded, home = load(config, quiet=True)
+    loaded, home = load(config, quiet=True, as_written=True)
     processes = running(home)
+    there = backend_list(loaded, home)
     try:
         live = read(home.socket)
     except StateError:
@@ -71,15 +73,18 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
         "keys": live.keys if live else None,
         "ledger": asdict(ledger) if ledger else None,
         "backends": [
-            seen(backend, live, drained)
+            {**there["backends"][backend.name], **seen(backend, live, drained)}
             for backend in (report.backends if report else ())
-            if backend.name in loaded.config.backends
+            if backend.name in there["backends"]
         ],
+        "removed_backends": there["removed"],
+        "groups": there["groups"],
         "missing_models": [
             {"model": model, "backend": backend} for model, backend in report.missing
         ]
         if report
         else [],
+        "conflicts": report.conflicts if report else [],
     }
     if json_:
         print(json.dumps(document))
@@ -152,15 +157,18 @@ def _readable(line: str) -> str:
 
 def doctor(config: ConfigOption = None) -> None:
     """Show which nginx there is, what each offers, and why one was chosen."""
-    from infergate.cli.doctor import print_doctor, print_ledger
+    from infergate.cli.doctor import print_backends, print_doctor, print_ledger
 
     path = find_config(config)
     setting, home = "auto", home_for(path or Path("infergate.yaml").absolute())
+    declared = None
     if path is not None:
-        loaded, home = load(config)
-        setting = loaded.config.engine
+        declared, home = load(config, as_written=True)
+        setting = declared.config.engine
     print_doctor(setting, home)
     print_ledger(home)
+    if declared is not None:
+        print_backends(declared, home)
 
 
 def version() -> None:

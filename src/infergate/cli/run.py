@@ -44,7 +44,7 @@ def up(
     demo_port = None
     if given is None:
         given, demo_port = _without_configuration(home)
-    loaded, home = load(given)
+    loaded, home = load(given, as_written=True)
     choice = choose_engine(loaded.config.engine, home.root)
 
     def ready() -> None:
@@ -82,23 +82,29 @@ def down(
 
 def reload(config: ConfigOption = None) -> None:
     """Bring a changed configuration into force without dropping a stream."""
+    from infergate.control.backend_list import in_words
+    from infergate.control.backends import Gateway, end_lapsed
     from infergate.control.report import read_inventories
     from infergate.nginx.apply import apply
     from infergate.nginx.engine import choose_engine
+    from infergate.state.in_force import bring_into_force, note_changes
     from infergate.state.publish import publish_keys, publish_routes
     from infergate.state.routes import compile_routes
     from infergate.store.database import database_for
     from infergate.store.revisions import note_revision
     from infergate.supervise.instance import running
 
-    loaded, home = load(config)
+    declared, home = load(config, as_written=True)
     processes = running(home)
     if processes.nginx is None:
         raise NotRunning(
             "the gateway is not running", where=str(home.root), hint="`infergate up` starts it."
         )
+    database = database_for(declared.config, home)
+    note_changes(home, database)
+    loaded = bring_into_force(declared, home)
     revision = apply(loaded, home, choose_engine(loaded.config.engine, home.root).engine)
-    database = database_for(loaded.config, home)
+    ended = end_lapsed(Gateway(declared, home, database))
     note_revision(database, revision.number, loaded.path)
     count = publish_keys(home, loaded, database)
     # The control plane does this too, a moment later; then with backends it did not know before.
@@ -106,3 +112,5 @@ def reload(config: ConfigOption = None) -> None:
     if processes.control is not None:
         os.kill(processes.control, signal.SIGHUP)
     print(f"Revision {revision.number} is in force; {counted(count, 'key')}.")
+    for change in ended:
+        print(f"Not any more: {in_words(change)} by hand; {declared.path.name} says something new.")

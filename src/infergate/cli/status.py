@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from infergate.cli.backend_table import lines_about
 from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
 from infergate.ledger.status import LedgerStatus
@@ -62,11 +63,21 @@ def print_status(document: Mapping[str, Any]) -> None:
             _models(backend) if state == "up" else backend["reason"],
         )
     console.print(table)
+    for line in lines_about(
+        {
+            "backends": {backend["name"]: backend for backend in document["backends"]},
+            "removed": document["removed_backends"],
+            "groups": document["groups"],
+        }
+    ):
+        console.print(line, markup=False)
     for pair in document["missing_models"]:
         console.print(
             f"[yellow]{pair['backend']} does not have the model "
             f"{pair['model']!r} that the configuration expects there.[/yellow]"
         )
+    for conflict in document["conflicts"]:
+        console.print(conflict, style="yellow", markup=False)
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

@@ -11,12 +11,16 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from infergate.config.load import LoadedConfig
+from infergate.control.backend_list import in_words
+from infergate.control.backends import Gateway, end_lapsed
+from infergate.control.groups import look_once
 from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.nginx.apply import apply, forget_old, stage, switch
 from infergate.nginx.engine import Engine
 from infergate.nginx.shared_memory import read
 from infergate.paths import HOME_VARIABLE, Home
+from infergate.state.in_force import bring_into_force
 from infergate.state.publish import publish_keys
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
@@ -31,7 +35,7 @@ _READY_TIMEOUT_S = 10.0
 
 
 async def supervise(
-    loaded: LoadedConfig,
+    declared: LoadedConfig,
     home: Home,
     engine: Engine,
     *,
@@ -40,13 +44,16 @@ async def supervise(
 ) -> None:
     """Run the gateway until SIGTERM or SIGINT.
 
+    declared: the configuration as the file has it.
     demo_port: where to run the built-in demo backend; None runs none.
     ready: called once, when requests are answered and every backend has been asked once.
     Raises AlreadyRunning, EngineError or ApplyError if it cannot start; nothing runs then.
     """
     home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with sole_supervisor(home):
         stop, hurry = _stop_on_signals()
+        loaded = await _in_force(declared, home)
         nginx = NginxProcess(engine, home)
         if nginx.adopt():
             log.info("nginx was left running and is taken over", pid=nginx.pid)
@@ -84,6 +91,19 @@ async def supervise(
             await asyncio.gather(waiting, watch, *tasks, return_exceptions=True)
             home.ready.unlink(missing_ok=True)
             log.info("stopped")
+
+
+async def _in_force(declared: LoadedConfig, home: Home) -> LoadedConfig:
+    """The configuration with what discovery finds and operators changed. Without the database or
+    DNS, it is as they said last."""
+    await look_once(declared, home)
+    gateway = Gateway(declared, home, database_for(declared.config, home))
+    try:
+        for change in end_lapsed(gateway):
+            log.info("a change by hand ended: the file says something new", what=in_words(change))
+    except StateError as problem:
+        log.error("backends are as they were changed last", why=str(problem))
+    return bring_into_force(declared, home)
 
 
 def _publish_keys(loaded: LoadedConfig, home: Home, revision: int) -> None:
