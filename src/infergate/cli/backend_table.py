@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from textwrap import fill
 from typing import Any
 
 from infergate.cli.ledger import ago
 from infergate.cli.rows import print_rows
+
+_WIDTH = 80
 
 
 def print_backends(document: Mapping[str, Any]) -> None:
@@ -23,7 +26,7 @@ def print_backends(document: Mapping[str, Any]) -> None:
     ]
     print_rows(("NAME", "URL", "WEIGHT", "FROM"), rows)
     for line in lines_about(document):
-        print(line)
+        print(fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def lines_about(document: Mapping[str, Any]) -> Iterator[str]:

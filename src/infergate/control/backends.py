@@ -200,7 +200,7 @@ def _checked(name: str, values: Mapping[str, Any]) -> AddedBackend:
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "name"
-        message = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
         raise UserError(message, where=field.replace("_", "-")) from None
 
 
