@@ -42,7 +42,9 @@ class DnsServer:
         response.flags |= dns.flags.RA | dns.flags.AA
         found = self.records.get((name, kind))
         if found:
-            response.answer.append(dns.rrset.from_text_list(question.name, self.ttl_s, "IN", kind, found))
+            response.answer.append(
+                dns.rrset.from_text_list(question.name, self.ttl_s, "IN", kind, found)
+            )
         elif not any(known == name for known, _ in self.records):
             response.set_rcode(dns.rcode.NXDOMAIN)
         return response.to_wire()

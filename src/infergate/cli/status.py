@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -41,28 +41,8 @@ def print_status(document: Mapping[str, Any]) -> None:
         for line in ledger_in_words(status, time.time(), alive=alive):
             if line != COUNTING:
                 console.print(f"[yellow]{line}[/yellow]")
-    if not document["backends"]:
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("BACKEND", no_wrap=True)
-    table.add_column("ENGINE", no_wrap=True)
-    table.add_column("STATE", no_wrap=True)
-    table.add_column("BUSY", justify="right", no_wrap=True)
-    table.add_column("KV", justify="right", no_wrap=True)
-    table.add_column("SINCE", no_wrap=True)
-    table.add_column("MODELS, OR WHY NOT", overflow="fold")
-    for backend in document["backends"]:
-        state = backend["state"]
-        table.add_row(
-            backend["name"],
-            backend["kind"] or "?",
-            f"[{_COLOURS.get(state, 'yellow')}]{state}[/]",
-            _busy(backend),
-            "" if backend["kv_cache_use"] is None else f"{backend['kv_cache_use']:.0%}",
-            ago(time.time() - backend["since"]),
-            _models(backend) if state == "up" else backend["reason"],
-        )
-    console.print(table)
+    if document["backends"]:
+        console.print(_table(document["backends"]))
     for line in lines_about(
         {
             "backends": {backend["name"]: backend for backend in document["backends"]},
@@ -78,6 +58,29 @@ def print_status(document: Mapping[str, Any]) -> None:
         )
     for conflict in document["conflicts"]:
         console.print(conflict, style="yellow", markup=False)
+
+
+def _table(backends: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("BACKEND", no_wrap=True)
+    table.add_column("ENGINE", no_wrap=True)
+    table.add_column("STATE", no_wrap=True)
+    table.add_column("BUSY", justify="right", no_wrap=True)
+    table.add_column("KV", justify="right", no_wrap=True)
+    table.add_column("SINCE", no_wrap=True)
+    table.add_column("MODELS, OR WHY NOT", overflow="fold")
+    for backend in backends:
+        state = backend["state"]
+        table.add_row(
+            backend["name"],
+            backend["kind"] or "?",
+            f"[{_COLOURS.get(state, 'yellow')}]{state}[/]",
+            _busy(backend),
+            "" if backend["kv_cache_use"] is None else f"{backend['kv_cache_use']:.0%}",
+            ago(time.time() - backend["since"]),
+            _models(backend) if state == "up" else backend["reason"],
+        )
+    return table
 
 
 def _busy(backend: Mapping[str, Any]) -> str:
