@@ -1,4 +1,4 @@
-"""keys create, list, show, rotate, revoke, import, export."""
+"""keys create, set, list, show, rotate, revoke, import, export."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infergate.cli.grants import grant_of, with_grant
-from infergate.cli.options import ConfigOption, JsonOption, counted, load
+from infergate.cli.grants import UnsetOption, grant_of, unset_fields, with_grant
+from infergate.cli.options import ConfigOption, JsonOption, counted, load, seconds_of
 from infergate.errors import KeyInputError
 
 if TYPE_CHECKING:
     from infergate.store.key_changes import NewKey
 
 app = typer.Typer(
-    help="API keys: create, list, show, rotate, revoke, import, export.", no_args_is_help=True
+    help="API keys: create, set, list, show, rotate, revoke, import, export.",
+    no_args_is_help=True,
 )
 
 KeyArgument = Annotated[str, typer.Argument(help="Its id or its name.")]
@@ -52,7 +53,7 @@ def create(
         allowed=grant_of(allowed, loaded.config.usage.currency),
         team=team,
         policy=policy,
-        expires_at=None if expires is None else int(time.time() + _seconds(expires, "--expires")),
+        expires_at=_end_of(expires),
     )
     publish_keys(home, loaded, database)
     _show_secret(key, f"Key {name!r} ({key.stored.id}) is valid now.", json_=json_)
@@ -66,13 +67,48 @@ def _show_secret(key: NewKey, said: str, *, json_: bool) -> None:
     typer.echo(f"{said} It is not shown again.", err=True)
 
 
-def _seconds(text: str, option: str) -> float:
-    from infergate.config.types import seconds
+def _end_of(expires: str | None) -> int | None:
+    return None if expires is None else int(time.time() + seconds_of(expires, "--expires"))
 
-    try:
-        return seconds(text)
-    except ValueError as problem:
-        raise KeyInputError(str(problem), where=option) from None
+
+@app.command("set")
+@with_grant
+def set_(
+    key: KeyArgument,
+    team: Annotated[str | None, typer.Option(help="The team it belongs to from now on.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="A policy that says what the key itself leaves open.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is valid from now on, such as 12h or 30d.")
+    ] = None,
+    unset: UnsetOption = None,
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+    *,
+    allowed: dict[str, Any],
+) -> None:
+    """Change what a key may do; what is not given stays as it is."""
+    from infergate.state.publish import publish_keys
+    from infergate.store.database import database_for
+    from infergate.store.key_changes import set_key
+
+    loaded, home = load(config, quiet=True)
+    database = database_for(loaded.config, home)
+    changed = set_key(
+        database,
+        key,
+        grant_of(allowed, loaded.config.usage.currency),
+        unset_fields(unset, {"team": "team", "policy": "policy", "expires": "expires_at"}),
+        team=team,
+        policy=policy,
+        expires_at=_end_of(expires),
+    )
+    publish_keys(home, loaded, database)
+    if json_:
+        print(json.dumps(changed.public()))
+    else:
+        print(f"Key {changed.name!r} ({changed.id}) is changed; `infergate keys show` tells all.")
 
 
 @app.command("list")
@@ -130,7 +166,7 @@ def rotate(
 
     loaded, home = load(config, quiet=True)
     database = database_for(loaded.config, home)
-    grace_s = _seconds(grace, "--grace")
+    grace_s = seconds_of(grace, "--grace")
     rotated = rotate_key(database, key, grace_s)
     publish_keys(home, loaded, database)
     ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + grace_s))

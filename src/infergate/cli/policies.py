@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from infergate.cli.grants import grant_of, with_grant
+from infergate.cli.grants import UnsetOption, grant_of, unset_fields, with_grant
 from infergate.cli.options import ConfigOption, JsonOption, load
 
 app = typer.Typer(help="Policies: what many keys may do, in one place.", no_args_is_help=True)
@@ -15,15 +15,22 @@ app = typer.Typer(help="Policies: what many keys may do, in one place.", no_args
 
 @app.command("set")
 @with_grant
-def set_(name: str, config: ConfigOption = None, *, allowed: dict[str, Any]) -> None:
-    """Make a policy, or replace it for every key that has it."""
+def set_(
+    name: str,
+    unset: UnsetOption = None,
+    config: ConfigOption = None,
+    *,
+    allowed: dict[str, Any],
+) -> None:
+    """Make a policy, or change what is given for every key that has it."""
     from infergate.state.publish import publish_keys
     from infergate.store.database import database_for
     from infergate.store.policies import set_policy
 
     loaded, home = load(config, quiet=True)
     database = database_for(loaded.config, home)
-    set_policy(database, name, grant_of(allowed, loaded.config.usage.currency))
+    given = grant_of(allowed, loaded.config.usage.currency)
+    set_policy(database, name, given, unset_fields(unset))
     publish_keys(home, loaded, database)
     print(f"Policy {name!r} holds now.")
 
