@@ -40,6 +40,15 @@ def _give_to_owner_of(folder: Path, descriptor: int) -> None:
         os.fchown(descriptor, -1, folder.stat().st_gid)
 
 
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Differs after the file was written or replaced; None while there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file at path; waits for another holder. A killed holder's lock is free."""

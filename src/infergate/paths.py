@@ -58,6 +58,16 @@ class Home:
         return self.state / "conditions.json"
 
     @property
+    def changes(self) -> Path:
+        """What operators changed of the backends, from the database (state/in_force.py)."""
+        return self.state / "changes.json"
+
+    @property
+    def discovered(self) -> Path:
+        """The backends that DNS and files name, for each group."""
+        return self.state / "discovered.json"
+
+    @property
     def snapshots(self) -> tuple[Path, ...]:
         """What nginx loads by itself when its shared memory is empty."""
         return (self.keys_snapshot, self.routes_snapshot, self.conditions_snapshot)

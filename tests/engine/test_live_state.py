@@ -41,6 +41,26 @@ def test_a_revoked_key_is_refused_within_a_second_while_its_stream_runs_on(pair:
     assert workers(it) == before, "no reload"
 
 
+def test_a_key_is_changed_in_place_from_the_next_request_on(pair: Pair) -> None:
+    it, _, _ = pair
+    before = workers(it)
+    key = it.new_key("changing")
+    name = next(e["name"] for e in _keys(it) if key.startswith(e["prefix"]))
+    assert it.chat(key=key).status_code == 200
+    it.run("keys", "set", name, "--models", "other")
+    assert it.chat(key=key).status_code in (403, 404)
+    it.run("keys", "set", name, "--unset", "models", "--rpm", "2")
+    codes = [it.chat(key=key).status_code for _ in range(3)]
+    assert (codes[0], codes[-1]) == (200, 429)
+    it.run("keys", "set", name, "--unset", "rpm", "--expires", "1s")
+    until(lambda: it.chat(key=key).status_code == 401, 4)
+    it.run("keys", "set", name, "--unset", "expires")
+    assert it.chat(key=key).status_code == 200
+    refused = it.run("keys", "set", name, "--unset", "rmp", check=False)
+    assert (refused.returncode, "did you mean 'rpm'" in refused.stderr) == (2, True)
+    assert workers(it) == before, "no reload"
+
+
 def _keys(it: Gateway) -> list[dict[str, Any]]:
     import json
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from infergate.config.load import LoadedConfig
+from infergate.nginx.revisions import load_applied
 from infergate.paths import Home
+from infergate.state.in_force import bring_into_force
+from infergate.supervise.instance import nginx_master
 
 if TYPE_CHECKING:
     from infergate.store.database import Database
@@ -15,16 +19,38 @@ if TYPE_CHECKING:
 class Gateway:
     """One gateway of this machine."""
 
-    def __init__(self, loaded: LoadedConfig, home: Home, *, keep: bool = False) -> None:
-        """keep: connections to the database stay open, for a process that goes on."""
-        self.loaded, self.home, self._keep = loaded, home, keep
+    def __init__(
+        self,
+        declared: LoadedConfig,
+        home: Home,
+        *,
+        keep: bool = False,
+        said: Callable[[str], None] | None = None,
+    ) -> None:
+        """declared: its configuration without what discovery found and operators changed.
+        keep: connections to the database stay open, for a process that goes on.
+        said: is told the steps of what takes long, when they begin.
+        """
+        self.declared, self.home, self.said, self._keep = declared, home, said, keep
+
+    @cached_property
+    def loaded(self) -> LoadedConfig:
+        """The configuration as it holds (config/in_force.py)."""
+        return bring_into_force(self.declared, self.home)
+
+    @cached_property
+    def applied(self) -> LoadedConfig:
+        """What nginx runs of the file, whatever is in it now; the file, while nothing runs."""
+        if nginx_master(self.home) is None:
+            return self.declared
+        return load_applied(self.home, self.declared.path)
 
     @cached_property
     def database(self) -> Database:
         """Opened at the first use: it takes half a second to load."""
         from infergate.store.database import database_for
 
-        return database_for(self.loaded.config, self.home, keep=self._keep)
+        return database_for(self.declared.config, self.home, keep=self._keep)
 
     def publish_keys(self) -> int:
         """Bring changed keys, policies or teams into force; returns how many keys are valid."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -19,7 +19,7 @@ from infergate.admin.operation import (
     Which,
     operation,
 )
-from infergate.admin.terms import Terms
+from infergate.admin.terms import Setting, Terms
 from infergate.config.budgets import NANO, parse_budget, window_of
 from infergate.config.policies import Grant
 from infergate.state.exchange import keys_of_text, text_of_keys
@@ -65,6 +65,17 @@ class NewKey(Terms):
     team: ThingName | None = None
     policy: ThingName | None = None
     expires_at: Moment | None = Field(None, description="Unix seconds; never, if not given.")
+
+
+class KeyChange(Terms):
+    """What is to be different of a key; what is not said stays as it is."""
+
+    team: ThingName | None = None
+    policy: ThingName | None = None
+    expires_at: Moment | None = Field(None, description="Unix seconds.")
+    unset: list[Setting | Literal["team", "policy", "expires_at"]] = Field(
+        [], description="Settings that are to end."
+    )
 
 
 class KeySecret(Key):
@@ -201,6 +212,24 @@ def _budgets(database: Database, key: StoredKey, allowed: Grant, now: float) -> 
         unit = NANO if budget.currency else 1
         budgets.append(BudgetState(budget=budget.text, used=amount / unit, renewed_at=ends))
     return budgets
+
+
+@operation("PATCH", "/keys/{key}")
+def set_key(gateway: Gateway, key: Which, body: KeyChange) -> Key:
+    """Change what a key may do; what is not said stays as it is."""
+    given = body.grant()
+    check_currency(given.budget, gateway.loaded)
+    changed = key_changes.set_key(
+        gateway.database,
+        key,
+        given,
+        set(body.unset),
+        team=body.team,
+        policy=body.policy,
+        expires_at=body.expires_at,
+    )
+    gateway.publish_keys()
+    return _key(changed)
 
 
 @operation("POST", "/keys/{key}/rotate")

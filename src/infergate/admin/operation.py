@@ -15,9 +15,9 @@ from infergate.config.base import Section
 from infergate.store.names import NAME_PATTERN
 
 P = ParamSpec("P")
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R")
 
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 LONGEST_PAGE = 1000
 LARGEST = 2**53 - 1

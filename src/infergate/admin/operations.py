@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from infergate.admin.audit import list_audit
-from infergate.admin.backends import drain_backend, undrain_backend
+from infergate.admin.backends import (
+    add_backend,
+    backend_load,
+    drain_backend,
+    list_backends,
+    remove_backend,
+    reset_backend,
+    undrain_backend,
+    weigh_backend,
+)
+from infergate.admin.changes import apply_file, list_history, roll_back, show_diff, show_plan
 from infergate.admin.keys import (
     create_key,
     export_keys,
@@ -14,10 +24,11 @@ from infergate.admin.keys import (
     list_keys,
     revoke_key,
     rotate_key,
+    set_key,
     show_key,
 )
 from infergate.admin.operation import Operation
-from infergate.admin.policies import list_policies, remove_policy, set_policy
+from infergate.admin.policies import change_policy, list_policies, remove_policy, set_policy
 from infergate.admin.requests import explain
 from infergate.admin.status import status
 from infergate.admin.teams import create_team, list_teams, remove_team, set_team
@@ -26,11 +37,30 @@ from infergate.admin.usage import usage
 
 OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
     "status": (status,),
-    "keys": (list_keys, create_key, show_key, rotate_key, revoke_key, import_keys, export_keys),
+    "keys": (
+        list_keys,
+        create_key,
+        show_key,
+        set_key,
+        rotate_key,
+        revoke_key,
+        import_keys,
+        export_keys,
+    ),
     "teams": (list_teams, create_team, set_team, remove_team),
-    "policies": (list_policies, set_policy, remove_policy),
+    "policies": (list_policies, set_policy, change_policy, remove_policy),
     "usage": (usage,),
-    "backends": (drain_backend, undrain_backend),
+    "backends": (
+        list_backends,
+        add_backend,
+        remove_backend,
+        drain_backend,
+        undrain_backend,
+        weigh_backend,
+        reset_backend,
+        backend_load,
+    ),
+    "changes": (show_plan, show_diff, apply_file, roll_back, list_history),
     "requests": (explain,),
     "audit": (list_audit,),
     "tokens": (list_tokens, create_token, revoke_token),

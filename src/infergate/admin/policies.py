@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import get_args
+
+from pydantic import Field
+
 from infergate.admin.gateway import Gateway
 from infergate.admin.money import check_currency
 from infergate.admin.operation import AfterName, Document, Limit, ThingName, Which, operation
 from infergate.admin.pages import page_of
 from infergate.admin.teams import Removed
-from infergate.admin.terms import Terms
+from infergate.admin.terms import Setting, Terms
 from infergate.config.policies import Grant
 from infergate.store import policies
 
@@ -35,14 +40,31 @@ def list_policies(gateway: Gateway, *, after: AfterName = "", limit: Limit = 100
     return PolicyPage(items=items, next=following)
 
 
+class PolicyChange(Terms):
+    """What is to be different of a policy; what is not said stays as it is."""
+
+    unset: list[Setting] = Field([], description="Settings that are to end.")
+
+
 @operation("PUT", "/policies/{policy}")
 def set_policy(gateway: Gateway, policy: ThingName, body: Terms) -> Policy:
     """Make a policy, or replace it for every key that has it."""
-    allowed = body.grant()
-    check_currency(allowed.budget, gateway.loaded)
-    policies.set_policy(gateway.database, policy, allowed)
+    given = body.grant()
+    said = given.model_fields_set | given.limits.model_fields_set
+    return _set(gateway, policy, given, set(get_args(Setting)) - said)
+
+
+@operation("PATCH", "/policies/{policy}")
+def change_policy(gateway: Gateway, policy: ThingName, body: PolicyChange) -> Policy:
+    """Make a policy, or change it for every key that has it; what is not said stays as it is."""
+    return _set(gateway, policy, body.grant(), set(body.unset))
+
+
+def _set(gateway: Gateway, name: str, given: Grant, unset: Collection[str]) -> Policy:
+    check_currency(given.budget, gateway.loaded)
+    allowed = policies.set_policy(gateway.database, name, given, unset)
     gateway.publish_keys()
-    return Policy(name=policy, allowed=allowed)
+    return Policy(name=name, allowed=allowed)
 
 
 @operation("DELETE", "/policies/{policy}")

@@ -12,15 +12,17 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from infergate.admin.operation import LONGEST_PAGE, Operation
 from infergate.errors import InfergateError, NotAllowed, UserError
 
 P = ParamSpec("P")
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R")
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = httpx.Timeout(4000.0, connect=10.0)
+"""An apply is watched for up to an hour, and answers then."""
+
 _UNIX = "unix:"
 
 
@@ -58,7 +60,7 @@ class Remote:
         if not answer.is_success:
             raise self._refusal(answer)
         try:
-            return operation.answer.model_validate(answer.json())
+            return TypeAdapter(operation.answer).validate_python(answer.json())
         except (ValueError, ValidationError):
             raise self._stranger(answer) from None
 

@@ -20,10 +20,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from infergate.admin.app import api
 from infergate.admin.gateway import Gateway
 from infergate.admin.guard import UID, Guard
-from infergate.config.load import LoadedConfig, load_config
+from infergate.config.load import LoadedConfig
 from infergate.config.types import is_loopback
 from infergate.errors import InfergateError
 from infergate.nginx.certificates import certificate_for
+from infergate.nginx.revisions import load_applied
 from infergate.paths import Home, home_for
 
 log = structlog.get_logger(__name__)
@@ -34,28 +35,36 @@ _CONNECTIONS = 200
 
 
 class CurrentGateway:
-    """The gateway of a configuration file, read again when it has changed."""
+    """The gateway as it is in force, whatever has been written into its file since."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._seen = path, path.stat()
-        self._gateway = Gateway(load_config(path), home_for(path), keep=True)
+        self._path, self._home = path, home_for(path)
+        self._number = _revision(self._home)
+        self._gateway = Gateway(load_applied(self._home, path), self._home, keep=True)
 
     def __call__(self) -> Gateway:
-        """The gateway as its file says; while that is wrong, as it said before."""
+        """The gateway now. While its configuration cannot be read, it is as it was before."""
         try:
-            seen = self._path.stat()
-            if (seen.st_mtime_ns, seen.st_ino) != (self._seen.st_mtime_ns, self._seen.st_ino):
-                self._seen = seen
-                self._take(load_config(self._path))
+            number = _revision(self._home)
+            if number != self._number:
+                self._take(load_applied(self._home, self._path))
+                self._number = number
         except (InfergateError, OSError) as problem:
             log.error("the configuration was not read again", problem=str(problem))
-        return self._gateway
+        # What operators changed and discovery found is read anew for each request.
+        now = Gateway(self._gateway.declared, self._home, keep=True)
+        now.database = self._gateway.database
+        return now
 
-    def _take(self, loaded: LoadedConfig) -> None:
-        database, store = self._gateway.database, self._gateway.loaded.config.store
-        self._gateway = Gateway(loaded, self._gateway.home, keep=True)
-        if loaded.config.store == store:
+    def _take(self, declared: LoadedConfig) -> None:
+        database, store = self._gateway.database, self._gateway.declared.config.store
+        self._gateway = Gateway(declared, self._home, keep=True)
+        if declared.config.store == store:
             self._gateway.database = database
+
+
+def _revision(home: Home) -> str:
+    return str(home.current.resolve())
 
 
 class _WithPeer(H11Protocol):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from infergate.admin.backends import BackendChange, BackendEntry, BackendGroup
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import Document, operation
 from infergate.config.root import Config
+from infergate.control.backend_list import backend_list
 from infergate.control.report import read_report
 from infergate.control.seen import seen
 from infergate.errors import StateError
@@ -44,11 +47,19 @@ class Counting(Document):
     unreadable: int
 
 
-class BackendState(Document):
+class OldWorkers(Document):
+    """What is left of earlier configurations (nginx/drain.py)."""
+
+    workers: int
+    streams: int
+    oldest_s: float
+    left_s: float
+
+
+class BackendState(BackendEntry):
     """One backend, as requests find it."""
 
     name: str
-    url: str
     state: str = Field(description="up, slow, draining, down, hung or unknown.")
     reason: str
     since: float = Field(description="Unix seconds.")
@@ -88,7 +99,10 @@ class Status(Document):
     keys: int | None
     ledger: Counting | None
     backends: list[BackendState]
+    removed_backends: list[BackendChange]
+    groups: dict[str, BackendGroup]
     missing_models: list[Missing]
+    conflicts: list[str]
 
 
 @operation("GET", "/status")
@@ -96,6 +110,7 @@ def status(gateway: Gateway) -> Status:
     """The processes, and every backend with its state and what it is doing."""
     loaded, home = gateway.loaded, gateway.home
     processes = running(home)
+    there = backend_list(gateway.applied, home)
     try:
         live = read(home.socket)
     except StateError:
@@ -111,15 +126,18 @@ def status(gateway: Gateway) -> Status:
             "home": str(home.root),
             "processes": asdict(processes),
             "revision": applied.number if applied and live else None,
-            "file_applied": applied is not None and loaded.text == applied.text,
+            "file_applied": applied is not None and _text(loaded.path) == applied.text,
             "drain": asdict(drain(home)),
             "keys": live.keys if live else None,
             "ledger": asdict(ledger) if ledger else None,
             "backends": [
-                seen(backend, live, drained)
+                {**there["backends"][backend.name], **seen(backend, live, drained)}
                 for backend in (report.backends if report else ())
-                if backend.name in loaded.config.backends
+                if backend.name in there["backends"]
             ],
+            "removed_backends": there["removed"],
+            "groups": there["groups"],
+            "conflicts": report.conflicts if report else [],
             "missing_models": [
                 {"model": model, "backend": backend}
                 for model, backend in (report.missing if report else ())
@@ -138,6 +156,13 @@ def _drained(gateway: Gateway, live: LiveState | None) -> Mapping[str, float]:
     except StateError:
         conditions = live.conditions if live else {}
         return {name: time.time() for name, each in conditions.items() if each == "drained"}
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def url_of(config: Config) -> str:

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from infergate.admin.operation import LARGEST, AsJson
 from infergate.config.policies import Grant, KeyLimits
+
+Setting = Literal[
+    "models",
+    "manage",
+    "priority",
+    "weight",
+    "allow",
+    "explain",
+    "budget",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "concurrent",
+    "max_prompt_bytes",
+    "max_tokens",
+]
+"""A setting of Terms or its limits."""
 
 
 class TermLimits(AsJson, KeyLimits):

@@ -19,6 +19,8 @@ from infergate.changes.trial import trial
 from infergate.changes.watch import Watch
 from infergate.changes.window import Answers
 from infergate.config.load import LoadedConfig, parse_config
+from infergate.control.backend_list import in_words
+from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.report import read_inventories, read_report
 from infergate.errors import ApplyError, NotRunning
 from infergate.files import locked
@@ -37,9 +39,9 @@ from infergate.nginx.revisions import (
 )
 from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import Home
+from infergate.state.in_force import bring_into_force, note_changes
 from infergate.state.publish import publish_keys, publish_routes
 from infergate.state.routes import compile_routes
-from infergate.store.audit import newest
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
 from infergate.supervise.instance import running
@@ -84,6 +86,7 @@ def apply(
 ) -> Applied:
     """Bring a configuration into force in the gateway that runs; no stream is cut.
 
+    loaded: as the file has it; what discovery found and operators changed is added.
     window_s: how long it is watched. None: backends are not asked before, nor anything watched
         after; for a change that shall come into force whatever they say.
     of: the earlier revision that it brings back. said: for who wants to tell how far it is.
@@ -104,22 +107,23 @@ class _Change:
         of: int | None,
         said: Said | None,
     ) -> None:
-        self._loaded, self._home, self._window_s, self._of = loaded, home, window_s, of
+        self._declared, self._home, self._window_s, self._of = loaded, home, window_s, of
         self._said, self._took_s = said, dict[str, float]()
         _must_run(home)
         self._engine: Engine = choose_engine(loaded.config.engine, home.root).engine
         self._database = database_for(loaded.config, home)
+        note_changes(home, self._database)  # one that is away must not be found out half-way
+        self._loaded = bring_into_force(loaded, home)
         self._warnings: tuple[str, ...] = ()
 
     def apply(self) -> Applied:
         with self._step("compare"):
             addresses = resolve(host_names(self._loaded.config))
-            planned = plan(self._loaded, self._home, addresses)
+            planned = plan(self._declared, self._home, addresses)
         previous = current(self._home)
         if planned.kind == "nothing" and previous is not None:
             return self._applied(previous, planned, 0, None)
-        newest(self._database)  # one that is away must not be found out half-way
-        before = parse_config(previous.text, self._loaded.path) if previous else None
+        before = self._before(previous) if previous else None
         if before is not None and self._window_s is not None:
             with self._step("ask new backends"):
                 self._refuse_unserved(before)
@@ -131,7 +135,20 @@ class _Change:
             note_revision(self._database, revision.number, self._loaded, why=self._why())
         if watch is not None and previous is not None and before is not None:
             self._prove(watch, revision, previous, before, planned)
+        self._end_lapsed()
         return self._applied(revision, planned, keys, watch)
+
+    def _before(self, previous: Revision) -> LoadedConfig:
+        return bring_into_force(parse_config(previous.text, self._declared.path), self._home)
+
+    def _end_lapsed(self) -> None:
+        """Changes by hand that the file has overtaken count no more already; forget them."""
+        name = self._declared.path.name
+        ended = end_lapsed(Gateway(self._declared, self._home, self._database))
+        self._warnings += tuple(
+            f"{in_words(change)} by hand; not any more, {name} says something new"
+            for change in ended
+        )
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

@@ -21,6 +21,7 @@ from infergate.nginx.render import SECRET_FILES
 from infergate.nginx.revisions import Revision, certificates_of, current, differing, revision
 from infergate.nginx.shared_memory import read
 from infergate.paths import Home
+from infergate.state.in_force import bring_into_force
 
 Kind = Literal["nothing", "state", "reload"]
 """What it takes. "state": shared memory and the control plane; nginx is not touched."""
@@ -48,7 +49,7 @@ class Plan:
 def plan(loaded: LoadedConfig, home: Home, addresses: Addresses | None = None) -> Plan:
     """Compare a configuration with the one in force. Nothing that runs is touched.
 
-    addresses: of its names; looked up if None.
+    loaded: as the file has it. addresses: of its names; looked up if None.
     Raises EngineError if there is no nginx to render for.
     """
     now = current(home)
@@ -71,6 +72,7 @@ def _changed_files(
     loaded: LoadedConfig, home: Home, now: Revision, addresses: Addresses | None
 ) -> tuple[str, ...]:
     engine = choose_engine(loaded.config.engine, home.root).engine
+    loaded = bring_into_force(loaded, home)
     if str(engine) != now.engine:
         raise UserError(
             f"nginx runs as {now.engine}; another engine ({engine}) needs a start",
@@ -124,7 +126,7 @@ def _files_diff(
 ) -> tuple[str, ...]:
     if new is None:
         engine = choose_engine(loaded.config.engine, home.root).engine
-        texts = rendered(loaded, home, engine, old.number).files
+        texts = rendered(bring_into_force(loaded, home), home, engine, old.number).files
     else:
         paths = (path for path in new.path.rglob("*") if path.is_file() and not path.is_symlink())
         texts = {str(path.relative_to(new.path)): path.read_text() for path in paths}

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, duration
+from infergate.cli.options import ConfigOption, JsonOption, seconds_of
 from infergate.cli.target import filled, target
 from infergate.errors import UserError
 
@@ -35,7 +35,7 @@ def create(
 
     if role not in ("read", "full"):
         raise UserError(f"{role!r} is no role", where="--role", hint="read or full")
-    expires_at = None if expires is None else int(time.time() + duration(expires, "--expires"))
+    expires_at = None if expires is None else int(time.time() + seconds_of(expires, "--expires"))
     name = name or f"{role}-{secrets.token_hex(3)}"
     body = filled(tokens.NewToken, name=name, role=role, expires_at=expires_at)
     made = target(config).run(tokens.create_token, body)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, duration
+from infergate.cli.options import ConfigOption, JsonOption, seconds_of
 from infergate.cli.target import target
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def audit(
     """Show who changed keys, teams, policies, backends and the configuration."""
     from infergate.admin.audit import list_audit
 
-    begin = 0 if since is None else max(0, int(time.time() - duration(since, "--since")))
+    begin = 0 if since is None else max(0, int(time.time() - seconds_of(since, "--since")))
     pages = target(config).pages(list_audit, since=begin)
     newest_first = (entry for page in pages for entry in page.items)
     found = list(itertools.islice(newest_first, max(0, lines)))[::-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -10,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infergate.cli.options import ConfigOption, find_config, load
+from infergate.cli.options import ConfigOption, find_config, remote, seconds_of
+from infergate.cli.target import filled, target
 from infergate.errors import UserError
 from infergate.paths import home_for
 
 if TYPE_CHECKING:
     from infergate.changes.apply import Applied
-    from infergate.config.load import LoadedConfig
-    from infergate.paths import Home
 
 _FORMATS = ("table", "json")
 
@@ -37,16 +37,15 @@ def _wants_json(format_: str) -> bool:
 
 def plan(config: ConfigOption = None, format_: FormatOption = "table") -> None:
     """Show what `apply` would change, and what runs meanwhile. Touches nothing."""
-    from infergate.changes.plan import plan as planned
+    from infergate.admin import changes
     from infergate.cli.change_words import plan_in_words
 
     as_json = _wants_json(format_)
-    loaded, home = load(config)
-    found = planned(loaded, home)
+    found = target(config, quiet=False).run(changes.show_plan)
     if as_json:
         _print_json(dataclasses.asdict(found))
         return
-    for line in plan_in_words(found, loaded.path.name):
+    for line in plan_in_words(found, _file_name(config)):
         print(line)
 
 
@@ -59,10 +58,10 @@ def diff(
     config: ConfigOption = None,
 ) -> None:
     """Show the lines that differ between what is in force and the file, or two revisions."""
-    from infergate.changes.plan import diff as differing
+    from infergate.admin import changes
 
-    loaded, home = load(config, quiet=True)
-    for line in differing(loaded, home, before=before, after=after, nginx=nginx):
+    found = target(config).run(changes.show_diff, before=before, after=after, nginx=nginx)
+    for line in found.lines:
         print(line)
 
 
@@ -73,18 +72,19 @@ def apply(
     config: ConfigOption = None,
 ) -> None:
     """Bring the file into force: tested, tried beside, watched, and taken back if it fails."""
-    from infergate.changes.apply import apply as apply_
-
-    loaded, home = load(config)
-    _say(apply_(loaded, home, window_s=_seconds(window), said=_tell))
+    _apply(config, seconds_of(window, "--window"))
 
 
 def reload(config: ConfigOption = None) -> None:
     """As apply, at once and whatever the backends say: nothing is watched afterwards."""
-    from infergate.changes.apply import apply as apply_
+    _apply(config, None)
 
-    loaded, home = load(config)
-    _say(apply_(loaded, home, window_s=None, said=_tell))
+
+def _apply(config: Path | None, window_s: float | None) -> None:
+    from infergate.admin import changes
+
+    body = filled(changes.Apply, window_s=window_s)
+    _say(target(config, quiet=False, said=_tell).run(changes.apply_file, body))
 
 
 def rollback(
@@ -93,13 +93,13 @@ def rollback(
     config: ConfigOption = None,
 ) -> None:
     """Bring an earlier configuration into force again. The file stays as it is."""
-    from infergate.changes.history import rollback as rollback_
+    from infergate.admin import changes
     from infergate.cli.change_words import file_and_force
 
-    loaded, home = _load_whatever_it_says(config)
-    applied = rollback_(loaded, home, back=back, to=to, said=_tell)
-    _say(applied)
-    for line in file_and_force(loaded.path, home):
+    body = filled(changes.Back, back=back, to=to)
+    _say(target(config, said=_tell, broken=True).run(changes.roll_back, body))
+    path = None if remote(config) else find_config(config)
+    for line in file_and_force(path, home_for(path)) if path else ():
         print(line)
 
 
@@ -109,37 +109,22 @@ def history(
     format_: FormatOption = "table",
 ) -> None:
     """Show which configurations were in force, since when, and who brought them there."""
-    from infergate.changes.history import history as history_
+    from infergate.admin import changes
     from infergate.cli.change_words import print_history
-    from infergate.store.database import database_for
 
     as_json = _wants_json(format_)
-    loaded, home = _load_whatever_it_says(config)
-    found = history_(loaded, home, database_for(loaded.config, home), last=lines)
+    pages = target(config, broken=True).pages(changes.list_history)
+    newest_first = (past for page in pages for past in page.items)
+    found = list(itertools.islice(newest_first, max(0, lines)))[::-1]
     if as_json:
         _print_json([dataclasses.asdict(each) for each in found])
     else:
         print_history(found)
 
 
-def _load_whatever_it_says(config: Path | None) -> tuple[LoadedConfig, Home]:
-    """The configuration in force: of the file only its place counts, it may be broken."""
-    from infergate.nginx.revisions import load_applied
-
-    path = find_config(config)
-    if path is None:
-        return load(config)
-    home = home_for(path)
-    return load_applied(home, path), home
-
-
-def _seconds(window: str) -> float:
-    from infergate.config.types import seconds
-
-    try:
-        return seconds(window)
-    except ValueError as problem:
-        raise UserError(str(problem), where="--window") from None
+def _file_name(config: Path | None) -> str:
+    path = None if remote(config) else find_config(config)
+    return path.name if path else "The file"
 
 
 def _tell(step: str) -> None:

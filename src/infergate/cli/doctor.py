@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+from infergate.cli.backend_table import lines_about
 from infergate.cli.ledger import ledger_in_words
+from infergate.config.load import LoadedConfig
+from infergate.control.backend_list import backend_list
+from infergate.control.report import read_report
 from infergate.errors import EngineError
 from infergate.ledger.status import read_status
 from infergate.nginx.engine import choose_engine, find_engines
@@ -48,6 +52,15 @@ def print_ledger(home: Home) -> None:
         return
     for line in ledger_in_words(status, time.time(), alive=running(home).control is not None):
         print(f"Ledger: {line}")
+
+
+def print_backends(declared: LoadedConfig, home: Home) -> None:
+    """What does not fit together between the configuration, what backends have, and what was
+    changed by hand; nothing where all is well."""
+    report = read_report(home.health)
+    lines = [*lines_about(backend_list(declared, home)), *(report.conflicts if report else ())]
+    for line in lines:
+        print(f"Backends: {line}")
 
 
 def _print_engine(engine: Engine) -> None:

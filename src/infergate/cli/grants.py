@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infergate.config.problems import did_you_mean
 from infergate.errors import KeyInputError
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ _LIMITS = {
     "max_tokens": "max_tokens",
 }
 _LISTS = {"models": "models", "ip": "allow"}
+
+UnsetOption = Annotated[
+    str | None,
+    typer.Option(help="Settings that are to end, by their options, such as rpm,budget."),
+]
 
 
 def _options(
@@ -107,3 +114,25 @@ def grant_of(given: dict[str, Any]) -> Grant:
         raise KeyInputError(
             message, where="--" + options.get(field, field).replace("_", "-")
         ) from None
+
+
+def unset_fields(names: str | None, also: Mapping[str, str] = MappingProxyType({})) -> set[str]:
+    """The settings that an --unset names by their options.
+
+    also: options beside those of a grant, and their settings.
+    Raises KeyInputError for a name that is no option.
+    """
+    options = {name: name for name in inspect.signature(_options).parameters}
+    options |= {**_LIMITS, **_LISTS, **also}
+    fields = set()
+    for name in (each.strip().lstrip("-").replace("-", "_") for each in (names or "").split(",")):
+        if name and name not in options:
+            known = ", ".join(option.replace("_", "-") for option in options)
+            raise KeyInputError(
+                f"there is no setting {name!r}{did_you_mean(name, options)}",
+                where="--unset",
+                hint=f"There are {known}.",
+            )
+        if name:
+            fields.add(options[name])
+    return fields

@@ -1,4 +1,4 @@
-"""keys create, list, show, rotate, revoke, import, export."""
+"""keys create, set, list, show, rotate, revoke, import, export."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infergate.cli.grants import grant_of, with_grant
-from infergate.cli.options import ConfigOption, JsonOption, counted, duration
+from infergate.cli.grants import UnsetOption, grant_of, unset_fields, with_grant
+from infergate.cli.options import ConfigOption, JsonOption, counted, seconds_of
 from infergate.cli.target import filled, target
 from infergate.errors import KeyInputError
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from infergate.admin.keys import Key, KeySecret
 
 app = typer.Typer(
-    help="API keys: create, list, show, rotate, revoke, import, export.", no_args_is_help=True
+    help="API keys: create, set, list, show, rotate, revoke, import, export.",
+    no_args_is_help=True,
 )
 
 KeyArgument = Annotated[str, typer.Argument(help="Its id or its name.")]
@@ -43,9 +44,8 @@ def create(
     """Make a key. Its secret is shown this once and kept only as a hash."""
     from infergate.admin import keys
 
-    expires_at = None if expires is None else int(time.time() + duration(expires, "--expires"))
     said = grant_of(allowed).model_dump(exclude_unset=True)
-    said |= {"name": name, "team": team, "policy": policy, "expires_at": expires_at}
+    said |= {"name": name, "team": team, "policy": policy, "expires_at": _end_of(expires)}
     key = target(config, quiet=json_).run(keys.create_key, filled(keys.NewKey, **said))
     _show_secret(key, f"Key {name!r} ({key.id}) is valid now.", json_=json_)
 
@@ -60,6 +60,42 @@ def _show_secret(key: KeySecret, said: str, *, json_: bool) -> None:
 
 def _shown(key: Key) -> dict[str, Any]:
     return {"id": key.id, "name": key.name, **key.model_dump(mode="json", exclude_unset=True)}
+
+
+def _end_of(expires: str | None) -> int | None:
+    return None if expires is None else int(time.time() + seconds_of(expires, "--expires"))
+
+
+@app.command("set")
+@with_grant
+def set_(
+    key: KeyArgument,
+    team: Annotated[str | None, typer.Option(help="The team it belongs to from now on.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="A policy that says what the key itself leaves open.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is valid from now on, such as 12h or 30d.")
+    ] = None,
+    unset: UnsetOption = None,
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+    *,
+    allowed: dict[str, Any],
+) -> None:
+    """Change what a key may do; what is not given stays as it is."""
+    from infergate.admin import keys
+
+    said = grant_of(allowed).model_dump(exclude_unset=True)
+    also = {"team": "team", "policy": "policy", "expires": "expires_at"}
+    new = {"team": team, "policy": policy, "expires_at": _end_of(expires)}
+    said |= {name: value for name, value in new.items() if value is not None}
+    body = filled(keys.KeyChange, **said, unset=sorted(unset_fields(unset, also)))
+    changed = target(config).run(keys.set_key, key, body)
+    if json_:
+        print(json.dumps(_shown(changed)))
+    else:
+        print(f"Key {changed.name!r} ({changed.id}) is changed; `infergate keys show` tells all.")
 
 
 @app.command("list")
@@ -103,7 +139,7 @@ def rotate(
     """Give a key a new secret; the old one stays valid for a while."""
     from infergate.admin import keys
 
-    grace_s = int(duration(grace, "--grace"))
+    grace_s = int(seconds_of(grace, "--grace"))
     rotated = target(config).run(keys.rotate_key, key, filled(keys.Rotation, grace_s=grace_s))
     ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + grace_s))
     said = f"This is the new secret of {rotated.name!r}; the old one ends {ends}."

@@ -102,15 +102,18 @@ def _readable(line: str) -> str:
 
 def doctor(config: ConfigOption = None) -> None:
     """Show which nginx there is, what each offers, and why one was chosen."""
-    from infergate.cli.doctor import print_doctor, print_ledger
+    from infergate.cli.doctor import print_backends, print_doctor, print_ledger
 
     path = find_config(config)
     setting, home = "auto", home_for(path or Path("infergate.yaml").absolute())
+    declared = None
     if path is not None:
-        loaded, home = load(config)
-        setting = loaded.config.engine
+        declared, home = load(config, as_written=True)
+        setting = declared.config.engine
     print_doctor(setting, home)
     print_ledger(home)
+    if declared is not None:
+        print_backends(declared, home)
 
 
 def version() -> None:

@@ -119,9 +119,15 @@ def find_config(given: Path | None) -> Path | None:
     return generated if generated.is_file() else None
 
 
-def load(given: Path | None, *, quiet: bool = False) -> tuple[LoadedConfig, Home]:
-    """The configuration and its state folder; warnings go to standard error."""
+def load(
+    given: Path | None, *, quiet: bool = False, as_written: bool = False
+) -> tuple[LoadedConfig, Home]:
+    """The configuration and its state folder; warnings go to standard error.
+
+    as_written: without what discovery found and operators changed (config/in_force.py).
+    """
     from infergate.config.load import load_config
+    from infergate.state.in_force import bring_into_force
 
     path = find_config(given)
     if path is None:
@@ -133,11 +139,12 @@ def load(given: Path | None, *, quiet: bool = False) -> tuple[LoadedConfig, Home
     if not quiet:
         for warning in loaded.warnings:
             print(f"warning: {warning}", file=sys.stderr)
-    return loaded, home_for(path)
+    home = home_for(path)
+    return (loaded if as_written else bring_into_force(loaded, home)), home
 
 
-def duration(text: str, option: str) -> float:
-    """Seconds of a text such as 12h. Raises UserError, naming the option."""
+def seconds_of(text: str, option: str) -> float:
+    """A duration that an option was given. Raises UserError, naming the option."""
     from infergate.config.types import seconds
 
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from infergate.cli.grants import grant_of, with_grant
+from infergate.cli.grants import UnsetOption, grant_of, unset_fields, with_grant
 from infergate.cli.options import ConfigOption, JsonOption
 from infergate.cli.target import filled, target
 
@@ -16,13 +16,19 @@ app = typer.Typer(help="Policies: what many keys may do, in one place.", no_args
 
 @app.command("set")
 @with_grant
-def set_(name: str, config: ConfigOption = None, *, allowed: dict[str, Any]) -> None:
-    """Make a policy, or replace it for every key that has it."""
+def set_(
+    name: str,
+    unset: UnsetOption = None,
+    config: ConfigOption = None,
+    *,
+    allowed: dict[str, Any],
+) -> None:
+    """Make a policy, or change what is given for every key that has it."""
     from infergate.admin import policies
-    from infergate.admin.terms import Terms
 
     said = grant_of(allowed).model_dump(exclude_unset=True)
-    target(config).run(policies.set_policy, name, filled(Terms, **said))
+    body = filled(policies.PolicyChange, **said, unset=sorted(unset_fields(unset)))
+    target(config).run(policies.change_policy, name, body)
     print(f"Policy {name!r} holds now.")
 
 

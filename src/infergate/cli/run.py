@@ -43,7 +43,7 @@ def up(
     demo_port = None
     if given is None:
         given, demo_port = _without_configuration(home)
-    loaded, home = load(given)
+    loaded, home = load(given, as_written=True)
     choice = choose_engine(loaded.config.engine, home.root)
 
     def ready() -> None:

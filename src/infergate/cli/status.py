@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from infergate.cli.backend_table import lines_about
 from infergate.cli.change_words import drain_in_words
 from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
@@ -52,8 +53,26 @@ def print_status(document: Mapping[str, Any]) -> None:
         for line in ledger_in_words(status, time.time(), alive=alive):
             if line != COUNTING:
                 console.print(f"[yellow]{line}[/yellow]")
-    if not document["backends"]:
-        return
+    if document["backends"]:
+        console.print(_table(document["backends"]))
+    for line in lines_about(
+        {
+            "backends": {backend["name"]: backend for backend in document["backends"]},
+            "removed": document["removed_backends"],
+            "groups": document["groups"],
+        }
+    ):
+        console.print(line, markup=False)
+    for pair in document["missing_models"]:
+        console.print(
+            f"[yellow]{pair['backend']} does not have the model "
+            f"{pair['model']!r} that the configuration expects there.[/yellow]"
+        )
+    for conflict in document["conflicts"]:
+        console.print(conflict, style="yellow", markup=False)
+
+
+def _table(backends: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("BACKEND", no_wrap=True)
     table.add_column("ENGINE", no_wrap=True)
@@ -62,7 +81,7 @@ def print_status(document: Mapping[str, Any]) -> None:
     table.add_column("KV", justify="right", no_wrap=True)
     table.add_column("SINCE", no_wrap=True)
     table.add_column("MODELS, OR WHY NOT", overflow="fold")
-    for backend in document["backends"]:
+    for backend in backends:
         state = backend["state"]
         table.add_row(
             backend["name"],
@@ -73,12 +92,7 @@ def print_status(document: Mapping[str, Any]) -> None:
             ago(time.time() - backend["since"]),
             _models(backend) if state == "up" else backend["reason"],
         )
-    console.print(table)
-    for pair in document["missing_models"]:
-        console.print(
-            f"[yellow]{pair['backend']} does not have the model "
-            f"{pair['model']!r} that the configuration expects there.[/yellow]"
-        )
+    return table
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from infergate.cli.options import load, remote
+from infergate.cli.options import find_config, load, remote
 from infergate.errors import UserError
+from infergate.paths import home_for
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from infergate.admin.gateway import Gateway
     from infergate.admin.operation import Operation
 
-    R = TypeVar("R", bound=BaseModel)
-
 P = ParamSpec("P")
+R = TypeVar("R")
+B = TypeVar("B", bound="BaseModel")
 
 _ALL = 1_000_000_000
 
@@ -46,7 +47,7 @@ class _Here:
         yield run(self._gateway, limit=_ALL, **named)
 
 
-def filled(model: type[R], **values: Any) -> R:
+def filled(model: type[B], **values: Any) -> B:
     """What an operation is given. Raises UserError for values that cannot be."""
     from pydantic import ValidationError
 
@@ -58,8 +59,18 @@ def filled(model: type[R], **values: Any) -> R:
         raise UserError(first["msg"].removeprefix("Value error, "), where=field) from None
 
 
-def target(config: Path | None, *, quiet: bool = True) -> Target:
-    """The gateway that --url names, else that of the configuration."""
+def target(
+    config: Path | None,
+    *,
+    quiet: bool = True,
+    said: Callable[[str], None] | None = None,
+    broken: bool = False,
+) -> Target:
+    """The gateway that --url names, else that of the configuration.
+
+    quiet: without the configuration's warnings. said: is told the steps of what takes long.
+    broken: of the file only its place counts, what is in it may be wrong.
+    """
     address = remote(config)
     if address is not None:
         from infergate.admin.remote import Remote
@@ -67,4 +78,10 @@ def target(config: Path | None, *, quiet: bool = True) -> Target:
         return Remote(address.url, address.token(), address.ca_file)
     from infergate.admin.gateway import Gateway
 
-    return _Here(Gateway(*load(config, quiet=quiet)))
+    path = find_config(config)
+    if broken and path is not None:
+        from infergate.nginx.revisions import load_applied
+
+        home = home_for(path)
+        return _Here(Gateway(load_applied(home, path), home, said=said))
+    return _Here(Gateway(*load(config, quiet=quiet, as_written=True), said=said))

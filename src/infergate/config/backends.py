@@ -8,15 +8,55 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from infergate.config.base import Section
-from infergate.config.types import HealthCheck, HttpUrl, ModelName, Seconds, Secret
+from infergate.config.types import (
+    FilePath,
+    HealthCheck,
+    HostPort,
+    HttpUrl,
+    ModelName,
+    Name,
+    Seconds,
+    Secret,
+)
 
 EngineKind = Literal[
     "auto", "vllm", "ollama", "llamacpp", "sglang", "tei", "infinity", "ray", "openai"
 ]
 
 
+NOWHERE = "http://missing.invalid"
+"""Stands where a URL must be and there is none (RFC 6761: never a real host)."""
+
+
+class Discover(Section):
+    """Where the backends of a group are found: by DNS, or in a file."""
+
+    dns: HttpUrl | None = Field(
+        None,
+        description="A URL whose name has an address for each backend; a name that begins with _ "
+        "has SRV records, which tell the ports too.",
+    )
+    file: FilePath | None = Field(
+        None, description="A JSON or YAML file that lists backends; it is read when it changes."
+    )
+    interval: Seconds = Field(
+        30.0, ge=1, le=86400, description="Longest time between look-ups; a shorter TTL is kept."
+    )
+    name_server: HostPort | None = Field(
+        None, description="Asked instead of the machine's own, such as 10.0.0.53 or 10.0.0.2:8600."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Discover:
+        if (self.dns is None) == (self.file is None):
+            raise ValueError("give exactly one of dns and file")
+        if self.dns is not None and not self.dns.startswith("http://"):
+            raise ValueError("only http can be discovered by DNS: a certificate is for a name")
+        return self
+
+
 class Backend(Section):
-    """One inference server. A plain URL is the short form."""
+    """One inference server, or with `discover` a group of them. A plain URL is the short form."""
 
     url: HttpUrl = Field(description="Base URL; a trailing /v1 is understood and dropped.")
     engine: EngineKind = Field("auto", description="What runs there; auto asks the server itself.")
@@ -41,10 +81,17 @@ class Backend(Section):
     models: list[ModelName] | None = Field(
         None, description="The models it has, where it cannot be asked; else they are discovered."
     )
+    discover: Discover | None = Field(
+        None, description="Finds its backends instead of url; the other settings hold for each."
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _from_url(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("discover") is not None:
+            if "url" in value:
+                raise ValueError("give url or discover, not both")
+            return {**value, "url": NOWHERE}
         return {"url": value} if isinstance(value, str) else value
 
     @property
@@ -69,6 +116,28 @@ class Backend(Section):
         """The URL its /v1, /api and /health paths hang below."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path_prefix}"
+
+
+class AddedBackend(Backend):
+    """One that an operator added while the gateway ran: it serves every model that it has and the
+    gateway serves, because no list of the file can name it."""
+
+
+class FoundBackend(Section):
+    """One backend of a group, as DNS or a file has it; what it leaves out, the group says."""
+
+    name: Name
+    url: HttpUrl
+    engine: EngineKind | None = None
+    health: HealthCheck | None = None
+    weight: int | None = Field(None, ge=1, le=1000)
+    max_in_flight: int | None = Field(None, ge=1, le=100_000)
+    models: list[ModelName] | None = None
+
+    def of(self, group: Backend) -> Backend:
+        """It with the settings of its group."""
+        own = self.model_dump(exclude={"name"}, exclude_none=True)
+        return group.model_copy(update={**own, "discover": None})
 
 
 class Health(Section):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from infergate.config.backends import NOWHERE
 from infergate.config.document import Document, read_document
 from infergate.config.pending import pending
 from infergate.config.problems import ConfigError, Problem
@@ -99,7 +100,7 @@ def _without(data: dict[str, Any], error: ValidationError) -> Config | None:
     for each in error.errors(include_url=False):
         first, *others = each["loc"] or ("",)
         if first == "backends" and others and "[key]" not in others:
-            rest["backends"][others[0]] = "http://missing.invalid"  # RFC 6761: never a real host
+            rest["backends"][others[0]] = NOWHERE
             continue
         section, name = rest, first
         for part in others:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Literal
 
 from pydantic import Field
@@ -70,6 +71,16 @@ class Grant(KeyTerms):
         own, common = (each.model_dump(exclude_unset=True) for each in (self, policy))
         limits = {**common.get("limits", {}), **own.get("limits", {})}
         return Grant.model_validate({**common, **own, "limits": limits})
+
+    def changed(self, given: Grant, unset: Container[str] = ()) -> Grant:
+        """This one with what is given, and without the settings (of limits too) named in unset."""
+        values = given.over(self).model_dump(exclude_unset=True)
+        limits = values.pop("limits")
+        values["limits"] = {name: value for name, value in limits.items() if name not in unset}
+        kept = {name: value for name, value in values.items() if name not in unset}
+        if not kept["limits"]:
+            del kept["limits"]
+        return Grant.model_validate(kept)
 
 
 EVERYTHING = Grant()

@@ -121,6 +121,8 @@ def _models(config: Config) -> Iterator[Finding]:
                 (*path, "shadow", "backend"),
                 f"there is no backend {model.shadow.backend!r}{hint}",
             )
+        if model.shadow is not None and _is_group(config, model.shadow.backend):
+            yield (*path, "shadow", "backend"), "is a group: name one backend"
         for other in model.fallback:
             if other not in names and ANY_MODEL not in config.models:
                 yield (
@@ -137,6 +139,10 @@ def _models(config: Config) -> Iterator[Finding]:
                 ("default_model",),
                 f"there is no model {default!r}" + did_you_mean(default, known),
             )
+
+
+def _is_group(config: Config, name: str) -> bool:
+    return name in config.backends and config.backends[name].discover is not None
 
 
 def _falls_back_to_itself(config: Config, name: str) -> bool:
@@ -176,6 +182,8 @@ def doubts(config: Config) -> Iterator[Finding]:
             yield ("models", name, "hedge"), "there is no second backend to ask"
     urls: dict[str, str] = {}
     for name, backend in config.backends.items():
+        if backend.discover is not None:
+            continue
         other = urls.setdefault(backend.root_url, name)
         if other != name:
             yield ("backends", name), f"has the same address as {other!r}"

@@ -187,6 +187,16 @@ def _listen(value: Any) -> str:
     return f"{address or '*'}:{port}"
 
 
+def _host_port(value: str) -> str:
+    """An address, or address:port; without a port, DNS's own."""
+    address, _, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "53")
+    if value.startswith("[") and "]:" in value:
+        address, _, port = value.rpartition(":")
+    if not is_ip(address) or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{value!r} is not an address like 10.0.0.53 or 10.0.0.53:8600")
+    return f"{address}:{port}"
+
+
 _TEXT_OR_NUMBER = {"type": ["string", "number"]}
 
 Seconds = Annotated[
@@ -221,6 +231,7 @@ Network = Annotated[
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EndpointPath = Annotated[str, AfterValidator(_endpoint_path)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
 HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

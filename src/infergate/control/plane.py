@@ -13,12 +13,15 @@ import structlog
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.control.counting import Counting
+from infergate.control.follow import follow
+from infergate.control.groups import Groups
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
 from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError
+from infergate.files import stamp
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
 from infergate.nginx.apply import apply
@@ -27,6 +30,8 @@ from infergate.nginx.revisions import load_applied
 from infergate.nginx.shared_memory import push
 from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import home_for
+from infergate.state.conflicts import conflicts
+from infergate.state.in_force import bring_into_force
 from infergate.state.publish import (
     publish_conditions,
     publish_drained,
@@ -55,10 +60,12 @@ class ControlPlane:
     def __init__(self, config_path: Path) -> None:
         self._home = home_for(config_path)
         # Not the file: what somebody has begun to write there is not in force.
-        self._loaded: LoadedConfig = load_applied(self._home, config_path)
+        self._declared = load_applied(self._home, config_path)
+        self._loaded: LoadedConfig = bring_into_force(self._declared, self._home)
         self._database = database_for(self._loaded.config, self._home, keep=True)
         self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
         self._routes = Routes()
+        self._conflicts: tuple[str, ...] = ()
         self._down: frozenset[str] = frozenset()
         self._published_down: frozenset[str] | None = None
         self._keys_due = True
@@ -66,6 +73,7 @@ class ControlPlane:
         config = self._loaded.config
         self._live = Live(self._home.socket)
         self._peers: dict[str, frozenset[str]] = {}
+        self._groups = Groups(self._home, lambda: self._declared, self._follow_changes)
         self._monitor = Monitor(config.backends, config.health, self._on_change, self._live.least)
         self._load = Load(
             self._home, self._live, self._config, self._monitor.statuses, lambda: self._peers
@@ -91,6 +99,7 @@ class ControlPlane:
                 self._follow_keys_file(),
                 self._follow_store(),
                 self._follow_names(),
+                self._groups.run(),
                 Counting(self._home, self._database, lambda: self._loaded).run(),
                 self._report_numbers(),
                 Shadow(self._home, self._config).run(),
@@ -131,6 +140,7 @@ class ControlPlane:
                 publish_routes(self._home, routes)
                 self._routes = routes
                 self._peers = peers_of(routes.routes)
+            self._conflicts = conflicts(config, self._inventories)
             down = frozenset(s.name for s in statuses if s.state in ("down", "hung"))
             self._down = down
             if everything or down != self._published_down:
@@ -150,6 +160,7 @@ class ControlPlane:
             urls,
             self._inventories,
             self._routes.missing,
+            self._conflicts,
         )
 
     async def _report_numbers(self) -> None:
@@ -168,29 +179,47 @@ class ControlPlane:
         """SIGHUP: a new configuration has come into force."""
         store = self._loaded.config.store
         try:
-            self._loaded = load_applied(self._home, self._loaded.path)
+            self._declared = load_applied(self._home, self._declared.path)
         except InfergateError as problem:
             log.error("the configuration was not reloaded", problem=str(problem))
             return
-        config = self._loaded.config
-        if config.store != store:
+        if self._declared.config.store != store:
             log.info("the database is another one now; starting again")
             self._stop.set()
             return
-        self._monitor.update(config.backends, config.health)
         self._keys_due = True
-        self._publish(everything=True)
+        self._take(bring_into_force(self._declared, self._home))
         log.info("configuration reloaded")
+
+    def _take(self, loaded: LoadedConfig) -> None:
+        """Go on with this configuration. nginx has its backends already."""
+        self._loaded = loaded
+        self._monitor.update(loaded.config.backends, loaded.config.health)
+        self._publish(everything=True)
+
+    async def _follow_changes(self) -> bool:
+        """Backends that operators changed or discovery found. Whether they are in force now."""
+        declared = self._declared
+        try:
+            loaded = await asyncio.to_thread(follow, declared, self._home, self._database)
+        except InfergateError as problem:
+            log.error("changed backends are not in force; trying again", problem=str(problem))
+            return False
+        if declared is not self._declared:
+            return False  # reloaded meanwhile
+        if loaded.config != self._loaded.config:
+            self._take(loaded)
+        return True
 
     async def _follow_keys_file(self) -> None:
         name = self._loaded.config.auth.keys_file
-        seen = _stamp(self._loaded.resolve(name)) if name else None
+        seen = stamp(self._loaded.resolve(name)) if name else None
         while True:
             await asyncio.sleep(FOLLOW_INTERVAL_S)
             name = self._loaded.config.auth.keys_file
-            stamp = _stamp(self._loaded.resolve(name)) if name else None
-            if stamp != seen:
-                seen = stamp
+            now = stamp(self._loaded.resolve(name)) if name else None
+            if now != seen:
+                seen = now
                 try:
                     count = await asyncio.to_thread(
                         publish_keys, self._home, self._loaded, self._database
@@ -212,7 +241,7 @@ class ControlPlane:
                 if newest_change != seen or self._keys_due:
                     await asyncio.to_thread(publish_drained, self._home, self._database)
                     publish_conditions(self._home, self._down)
-                    self._keys_due = False
+                    self._keys_due = not await self._follow_changes()
                     await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
                     seen = newest_change
                 trouble = ""
@@ -246,11 +275,3 @@ class ControlPlane:
             await asyncio.sleep(FOLLOW_INTERVAL_S)
         log.warning("the supervisor is gone; stopping too, nginx goes on")
         stop.set()
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_size, facts.st_mtime_ns

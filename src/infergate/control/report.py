@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # it brings httpx, which takes longer to load than `infergate
     from infergate.health.monitor import BackendStatus
 
 
-_VERSION = 2
+_VERSION = 3
 """Of the report's fields. A report of another version counts as none; it is soon written anew."""
 
 
@@ -59,12 +59,14 @@ class Report:
     written_at: Unix seconds.
     complete: every backend was probed, and asked for its models if it is up.
     missing: (model, backend) pairs that the configuration names and the backend does not have.
+    conflicts: what else does not fit together (state/conflicts.py).
     """
 
     written_at: float
     complete: bool
     backends: tuple[BackendReport, ...]
     missing: tuple[tuple[str, str], ...]
+    conflicts: tuple[str, ...]
 
 
 def write_report(
@@ -73,6 +75,7 @@ def write_report(
     urls: Mapping[str, str],
     inventories: Mapping[str, Inventory],
     missing: Iterable[tuple[str, str]],
+    conflicts: Iterable[str] = (),
 ) -> None:
     """Replace the report. Raises StateError if the disk refuses."""
     backends = [_reported(status, urls[status.name]) for status in statuses]
@@ -85,6 +88,7 @@ def write_report(
         ),
         "backends": [dataclasses.asdict(backend) for backend in backends],
         "missing": list(missing),
+        "conflicts": list(conflicts),
         "inventories": {name: dataclasses.asdict(each) for name, each in inventories.items()},
     }
     write_atomically(path, json.dumps(document))
@@ -124,6 +128,7 @@ def read_report(path: Path) -> Report | None:
             for each in document["backends"]
         ),
         missing=tuple((model, backend) for model, backend in document["missing"]),
+        conflicts=tuple(document["conflicts"]),
     )
 
 

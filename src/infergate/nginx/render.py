@@ -21,6 +21,7 @@ from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.config.services import Service
 from infergate.config.types import is_ip
+from infergate.nginx import known
 from infergate.nginx.bundle import bundle
 from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
@@ -252,7 +253,9 @@ def render(config: Config, around: Surroundings) -> Rendered:
         for path in files
         if path.startswith("sites-available/")
     }
-    return Rendered({**files, **_njs(files, config, around)}, links)
+    return Rendered(
+        {**files, **_njs(files, config, around), known.FILE: known.known(config)}, links
+    )
 
 
 def _hedges(config: Config) -> bool:

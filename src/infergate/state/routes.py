@@ -7,10 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from infergate.config.in_force import added
 from infergate.config.models import Model
 from infergate.config.root import ANY_MODEL, Config
+from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory, ModelInfo
 from infergate.state.route import LATEST, compile_route, is_ollama
+
+_ANY_NAME: frozenset[Kind] = frozenset({"llamacpp", "tei"})
+"""Engines that have one model and answer with it whatever name they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,12 @@ def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Rout
     inventories: backend → what it has; a backend that was never reached is absent, and then only
         the models that the configuration names are routed to it.
     """
-    models = {name: model for name, model in config.models.items() if name != ANY_MODEL}
+    named = {name: model for name, model in config.models.items() if name != ANY_MODEL}
+    models = {n: _where_it_is(config, n, model, inventories) for n, model in named.items()}
     everything = config.models.get(ANY_MODEL)
-    if not config.models:
+    if everything is not None:
+        everything = _with_added(everything, added(config))
+    if not config.models and config.backends:
         everything = Model(backends=list(config.backends))
     # A model the file names is served as the file says, also where another backend has it too.
     taken = set(models) | {alias for model in models.values() for alias in model.aliases}
@@ -53,11 +61,41 @@ def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Rout
         routes[""] = routes[config.default_model]
     missing = tuple(
         (name, backend)
-        for name, model in models.items()
+        for name, model in named.items()
         for backend in model.backends
         if backend in inventories and not _has(inventories[backend], model.upstream_name or name)
     )
     return Routes(routes, _catalog(config, models, inventories), missing)
+
+
+def _where_it_is(
+    config: Config, name: str, model: Model, inventories: Mapping[str, Inventory]
+) -> Model:
+    """A model the file names, with the backends that have it: those of the file but the ones that
+    say they do not, and those that were added and say they do. Where all say they do not, nothing
+    is taken out: then they are asked, and their answer tells."""
+    wanted = model.upstream_name or name
+    have = [each for each in model.backends if _may_have(inventories.get(each), wanted)]
+    joined = [
+        each for each in added(config) if each in inventories and _lists(inventories[each], wanted)
+    ]
+    if have == model.backends and not joined:
+        return model
+    kept = have or ([] if joined else model.backends)
+    return _with_added(model.model_copy(update={"backends": kept}), joined)
+
+
+def _with_added(model: Model, joined: Iterable[str]) -> Model:
+    backends = list(dict.fromkeys((*model.backends, *joined)))
+    return model if backends == model.backends else model.model_copy(update={"backends": backends})
+
+
+def _may_have(inventory: Inventory | None, name: str) -> bool:
+    return inventory is None or inventory.kind in _ANY_NAME or _has(inventory, name)
+
+
+def _lists(inventory: Inventory, name: str) -> bool:
+    return any(model.id in (name, name + LATEST) for model in inventory.models)
 
 
 def _discovered(
@@ -71,9 +109,8 @@ def _discovered(
 
 
 def _has(inventory: Inventory, name: str) -> bool:
-    if not inventory.models:
-        return True  # an engine that lists nothing is believed to have what the file says
-    return any(model.id in (name, name + LATEST) for model in inventory.models)
+    # An engine that lists nothing is believed to have what the file says.
+    return not inventory.models or _lists(inventory, name)
 
 
 def _short_names(name: str, model: Model, inventories: Mapping[str, Inventory]) -> tuple[str, ...]:
@@ -91,10 +128,9 @@ def _catalog(
     listed = []
     for name, model in models.items():
         info = next((info for _, info in _infos(name, model, inventories)), None)
-        owner = next(
-            (inventories[b].kind for b in model.backends if b in inventories),
-            config.backends[model.backends[0]].engine,
-        )
+        owner = next((inventories[b].kind for b in model.backends if b in inventories), "auto")
+        if owner == "auto" and model.backends:
+            owner = config.backends[model.backends[0]].engine
         for each in (name, *model.aliases):
             entry: dict[str, object] = {
                 "id": each,

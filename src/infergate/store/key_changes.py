@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import secrets as random
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -55,16 +56,7 @@ def create_key(
         expires_at=expires_at,
     )
     with database.write() as connection:
-        if team is not None:
-            known = connection.execute(select(teams.c.name)).scalars().all()
-            if team not in known:
-                hint = f"`infergate teams create {team}` makes one."
-                raise unknown(team, "team", known, hint, Conflict)
-        if policy is not None:
-            known = connection.execute(select(policies.c.name)).scalars().all()
-            if policy not in known:
-                hint = "`infergate policies set` makes one."
-                raise unknown(policy, "policy", known, hint, Conflict)
+        _check_there(connection, team, policy)
         try:
             insert_key(connection, key)
         except IntegrityError:
@@ -74,6 +66,20 @@ def create_key(
             ) from None
         note(connection, "key.create", name, after=key.public())
     return NewKey(secret, key)
+
+
+def _check_there(connection: Connection, team: str | None, policy: str | None) -> None:
+    """Raises Conflict for a team or policy that nobody made."""
+    if team is not None:
+        known = connection.execute(select(teams.c.name)).scalars().all()
+        if team not in known:
+            hint = f"`infergate teams create {team}` makes one."
+            raise unknown(team, "team", known, hint, Conflict)
+    if policy is not None:
+        known = connection.execute(select(policies.c.name)).scalars().all()
+        if policy not in known:
+            hint = "`infergate policies set` makes one."
+            raise unknown(policy, "policy", known, hint, Conflict)
 
 
 def new_id() -> str:
@@ -97,6 +103,36 @@ def insert_key(connection: Connection, key: StoredKey) -> None:
     )
     rows = [{**dataclasses.asdict(secret), "key": key.id} for secret in key.secrets]
     connection.execute(insert(secrets), rows)
+
+
+def set_key(
+    database: Database,
+    which: str,
+    given: Grant,
+    unset: Collection[str] = (),
+    *,
+    team: str | None = None,
+    policy: str | None = None,
+    expires_at: int | None = None,
+) -> StoredKey:
+    """Change what a key may do; what is not given stays as it is.
+
+    unset: settings of a Grant or its limits, team, policy or expires_at, that are to end.
+    Raises NotThere if no valid key has this id or name, Conflict if team or policy is not there.
+    """
+    with database.write() as connection:
+        key = find_in(connection, which, valid=True)
+        _check_there(connection, team, policy)
+        new = {"team": team, "policy": policy, "expires_at": expires_at}
+        values: dict[str, Any] = {n: value for n, value in new.items() if value is not None}
+        values |= {name: None for name in new if name in unset}
+        changed = dataclasses.replace(key, allowed=key.allowed.changed(given, unset), **values)
+        allowed = changed.allowed.model_dump_json(exclude_unset=True)
+        row = update(keys).where(keys.c.id == key.id).values(allowed=allowed, **values)
+        connection.execute(row)
+        if changed != key:
+            note(connection, "key.set", key.name, before=key.public(), after=changed.public())
+    return changed
 
 
 def rotate_key(database: Database, which: str, grace_s: float) -> NewKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import delete, insert, select, update
 
@@ -22,24 +22,28 @@ def all_policies(database: Database) -> Mapping[str, Grant]:
     return {row.name: Grant.model_validate_json(row.allowed) for row in rows}
 
 
-def set_policy(database: Database, name: str, allowed: Grant) -> None:
-    """Make a policy, or replace it: from then on, it holds for every key that has it.
+def set_policy(database: Database, name: str, given: Grant, unset: Collection[str] = ()) -> Grant:
+    """Make a policy, or change it for every key that has it: what is not given stays as it is.
 
+    unset: settings of a Grant or its limits that are to end.
     Raises KeyInputError for a name that cannot be used.
     """
-    values = {"allowed": allowed.model_dump_json(exclude_unset=True)}
-    after = allowed.model_dump(mode="json", exclude_unset=True)
     with database.write() as connection:
         query = select(policies.c.allowed).where(policies.c.name == checked_name(name, "policy"))
         known = connection.execute(query).scalar()
+        before = Grant() if known is None else Grant.model_validate_json(known)
+        allowed = before.changed(given, unset)
+        values = {"allowed": allowed.model_dump_json(exclude_unset=True)}
+        after = allowed.model_dump(mode="json", exclude_unset=True)
         if known is None:
             now = int(time.time())
             connection.execute(insert(policies).values(name=name, created_at=now, **values))
             note(connection, "policy.create", name, after=after)
-            return
-        connection.execute(update(policies).where(policies.c.name == name).values(**values))
-        before = Grant.model_validate_json(known).model_dump(mode="json", exclude_unset=True)
-        note(connection, "policy.set", name, before=before, after=after)
+        else:
+            connection.execute(update(policies).where(policies.c.name == name).values(**values))
+            was = before.model_dump(mode="json", exclude_unset=True)
+            note(connection, "policy.set", name, before=was, after=after)
+    return allowed
 
 
 def remove_policy(database: Database, name: str) -> None:

@@ -78,6 +78,17 @@ drained = Table(
     Column("since", _Number, nullable=False),
 )
 
+backend_changes = Table(
+    "backend_changes",
+    metadata,
+    Column("backend", String(63), primary_key=True),
+    Column("what", String(16), primary_key=True),  # weight, add or remove (config/in_force.py)
+    Column("value", Text, nullable=False),
+    Column("instead_of", Text),  # what the file said then
+    Column("at", _Number, nullable=False),
+    Column("who", String(256), nullable=False),
+)
+
 usage = Table(
     "usage",
     metadata,

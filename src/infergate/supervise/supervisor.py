@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from infergate.config.load import LoadedConfig
+from infergate.control.backend_list import in_words
+from infergate.control.backends import Gateway, end_lapsed
+from infergate.control.groups import look_once
 from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.nginx.apply import apply, stage
@@ -18,6 +21,7 @@ from infergate.nginx.engine import Engine
 from infergate.nginx.revisions import forget_old, switch
 from infergate.nginx.shared_memory import read
 from infergate.paths import HOME_VARIABLE, Home
+from infergate.state.in_force import bring_into_force
 from infergate.state.publish import publish_keys
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
@@ -33,7 +37,7 @@ _READY_TIMEOUT_S = 10.0
 
 
 async def supervise(
-    loaded: LoadedConfig,
+    declared: LoadedConfig,
     home: Home,
     engine: Engine,
     *,
@@ -43,15 +47,18 @@ async def supervise(
 ) -> None:
     """Run the gateway until SIGTERM or SIGINT.
 
+    declared: the configuration as the file has it.
     demo_port: where to run the built-in demo backend; None runs none.
     follow: apply the configuration file whenever it changes (changes/follow.py).
     ready: called once, when requests are answered and every backend has been asked once.
     Raises AlreadyRunning, EngineError or ApplyError if it cannot start; nothing runs then.
     """
     home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     environ = {HOME_VARIABLE: str(home.root)}
-    with sole_supervisor(home), contextlib.closing(AdminApi(loaded, home, environ)) as admin:
+    with sole_supervisor(home), contextlib.closing(AdminApi(declared, home, environ)) as admin:
         stop, hurry = _stop_on_signals()
+        loaded = await _in_force(declared, home)
         nginx = NginxProcess(engine, home)
         if nginx.adopt():
             log.info("nginx was left running and is taken over", pid=nginx.pid)
@@ -92,6 +99,19 @@ async def supervise(
             await asyncio.gather(waiting, watch, *tasks, return_exceptions=True)
             home.ready.unlink(missing_ok=True)
             log.info("stopped")
+
+
+async def _in_force(declared: LoadedConfig, home: Home) -> LoadedConfig:
+    """The configuration with what discovery finds and operators changed. Without the database or
+    DNS, it is as they said last."""
+    await look_once(declared, home)
+    gateway = Gateway(declared, home, database_for(declared.config, home))
+    try:
+        for change in end_lapsed(gateway):
+            log.info("a change by hand ended: the file says something new", what=in_words(change))
+    except StateError as problem:
+        log.error("backends are as they were changed last", why=str(problem))
+    return bring_into_force(declared, home)
 
 
 def _publish_keys(loaded: LoadedConfig, home: Home, revision: int) -> None:

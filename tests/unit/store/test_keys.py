@@ -13,7 +13,7 @@ from infergate.errors import KeyInputError
 from infergate.state.exchange import keys_of_text, text_of_keys
 from infergate.store.audit import entries
 from infergate.store.database import Database
-from infergate.store.key_changes import add_keys, create_key, revoke_key, rotate_key
+from infergate.store.key_changes import add_keys, create_key, revoke_key, rotate_key, set_key
 from infergate.store.keys import all_keys, find_key
 from infergate.store.policies import all_policies, remove_policy, set_policy
 from infergate.store.secrets import key_hash
@@ -75,6 +75,45 @@ def test_a_rotated_key_has_two_secrets_until_the_grace_is_over(database: Databas
     assert now + 50 < ends[hashes[0]] < now + 70
     assert ends[hashes[1]] is not None
     assert now + 50 < ends[hashes[1]] < now + 70
+
+
+def test_a_key_is_changed_in_place_and_what_is_not_given_stays(database: Database) -> None:
+    create_team(database, "ml", [])
+    set_policy(database, "small", Grant(weight=2))
+    allowed = {"models": ["m"], "limits": {"requests_per_minute": 5, "tokens_per_minute": 9}}
+    create_key(database, "ci", allowed=Grant.model_validate(allowed), team="ml")
+    given = Grant.model_validate({"limits": {"requests_per_minute": 7}, "priority": "high"})
+    set_key(database, "ci", given, policy="small", expires_at=2_000_000_000)
+    key = find_key(database, "ci")
+    assert key.allowed.model_dump(exclude_unset=True) == {
+        "models": ["m"],
+        "limits": {"requests_per_minute": 7, "tokens_per_minute": 9},
+        "priority": "high",
+    }
+    assert (key.team, key.policy, key.expires_at) == ("ml", "small", 2_000_000_000)
+    unset = ("tokens_per_minute", "requests_per_minute", "models", "team", "expires_at")
+    changed = set_key(database, "ci", Grant(), unset)
+    assert changed == find_key(database, "ci")
+    assert changed.allowed.model_dump(exclude_unset=True) == {"priority": "high"}
+    assert (changed.team, changed.policy, changed.expires_at) == (None, "small", None)
+    set_key(database, "ci", Grant())
+    written = [each for each in entries(database) if each.action == "key.set"]
+    assert len(written) == 2, "what changes nothing is not written down"
+    assert written[0].before
+    assert written[0].after
+    assert (written[0].before["policy"], written[0].after["policy"]) == (None, "small")
+    with pytest.raises(KeyInputError, match="no policy"):
+        set_key(database, "ci", Grant(), policy="large")
+    with pytest.raises(KeyInputError, match="no valid key"):
+        set_key(database, "cy", Grant())
+
+
+def test_a_policy_is_changed_in_place(database: Database) -> None:
+    set_policy(database, "small", Grant.model_validate({"weight": 2, "models": ["m"]}))
+    set_policy(database, "small", Grant(weight=3))
+    assert all_policies(database)["small"] == Grant.model_validate({"weight": 3, "models": ["m"]})
+    set_policy(database, "small", Grant(), unset=["models"])
+    assert all_policies(database)["small"].model_fields_set == {"weight"}
 
 
 def test_a_revoked_key_cannot_be_rotated_or_revoked_again(database: Database) -> None:

@@ -1,0 +1,129 @@
+"""Keeps known which backends the groups of the configuration have (`discover:`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from infergate.config.backends import Discover, FoundBackend
+from infergate.config.load import LoadedConfig
+from infergate.errors import StateError
+from infergate.files import stamp
+from infergate.health.group_names import GroupUnknown
+from infergate.paths import Home
+from infergate.state.in_force import Group, groups_of, note_groups, read_groups
+
+log = structlog.get_logger(__name__)
+
+LOOK_INTERVAL_S = 0.5
+"""Between two looks at the files, and at what is due."""
+
+SHORTEST_S = 1.0
+"""Between two look-ups of a name, whatever its TTL says."""
+
+AGAIN_AFTER_S = 5.0
+"""A look-up that failed is tried again after this."""
+
+
+class Groups:
+    """Looks the groups up as long as `run` runs.
+
+    changed: awaited after what is known of them was written down. If it fails, it is called again.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        declared: Callable[[], LoadedConfig],
+        changed: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._home, self._declared, self._changed = home, declared, changed
+        self._known = read_groups(home)
+        self._asked: dict[str, Discover] = {}
+        self._due: dict[str, float] = {}
+        self._stamps: dict[str, object] = {}
+        self._to_tell = False
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            if await self.look() or self._to_tell:
+                self._to_tell = not await self._changed()
+            await asyncio.sleep(LOOK_INTERVAL_S)
+
+    async def look(self) -> bool:
+        """Look up what is due, and write down what is new. Whether anything was."""
+        loaded = self._declared()
+        groups = groups_of(loaded)
+        due = [name for name, how in groups.items() if self._is_due(name, how, loaded)]
+        # A name server that hangs holds up the others for one round, of five seconds.
+        looked_up = await asyncio.gather(*(self._look_up(n, groups[n], loaded) for n in due))
+        known = {name: self._known.get(name, Group()) for name in groups}
+        known |= dict(zip(due, looked_up, strict=True))
+        if known == self._known:
+            return False
+        for name, group in known.items():
+            self._tell(name, self._known.get(name, Group()), group)
+        try:
+            note_groups(self._home, known)
+        except StateError as problem:
+            log.error("what was discovered cannot be written down", problem=str(problem))
+            return False
+        self._known = known
+        return True
+
+    def _is_due(self, name: str, discover: Discover, loaded: LoadedConfig) -> bool:
+        if self._asked.get(name) != discover:
+            self._asked[name] = discover
+            return True
+        if discover.file is not None:
+            return self._stamps.get(name) != stamp(loaded.resolve(discover.file))
+        return time.monotonic() >= self._due[name]
+
+    async def _look_up(self, name: str, discover: Discover, loaded: LoadedConfig) -> Group:
+        try:
+            return Group(await self._found(name, discover, loaded))
+        except GroupUnknown as problem:
+            self._due[name] = time.monotonic() + min(AGAIN_AFTER_S, discover.interval)
+            return Group(self._known.get(name, Group()).backends, str(problem))
+
+    async def _found(
+        self, name: str, discover: Discover, loaded: LoadedConfig
+    ) -> tuple[FoundBackend, ...]:
+        if discover.file is not None:
+            from infergate.health.group_file import read_group
+
+            path = loaded.resolve(discover.file)
+            self._stamps[name] = stamp(path)
+            return await asyncio.to_thread(read_group, name, path)
+        from infergate.health.group_dns import look_up  # dnspython, where it is needed
+
+        answer = await look_up(name, discover)
+        wait_s = max(SHORTEST_S, min(discover.interval, answer.ttl_s))
+        self._due[name] = time.monotonic() + wait_s
+        return answer.backends
+
+    def _tell(self, name: str, before: Group, after: Group) -> None:
+        names, gone = ({each.name for each in group.backends} for group in (after, before))
+        if names != gone:
+            log.info(
+                "backends of a group",
+                group=name,
+                new=sorted(names - gone),
+                gone=sorted(gone - names),
+            )
+        if after.problem is not None and after.problem != before.problem:
+            log.warning("a group cannot be looked up", group=name, problem=after.problem)
+
+
+async def look_once(declared: LoadedConfig, home: Home) -> None:
+    """Look every group up, before the gateway starts; one that cannot be stays as it was."""
+
+    async def nobody() -> bool:
+        return True
+
+    if groups_of(declared):
+        await Groups(home, lambda: declared, nobody).look()

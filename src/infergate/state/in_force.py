@@ -1,0 +1,102 @@
+"""The configuration in force, for every process of a gateway: the file, with what two snapshots in
+the state folder add, so that nobody needs the database or DNS to know it.
+
+changes.json     what operators changed, from the database; written by whoever changes something
+discovered.json  the backends of groups; written by the control plane
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infergate.config.backends import Discover, FoundBackend
+from infergate.config.in_force import Change, has_lapsed, in_force, with_found
+from infergate.config.load import LoadedConfig
+from infergate.files import write_atomically
+from infergate.paths import Home
+
+if TYPE_CHECKING:  # loading it takes longer than `infergate status`, which needs no database here
+    from infergate.store.database import Database
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is known of one group. problem: why it could not be looked up the last time, and None
+    if it could; its backends are then those of before."""
+
+    backends: tuple[FoundBackend, ...] = ()
+    problem: str | None = None
+
+
+def bring_into_force(loaded: LoadedConfig, home: Home) -> LoadedConfig:
+    """A configuration as it holds. loaded: as the file has it."""
+    found = {name: group.backends for name, group in read_groups(home).items()}
+    config = in_force(loaded.config, found, read_changes(home))
+    return dataclasses.replace(loaded, config=config)
+
+
+def lapsed(loaded: LoadedConfig, home: Home) -> tuple[Change, ...]:
+    """The changes that the file has overtaken. loaded: as the file has it."""
+    found = {name: group.backends for name, group in read_groups(home).items()}
+    config = with_found(loaded.config, found)
+    return tuple(change for change in read_changes(home) if has_lapsed(change, config))
+
+
+def read_changes(home: Home) -> tuple[Change, ...]:
+    """What operators changed, as the database said it last."""
+    return tuple(Change(**each) for each in _read(home.changes).get("changes", ()))
+
+
+def note_changes(home: Home, database: Database) -> None:
+    """Bring the snapshot up to date. Raises StateError if the database cannot be read."""
+    from infergate.store.backend_changes import all_changes
+
+    changes = all_changes(database)
+    if changes != read_changes(home):
+        _write(home.changes, {"changes": [dataclasses.asdict(each) for each in changes]})
+
+
+def read_groups(home: Home) -> dict[str, Group]:
+    """What was found of each group the last time."""
+    return {
+        name: Group(tuple(map(FoundBackend.model_validate, each["backends"])), each["problem"])
+        for name, each in _read(home.discovered).get("groups", {}).items()
+    }
+
+
+def note_groups(home: Home, groups: Mapping[str, Group]) -> None:
+    """Write down what was found."""
+    document = {
+        name: {"backends": _dumped(group.backends), "problem": group.problem}
+        for name, group in groups.items()
+    }
+    _write(home.discovered, {"groups": document})
+
+
+def _dumped(backends: Sequence[FoundBackend]) -> list[dict[str, Any]]:
+    return [each.model_dump(mode="json", exclude_none=True) for each in backends]
+
+
+def groups_of(loaded: LoadedConfig) -> dict[str, Discover]:
+    """The groups that a file has, and how each is found."""
+    backends = loaded.config.backends.items()
+    return {name: each.discover for name, each in backends if each.discover is not None}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return document if document.get("v") == _VERSION else {}
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    write_atomically(path, json.dumps({"v": _VERSION, **document}))
