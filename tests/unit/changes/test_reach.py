@@ -24,7 +24,7 @@ def report(**states: str) -> Report:
         BackendReport(name, "", state, f"it is {state}", 0.0, models=(), **nothing)
         for name, state in states.items()
     )
-    return Report(0.0, True, backends, ())
+    return Report(0.0, True, backends, (), ())
 
 
 def test_a_model_whose_last_backend_is_lost_is_named_with_the_reason() -> None:
