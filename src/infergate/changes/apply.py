@@ -114,7 +114,7 @@ class _Change:
     def apply(self) -> Applied:
         with self._step("compare"):
             addresses = resolve(host_names(self._loaded.config))
-            planned = plan(self._loaded, self._home, addresses)
+            planned = plan(self._loaded, self._home, self._engine, addresses)
         previous = current(self._home)
         if planned.kind == "nothing" and previous is not None:
             return self._applied(previous, planned, 0, None)
@@ -196,10 +196,11 @@ class _Change:
 
     def _publish(self, loaded: LoadedConfig) -> int:
         """Bring shared memory and the control plane to this configuration."""
-        count = publish_keys(self._home, loaded, database_for(loaded.config, self._home))
-        # The control plane does this too, a moment later; then with backends it did not know.
+        # First, because requests go by the routes of before until then. The control plane does it
+        # too, a moment later; then with backends it did not know.
         routes = compile_routes(loaded.config, read_inventories(self._home.health))
         publish_routes(self._home, routes)
+        count = publish_keys(self._home, loaded, database_for(loaded.config, self._home))
         control = running(self._home).control
         if control is not None:
             os.kill(control, signal.SIGHUP)

@@ -5,19 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infergate.cli.options import ConfigOption, find_config, load
+from infergate.cli.options import ConfigOption, load, load_applied
 from infergate.errors import UserError
-from infergate.paths import home_for
 
 if TYPE_CHECKING:
     from infergate.changes.apply import Applied
-    from infergate.config.load import LoadedConfig
-    from infergate.paths import Home
 
 _FORMATS = ("table", "json")
 
@@ -96,7 +92,7 @@ def rollback(
     from infergate.changes.history import rollback as rollback_
     from infergate.cli.change_words import file_and_force
 
-    loaded, home = _load_whatever_it_says(config)
+    loaded, home = load_applied(config)
     applied = rollback_(loaded, home, back=back, to=to, said=_tell)
     _say(applied)
     for line in file_and_force(loaded.path, home):
@@ -114,23 +110,12 @@ def history(
     from infergate.store.database import database_for
 
     as_json = _wants_json(format_)
-    loaded, home = _load_whatever_it_says(config)
+    loaded, home = load_applied(config)
     found = history_(loaded, home, database_for(loaded.config, home), last=lines)
     if as_json:
         _print_json([dataclasses.asdict(each) for each in found])
     else:
         print_history(found)
-
-
-def _load_whatever_it_says(config: Path | None) -> tuple[LoadedConfig, Home]:
-    """The configuration in force: of the file only its place counts, it may be broken."""
-    from infergate.nginx.revisions import load_applied
-
-    path = find_config(config)
-    if path is None:
-        return load(config)
-    home = home_for(path)
-    return load_applied(home, path), home
 
 
 def _seconds(window: str) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, find_config, load
+from infergate.cli.options import ConfigOption, JsonOption, find_config, load, load_applied
 from infergate.errors import NotRunning, StateError
 from infergate.paths import Home, home_for
 
@@ -54,7 +54,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     from infergate.nginx.shared_memory import read
     from infergate.supervise.instance import running
 
-    loaded, home = load(config, quiet=True)
+    loaded, home = load_applied(config)
     processes = running(home)
     try:
         live = read(home.socket)
@@ -71,7 +71,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
         "home": str(home.root),
         "processes": asdict(processes),
         "revision": applied.number if applied and live else None,
-        "file_applied": applied is not None and loaded.text == applied.text,
+        "file_applied": applied is not None and _text_of(loaded.path) == applied.text,
         "drain": asdict(drain(home)),
         "keys": live.keys if live else None,
         "ledger": asdict(ledger) if ledger else None,
@@ -92,6 +92,13 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
         print_status(document)
     if processes.nginx is None:
         raise typer.Exit(1)
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def logs(

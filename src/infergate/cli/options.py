@@ -59,6 +59,18 @@ def load(given: Path | None, *, quiet: bool = False) -> tuple[LoadedConfig, Home
     return loaded, home_for(path)
 
 
+def load_applied(given: Path | None) -> tuple[LoadedConfig, Home]:
+    """The configuration in force and its state folder: of the file only its place counts, it may be
+    broken or changed. The file, where nothing was ever in force."""
+    from infergate.nginx import revisions
+
+    path = find_config(given)
+    if path is None:
+        return load(given, quiet=True)
+    home = home_for(path)
+    return revisions.load_applied(home, path), home
+
+
 def counted(count: int, noun: str) -> str:
     """ "1 key", "2 keys"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
