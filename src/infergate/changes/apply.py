@@ -128,7 +128,7 @@ class _Change:
             revision = self._bring_in(planned, before, addresses)
         with self._step("publish"):
             keys = self._publish(self._loaded)
-            note_revision(self._database, revision.number, self._loaded, why=self._why())
+            self._note(revision.number)
         if watch is not None and previous is not None and before is not None:
             self._prove(watch, revision, previous, before, planned)
         return self._applied(revision, planned, keys, watch)
@@ -155,8 +155,10 @@ class _Change:
             drain(self._home),
         )
 
-    def _why(self) -> str | None:
-        return None if self._of is None else f"back to revision {self._of}"
+    def _note(self, number: int) -> None:
+        back = self._of is not None
+        why = f"back to revision {self._of}" if back else None
+        note_revision(self._database, number, self._loaded, why=why, back=back)
 
     def _refuse_unserved(self, before: LoadedConfig) -> None:
         report = read_report(self._home.health)
@@ -227,7 +229,7 @@ class _Change:
                 go_live(self._home, previous)
             self._publish(before)
             why = f"revision {revision.number} was taken back: {problem}"
-            note_revision(self._database, previous.number, before, why=why)
+            note_revision(self._database, previous.number, before, why=why, back=True)
         raise ApplyError(
             f"{problem}\nRevision {previous.number} is in force again.",
             where=str(self._loaded.path),
