@@ -119,7 +119,7 @@ class _Change:
     def apply(self) -> Applied:
         with self._step("compare"):
             addresses = resolve(host_names(self._loaded.config))
-            planned = plan(self._declared, self._home, addresses)
+            planned = plan(self._declared, self._home, self._engine, addresses)
         previous = current(self._home)
         if planned.kind == "nothing" and previous is not None:
             return self._applied(previous, planned, 0, None)
@@ -132,7 +132,7 @@ class _Change:
             revision = self._bring_in(planned, before, addresses)
         with self._step("publish"):
             keys = self._publish(self._loaded)
-            note_revision(self._database, revision.number, self._loaded, why=self._why())
+            self._note(revision.number)
         if watch is not None and previous is not None and before is not None:
             self._prove(watch, revision, previous, before, planned)
         self._end_lapsed()
@@ -172,8 +172,10 @@ class _Change:
             drain(self._home),
         )
 
-    def _why(self) -> str | None:
-        return None if self._of is None else f"back to revision {self._of}"
+    def _note(self, number: int) -> None:
+        back = self._of is not None
+        why = f"back to revision {self._of}" if back else None
+        note_revision(self._database, number, self._loaded, why=why, back=back)
 
     def _refuse_unserved(self, before: LoadedConfig) -> None:
         report = read_report(self._home.health)
@@ -213,10 +215,11 @@ class _Change:
 
     def _publish(self, loaded: LoadedConfig) -> int:
         """Bring shared memory and the control plane to this configuration."""
-        count = publish_keys(self._home, loaded, database_for(loaded.config, self._home))
-        # The control plane does this too, a moment later; then with backends it did not know.
+        # First, because requests go by the routes of before until then. The control plane does it
+        # too, a moment later; then with backends it did not know.
         routes = compile_routes(loaded.config, read_inventories(self._home.health))
         publish_routes(self._home, routes)
+        count = publish_keys(self._home, loaded, database_for(loaded.config, self._home))
         control = running(self._home).control
         if control is not None:
             os.kill(control, signal.SIGHUP)
@@ -243,7 +246,7 @@ class _Change:
                 go_live(self._home, previous)
             self._publish(before)
             why = f"revision {revision.number} was taken back: {problem}"
-            note_revision(self._database, previous.number, before, why=why)
+            note_revision(self._database, previous.number, before, why=why, back=True)
         raise ApplyError(
             f"{problem}\nRevision {previous.number} is in force again.",
             where=str(self._loaded.path),

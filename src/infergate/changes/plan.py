@@ -16,7 +16,7 @@ from infergate.config.load import LoadedConfig, parse_config
 from infergate.errors import StateError, UserError
 from infergate.nginx.apply import Addresses, rendered
 from infergate.nginx.drain import Drain, drain
-from infergate.nginx.engine import choose_engine
+from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.render import SECRET_FILES
 from infergate.nginx.revisions import Revision, certificates_of, current, differing, revision
 from infergate.nginx.shared_memory import read
@@ -46,16 +46,23 @@ class Plan:
     left: Drain
 
 
-def plan(loaded: LoadedConfig, home: Home, addresses: Addresses | None = None) -> Plan:
+def plan(
+    loaded: LoadedConfig,
+    home: Home,
+    engine: Engine | None = None,
+    addresses: Addresses | None = None,
+) -> Plan:
     """Compare a configuration with the one in force. Nothing that runs is touched.
 
-    loaded: as the file has it. addresses: of its names; looked up if None.
-    Raises EngineError if there is no nginx to render for.
+    loaded: as the file has it. engine: the one it asks for; chosen if None.
+    addresses: of its names; looked up if None.
+    Raises EngineError if there is no nginx to render for, UserError if it is another than runs.
     """
     now = current(home)
     if now is None:
         return Plan("reload", None, (), (), {}, Drain())
-    files = _changed_files(loaded, home, now, addresses)
+    engine = engine or choose_engine(loaded.config.engine, home.root).engine
+    files = _changed_files(loaded, home, now, engine, addresses)
     same = loaded.text == now.text
     kind: Kind = "reload" if files else "nothing" if same else "state"
     return Plan(
@@ -69,9 +76,12 @@ def plan(loaded: LoadedConfig, home: Home, addresses: Addresses | None = None) -
 
 
 def _changed_files(
-    loaded: LoadedConfig, home: Home, now: Revision, addresses: Addresses | None
+    loaded: LoadedConfig,
+    home: Home,
+    now: Revision,
+    engine: Engine,
+    addresses: Addresses | None,
 ) -> tuple[str, ...]:
-    engine = choose_engine(loaded.config.engine, home.root).engine
     loaded = bring_into_force(loaded, home)
     if str(engine) != now.engine:
         raise UserError(

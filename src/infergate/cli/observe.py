@@ -30,7 +30,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     from infergate.admin.status import status as ask_status
     from infergate.cli.status import print_status
 
-    found = target(config).run(ask_status)
+    found = target(config, broken=True).run(ask_status)
     if json_:
         print(json.dumps(found.model_dump()))
     else:

@@ -153,6 +153,18 @@ def seconds_of(text: str, option: str) -> float:
         raise UserError(str(problem), where=option) from None
 
 
+def load_applied(given: Path | None) -> tuple[LoadedConfig, Home]:
+    """The configuration in force and its state folder: of the file only its place counts, it may be
+    broken or changed. The file, where nothing was ever in force."""
+    from infergate.nginx import revisions
+
+    path = find_config(given)
+    if path is None:
+        return load(given, quiet=True)
+    home = home_for(path)
+    return revisions.load_applied(home, path), home
+
+
 def counted(count: int, noun: str) -> str:
     """ "1 key", "2 keys"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

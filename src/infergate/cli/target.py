@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from infergate.cli.options import find_config, load, remote
+from infergate.cli.options import load, load_applied, remote
 from infergate.errors import UserError
-from infergate.paths import home_for
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -78,10 +77,6 @@ def target(
         return Remote(address.url, address.token(), address.ca_file)
     from infergate.admin.gateway import Gateway
 
-    path = find_config(config)
-    if broken and path is not None:
-        from infergate.nginx.revisions import load_applied
-
-        home = home_for(path)
-        return _Here(Gateway(load_applied(home, path), home, said=said))
+    if broken:
+        return _Here(Gateway(*load_applied(config), said=said))
     return _Here(Gateway(*load(config, quiet=quiet, as_written=True), said=said))

@@ -25,7 +25,7 @@ from infergate.files import stamp
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
 from infergate.nginx.apply import apply
-from infergate.nginx.engine import choose_engine
+from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.revisions import load_applied
 from infergate.nginx.shared_memory import push
 from infergate.nginx.surroundings import host_names, resolve
@@ -41,6 +41,7 @@ from infergate.state.publish import (
 from infergate.state.routes import Routes, compile_routes
 from infergate.store.audit import newest
 from infergate.store.database import database_for
+from infergate.store.revisions import note_revision
 
 log = structlog.get_logger(__name__)
 
@@ -263,10 +264,14 @@ class ControlPlane:
                 known = {**known, **found}
                 try:
                     engine = choose_engine(self._loaded.config.engine, self._home.root).engine
-                    await asyncio.to_thread(apply, self._loaded, self._home, engine)
+                    await asyncio.to_thread(self._take_over_addresses, engine)
                     log.info("addresses changed", names=sorted(found))
                 except InfergateError as problem:
                     log.error("new addresses not taken over", problem=str(problem))
+
+    def _take_over_addresses(self, engine: Engine) -> None:
+        revision = apply(self._loaded, self._home, engine)
+        note_revision(self._database, revision.number, self._loaded, why="addresses changed")
 
     async def _follow_parent(self, stop: asyncio.Event) -> None:
         """Without a supervisor there would soon be a second control plane beside this one."""

@@ -180,7 +180,7 @@ def _wait_for(home: Home, number: int) -> str | None:
             if live.revision == number:
                 return None
             seen = f"revision {live.revision} goes on answering"
-        time.sleep(0.05)
+        time.sleep(0.01)
     return seen
 
 

@@ -274,6 +274,7 @@ def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict
         "revision": around.revision,
         "snapshots": [str(path) for path in around.home.snapshots],
         "usual_relay": quick_relay(config).name,
+        "relays": f" {' '.join(relay.name for relay in relays_of(config))} ",
         # At five tokens a second, twice over: slower than anybody waits for.
         "quick_tokens": quick_relay(config).read_ms // 400,
         "hedged": endpoints.HEDGED_PATHS,

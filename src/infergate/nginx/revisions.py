@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,17 +167,18 @@ def forget(revision: Revision) -> None:
 
 
 def forget_old(home: Home) -> None:
-    """Remove all but the last revisions; the one in force always stays."""
-    kept: list[str] = []
+    """Remove all but the last revisions. The one in force always stays, and the newest two: a
+    change may still be taken back."""
+    kept: list[str | None] = []
     for number in sorted(_numbers(home), reverse=True):
         folder = home.revisions / str(number)
         found = _read(folder)
         text = found.text if found else None
-        if text is None or text in kept[-1:] or len(kept) == KEPT_REVISIONS:
-            if folder != home.current.resolve():
-                shutil.rmtree(folder)
-        else:
+        needed = len(kept) < 2 or folder == home.current.resolve()
+        if needed or (text not in (None, kept[-1]) and len(list(groupby(kept))) < KEPT_REVISIONS):
             kept.append(text)
+        else:
+            shutil.rmtree(folder)
 
 
 def _numbers(home: Home) -> list[int]:

@@ -33,12 +33,17 @@ class Applied:
 
 
 def note_revision(
-    database: Database, revision: int, loaded: LoadedConfig, *, why: str | None = None
+    database: Database,
+    revision: int,
+    loaded: LoadedConfig,
+    *,
+    why: str | None = None,
+    back: bool = False,
 ) -> None:
     """Write down that a rendered configuration came into force.
 
     Of the file only its SHA-256 is kept here: it may hold secrets. The revision's folder has it.
-    why: where it is one that was in force before, and was brought back.
+    why: where nobody has changed the file. back: it is one that was in force before.
     """
     digest = hashlib.sha256(loaded.text.encode()).hexdigest()
     with database.write() as connection:
@@ -54,7 +59,7 @@ def note_revision(
         )
         note(
             connection,
-            "config.apply" if why is None else "config.rollback",
+            "config.rollback" if back else "config.apply",
             loaded.path.name,
             after={"revision": revision, "sha256": digest, **({"why": why} if why else {})},
         )

@@ -72,8 +72,16 @@ def test_the_last_different_ones_are_kept_and_restarts_push_none_out(home: Home)
         applied(home, port)
     forget_old(home)
     ports = [each.text.rpartition(":")[2].split()[0] for each in revisions(home)]
-    assert ports == [str(port) for port in range(4, KEPT_REVISIONS + 4)]
+    newest = KEPT_REVISIONS + 3
+    assert ports == [*(str(port) for port in range(4, newest + 1)), str(newest)]
     assert current(home) is not None
+
+
+def test_going_to_and_fro_between_two_does_not_keep_them_for_ever(home: Home) -> None:
+    for number in range(3 * KEPT_REVISIONS):
+        applied(home, 1 + number % 2)
+    forget_old(home)
+    assert len(revisions(home)) == KEPT_REVISIONS
 
 
 def test_the_configuration_in_force_is_not_the_file_somebody_edits(home: Home) -> None:

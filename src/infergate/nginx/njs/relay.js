@@ -166,6 +166,9 @@ function rung(r, found, request, backend) {
     if (options.endpoints !== undefined && options.endpoints[r.uri] !== undefined) {
         location = options.endpoints[r.uri][found[route.BACKENDS].findIndex((each) => each[0] === backend[0])];
     }
+    if (settings.relays.indexOf(' ' + location + ' ') === -1) {
+        return ofAnotherRevision(location);
+    }
     if (options.static !== undefined || !request.max_tokens || request.stream === true) {
         return location;
     }
@@ -182,6 +185,14 @@ function rung(r, found, request, backend) {
     }
     parts[2] = String(ms);
     return ms === lowest ? location : parts.join('_');
+}
+
+// While nginx is being reloaded, workers and routes may be of two revisions for a moment. A location of
+// the other one is none here, and would be answered 500: the one with the longest timeouts will do.
+function ofAnotherRevision(location) {
+    const kind = location.split('_').slice(3).join('_');
+    const same = settings.relays.trim().split(' ').filter((each) => each.split('_').slice(3).join('_') === kind);
+    return same.length === 0 ? location : same[same.length - 1];
 }
 
 export default { handle, send, dispatch, rung };
