@@ -28,6 +28,7 @@ from infergate.supervise.ports import check_ports
 log = structlog.get_logger(__name__)
 
 _READY_TIMEOUT_S = 10.0
+_READY_POLL_S = 0.02
 
 
 async def supervise(
@@ -131,7 +132,7 @@ async def _until_ready(home: Home, began: float) -> None:
         report = read_report(home.health)
         if report is not None and report.written_at >= began and report.complete:
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(_READY_POLL_S)
 
 
 async def _say_what_is_open(home: Home) -> None:
