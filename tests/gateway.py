@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import typer.main
 
 from infergate.cli import main
 from infergate.nginx.shared_memory import push
@@ -52,9 +54,14 @@ def _process(command: list[str], environ: dict[str, str]) -> Ran:
     return Ran(result.returncode, result.stdout, result.stderr)
 
 
+_get_command = functools.cache(typer.main.get_command)
+"""To make all commands of the command line takes longer than to run most of them."""
+
+
 def _here(command: list[str], environ: dict[str, str]) -> Ran:
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
+        unittest.mock.patch.object(typer.main, "get_command", _get_command),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         unittest.mock.patch.dict(os.environ, environ),

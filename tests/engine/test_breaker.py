@@ -18,6 +18,7 @@ models:
   m: {{ backends: [a, b], timeouts: {{ first_byte: 600ms, idle: 600ms }} }}
   alone: {{ backends: [a], upstream_name: m }}
 breaker: {{ failures: 3, cooldown: 1s }}
+health: {{ interval: 500ms, timeout: 2s, rise: 2, fall: 2, slow_start: 0s }}
 """
 
 Pair = tuple[Gateway, Scripted, Scripted]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -72,6 +73,8 @@ async def supervise(
             children.append(Child("the demo backend", demo, home, environ))
         tasks = [asyncio.create_task(child.keep_running()) for child in children]
         watch = asyncio.create_task(nginx.keep_running())
+        gc.freeze()  # all that was loaded stays
+        gc.enable()
         try:
             await _first_of(stop, _until_ready(home, began))
             if not stop.is_set():
