@@ -199,7 +199,7 @@ def vllm(kind: str = "chat", model: str = "tiny-qwen2") -> Any:
             "float32",
             "--enforce-eager",
             "--max-model-len",
-            "1024",
+            "2048",
             "--max-num-seqs",
             "8",
             "--max-num-batched-tokens",
