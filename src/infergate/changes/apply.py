@@ -24,6 +24,7 @@ from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.report import read_inventories, read_report
 from infergate.errors import ApplyError, NotRunning
 from infergate.files import locked
+from infergate.nginx.addresses import host_names, resolve
 from infergate.nginx.apply import Addresses, apply_lock, go_live, rendered, stage
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
@@ -37,7 +38,6 @@ from infergate.nginx.revisions import (
     next_number,
     switch,
 )
-from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force, note_changes
 from infergate.state.publish import publish_keys, publish_routes
