@@ -15,7 +15,7 @@ import uvicorn
 from infergate.admin.app import api
 from infergate.admin.gateway import Gateway
 from infergate.admin.guard import Guard
-from infergate.config.load import parse_config
+from infergate.config.load import load_config
 from infergate.paths import Home
 from infergate.store.admin_tokens import create_token
 
@@ -38,7 +38,9 @@ def served(folder: Path, *, wrong_tokens: int = 10) -> Iterator[Served]:
     home = Home(folder)
     for each in (home.state, home.run, home.logs):
         each.mkdir(parents=True, exist_ok=True)
-    gateway = Gateway(parse_config(CONFIG, folder / "infergate.yaml", {}), home, keep=True)
+    file = folder / "infergate.yaml"
+    file.write_text(CONFIG)
+    gateway = Gateway(load_config(file, {}), home, keep=True)
     full, _ = create_token(gateway.database, "full", "full")
     read, _ = create_token(gateway.database, "read", "read")
     listener = socket.create_server(("127.0.0.1", 0))

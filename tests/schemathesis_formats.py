@@ -17,6 +17,11 @@ _NETWORKS = st.ip_addresses().map(str) | st.ip_addresses(network="10.0.0.0/8").m
 )
 _KEYS = st.from_regex(r'\A("Bearer [a-z0-9]{1,40}" [01];\n){0,5}\Z')
 
+_URLS = st.builds(
+    "http://10.0.{}.{}:{}".format, st.integers(0, 255), st.integers(0, 255), st.integers(1, 65535)
+)
+
+schemathesis.openapi.format("base-url", _URLS)
 schemathesis.openapi.format("budget", _BUDGETS)
 schemathesis.openapi.format("ip-network", _NETWORKS)
 schemathesis.openapi.format("keys", _KEYS)

@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, get_args
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
+from infergate.admin.backend_entry import BackendChange, BackendEntry, BackendGroup
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import AfterName, Document, Limit, Request, Which, operation
 from infergate.admin.pages import page_of
+from infergate.config.backends import EngineKind
+from infergate.config.types import ModelName
 from infergate.control import backends
 from infergate.control.backend_list import backend_list
 
-
-class BackendChange(Document):
-    """What an operator changed of a backend, and what the file said instead."""
-
-    backend: str
-    what: str = Field(description="weight, add or remove.")
-    value: dict[str, Any]
-    instead_of: dict[str, Any] | None
-    at: int = Field(description="Unix seconds.")
-    who: str
-
-
-class BackendEntry(Document):
-    """A backend that is in force, and who says that it is there."""
-
-    url: str
-    engine: str
-    weight: int
-    max_in_flight: int | None
-    origin: str = Field(description='"file", "by hand", or how its group is found.')
-    group: str | None
-    changes: list[BackendChange]
+Share = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000})]
+Engine = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(EngineKind))})]
+BackendName = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"})
+]
+"""These are checked where they are used, in the command line's words (control/backends.py)."""
 
 
 class NamedBackend(BackendEntry):
     """The same with its name."""
 
     name: str
-
-
-class BackendGroup(Document):
-    """A group of backends that are discovered."""
-
-    found_by: str
-    backends: list[str]
-    problem: str | None
 
 
 class BackendPage(Document):
@@ -69,7 +48,7 @@ class Drained(Document):
 class Weight(Request):
     """A backend's share of the requests, relative to the others."""
 
-    weight: int = Field(json_schema_extra={"minimum": 1, "maximum": 1000})
+    weight: Share
 
 
 class Weighed(Document):
@@ -85,14 +64,10 @@ class NewBackend(Request):
     """A backend to put into service."""
 
     url: str = Field(json_schema_extra={"format": "base-url"}, description="Its base URL.")
-    engine: str | None = Field(
-        None, json_schema_extra={"format": "engine"}, description="What runs there; else asked."
-    )
-    models: list[str] | None = Field(
-        None, json_schema_extra={"format": "models"}, description="What it has; else asked."
-    )
-    weight: int | None = Field(None, description="Its share of the requests, 1 to 1,000.")
-    max_in_flight: int | None = Field(None, description="Requests at once, at most.")
+    engine: Engine | None = Field(None, description="What runs there; else it is asked.")
+    models: list[ModelName] | None = Field(None, description="What it has; else it is asked.")
+    weight: Share | None = Field(None, description="Its share of the requests.")
+    max_in_flight: Share | None = Field(None, description="Requests at once, at most.")
 
 
 class AddedBackend(Document):
@@ -157,7 +132,7 @@ def weigh_backend(gateway: Gateway, backend: Which, body: Weight) -> Weighed:
 
 
 @operation("POST", "/backends/{backend}")
-def add_backend(gateway: Gateway, backend: Which, body: NewBackend) -> AddedBackend:
+def add_backend(gateway: Gateway, backend: BackendName, body: NewBackend) -> AddedBackend:
     """Put a new one into service; it serves every model it has that the gateway serves."""
     return AddedBackend(**backends.add(_control(gateway), backend, body.model_dump()))
 

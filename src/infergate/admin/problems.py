@@ -8,11 +8,14 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from infergate.config.problems import ConfigError
 from infergate.errors import (
     AlreadyRunning,
     ApplyError,
     Conflict,
+    EngineError,
     InfergateError,
+    LintError,
     NotAllowed,
     NotRunning,
     NotThere,
@@ -42,6 +45,9 @@ _STATUS: tuple[tuple[type[InfergateError], HTTPStatus], ...] = (
     (Conflict, HTTPStatus.CONFLICT),
     (NotRunning, HTTPStatus.CONFLICT),
     (AlreadyRunning, HTTPStatus.CONFLICT),
+    (ConfigError, HTTPStatus.CONFLICT),  # the file at the gateway's machine
+    (LintError, HTTPStatus.CONFLICT),
+    (EngineError, HTTPStatus.CONFLICT),
     (ApplyError, HTTPStatus.CONFLICT),
     (NotAllowed, HTTPStatus.FORBIDDEN),
     (UserError, HTTPStatus.UNPROCESSABLE_ENTITY),

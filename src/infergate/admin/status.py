@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from infergate.admin.backends import BackendChange, BackendEntry, BackendGroup
+from infergate.admin.backend_entry import BackendChange, BackendEntry, BackendGroup
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import Document, operation
-from infergate.config.root import Config
+from infergate.config.url import url_of
 from infergate.control.backend_list import backend_list
 from infergate.control.report import read_report
 from infergate.control.seen import seen
@@ -163,15 +163,3 @@ def _text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def url_of(config: Config) -> str:
-    """Where a client on this machine reaches the gateway."""
-    listen = config.listen
-    address = listen.https or listen.http or ""
-    scheme = "https" if listen.https else "http"
-    host, _, port = address.rpartition(":")
-    if host in ("*", "0.0.0.0"):  # noqa: S104 - compared, not bound
-        host = listen.hosts[0] if listen.https and listen.hosts else "127.0.0.1"
-    usual = {"http": "80", "https": "443"}[scheme]
-    return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"

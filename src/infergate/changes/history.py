@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from infergate.changes.apply import Applied, Said, apply
 from infergate.config.load import LoadedConfig, parse_config
-from infergate.errors import UserError
+from infergate.errors import Conflict
 from infergate.nginx.revisions import Revision, current, revision, revisions
 from infergate.paths import Home
 from infergate.store.database import Database
@@ -69,11 +69,11 @@ def earlier(home: Home, back: int) -> Revision:
 
     Those that were taken back do not count, nor do restarts, which bring the same YAML into force
     again. After a rollback it is counted from where that led: a second one goes further back.
-    Raises UserError if so many are not kept.
+    Raises Conflict if so many are not kept.
     """
     found = list(_ways_back(home))
     if len(found) < back:
-        raise UserError(
+        raise Conflict(
             f"{len(found)} earlier configurations are kept, not {back}",
             hint="`infergate history` shows them.",
         )
@@ -104,7 +104,7 @@ def rollback(
     loaded: of the YAML file, which stays as it is. back: how many changes ago. to: a revision
     instead. Its YAML is rendered anew, linted, tested and tried as any other; backends are not
     asked and nothing is watched, because what it shall end may be worse.
-    Raises what apply does, and UserError for a revision that is not kept.
+    Raises what apply does, and NotThere for a revision that is not kept.
     """
     target = revision(home, to) if to is not None else earlier(home, back)
     again = parse_config(target.text, loaded.path)

@@ -13,7 +13,7 @@ from infergate.changes.settings import (
     secrets_of,
 )
 from infergate.config.load import LoadedConfig, parse_config
-from infergate.errors import StateError, UserError
+from infergate.errors import Conflict, StateError, UserError
 from infergate.nginx.apply import Addresses, rendered
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
@@ -115,12 +115,12 @@ def diff(
 
     before: a revision; the one in force if None. after: a revision; the YAML file if None.
     nginx: compare the rendered files instead of the YAML.
-    Raises UserError for a revision that is not kept.
+    Raises NotThere for a revision that is not kept.
     """
     old = revision(home, before) if before is not None else current(home)
     new = revision(home, after) if after is not None else None
     if old is None:
-        raise UserError("nothing is in force yet", where=str(home.root))
+        raise Conflict("nothing is in force yet", where=str(home.root))
     names = (f"revision {old.number}", f"revision {new.number}" if new else loaded.path.name)
     if nginx:
         return _files_diff(loaded, home, old, new, names)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from infergate.admin.status import url_of
 from infergate.config.load import LoadedConfig
+from infergate.config.url import url_of
 from infergate.control.report import Report, read_report
 from infergate.errors import StateError
 from infergate.nginx.engine import Engine

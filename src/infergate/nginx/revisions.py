@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infergate.config.load import LoadedConfig, load_config, parse_config
-from infergate.errors import UserError
+from infergate.errors import NotThere
 from infergate.files import write_atomically
 from infergate.paths import Home
 
@@ -121,11 +121,11 @@ def current(home: Home) -> Revision | None:
 
 
 def revision(home: Home, number: int) -> Revision:
-    """Raises UserError if it is not on disk."""
+    """Raises NotThere if it is not on disk."""
     found = _read(home.revisions / str(number))
     if found is None:
         here = ", ".join(str(each.number) for each in revisions(home)) or "none"
-        raise UserError(f"there is no revision {number} here", hint=f"Kept are: {here}.")
+        raise NotThere(f"there is no revision {number} here", hint=f"Kept are: {here}.")
     return found
 
 
