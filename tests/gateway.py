@@ -58,7 +58,7 @@ _get_command = functools.cache(typer.main.get_command)
 """To make all commands of the command line takes longer than to run most of them."""
 
 
-def _here(command: list[str], environ: dict[str, str]) -> Ran:
+def run_here(command: list[str], environ: dict[str, str]) -> Ran:
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         unittest.mock.patch.object(typer.main, "get_command", _get_command),
@@ -106,7 +106,7 @@ class Gateway:
         """
         command = [*arguments, "-c", str(self.file)]
         environ = {"INFERGATE_HOME": str(self.home), "COLUMNS": "80"}
-        ran = (_process if arguments == ("down",) else _here)(command, environ)
+        ran = (_process if arguments == ("down",) else run_here)(command, environ)
         if check and ran.returncode != 0:
             raise AssertionError(f"{arguments} failed:\n{ran.stdout}{ran.stderr}")
         return ran

@@ -99,17 +99,22 @@ def remote(config: Path | None) -> Address | None:
     return None
 
 
-def find_config(given: Path | None) -> Path | None:
-    """The configuration file to use; None if none was given and there is none here.
-
-    Raises UserError if the given one does not exist, or if the command is for a gateway elsewhere.
-    """
-    if remote(given) is not None:
+def only_here(config: Path | None) -> None:
+    """Raises UserError if the command is for a gateway elsewhere."""
+    if remote(config) is not None:
         raise UserError(
             "this command works on the gateway's own machine only",
             where="--url",
             hint="Leave out --url, and unset INFERGATE_URL or name a configuration with -c.",
         )
+
+
+def find_config(given: Path | None) -> Path | None:
+    """The configuration file to use; None if none was given and there is none here.
+
+    Raises UserError if the given one does not exist, or if the command is for a gateway elsewhere.
+    """
+    only_here(given)
     path = given or Path(DEFAULT_NAME)
     if path.is_file():
         return path.absolute()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, find_config, load
+from infergate.cli.options import ConfigOption, find_config, load, only_here
 from infergate.paths import home_for
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def up(
     from infergate.supervise.instance import refuse_second
     from infergate.supervise.supervisor import supervise
 
+    only_here(config)
     given = find_config(config) if config is not None or Path("infergate.yaml").is_file() else None
     home = home_for(given or Path("infergate.yaml").absolute())
     refuse_second(home)

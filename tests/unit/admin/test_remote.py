@@ -1,0 +1,165 @@
+"""The command line of another machine says and does what it does here."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.admin_api import Served
+from tests.gateway import Ran, run_here
+
+
+@pytest.fixture
+def token_file(api: Served, tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text(api.full + "\n")
+    return path
+
+
+def there(api: Served, token_file: Path, *command: str) -> Ran:
+    elsewhere = ["--url", api.url, "--token-file", str(token_file)]
+    return run_here([*elsewhere, *command], {"INFERGATE_HOME": "/nowhere", "COLUMNS": "80"})
+
+
+def here(api: Served, *command: str) -> Ran:
+    root = api.gateway.home.root
+    return run_here([*command, "-c", str(root / "infergate.yaml")], {"INFERGATE_HOME": str(root)})
+
+
+def test_every_noun_is_changed_from_elsewhere(api: Served, token_file: Path) -> None:
+    for command in (
+        "teams create ml --budget 5M-tokens/day",
+        "policies set small --rpm 20",
+        "policies set small --weight 3 --unset rpm",
+        "keys create bob --team ml --policy small --models qwen --max-prompt-bytes 64k",
+        "keys set bob --rpm 7",
+        "keys rotate bob --grace 1h",
+        "teams set ml",
+        "backend weight gpu1 5",
+        "backend drain gpu1",
+        "backend undrain gpu1",
+        "backend add gpu2 http://127.0.0.1:10 --models qwen",
+        "backend remove gpu2",
+        "backend reset gpu1",
+        "admin token create ci --role read --expires 3d",
+        "admin token revoke ci",
+        "keys revoke bob",
+        "teams remove ml",
+        "policies remove small",
+    ):
+        ran = there(api, token_file, *command.split())
+        assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
+    newest = json.loads(here(api, "audit", "-n", "25", "--json").stdout)
+    made = next(each for each in newest if each["action"] == "key.create")
+    assert made["who"] == "token full"
+    assert made["after"]["limits"] == {"max_prompt_bytes": 65536}
+    changed = next(each for each in newest if each["action"] == "key.set")
+    assert changed["after"]["limits"] == {"max_prompt_bytes": 65536, "requests_per_minute": 7}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "keys list --revoked --json",
+        "keys show ann --json",
+        "keys export",
+        "teams list --json",
+        "policies list --json",
+        "backend list --json",
+        "usage --format json --since 2026-01-01 --until 2026-01-02",
+        "audit --json",
+        "admin token list --json",
+        "history --format json",
+        "plan --format json",
+    ],
+)
+def test_what_is_asked_from_elsewhere_is_what_is_said_here(
+    api: Served, token_file: Path, command: str
+) -> None:
+    here(api, "teams", "create", "research")
+    here(api, "keys", "create", "ann", "--budget", "1M-tokens/day", "--priority", "high")
+    assert there(api, token_file, *command.split()).stdout == here(api, *command.split()).stdout
+
+
+def test_more_keys_than_a_page_has_are_all_listed(api: Served, token_file: Path) -> None:
+    keys = "".join(f'"Bearer k{number}-{time.time_ns()}" 1;\n' for number in range(1200))
+    file = token_file.with_name("keys.map")
+    file.write_text(keys)
+    ran = there(api, token_file, "keys", "import", str(file), "--json")
+    assert json.loads(ran.stdout) == {"found": 1200, "imported": 1200}
+    listed = json.loads(there(api, token_file, "keys", "list", "--json").stdout)
+    assert len({each["id"] for each in listed}) == len(listed) >= 1200
+
+
+def test_a_mistake_is_told_as_here_with_the_same_exit_code(api: Served, token_file: Path) -> None:
+    for command in ("keys show nobody", "keys create x --team none", "backend drain gpu9"):
+        far, near = there(api, token_file, *command.split()), here(api, *command.split())
+        assert far.returncode == near.returncode == 2
+        assert near.stderr.strip() in far.stderr
+
+
+def test_a_token_that_is_wrong_or_only_for_reading_is_told(api: Served, token_file: Path) -> None:
+    token_file.write_text(api.read)
+    refused = there(api, token_file, "teams", "create", "x")
+    assert (refused.returncode, "may ask and not change" in refused.stderr) == (2, True)
+    token_file.write_text("wrong")
+    refused = there(api, token_file, "teams", "list")
+    assert (refused.returncode, "token is not valid" in refused.stderr) == (2, True)
+
+
+def test_the_environment_can_say_where_and_with_which_token(api: Served) -> None:
+    environ = {"INFERGATE_URL": api.url, "INFERGATE_TOKEN": api.read}
+    assert run_here(["teams", "list", "--json"], environ).returncode == 0
+    # A configuration that is named goes before the environment, and not before --url.
+    file = str(api.gateway.home.root / "infergate.yaml")
+    environ["INFERGATE_HOME"] = str(api.gateway.home.root)
+    assert run_here(["check", "-c", file], environ).returncode == 0
+    both = run_here(["--url", api.url, "teams", "list", "-c", file], environ)
+    assert "either --url or -c" in both.stderr
+
+
+def test_a_token_among_the_arguments_is_warned_of(api: Served) -> None:
+    ran = run_here(["--url", api.url, "--token", api.read, "teams", "list"], {})
+    assert ran.returncode == 0
+    assert "seen in lists of processes" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://10.0.0.1:9090", "would cross the network in clear text"),
+        ("ftp://localhost", "is no address of an admin API"),
+        ("http://127.0.0.1:1", "cannot be reached"),
+        ("unix:/nowhere/admin.sock", "cannot be reached"),
+    ],
+)
+def test_an_address_that_cannot_be_is_told(url: str, said: str, tmp_path: Path) -> None:
+    ran = run_here(["--url", url, "teams", "list"], {"INFERGATE_TOKEN": "secret"})
+    assert ran.returncode != 0
+    assert said in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "down", "check", "logs", "doctor"])
+def test_what_only_works_on_the_spot_says_so(api: Served, command: str) -> None:
+    ran = run_here(["--url", api.url, command], {})
+    assert ran.returncode == 2
+    assert "on the gateway's own machine only" in ran.stderr
+
+
+def test_no_command_but_the_api_itself_loads_fastapi(api: Served) -> None:
+    """In a process of its own: this one has it loaded."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from infergate.cli import main; sys.argv = ['infergate', 'teams', 'list', "
+        f"'-c', {str(api.gateway.home.root / 'infergate.yaml')!r}]; main.__call__; "
+        "import contextlib\nwith contextlib.suppress(SystemExit): main()\n"
+        "sys.exit(any(name in sys.modules for name in ('fastapi', 'starlette', 'uvicorn')))"
+    )
+    environ = {**os.environ, "INFERGATE_HOME": str(api.gateway.home.root)}
+    assert subprocess.run([sys.executable, "-c", code], env=environ, check=False).returncode == 0
