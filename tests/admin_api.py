@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +22,7 @@ from infergate.config.load import load_config
 from infergate.paths import Home
 from infergate.store.admin_tokens import create_token
 
+ROOT = Path(__file__).parents[1]
 CONFIG = "backends: { gpu1: http://127.0.0.1:9 }\nlisten: { http: 8080, hosts: [api.lan] }\n"
 
 
@@ -56,3 +60,32 @@ def served(folder: Path, *, wrong_tokens: int = 10) -> Iterator[Served]:
         server.should_exit = True
         thread.join()
         gateway.database.close()
+
+
+def schemathesis(api: Served, *options: str) -> None:
+    """Run it with all its checks. Raises AssertionError with what it found."""
+    program = Path(sys.executable).with_name("schemathesis")
+    authorization = f"Authorization: Bearer {api.full}"
+    ran = subprocess.run(
+        [
+            program,
+            "run",
+            f"{api.url}/openapi.json",
+            "-H",
+            authorization,
+            "--no-color",
+            "--checks",
+            "all",
+            *options,
+        ],
+        env={
+            **os.environ,
+            "SCHEMATHESIS_HOOKS": "tests.schemathesis_formats",
+            "PYTHONPATH": str(ROOT),
+        },
+        cwd=api.gateway.home.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr[-2000:]
