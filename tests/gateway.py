@@ -94,7 +94,7 @@ class Gateway:
 
     def write(self, config: str) -> None:
         head = f"engine: {self.engine}\nworkers: 2\n"
-        if "listen:" not in config:
+        if "\nlisten:" not in f"\n{config}":
             head += f"listen: 127.0.0.1:{self.port}\n"
         self.file.write_text(head + config)
 

@@ -146,7 +146,7 @@ class _Change:
         name = self._declared.path.name
         ended = end_lapsed(Gateway(self._declared, self._home, self._database))
         self._warnings += tuple(
-            f"{in_words(change)} by hand; not any more, {name} says something new"
+            f"Not any more: {in_words(change)} by hand; {name} says something new"
             for change in ended
         )
 

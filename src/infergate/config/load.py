@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +34,7 @@ class LoadedConfig:
 
     config: Config
     path: Path
-    text: str
+    text: str = field(repr=False)  # it may hold secrets
     warnings: tuple[Problem, ...] = ()
 
     def resolve(self, path: str) -> Path:
