@@ -141,13 +141,10 @@ def test_beyond_this_machine_it_speaks_tls(start: Callable[..., Any]) -> None:
     certificate = Home(it.home).tls / "self-signed.crt"
     trusted = ssl.create_default_context(cafile=certificate)
     headers = {"Authorization": f"Bearer {secret}", "Host": "gateway.lan"}
-    answer = httpx.get(
-        f"https://127.0.0.1:{port}/v1/status",
-        headers=headers,
-        verify=trusted,
-        extensions={"sni_hostname": "gateway.lan"},
-        timeout=30,
-    )
+    with httpx.Client(verify=trusted, headers=headers, timeout=30) as client:
+        answer = client.get(
+            f"https://127.0.0.1:{port}/v1/status", extensions={"sni_hostname": "gateway.lan"}
+        )
     assert answer.json()["running"] is True
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"http://127.0.0.1:{port}/v1/status", headers=headers, timeout=30)
