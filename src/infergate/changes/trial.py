@@ -11,6 +11,7 @@ import datetime
 import http.client
 import json
 import re
+import secrets
 import ssl
 import subprocess
 import tempfile
@@ -38,7 +39,6 @@ from infergate.state.routes import compile_routes
 from infergate.store.secrets import key_hash
 
 _START_TIMEOUT_S = 15.0
-_KEY = "infergate-trial"
 _NO_MODEL = "infergate-trial/no-such-model"
 
 _LISTEN = re.compile(r"^(\s*listen\s+)(?!\"?unix:)(\S+?)((?:\s[^;]*)?);", re.MULTILINE)
@@ -66,8 +66,8 @@ def trial(
     """
     with tempfile.TemporaryDirectory(prefix="ig-") as folder:
         scratch = Home(Path(folder) / "home")
-        # Without what depends on the caller's address, which a unix socket does not have; and
-        # without a model for those that nobody has.
+        # Without what depends on the caller's address, which a unix socket does not have; without a
+        # model for those that nobody has; and with workers who can enter our own folder.
         config = loaded.config
         bare = config.model_copy(
             update={
@@ -75,18 +75,20 @@ def trial(
                 "limits": config.limits.model_copy(update={"per_ip": None}),
                 "default_model": None,
                 "workers": 1,
+                "user": None,
             }
         )
         tried = replace(loaded, config=bare)
         prepare_home(scratch, worker_user(bare, scratch))
         files, listeners = on_sockets(rendered(tried, scratch, engine, 1, addresses), scratch)
         write(files, scratch.revisions / "1")
-        _give_state(scratch, tried, home)
+        key = secrets.token_urlsafe()
+        _give_state(scratch, tried, home, key)
         with _running(engine, scratch):
             return tuple(
                 warning
                 for listener in listeners
-                for warning in _ask(listener, needs_key=config.auth.required)
+                for warning in _ask(listener, key, needs_key=config.auth.required)
             )
 
 
@@ -116,16 +118,15 @@ def on_sockets(files: Rendered, home: Home) -> tuple[Rendered, tuple[Listener, .
     return Rendered(texts, files.links), tuple(listeners.values())
 
 
-def _give_state(scratch: Home, tried: LoadedConfig, home: Home) -> None:
+def _give_state(scratch: Home, tried: LoadedConfig, home: Home, key: str) -> None:
     """A key that is valid here only, and the routes as they would be."""
     routes = compile_routes(tried.config, read_inventories(home.health))
-    _snapshot(scratch.keys_snapshot, keys={key_hash(_KEY): Policy("trial").compiled()})
+    _snapshot(scratch.keys_snapshot, keys={key_hash(key): Policy("trial").compiled()})
     _snapshot(scratch.routes_snapshot, routes=routes.routes, catalog=routes.catalog)
 
 
 def _snapshot(path: Path, **zones: Mapping[str, str]) -> None:
     path.write_text(json.dumps({z: {"replace": True, "set": dict(s)} for z, s in zones.items()}))
-    path.chmod(0o644)  # the scratch folder is ours alone, and workers may be another user
 
 
 @contextmanager
@@ -162,7 +163,7 @@ def _answers(scratch: Home) -> bool:
     return False
 
 
-def _ask(listener: Listener, *, needs_key: bool) -> Iterator[str]:
+def _ask(listener: Listener, key: str, *, needs_key: bool) -> Iterator[str]:
     """What a client would see at one address; yields warnings. Raises ApplyError."""
     _expect(listener, "/healthz", *_get(listener, "GET", "/healthz"), 200)
     status, body = _get(listener, "GET", "/v1/models")
@@ -170,10 +171,10 @@ def _ask(listener: Listener, *, needs_key: bool) -> Iterator[str]:
         return  # it only leads to https
     if needs_key:
         _expect(listener, "/v1/models without a key", status, body, 401)
-    status, body = _get(listener, "GET", "/v1/models", key=True)
+    status, body = _get(listener, "GET", "/v1/models", key=key)
     _expect(listener, "/v1/models", status, body, 200)
     question = json.dumps({"model": _NO_MODEL, "messages": []})
-    status, body = _get(listener, "POST", "/v1/chat/completions", question, key=True)
+    status, body = _get(listener, "POST", "/v1/chat/completions", question, key=key)
     _expect(listener, "a model that nobody has", status, body, 404)
     if listener.tls:
         yield from _look_at_certificate(listener)
@@ -188,11 +189,11 @@ def _expect(listener: Listener, what: str, status: int, body: str, wanted: int) 
 
 
 def _get(
-    listener: Listener, method: str, path: str, body: str | None = None, *, key: bool = False
+    listener: Listener, method: str, path: str, body: str | None = None, *, key: str = ""
 ) -> tuple[int, str]:
     headers = {"Host": listener.host}
     if key:
-        headers["Authorization"] = f"Bearer {_KEY}"
+        headers["Authorization"] = f"Bearer {key}"
     tls = _trusting() if listener.tls else None
     connection = UnixConnection(listener.socket, tls, listener.host)
     try:
