@@ -58,7 +58,7 @@ class Discover(Section):
 class Backend(Section):
     """One inference server, or with `discover` a group of them. A plain URL is the short form."""
 
-    url: HttpUrl = Field(description="Base URL; a trailing /v1 is understood and dropped.")
+    url: HttpUrl = Field(description="Base URL, unless discover finds it; a trailing /v1 is dropped.")
     engine: EngineKind = Field("auto", description="What runs there; auto asks the server itself.")
     health: HealthCheck = Field(
         "auto",
