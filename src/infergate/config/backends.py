@@ -58,7 +58,7 @@ class Discover(Section):
 class Backend(Section):
     """One inference server, or with `discover` a group of them. A plain URL is the short form."""
 
-    url: HttpUrl = Field(description="Base URL, unless discover finds it; a trailing /v1 is dropped.")
+    url: HttpUrl = Field(description="Base URL; a trailing /v1 is understood and dropped.")
     engine: EngineKind = Field("auto", description="What runs there; auto asks the server itself.")
     health: HealthCheck = Field(
         "auto",
@@ -116,6 +116,11 @@ class Backend(Section):
         """The URL its /v1, /api and /health paths hang below."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path_prefix}"
+
+    @property
+    def checks_certificate(self) -> bool:
+        """Whether there is one to check: a client that can takes 25 ms to make."""
+        return self.verify_tls and self.scheme == "https"
 
 
 class AddedBackend(Backend):

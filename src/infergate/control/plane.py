@@ -24,10 +24,8 @@ from infergate.errors import InfergateError
 from infergate.files import stamp
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
-from infergate.nginx.apply import apply
-from infergate.nginx.engine import choose_engine
+from infergate.nginx.addresses import host_names, resolve
 from infergate.nginx.shared_memory import push
-from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import home_for
 from infergate.state.conflicts import conflicts
 from infergate.state.in_force import bring_into_force
@@ -259,6 +257,9 @@ class ControlPlane:
             # A name that stopped resolving keeps its address: DNS may only be away for a moment.
             if any(found[name] != known.get(name) for name in found):
                 known = {**known, **found}
+                from infergate.nginx.apply import apply  # the renderer takes long to load
+                from infergate.nginx.engine import choose_engine
+
                 try:
                     engine = choose_engine(self._loaded.config.engine, self._home.root).engine
                     await asyncio.to_thread(apply, self._loaded, self._home, engine)
