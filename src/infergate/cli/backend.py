@@ -144,8 +144,8 @@ def remove(
     )
     if done["until_reset"]:
         print(
-            "The configuration still has it: take it out there too, or it comes back with\n"
-            f"infergate backend reset {name}, and when its settings there change."
+            "The configuration or discovery still names it: take it out there too.\n"
+            f"`infergate backend reset {name}` brings it back, and so does a change there."
         )
 
 
@@ -154,7 +154,7 @@ def reset(name: NameArgument, config: ConfigOption = None, json_: JsonOption = F
     """Undo what was changed of it by hand: it is again what the configuration says."""
     from infergate.control import backends
 
-    undone = [change.what for change in backends.make_as_declared(_gateway(config), name)]
+    undone = backends.make_as_declared(_gateway(config), name)
     if json_:
         print(json.dumps({"backend": name, "undone": undone}))
     elif undone:

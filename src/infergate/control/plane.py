@@ -14,7 +14,7 @@ from infergate.config.load import LoadedConfig, load_config
 from infergate.config.root import Config
 from infergate.control.counting import Counting
 from infergate.control.follow import follow
-from infergate.control.groups import Groups
+from infergate.control.groups import AGAIN_AFTER_S, Groups
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
@@ -200,6 +200,7 @@ class ControlPlane:
             loaded = await asyncio.to_thread(follow, declared, self._home, self._database)
         except InfergateError as problem:
             log.error("changed backends are not in force; trying again", problem=str(problem))
+            await asyncio.sleep(AGAIN_AFTER_S)
             return False
         if declared is not self._declared:
             return False  # reloaded meanwhile
@@ -237,8 +238,9 @@ class ControlPlane:
                 if newest_change != seen or self._keys_due:
                     await asyncio.to_thread(publish_drained, self._home, self._database)
                     publish_conditions(self._home, self._down)
-                    self._keys_due = not await self._follow_changes()
+                    self._keys_due = False
                     await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
+                    self._keys_due = not await self._follow_changes()
                     seen = newest_change
                 trouble = ""
             except InfergateError as problem:

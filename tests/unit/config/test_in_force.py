@@ -80,6 +80,17 @@ def test_a_group_is_its_backends_wherever_it_stands() -> None:
     assert with_found(config(GROUP), {}).models["n"].backends == []
 
 
+def test_what_has_the_name_of_another_backend_is_left_out() -> None:
+    found = {"g": [FoundBackend(name="A", url="http://1.2.3.4:1")]}
+    whole = with_found(config(GROUP), found)
+    assert (list(whole.backends), whole.models["m"].backends) == (["a"], ["a"])
+
+
+def test_an_addition_that_only_a_newer_infergate_understands_is_left_out() -> None:
+    addition = change(config(TWO), "c", "add", url="http://z:1", colour="blue")
+    assert list(in_force(config(TWO), {}, [addition]).backends) == ["a", "b"]
+
+
 def test_a_change_of_a_found_backend_holds_while_it_is_found_the_same() -> None:
     found = {"g": [FoundBackend(name="g-1", url="http://1.2.3.4:1")]}
     weight = change(with_found(config(GROUP), found), "g-1", "weight", weight=9)
