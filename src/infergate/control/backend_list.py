@@ -27,9 +27,10 @@ def backend_list(declared: LoadedConfig, home: Home) -> dict[str, Any]:
     config = in_force(declared.config, found, changes)
     finders = groups_of(declared)
     group_of: dict[str, str | None] = dict.fromkeys(declared.config.backends)
-    for name in finders:
-        for each in found.get(name, ()):
-            group_of.setdefault(each.name, name if each.name in expanded.backends else None)
+    names_in = {name: [each.name for each in found.get(name, ())] for name in finders}
+    for name, names in names_in.items():
+        for each in names:
+            group_of.setdefault(each, name if each in expanded.backends else None)
     backends = {}
     for name, backend in config.backends.items():
         group = group_of.get(name)
@@ -50,10 +51,8 @@ def backend_list(declared: LoadedConfig, home: Home) -> dict[str, Any]:
         "groups": {
             name: {
                 "found_by": how(finder),
-                "backends": [
-                    each.name for each in found.get(name, ()) if group_of[each.name] == name
-                ],
-                "left_out": [e.name for e in found.get(name, ()) if group_of[e.name] != name],
+                "backends": [each for each in names_in[name] if group_of[each] == name],
+                "left_out": [each for each in names_in[name] if group_of[each] != name],
                 "problem": groups[name].problem if name in groups else None,
             }
             for name, finder in finders.items()
