@@ -37,7 +37,7 @@ from infergate.state.publish import (
 )
 from infergate.state.routes import Routes, compile_routes
 from infergate.store.audit import newest
-from infergate.store.database import database_for
+from infergate.store.database import Database, database_for
 
 log = structlog.get_logger(__name__)
 
@@ -193,11 +193,12 @@ class ControlPlane:
         self._monitor.update(loaded.config.backends, loaded.config.health)
         self._publish(everything=True)
 
-    async def _follow_changes(self) -> bool:
-        """Backends that operators changed or discovery found. Whether they are in force now."""
+    async def _follow_changes(self, database: Database | None = None) -> bool:
+        """Backends that discovery found and, by the database, operators changed. Whether they are
+        in force now."""
         declared = self._declared
         try:
-            loaded = await asyncio.to_thread(follow, declared, self._home, self._database)
+            loaded = await asyncio.to_thread(follow, declared, self._home, database)
         except InfergateError as problem:
             log.error("changed backends are not in force; trying again", problem=str(problem))
             await asyncio.sleep(AGAIN_AFTER_S)
@@ -240,7 +241,7 @@ class ControlPlane:
                     publish_conditions(self._home, self._down)
                     self._keys_due = False
                     await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
-                    self._keys_due = not await self._follow_changes()
+                    self._keys_due = not await self._follow_changes(self._database)
                     seen = newest_change
                 trouble = ""
             except InfergateError as problem:
