@@ -148,7 +148,7 @@ def remove_backend(gateway: Gateway, backend: Which) -> RemovedBackend:
 def reset_backend(gateway: Gateway, backend: Which) -> ResetBackend:
     """Undo what was changed of it by hand: it is again what the configuration says."""
     undone = backends.make_as_declared(_control(gateway), backend)
-    return ResetBackend(backend=backend, undone=[change.what for change in undone])
+    return ResetBackend(backend=backend, undone=list(undone))
 
 
 @operation("GET", "/backends/{backend}/load")

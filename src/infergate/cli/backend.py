@@ -144,8 +144,8 @@ def remove(
     )
     if done.until_reset:
         print(
-            "The configuration still has it: take it out there too, or it comes back with\n"
-            f"infergate backend reset {name}, and when its settings there change."
+            "The configuration or discovery still names it: take it out there too.\n"
+            f"`infergate backend reset {name}` brings it back, and so does a change there."
         )
 
 

@@ -57,6 +57,8 @@ def lines_about(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} ({group['found_by']}): {group['problem']}; {meanwhile}."
         elif not group["backends"]:
             yield f"{name} ({group['found_by']}) names no backends."
+        for left_out in group["left_out"]:
+            yield f"{left_out} of {name} is left out: another backend has its name."
 
 
 def _ago(change: Mapping[str, Any]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from infergate.config.backends import AddedBackend, Backend, FoundBackend
 from infergate.config.models import Model
 from infergate.config.root import Config
@@ -47,26 +49,31 @@ def in_force(config: Config, found: Found, changes: Iterable[Change]) -> Config:
     removed = {change.backend for change in held if change.what == "remove"}
     backends = {name: each for name, each in expanded.backends.items() if name not in removed}
     for change in held:
-        if change.what == "add":
-            backends[change.backend] = AddedBackend.model_validate(change.value)
+        if change.what == "add" and (backend := _added(change)) is not None:
+            backends[change.backend] = backend
     for change in held:
         if change.what == "weight" and change.backend in backends:
-            backend = backends[change.backend]
-            backends[change.backend] = backend.model_copy(update=dict(change.value))
+            there = backends[change.backend]
+            backends[change.backend] = there.model_copy(update=dict(change.value))
     models = _without(expanded.models, removed) if removed else expanded.models
     return expanded.model_copy(update={"backends": backends, "models": models})
 
 
 def with_found(config: Config, found: Found) -> Config:
-    """The configuration with each group replaced by what was found of it."""
-    groups = {name for name, each in config.backends.items() if each.discover is not None}
+    """The configuration with each group replaced by what was found of it, but for what has the
+    name of another backend."""
+    groups = [name for name, each in config.backends.items() if each.discover is not None]
     if not groups:
         return config
-    members = {group: [each.name for each in found.get(group, ())] for group in groups}
     backends = {name: each for name, each in config.backends.items() if name not in groups}
+    taken = {name.lower() for name in backends}  # as nginx compares the names of upstreams
+    members: dict[str, list[str]] = {group: [] for group in groups}
     for group in groups:
         for each in found.get(group, ()):
-            backends.setdefault(each.name, each.of(config.backends[group]))
+            if each.name.lower() not in taken:
+                taken.add(each.name.lower())
+                members[group].append(each.name)
+                backends[each.name] = each.of(config.backends[group])
     ordered = {name: backends[name] for name in _names(config.backends, members)}
     models = {
         name: model.model_copy(update={"backends": list(_names(model.backends, members))})
@@ -115,6 +122,14 @@ def settings(backend: Backend) -> dict[str, Any]:
 def added(config: Config) -> tuple[str, ...]:
     """Backends that operators added."""
     return tuple(n for n, each in config.backends.items() if isinstance(each, AddedBackend))
+
+
+def _added(change: Change) -> AddedBackend | None:
+    """None for settings that only a newer Infergate knows, which shares the database."""
+    try:
+        return AddedBackend.model_validate(change.value)
+    except ValidationError:
+        return None
 
 
 def _names(names: Iterable[str], members: Mapping[str, Sequence[str]]) -> Iterator[str]:

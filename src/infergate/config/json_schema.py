@@ -18,6 +18,10 @@ _SHORT_FORMS = {
 def json_schema() -> dict[str, Any]:
     """The schema (2020-12) of the file as it is written, short forms included."""
     schema = Config.model_json_schema(mode="validation")
+    # Instead of the URL there may be `discover` (config/backends.py).
+    backend = schema["$defs"]["Backend"]
+    del backend["required"]
+    backend["oneOf"] = [{"required": ["url"]}, {"required": ["discover"]}]
     for name, short in _SHORT_FORMS.items():
         definition = schema["$defs"][name]
         schema["$defs"][name] = {"anyOf": [definition, short]}

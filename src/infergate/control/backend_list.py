@@ -17,7 +17,8 @@ def backend_list(declared: LoadedConfig, home: Home) -> dict[str, Any]:
     declared: the configuration as the file has it.
     backends: of each in force, its settings, where it comes from (`origin`: "file", "by hand", or
         how its group is found), and its `changes`. removed: those that operators took out.
-    groups: how each is found, what of it, and why not (`problem`).
+    groups: how each is found, what of it, why not (`problem`), and what has the name of another
+        backend (`left_out`).
     """
     groups = read_groups(home)
     found = {name: group.backends for name, group in groups.items()}
@@ -25,10 +26,14 @@ def backend_list(declared: LoadedConfig, home: Home) -> dict[str, Any]:
     changes = [change for change in read_changes(home) if holds(change, expanded)]
     config = in_force(declared.config, found, changes)
     finders = groups_of(declared)
-    group_of = {each.name: name for name in finders for each in found.get(name, ())}
+    group_of: dict[str, str | None] = dict.fromkeys(declared.config.backends)
+    names_in = {name: [each.name for each in found.get(name, ())] for name in finders}
+    for name, names in names_in.items():
+        for each in names:
+            group_of.setdefault(each, name if each in expanded.backends else None)
     backends = {}
     for name, backend in config.backends.items():
-        group = group_of.get(name) if name not in declared.config.backends else None
+        group = group_of.get(name)
         own = [change for change in changes if change.backend == name]
         by_hand = isinstance(backend, AddedBackend)
         backends[name] = {
@@ -46,7 +51,8 @@ def backend_list(declared: LoadedConfig, home: Home) -> dict[str, Any]:
         "groups": {
             name: {
                 "found_by": how(finder),
-                "backends": [each.name for each in found.get(name, ())],
+                "backends": [each for each in names_in[name] if group_of[each] == name],
+                "left_out": [each for each in names_in[name] if group_of[each] != name],
                 "problem": groups[name].problem if name in groups else None,
             }
             for name, finder in finders.items()

@@ -126,18 +126,20 @@ def remove(gateway: Gateway, name: str) -> dict[str, Any]:
     return {"backend": name, "until_reset": not isinstance(backend, AddedBackend)}
 
 
-def make_as_declared(gateway: Gateway, name: str) -> tuple[Change, ...]:
-    """Undo all that operators changed of a backend, a drain too; returns what that was.
+def make_as_declared(gateway: Gateway, name: str) -> tuple[str, ...]:
+    """Undo all that operators changed of a backend; returns what that was: weight, add, remove,
+    drain.
 
     Raises UserError for one that is neither known nor changed.
     """
     note_changes(gateway.home, gateway.database)
     if not any(change.backend == name for change in read_changes(gateway.home)):
         _find(gateway, name)
-    undone = reset(gateway.database, name)
+    was_drained = name in drained_backends(gateway.database)
+    undone = tuple(change.what for change in reset(gateway.database, name))
     publish_drain(gateway.home, gateway.database, name, drained=False)
     _bring_into_force(gateway)
-    return undone
+    return (*undone, "drain") if was_drained else undone
 
 
 def end_lapsed(gateway: Gateway) -> tuple[Change, ...]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from infergate.config.load import LoadedConfig
 from infergate.errors import StateError
 from infergate.files import locked
-from infergate.nginx.apply import apply
-from infergate.nginx.engine import choose_engine
 from infergate.nginx.known import missing
 from infergate.nginx.shared_memory import NginxNotThere, read
 from infergate.paths import Home
@@ -27,6 +25,9 @@ def follow(declared: LoadedConfig, home: Home, database: Database | None = None)
             note_changes(home, database)
         loaded = bring_into_force(declared, home)
         if missing(loaded.config, home) and _runs(home):
+            from infergate.nginx.apply import apply  # the renderer takes long to load
+            from infergate.nginx.engine import choose_engine
+
             apply(loaded, home, choose_engine(loaded.config.engine, home.root).engine)
     return loaded
 

@@ -14,7 +14,7 @@ from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.control.counting import Counting
 from infergate.control.follow import follow
-from infergate.control.groups import Groups
+from infergate.control.groups import AGAIN_AFTER_S, Groups
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
@@ -38,7 +38,7 @@ from infergate.state.publish import (
 )
 from infergate.state.routes import Routes, compile_routes
 from infergate.store.audit import newest
-from infergate.store.database import database_for
+from infergate.store.database import Database, database_for
 from infergate.store.revisions import note_revision
 
 log = structlog.get_logger(__name__)
@@ -196,13 +196,15 @@ class ControlPlane:
         self._monitor.update(loaded.config.backends, loaded.config.health)
         self._publish(everything=True)
 
-    async def _follow_changes(self) -> bool:
-        """Backends that operators changed or discovery found. Whether they are in force now."""
+    async def _follow_changes(self, database: Database | None = None) -> bool:
+        """Backends that discovery found and, by the database, operators changed. Whether they are
+        in force now."""
         declared = self._declared
         try:
-            loaded = await asyncio.to_thread(follow, declared, self._home, self._database)
+            loaded = await asyncio.to_thread(follow, declared, self._home, database)
         except InfergateError as problem:
             log.error("changed backends are not in force; trying again", problem=str(problem))
+            await asyncio.sleep(AGAIN_AFTER_S)
             return False
         if declared is not self._declared:
             return False  # reloaded meanwhile
@@ -240,8 +242,9 @@ class ControlPlane:
                 if newest_change != seen or self._keys_due:
                     await asyncio.to_thread(publish_drained, self._home, self._database)
                     publish_conditions(self._home, self._down)
-                    self._keys_due = not await self._follow_changes()
+                    self._keys_due = False
                     await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
+                    self._keys_due = not await self._follow_changes(self._database)
                     seen = newest_change
                 trouble = ""
             except InfergateError as problem:

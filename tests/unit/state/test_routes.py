@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from infergate.config.in_force import Change, in_force, said
 from infergate.config.load import parse_config
 from infergate.config.root import Config
 from infergate.health.inventory import Inventory, ModelInfo
@@ -70,6 +71,41 @@ def test_a_model_that_the_backend_does_not_have_is_told() -> None:
     assert compiled.missing == (("m", "b"),)
 
 
+def test_a_named_model_leaves_the_backends_that_lost_it_unless_all_did() -> None:
+    it = config(TWO + "models: { m: [a, b] }\n")
+    lost = compile_routes(it, {"a": has("m"), "b": has("x")})
+    assert backends_of(lost.routes["m"]) == ["a"]
+    assert lost.missing == (("m", "b"),)
+    assert backends_of(compile_routes(it, {"a": has("m"), "b": has()}).routes["m"]) == ["a", "b"]
+    nobody = compile_routes(it, {"a": has("y"), "b": has("x")})
+    assert backends_of(nobody.routes["m"]) == ["a", "b"]
+    any_name = compile_routes(it, {"a": has("m"), "b": has("x.gguf", kind="llamacpp")})
+    assert backends_of(any_name.routes["m"]) == ["a", "b"]
+
+
+def test_an_added_backend_joins_every_model_that_it_has() -> None:
+    text = TWO + "models: { m: [a], n: { backends: [a], upstream_name: N }, '*': [b] }\n"
+    change = Change("c", "add", {"url": "http://z:1"}, None, 1, "me")
+    it = in_force(config(text), {}, [change])
+    routes = compile_routes(it, {"c": has("m", "N", "own")}).routes
+    assert {name: backends_of(route) for name, route in routes.items()} == {
+        "m": ["a", "c"],
+        "n": ["a", "c"],
+        "N": ["c"],
+        "own": ["c"],
+    }
+    assert backends_of(compile_routes(it, {}).routes["m"]) == ["a"], "it was not reached yet"
+
+
+def test_without_any_backend_the_named_models_are_still_known() -> None:
+    it = config(TWO + "models: { m: [a] }\n")
+    gone = [Change(n, "remove", {}, said(it.backends[n], "remove"), 1, "me") for n in ("a", "b")]
+    routes = compile_routes(in_force(it, {}, gone), {})
+    assert backends_of(routes.routes["m"]) == []
+    alone = compile_routes(in_force(config(TWO), {}, gone), {})
+    assert alone.routes == {}
+
+
 def test_every_route_leads_through_a_location_that_is_rendered() -> None:
     text = (
         "backends: { a: https://x:1, b: { url: https://y:1, verify_tls: false }, c: http://z:1 }\n"
@@ -77,7 +113,7 @@ def test_every_route_leads_through_a_location_that_is_rendered() -> None:
     )
     it = config(text)
     locations = {relay.name for relay in relays_of(it)}
-    routes = compile_routes(it, {"c": has("x")}).routes
+    routes = compile_routes(it, {"c": has("m", "x")}).routes
     usual = quick_relay(it).name
     used = {backend[5] or usual for route in routes.values() for backend in json.loads(route)[2]}
     assert used <= locations
