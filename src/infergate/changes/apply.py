@@ -22,7 +22,8 @@ from infergate.config.load import LoadedConfig, parse_config
 from infergate.control.report import read_inventories, read_report
 from infergate.errors import ApplyError, NotRunning
 from infergate.files import locked
-from infergate.nginx.apply import Addresses, apply_lock, go_live, rendered, stage
+from infergate.nginx.addresses import Addresses, host_names, resolve
+from infergate.nginx.apply import apply_lock, go_live, rendered, stage
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.revisions import (
@@ -35,7 +36,6 @@ from infergate.nginx.revisions import (
     next_number,
     switch,
 )
-from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import Home
 from infergate.state.publish import publish_keys, publish_routes
 from infergate.state.routes import compile_routes

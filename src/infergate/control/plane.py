@@ -21,11 +21,9 @@ from infergate.control.trials import Trials
 from infergate.errors import InfergateError
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
-from infergate.nginx.apply import apply
-from infergate.nginx.engine import Engine, choose_engine
+from infergate.nginx.addresses import host_names, resolve
 from infergate.nginx.revisions import load_applied
 from infergate.nginx.shared_memory import push
-from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import home_for
 from infergate.state.publish import (
     publish_conditions,
@@ -234,13 +232,16 @@ class ControlPlane:
             if any(found[name] != known.get(name) for name in found):
                 known = {**known, **found}
                 try:
-                    engine = choose_engine(self._loaded.config.engine, self._home.root).engine
-                    await asyncio.to_thread(self._take_over_addresses, engine)
+                    await asyncio.to_thread(self._take_over_addresses)
                     log.info("addresses changed", names=sorted(found))
                 except InfergateError as problem:
                     log.error("new addresses not taken over", problem=str(problem))
 
-    def _take_over_addresses(self, engine: Engine) -> None:
+    def _take_over_addresses(self) -> None:
+        from infergate.nginx.apply import apply  # the renderer takes long to load
+        from infergate.nginx.engine import choose_engine
+
+        engine = choose_engine(self._loaded.config.engine, self._home.root).engine
         revision = apply(self._loaded, self._home, engine)
         note_revision(self._database, revision.number, self._loaded, why="addresses changed")
 
