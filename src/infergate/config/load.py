@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,12 +28,12 @@ _OUTSIDE = frozenset({"listen", "tls", "auth", "admin"})
 class LoadedConfig:
     """A configuration and where it came from.
 
-    text: the YAML itself. warnings: in the order of the file.
+    text: the YAML itself, which may hold secrets. warnings: in the order of the file.
     """
 
     config: Config
     path: Path
-    text: str
+    text: str = field(repr=False)
     warnings: tuple[Problem, ...] = ()
 
     def resolve(self, path: str) -> Path:
