@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import httpx
 
 from infergate.nginx.drain import nginx_workers
 from tests.backends.servers import scripted
-from tests.gateway import Gateway, gateway, until
+from tests.gateway import gateway, until
 
 CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
@@ -52,19 +53,13 @@ def pss_mb(master: int) -> float:
     return total_kb / 1024
 
 
-def _stream(it: Gateway, seen: Seen, chunks: int, stop: threading.Event) -> None:
+def _stream(client: httpx.Client, seen: Seen, chunks: int, stop: threading.Event) -> None:
     """Streams one after the other until it is over."""
     while not stop.is_set():
         text = ""
         try:
             body = {"model": "long", "stream": True, "messages": [{"role": "user", "content": "x"}]}
-            with httpx.stream(
-                "POST",
-                f"{it.url}/v1/chat/completions",
-                json=body,
-                headers=it.headers(),
-                timeout=120,
-            ) as answer:
+            with client.stream("POST", "/v1/chat/completions", json=body) as answer:
                 for piece in answer.iter_text():
                     text += piece
             whole = text.endswith("data: [DONE]\n\n") and text.count('"content"') >= chunks
@@ -75,12 +70,13 @@ def _stream(it: Gateway, seen: Seen, chunks: int, stop: threading.Event) -> None
         seen.streams += 1
 
 
-def _ask(it: Gateway, seen: Seen, stop: threading.Event) -> None:
+def _ask(client: httpx.Client, seen: Seen, stop: threading.Event) -> None:
     """Single requests, one connection each, to both kinds of models."""
     models = ("m", "long")
     while not stop.is_set():
         try:
-            answer = it.chat(models[sum(seen.answers.values()) % 2])
+            body = {"model": models[sum(seen.answers.values()) % 2], "messages": []}
+            answer = client.post("/v1/chat/completions", json=body)
             seen.answers[answer.status_code] += 1
             if answer.status_code != 200:
                 seen.wrong.append(f"a request: {answer.status_code} {answer.text[:200]}")
@@ -93,6 +89,7 @@ def campaign(engine: str, applies: int, streams: int, *, chunks: int, chunk_dela
     """So many applies that reload nginx, with so many streams open all the time."""
     seen, stop = Seen(), threading.Event()
     with (
+        ExitStack() as stack,
         scripted(name="a") as a,
         scripted(name="b") as b,
         gateway(engine, CONFIG.format(a=a.url, b=b.url, first_byte=100)) as it,
@@ -101,13 +98,23 @@ def campaign(engine: str, applies: int, streams: int, *, chunks: int, chunk_dela
         workers = len(nginx_workers(master))
         it.chat()
         seen.rss_before_mb = pss_mb(master)
+        # A connection for each request: new ones go to the new workers.
+        client = stack.enter_context(
+            httpx.Client(
+                base_url=it.url,
+                headers=it.headers(),
+                timeout=120,
+                verify=False,  # nothing of TLS here; loading the certificates takes long
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            )
+        )
         for backend in (a, b):
             backend.behave(path_prefix="/v1/chat", chunk_delay_s=chunk_delay_s, chunks=chunks)
         threads = [
-            threading.Thread(target=_stream, args=(it, seen, chunks, stop), daemon=True)
+            threading.Thread(target=_stream, args=(client, seen, chunks, stop), daemon=True)
             for _ in range(streams)
         ]
-        threads.append(threading.Thread(target=_ask, args=(it, seen, stop), daemon=True))
+        threads.append(threading.Thread(target=_ask, args=(client, seen, stop), daemon=True))
         for thread in threads:
             thread.start()
         until(lambda: a.stats()["open"] + b.stats()["open"] >= streams, 30)

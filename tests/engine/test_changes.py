@@ -256,18 +256,18 @@ def test_rollback_brings_an_earlier_configuration_back_and_says_how_the_file_dif
 def test_streams_on_old_workers_are_reported_until_they_end(pair: Pair) -> None:
     it, a, b = pair
     for backend in (a, b):
-        backend.behave(path_prefix="/v1/chat", chunk_delay_s=0.4, chunks=10)
-    got: list[httpx.Response] = []
-    stream = threading.Thread(target=lambda: got.append(it.chat(stream=True)))
-    stream.start()
-    until(lambda: a.stats()["open"] + b.stats()["open"] == 1, 5)
-    assert "Open now: 1 on" in it.run("plan").stdout
-    it.file.write_text(it.file.read_text() + "timeouts: { connect: 1s }\n")
-    assert "1 stream left on the old workers, oldest " in it.run("apply", "--window", "0s").stdout
-    assert "1 stream left on the old workers" in it.run("status").stdout
-    stream.join(20)
-    assert got[0].text.endswith("data: [DONE]\n\n")
-    until(lambda: it.status()["drain"]["workers"] == 0, 5)
+        backend.behave(path_prefix="/v1/chat", chunk_delay_s=0.2, chunks=1000)
+    body = {"model": "m", "stream": True, "messages": []}
+    url = f"{it.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json=body, headers=it.headers(), timeout=60) as stream:
+        pieces = stream.iter_text()
+        next(pieces)
+        assert "Open now: 1 on" in it.run("plan").stdout
+        it.file.write_text(it.file.read_text() + "timeouts: { connect: 1s }\n")
+        assert "1 stream left on the old workers, oldest " in it.run("reload").stdout
+        assert "1 stream left on the old workers" in it.run("status").stdout
+        assert next(pieces)
+    until(lambda: it.status()["drain"]["workers"] == 0, 10)
 
 
 def test_five_applies_cut_no_stream_of_ten(engine: str) -> None:

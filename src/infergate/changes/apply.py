@@ -24,8 +24,8 @@ from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.report import read_inventories, read_report
 from infergate.errors import ApplyError, NotRunning
 from infergate.files import locked
-from infergate.nginx.addresses import host_names, resolve
-from infergate.nginx.apply import Addresses, apply_lock, go_live, rendered, stage
+from infergate.nginx.addresses import Addresses, host_names, resolve
+from infergate.nginx.apply import apply_lock, go_live, rendered, stage
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.revisions import (

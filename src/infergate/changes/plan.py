@@ -14,7 +14,8 @@ from infergate.changes.settings import (
 )
 from infergate.config.load import LoadedConfig, parse_config
 from infergate.errors import Conflict, StateError, UserError
-from infergate.nginx.apply import Addresses, rendered
+from infergate.nginx.addresses import Addresses
+from infergate.nginx.apply import rendered
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.render import SECRET_FILES

@@ -28,7 +28,8 @@ from infergate.config.edge import Access
 from infergate.config.load import LoadedConfig
 from infergate.control.report import read_inventories
 from infergate.errors import ApplyError, StateError
-from infergate.nginx.apply import Addresses, rendered
+from infergate.nginx.addresses import Addresses
+from infergate.nginx.apply import rendered
 from infergate.nginx.engine import Engine
 from infergate.nginx.render import Rendered, write
 from infergate.nginx.shared_memory import UnixConnection, read
@@ -61,7 +62,7 @@ def trial(
 ) -> tuple[str, ...]:
     """Start the configuration in a scratch folder and ask it; returns what is worth a warning.
 
-    addresses: of the names in it (nginx/surroundings.py).
+    addresses: of the names in it (nginx/addresses.py).
     Raises ApplyError with what it answered, or nginx's own words if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="ig-") as folder:

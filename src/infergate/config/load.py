@@ -29,7 +29,7 @@ _OUTSIDE = frozenset({"listen", "tls", "auth", "admin"})
 class LoadedConfig:
     """A configuration and where it came from.
 
-    text: the YAML itself. warnings: in the order of the file.
+    text: the YAML itself, which may hold secrets. warnings: in the order of the file.
     """
 
     config: Config

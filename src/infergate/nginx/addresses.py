@@ -12,6 +12,9 @@ from infergate.config.types import is_ip
 
 _RESOLVE_TIMEOUT_S = 3.0
 
+Addresses = Mapping[str, tuple[str, ...]]
+"""What names resolve to."""
+
 
 def host_names(config: Config) -> frozenset[str]:
     """Every host name, not address, that the configuration's backends and services are at."""
@@ -21,7 +24,7 @@ def host_names(config: Config) -> frozenset[str]:
     return frozenset(host for host in hosts if not is_ip(host))
 
 
-def resolve(names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+def resolve(names: Iterable[str]) -> Addresses:
     """The addresses of each name, sorted; a name that does not resolve in 3 s is left out.
 
     The machine's own resolver is asked, so /etc/hosts, mDNS and a VPN's names work, and nginx

@@ -7,13 +7,12 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
 from infergate.errors import ApplyError, EngineError, InfergateError, StateError
 from infergate.files import locked
-from infergate.nginx.addresses import host_names, resolve
+from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.drain import note_old_workers
 from infergate.nginx.engine import Engine
 from infergate.nginx.lint import refuse_findings
@@ -33,10 +32,6 @@ from infergate.nginx.surroundings import prepare_home, survey, worker_user
 from infergate.paths import Home
 
 _PROOF_TIMEOUT_S = 10.0
-
-
-Addresses = Mapping[str, tuple[str, ...]]
-"""What the names of a configuration resolve to (nginx/surroundings.py)."""
 
 
 def stage(

@@ -17,7 +17,9 @@ server {
     listen       "unix:/run/x.sock";
     server_name  api.test other.test;
 }
-server { listen 127.0.0.1:80; }
+server {
+  listen 127.0.0.1:80;
+}
 """
 
 
