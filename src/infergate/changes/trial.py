@@ -39,7 +39,9 @@ from infergate.state.policy import Policy
 from infergate.state.routes import compile_routes
 from infergate.store.secrets import key_hash
 
-_START_TIMEOUT_S = 15.0
+_START_TIMEOUT_S = 30.0
+"""Generous: one that fails ends at once, and only a machine that is very busy takes so long."""
+
 _NO_MODEL = "infergate-trial/no-such-model"
 
 _LISTEN = re.compile(r"^(\s*listen\s+)(?!\"?unix:)(\S+?)((?:\s[^;]*)?);", re.MULTILINE)
@@ -142,7 +144,9 @@ def _running(engine: Engine, scratch: Home) -> Iterator[None]:
     try:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not _answers(scratch):
-            if process.poll() is not None or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
+                raise _refused(f"nginx does not answer with it in {_START_TIMEOUT_S:.0f} s")
+            if process.poll() is not None:
                 said = (scratch.run / "out").read_text(errors="replace").strip()
                 said = said or log.read_text(errors="replace").strip()
                 raise _refused(f"nginx does not start with it:\n  {said}")

@@ -31,7 +31,7 @@ from infergate.nginx.shared_memory import read
 from infergate.nginx.surroundings import prepare_home, survey, worker_user
 from infergate.paths import Home
 
-_PROOF_TIMEOUT_S = 10.0
+_PROOF_TIMEOUT_S = 20.0
 
 
 def stage(
