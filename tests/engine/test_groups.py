@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from infergate.nginx.shared_memory import read
+from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.dns_server import DnsServer, dns_server
 from tests.gateway import Gateway, gateway, until
@@ -73,6 +75,7 @@ def stack(engine: str) -> Iterator[Stack]:
 
 def test_groups_follow_dns_and_the_file_and_lose_no_stream(stack: Stack) -> None:
     assert stack.who("m", 1) == {"503": 1}, "the name has no records yet"
+    assert read(Home(stack.it.home).socket).in_flight == {}
     assert "the name _llm._tcp.test has no SRV record; none is known yet" in stack.said("status")
     stack.name(stack.a)
     stack.list(stack.c)

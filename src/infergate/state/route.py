@@ -50,7 +50,8 @@ def compile_route(
     if limits:
         options["limits"] = limits
     queue = model.queue or config.queue
-    if queue.max_length and all(config.backends[each].max_in_flight for each in model.backends):
+    limited = [config.backends[each].max_in_flight for each in model.backends]
+    if queue.max_length and limited and all(limited):
         options["queue"] = [queue.max_length, _ms(queue.max_wait), _ms(queue.ageing)]
     retries = model.retries or config.retries
     if retries != Retries():
@@ -88,7 +89,8 @@ def compile_route(
         each[_WEIGHT] == 1 and not each[_MAX_IN_FLIGHT] and "c" not in each[_FLAGS]
         for each in backends
     )
-    return [name, model.balance, backends, options or 0, list(model.backends) if equal else 0]
+    names = list(model.backends) if equal and backends else 0  # none: nothing to compare
+    return [name, model.balance, backends, options or 0, names]
 
 
 def _is_quick(
