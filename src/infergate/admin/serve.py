@@ -9,12 +9,13 @@ import signal
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from infergate.admin.app import api
@@ -91,15 +92,16 @@ class _Server(uvicorn.Server):
 class _Certificate:
     """The gateway's own certificate, for a listener that other machines reach."""
 
-    def __init__(self, loaded: LoadedConfig, home: Home) -> None:
-        self._loaded, self._home = loaded, home
+    def __init__(self, gateway: Callable[[], Gateway]) -> None:
+        self._gateway = gateway
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._seen: tuple[Path, int] | None = None
         self.follow()
 
     def follow(self) -> None:
         """Take over one that was renewed: it counts for the connections that come."""
-        certificate, key = certificate_for(self._loaded, self._home)
+        gateway = self._gateway()
+        certificate, key = certificate_for(gateway.declared, gateway.home)
         if certificate is None or key is None:
             return
         seen = (certificate, certificate.stat().st_mtime_ns)
@@ -114,30 +116,13 @@ async def serve(path: Path, sockets: list[socket.socket]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    loaded, home = gateway().loaded, gateway().home
-    certificate: _Certificate | None = None
-    servers = []
+    certificate = _Certificate(gateway) if with_tls(gateway().declared) else None
     app = Guard(api(gateway), gateway)
-    for each in sockets:
-        config = uvicorn.Config(
-            app,
-            http=_WithPeer,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=_STOP_S,
-            headers=[("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")],
-        )
-        config.load()
-        if each.family != socket.AF_UNIX and with_tls(loaded):
-            certificate = _Certificate(loaded, home)
-            config.ssl = certificate.context
-        server = _Server(config)
-        servers.append((server, asyncio.create_task(server.serve(sockets=[each]))))
+    servers = [_server(app, each, certificate) for each in sockets]
+    tasks = [
+        asyncio.create_task(server.serve(sockets=[each]))
+        for server, each in zip(servers, sockets, strict=True)
+    ]
     parent = os.getppid()
     while not stop.is_set() and os.getppid() == parent:
         if certificate is not None:
@@ -145,15 +130,36 @@ async def serve(path: Path, sockets: list[socket.socket]) -> None:
                 certificate.follow()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _LOOK_S)
-        for _, task in servers:
+        for task in tasks:
             if task.done():
                 task.result()  # it ended by a fault: say it and be restarted
-    for server, _ in servers:
+    for server in servers:
         server.should_exit = True
-    await asyncio.gather(*(task for _, task in servers))
+    await asyncio.gather(*tasks)
 
 
-def with_tls(loaded: LoadedConfig) -> bool:
+def _server(app: ASGIApp, listener: socket.socket, certificate: _Certificate | None) -> _Server:
+    """One for each socket: only TCP has TLS, and who fills one up leaves the other free."""
+    config = uvicorn.Config(
+        app,
+        http=_WithPeer,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_graceful_shutdown=_STOP_S,
+        headers=[("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")],
+    )
+    config.load()
+    if listener.family != socket.AF_UNIX and certificate is not None:
+        config.ssl = certificate.context
+    return _Server(config)
+
+
+def with_tls(declared: LoadedConfig) -> bool:
     """Whether the TCP listener speaks TLS: where others than this machine can reach it."""
-    listen = loaded.config.admin.listen
+    listen = declared.config.admin.listen
     return listen is not None and not is_loopback(listen)
