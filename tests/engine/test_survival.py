@@ -26,6 +26,7 @@ Pair = tuple[Gateway, Scripted, Scripted]
 def kill(*pids: int) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+    until(lambda: all(is_zombie(pid) for pid in pids))  # busy, the kernel takes a moment
 
 
 def hanging_request(it: Gateway, a: Scripted) -> None:
