@@ -11,6 +11,7 @@ from typing import Any
 
 from infergate.config.load import load_config
 from infergate.config.policies import Grant
+from infergate.nginx.drain import nginx_workers
 from infergate.nginx.shared_memory import push
 from infergate.paths import Home
 from infergate.state.publish import publish_keys
@@ -18,7 +19,6 @@ from infergate.store.database import database_for
 from infergate.store.key_changes import add_keys
 from infergate.store.keys import StoredKey
 from infergate.store.secrets import StoredSecret
-from infergate.supervise.instance import nginx_workers
 from tests.gateway import Gateway, gateway, until
 
 MANY = 10_000
