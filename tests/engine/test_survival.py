@@ -23,8 +23,11 @@ Pair = tuple[Gateway, Scripted, Scripted]
 
 
 def kill(*pids: int) -> None:
+    """It is over when this returns: the locks that they held are free."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        until(functools.partial(is_zombie, pid), 5)
 
 
 def hanging_request(it: Gateway, a: Scripted) -> None:
@@ -143,7 +146,7 @@ def test_discovered_models_outlive_a_restart_while_their_backend_is_away(
 ) -> None:
     a = start(scripted, engine="ollama", models=("llama3:latest",))
     it = start(gateway, engine, f"backends: {{ a: {a.url} }}")
-    assert it.chat("llama3").status_code == 200
+    until(lambda: it.chat("llama3").status_code == 200)  # a busy machine takes its time
     a.kill()
     if restart == "cold":
         it.run("down", "--now")
