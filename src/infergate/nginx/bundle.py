@@ -35,9 +35,9 @@ _IMPORT = re.compile(r"^import (\w+) from '([\w.]+)';( *// seldom)?\n", re.MULTI
 _EXPORT = re.compile(r"^export default \{(.*?)\};\n", re.MULTILINE | re.DOTALL)
 _TOP = re.compile(r"^(?:(?:async )?function (\w+)|(?:const|let) ([^;]+);)", re.MULTILINE)
 _DECLARED = re.compile(r"(\w+)(?: = ((?:[^,'(\[{]|'[^']*'|[(\[{].*)+))?(?:, |$)", re.DOTALL)
-_LITERAL = re.compile(r"-?\d[\d.e+x]*|'(?:\\.|[^'\\])*'")
+_LITERAL = re.compile(r"0x[\da-f]+|-?\d[\d.e+]*|'(?:\\.|[^'\\])*'")
 _CONSTANTS = re.compile(
-    r"^const (?:\w+ = (?:-?\d[\d.e+x]*|'(?:\\.|[^'\\])*')(?:, |;))+.*\n", re.MULTILINE
+    r"^const (?:\w+ = (?:0x[\da-f]+|-?\d[\d.e+]*|'(?:\\.|[^'\\])*')(?:, |;))+.*\n", re.MULTILINE
 )
 _FUNCTION = re.compile(
     r"(?:^//[^\n]*\n)*^(?:async )?function ([\w$]+)\([^\n]*\n(?:[ \n][^\n]*\n|\n)*}\n", re.MULTILINE
