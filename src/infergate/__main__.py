@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 _OBJECTS_BETWEEN_SEARCHES = 100_000
-"""Instead of Python's 700. A command loads about as many; one that goes on for long cleans up too."""
+"""Instead of Python's 700. A command loads about as many; one that goes on for long cleans up."""
 
 
 def start() -> None:
