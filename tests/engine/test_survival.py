@@ -78,9 +78,9 @@ def test_a_killed_control_plane_comes_back_and_goes_on_probing(pair: Pair) -> No
     control = it.status()["processes"]["control"]
     kill(control)
     assert it.chat().status_code == 200
-    until(lambda: it.status()["processes"]["control"] not in (None, control), 5)
+    until(lambda: it.status()["processes"]["control"] not in (None, control), 20)
     a.kill()
-    until(lambda: it.backend("a")["state"] == "down", 5)
+    until(lambda: it.backend("a")["state"] == "down", 20)
 
 
 def test_without_any_python_process_traffic_and_failover_go_on(fresh_pair: Pair) -> None:
