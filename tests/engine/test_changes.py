@@ -223,6 +223,8 @@ def test_a_change_whose_backends_go_down_is_taken_back_by_itself(pair: Pair) -> 
     assert "nobody would serve the model 'm' any longer (b: HTTP 503" in ran.stderr
     assert in_force(it) == number
     assert it.chat().json()["choices"][0]["message"]["content"] == "a"
+    b.reset()
+    until(lambda: it.backend("b")["state"] == "up", 20)  # the next test goes on with it
 
 
 def test_rollback_brings_an_earlier_configuration_back_and_says_how_the_file_differs(

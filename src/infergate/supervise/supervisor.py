@@ -88,7 +88,7 @@ async def supervise(
         tasks = [asyncio.create_task(child.keep_running()) for child in children]
         tasks.append(asyncio.create_task(admin.keep_running()))
         watch = asyncio.create_task(nginx.keep_running())
-        gc.freeze()  # all that was loaded stays
+        gc.freeze()  # all that was loaded stays; see infergate/__main__.py
         gc.enable()
         try:
             await _first_of(stop, _until_ready(home, began))
