@@ -18,9 +18,9 @@ class Home:
     """The state folder. Everything below it belongs to one gateway; nobody else may read it.
 
     revisions/N/   rendered nginx configurations; `current` links to the one in force
-    state/         store.db, and the snapshots nginx loads when it starts
+    state/         store.db, the snapshots nginx loads when it starts, the bans it includes
     run/           pid files, sockets, nginx's temporary files
-    logs/          access.log (JSON), error.log, gateway.log
+    logs/          access.log (JSON), error.log, gateway.log, waf.log
     tls/           certificates made or fetched here
     engines/       nginx builds that `infergate engine install` brought
     """
@@ -119,6 +119,21 @@ class Home:
     @property
     def access_log(self) -> Path:
         return self.logs / "access.log"
+
+    @property
+    def waf_reports(self) -> Path:
+        """Where nginx's workers leave what the firewall found; nobody else may enter."""
+        return self.run / "waf"
+
+    @property
+    def waf_log(self) -> Path:
+        """The same without values, for people."""
+        return self.logs / "waf.log"
+
+    @property
+    def bans(self) -> Path:
+        """What nginx includes to answer banned networks no more."""
+        return self.state / "bans"
 
     @property
     def tls(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -88,13 +88,6 @@ class Access(Section):
     allow: list[Network] = Field([], description="Only these networks; everybody, when empty.")
     deny: list[Network] = Field([], description="Never these networks.")
     deny_user_agents: list[PlainText] = Field([], description="Refused by part of the User-Agent.")
-
-
-class Waf(Section):
-    """Web application firewall."""
-
-    engine: Literal["modsecurity"] = Field("modsecurity", description="Whose rules.")
-    mode: Literal["off", "detect", "block"] = Field("off", description="What to do with a match.")
 
 
 class Admin(Section):

@@ -16,7 +16,8 @@ backends:
   gpu1: http://127.0.0.1:11434
 ```
 
-- **Short forms**: a backend may be its URL, `listen` a port, a model the list of its backends.
+- **Short forms**: a backend may be its URL, `listen` a port, a model the list of its backends, `waf`
+  a mode.
 - **Durations** are `500ms`, `3s`, `5m`, `1h`, `7d` or seconds; **sizes** `512k`, `20MB`, `1G`
   (powers of 1024) or bytes; **rates** `10r/s` or `30r/m`.
 - **Environment**: `${NAME}` inside any text is replaced; `$${` is a literal `${`. Secrets belong
@@ -51,7 +52,11 @@ _ORDER = (
     "Usage",
     "Keep",
     "Service",
+    "ServiceWaf",
     "Waf",
+    "Exclusion",
+    "Bans",
+    "Offences",
     "Admin",
 )
 _TITLES = {
@@ -67,6 +72,9 @@ _TITLES = {
     "Price": "models.NAME.price",
     "Cache": "models.NAME.cache",
     "Keep": "usage.keep",
+    "ServiceWaf": "services.NAME.waf",
+    "Exclusion": "waf.exclude",
+    "Offences": "bans.offences",
 }
 
 

@@ -25,6 +25,7 @@ def contradictions(config: Config) -> Iterator[Finding]:
         if endpoint not in (*JSON_PATHS, *FORM_PATHS):
             hint = did_you_mean(endpoint, (*JSON_PATHS, *FORM_PATHS))
             yield ("endpoints", endpoint), f"there is no endpoint {endpoint!r}{hint}"
+    yield from _firewall(config)
     if config.engine not in _ENGINES and not config.engine.startswith("/"):
         known = (*_ENGINES, "/path/to/nginx")
         yield (
@@ -156,6 +157,23 @@ def _services(config: Config) -> Iterator[Finding]:
                 yield ("services", name, "path"), f"paths below {ours} are the gateway's own"
             elif taken != name:
                 yield ("services", name, "path"), f"{service.path} is taken by {taken}"
+
+
+def _firewall(config: Config) -> Iterator[Finding]:
+    if config.engine != "embedded":  # what `auto` finds is not known here
+        return
+    wanted: list[tuple[str, ...]] = [("waf",)] if config.waf.mode != "off" else []
+    wanted += [
+        ("services", name, "waf")
+        for name, service in config.services.items()
+        if service.waf.mode not in (None, "off")
+    ]
+    for path in wanted:
+        yield (
+            path,
+            "the embedded nginx cannot load ModSecurity: take another engine"
+            " (`infergate engine install --waf` brings one), or write waf: off",
+        )
 
 
 def doubts(config: Config) -> Iterator[Finding]:

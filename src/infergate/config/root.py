@@ -6,13 +6,15 @@ from pydantic import Field
 
 from infergate.config.auth import Auth
 from infergate.config.backends import Backend, Health
+from infergate.config.bans import Bans
 from infergate.config.base import Section
-from infergate.config.edge import Access, Admin, Limits, Listen, Tls, Waf
+from infergate.config.edge import Access, Admin, Limits, Listen, Tls
 from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.services import Service
 from infergate.config.types import EndpointPath, ModelName, Name, Workers
 from infergate.config.usage import Store, Usage
+from infergate.config.waf import Waf
 
 ANY_MODEL = "*"
 """The entry of `models:` that stands for every model its backends have."""
@@ -53,4 +55,5 @@ class Config(Section):
     usage: Usage = Field(Usage(), description="Counting, prices, rotation.")
     services: dict[Name, Service] = Field({}, description="Web services beside the models.")
     waf: Waf = Field(Waf(), description="Web application firewall.")
+    bans: Bans = Field(Bans(), description="Addresses that are no longer answered.")
     admin: Admin = Field(Admin(), description="Admin API and dashboard.")

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from infergate.config.base import Section
 from infergate.config.types import Bytes, Host, HttpUrl, LocationPath, Secret
+from infergate.config.waf import ServiceWaf
 
 
 class Service(Section):
@@ -24,6 +25,7 @@ class Service(Section):
         None, description="Sent to the service as its api-key header; write it as ${NAME}."
     )
     max_body: Bytes | None = Field(None, ge=0, description="Largest upload; 0 is no limit.")
+    waf: ServiceWaf = Field(ServiceWaf(), description="What differs from the waf section.")
 
     @model_validator(mode="after")
     def _path_or_host(self) -> Service:

@@ -25,6 +25,7 @@ _HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
 _LOCATION_PATH = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)*")
+_REQUEST_PATH = re.compile(r"/[A-Za-z0-9_.~/@:-]{0,200}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECRET = re.compile(r"[!-#%-~]{1,1900}")
 """Visible ASCII without "$": nginx reads variables there and cannot escape them."""
@@ -131,6 +132,12 @@ def _location_path(value: str) -> str:
     return value
 
 
+def _request_path(value: str) -> str:
+    if not _REQUEST_PATH.fullmatch(value):
+        raise ValueError(f"{value!r} is not the beginning of a path like /n8n/rest")
+    return value
+
+
 def _endpoint_path(value: str) -> str:
     if not _URL_PATH.fullmatch(value) or not value:
         raise ValueError(f"{value!r} is not the path of an endpoint like /v1/embeddings")
@@ -207,6 +214,7 @@ Host = Annotated[str, AfterValidator(_host)]
 Network = Annotated[str, AfterValidator(_network)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EndpointPath = Annotated[str, AfterValidator(_endpoint_path)]
+RequestPath = Annotated[str, AfterValidator(_request_path)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]
 HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]

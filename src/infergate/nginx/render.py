@@ -25,6 +25,7 @@ from infergate.nginx.bundle import bundle
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
+from infergate.nginx.waf import Firewall, profiles
 from infergate.paths import Home
 
 SECRET_FILES = frozenset({"secrets.conf"})
@@ -51,6 +52,7 @@ class Surroundings:
     open_files: file descriptors a worker may have.
     addresses: resolved addresses of host names; a name that is missing did not resolve.
     certificate, certificate_key: what https listeners serve.
+    firewall: ModSecurity and its rules; None where the configuration wants none.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Surroundings:
     certificate: str = ""
     certificate_key: str = ""
     ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
+    firewall: Firewall | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +220,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "quick_relay": quick_relay(config),
         "peers": peers(config),
         "hashed_prefix": HASHED_PREFIX,
+        **_waf(config, around),
         "quick_servers": [by_name[name] if name else None for name in servers(config)],
     }
     environment = _environment()
@@ -241,19 +245,44 @@ def render(config: Config, around: Surroundings) -> Rendered:
             continue
         files[name.removesuffix(".j2")] = text(name)
     files["sites-available/api.conf"] = text("site_api.conf.j2")
+    _, judged = profiles(config)
     for service in services:
+        its = {"service": service, "profile": judged[service.name]}
         if service.path:
-            files[f"services/{service.name}.conf"] = text("service_path.conf.j2", service=service)
+            files[f"services/{service.name}.conf"] = text("service_path.conf.j2", **its)
         else:
             files[f"sites-available/service-{service.name}.conf"] = text(
-                "site_service.conf.j2", service=service
+                "site_service.conf.j2", **its
             )
+        if judged[service.name].mode != "off":
+            files[f"waf/{judged[service.name].name}.conf"] = text("waf_service.conf.j2", **its)
+    if around.firewall:
+        files["waf/api.conf"] = text("waf_rules.conf.j2")
     links = {
         path.replace("sites-available/", "sites-enabled/"): "../" + path
         for path in files
         if path.startswith("sites-available/")
     }
+    if around.firewall:  # ModSecurity cannot quote a path, and has no "+" in one
+        links["waf/crs"] = str(around.firewall.folder)
+        if around.firewall.unicode_map:
+            links["waf/unicode.mapping"] = str(around.firewall.unicode_map)
     return Rendered({**files, **_njs(files, config, around)}, links)
+
+
+def _waf(config: Config, around: Surroundings) -> dict[str, object]:
+    """What the templates say of the firewall."""
+    firewall = around.firewall
+    return {
+        "waf": firewall is not None,
+        "waf_api": profiles(config)[0],
+        "waf_settings": config.waf,
+        # ModSecurity's paths are absolute: it knows nothing of nginx's prefix.
+        "waf_folder": str(around.home.revisions / str(around.revision) / "waf"),
+        "waf_reports": str(around.home.waf_reports),
+        "waf_rule_files": firewall.rules if firewall else (),
+        "waf_has_unicode_map": firewall is not None and firewall.unicode_map is not None,
+    }
 
 
 def _hedges(config: Config) -> bool:

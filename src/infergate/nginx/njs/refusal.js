@@ -99,7 +99,10 @@ function giveBack(r) {
 
 // Where refuse.js sends a request, after its body was read.
 function refused(r) {
-    const refusal = JSON.parse(r.variables.ig_refusal);
+    answer(r, JSON.parse(r.variables.ig_refusal));
+}
+
+function answer(r, refusal) {
     r.headersOut['Content-Type'] = 'application/json';
     r.return(refusal.status, worded(r, refusal));
 }
@@ -119,4 +122,4 @@ function failure(r) {
     return worded(r, { status, code, message, param: null });
 }
 
-export default { refused, failure };
+export default { refused, answer, failure };
