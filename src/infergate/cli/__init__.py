@@ -10,6 +10,7 @@ import typer
 from infergate.cli import (
     audit,
     backend,
+    bans,
     engine,
     explain,
     keys,
@@ -18,6 +19,7 @@ from infergate.cli import (
     run,
     teams,
     usage,
+    waf,
     write,
 )
 from infergate.errors import InfergateError
@@ -30,13 +32,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run, write, observe, explain, usage, audit):
+for module in (run, write, observe, explain, usage, audit, waf):
     module.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(teams.app, name="teams")
 app.add_typer(policies.app, name="policies")
 app.add_typer(backend.app, name="backend")
 app.add_typer(engine.app, name="engine")
+app.add_typer(bans.app, name="bans")
 
 
 def main() -> None:

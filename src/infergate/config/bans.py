@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from infergate.config.base import Section
 from infergate.config.types import Network, Seconds
@@ -27,6 +27,11 @@ class Offences(Section):
 
 class Bans(Section):
     """Addresses that offend too often are no longer answered."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_mode(cls, value: Any) -> Any:
+        return {"mode": value} if isinstance(value, str) else value
 
     mode: Literal["off", "detect", "block"] = Field(
         "off", description="detect says in the log who would be banned. `bans add` always works."

@@ -12,6 +12,7 @@ _SHORT_FORMS = {
     "Store": {"type": "string", "description": "The URL alone."},
     "Model": {"type": "array", "items": {"type": "string"}, "description": "The backends alone."},
     "Waf": {"enum": ["off", "detect", "block"], "description": "The mode alone."},
+    "Bans": {"enum": ["off", "detect", "block"], "description": "The mode alone."},
     "ServiceWaf": {"enum": ["off", "detect", "block"], "description": "The mode alone."},
     "Exclusion": {"type": ["integer", "string"], "description": "The rule's number alone."},
 }

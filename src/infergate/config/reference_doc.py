@@ -16,8 +16,8 @@ backends:
   gpu1: http://127.0.0.1:11434
 ```
 
-- **Short forms**: a backend may be its URL, `listen` a port, a model the list of its backends, `waf`
-  a mode.
+- **Short forms**: a backend may be its URL, `listen` a port, a model the list of its backends,
+  `waf` and `bans` a mode.
 - **Durations** are `500ms`, `3s`, `5m`, `1h`, `7d` or seconds; **sizes** `512k`, `20MB`, `1G`
   (powers of 1024) or bytes; **rates** `10r/s` or `30r/m`.
 - **Environment**: `${NAME}` inside any text is replaced; `$${` is a literal `${`. Secrets belong

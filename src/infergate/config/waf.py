@@ -46,7 +46,8 @@ class Exclusion(Section):
         None, description="Only for paths that begin so, as the client writes them."
     )
     target: Target | None = Field(
-        None, description="Only this part of the request, such as ARGS:q; all of it, when not given."
+        None,
+        description="Only this part of the request, such as ARGS:q; all of it, when not given.",
     )
 
     @model_validator(mode="before")
@@ -76,7 +77,10 @@ class Waf(_FromMode):
     engine: Literal["modsecurity"] = Field("modsecurity", description="Whose rules.")
     mode: Mode = Field("off", description="What to do with an attack: write it down, or refuse it.")
     paranoia: int = Field(
-        1, ge=1, le=4, description="The Core Rule Set's paranoia level; above 1 expect false alarms."
+        1,
+        ge=1,
+        le=4,
+        description="The Core Rule Set's paranoia level; above 1 expect false alarms.",
     )
     threshold: int = Field(
         5, ge=1, le=1000, description="Points from which on it is an attack; a clear sign has 5."

@@ -12,7 +12,9 @@ import structlog
 
 from infergate.config.load import LoadedConfig, load_config
 from infergate.config.root import Config
+from infergate.control.bans import BanWatch
 from infergate.control.counting import Counting
+from infergate.control.firewall import FirewallLog
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
@@ -90,6 +92,8 @@ class ControlPlane:
                 self._follow_store(),
                 self._follow_names(),
                 Counting(self._home, self._database, lambda: self._loaded).run(),
+                BanWatch(self._home, self._database, self._config).run(),
+                FirewallLog(self._home, self._config).run(),
                 self._report_numbers(),
                 Shadow(self._home, self._config).run(),
                 Trials(self._home, self._live, self._config).run(),

@@ -1,7 +1,8 @@
 """ModSecurity and the OWASP Core Rule Set: where they are, and what the templates say of them.
 
-Two profiles. An inference request is judged by its URL and headers: prompts of code, SQL or HTML are
-what such a gateway is for, and its own validation reads the body. A service's request is judged whole.
+Two profiles. An inference request is judged by its URL and headers: prompts of code, SQL or HTML
+are what such a gateway is for, and its own validation reads the body. A service's request is judged
+whole.
 """
 
 from __future__ import annotations

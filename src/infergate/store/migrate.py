@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from infergate.errors import StateError
 
-NEWEST = "0001"
+NEWEST = "0002"
 """The last file of migrations/versions; Alembic, which takes half a second to load, is only asked
 where a database has another version."""
 
