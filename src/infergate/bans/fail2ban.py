@@ -82,7 +82,7 @@ datepattern = ^\\{{"ts":{{EPOCH}}
 def _jails(setting: Setting) -> str:
     bans = setting.bans
     action = (
-        f'nftables[type=multiport, name=infergate, port="{",".join(setting.ports)}"]'
+        f'nftables[type=multiport, name=%(__name__)s, port="{",".join(setting.ports)}"]'
         if setting.nftables
         else "infergate"
     )

@@ -32,8 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run, write, observe, explain, usage, audit, waf):
+for module in (run, write, observe, explain, usage, waf):
     module.register(app)
+app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(teams.app, name="teams")
 app.add_typer(policies.app, name="policies")
