@@ -15,20 +15,32 @@ from infergate.bans.offences import KINDS, SCANNED
 from infergate.config.bans import Bans
 
 _TEXT = r"(?:[^\"\\]|\\.)*"
-_BEGINNING = r'^,"status":%s,"ip":"<ADDR>","v":1,'
-_BEFORE_ERROR = "".join(
-    rf'"{field}":"{_TEXT}",'
-    for field in ("id", "method", "uri", "key", "model", "backend", "tried")
-)
-_BEFORE_URI = rf'"id":"{_TEXT}","method":"{_TEXT}",'
-_NO_KEY = _BEFORE_ERROR.replace(rf'"key":"{_TEXT}"', '"key":""')
-_REFUSED = '"error":"(?!")'  # by the gateway, not by a service
+
+
+def _regex(status: str, error: str, *, uri: str = "", key: str = _TEXT) -> str:
+    """The line of a request; each argument is a regular expression, uri of its beginning."""
+    fields = {
+        "id": _TEXT,
+        "method": _TEXT,
+        "uri": uri + _TEXT,
+        "key": key,
+        "model": _TEXT,
+        "backend": _TEXT,
+        "tried": _TEXT,
+    }
+    before = "".join(f'"{name}":"{value}",' for name, value in fields.items())
+    return f'^,"status":{status},"ip":"<ADDR>","v":1,{before}"error":"{error}'
+
+
+_OURS = '(?!")'
+"""An error of the gateway, and not of a service."""
+
 _REGEX: Mapping[str, str] = {
-    "wrong_key": _BEGINNING % "401" + _BEFORE_ERROR + _REFUSED,
-    "denied": _BEGINNING % "403" + _BEFORE_ERROR + r'"error":"(?!"|waf_blocked")',
-    "rate": _BEGINNING % "429" + _NO_KEY + _REFUSED,
-    "waf": _BEGINNING % "403" + _BEFORE_ERROR + '"error":"waf_blocked"',
-    "scanner": _BEGINNING % r"4\d\d" + _BEFORE_URI + rf'"uri":"(?i:{SCANNED})',
+    "wrong_key": _regex("401", _OURS),
+    "denied": _regex("403", r'(?!"|waf_blocked")'),
+    "rate": _regex("429", _OURS, key=""),
+    "waf": _regex("403", 'waf_blocked"'),
+    "scanner": _regex(r"4\d\d", _OURS, uri=f"(?i:{SCANNED})", key=""),
 }
 
 

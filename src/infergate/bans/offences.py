@@ -16,7 +16,7 @@ SCANNED = (
     r"|wp-|wordpress|xmlrpc|phpmyadmin|pma/|vendor/phpunit|cgi-bin/|boaform|HNAP1|GponForm"
     r"|actuator|solr/|manager/html|owa/|ecp/|autodiscover|geoserver|_ignition|telescope/"
     r"|server-status|druid/|struts|jmx-console|SDK/webLanguage"
-    r"|[^\"]*\.(?:php\d?|aspx?|jspx?|cgi|cfm|sql|bak)(?:\"|$))"
+    r"|[^\"]*\.(?:php\d?|aspx?|jspx?|cgi|cfm|sql|bak)(?=\"|$))"
 )
 """How paths begin that nothing here has and every scanner asks for; in any case of letters."""
 

@@ -65,7 +65,7 @@ def _failed(checks: list[Check], fail_on: FailOn) -> bool:
 
     if fail_on is FailOn.never:
         return False
-    least = WEIGHTS[fail_on.value]
+    least = {str(severity): weight for severity, weight in WEIGHTS.items()}[fail_on.value]
     return any(each.outcome == "bad" and WEIGHTS[each.severity] >= least for each in checks)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import textwrap
 from typing import Annotated
 
 import typer
@@ -43,12 +44,14 @@ def waf(
         return
     for each in found:
         where = f" in {each.where}" if each.where else ""
-        print(f"{each.rule}  {each.message}{where}")
         seen = f"{counted(each.requests, 'request')}, {each.attacks} of them attacks"
-        print(f"        {seen}; last {each.path} ({each.id})")
+        _print(f"{each.rule}  {each.message}{where}")
+        _print(f"        {seen}; last {each.path} ({each.id})")
     first = found[0]
     target = f', target: "{first.where}"' if first.where else ""
-    print(
-        "\nIf a rule is wrong about your traffic, exclude it under waf: (or that of the service):\n"
-        f"  exclude: [{{ rule: {first.rule}, path: {first.path}{target} }}]"
-    )
+    print("\nIf a rule is wrong about your traffic, exclude it, for all or for a service:")
+    print(f"  exclude:\n    - {{ rule: {first.rule}, path: {first.path}{target} }}")
+
+
+def _print(text: str) -> None:
+    print(textwrap.fill(text, 80, subsequent_indent=" " * 8))
