@@ -76,7 +76,11 @@ def test_bans_get_longer_up_to_the_longest() -> None:
 
 
 def test_loopback_allowed_and_named_networks_are_protected() -> None:
-    text = "backends: { a: http://x:1 }\naccess: { allow: [10.0.0.0/8] }\nbans: { never: ['fd00::/8'] }"
+    text = """
+backends: { a: http://x:1 }
+access: { allow: [10.0.0.0/8] }
+bans: { never: ["fd00::/8"] }
+"""
     protected = protected_networks(parse_config(text, Path("infergate.yaml"), {}).config)
     for inside in ("127.0.0.1", "10.1.2.3", "::1", "fd00::1", "0.0.0.0/0"):
         assert protector_of(ipaddress.ip_network(inside), protected), inside
