@@ -157,6 +157,7 @@ def _listen(address: str | None) -> tuple[str, ...]:
     return (f"{port}", f"[::]:{port}") if host == "*" else (address,)
 
 
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("infergate.nginx", "templates"),
