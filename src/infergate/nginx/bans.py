@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 from infergate.errors import StateError
 from infergate.files import locked, write_atomically
-from infergate.nginx.apply import reload_nginx
 from infergate.paths import Home
 
 
@@ -49,6 +48,8 @@ def enforce(home: Home, networks: Iterable[str]) -> bool:
 
 
 def _reload(home: Home) -> None:
+    from infergate.nginx.apply import reload_nginx  # the renderer takes long to load
+
     try:
         reload_nginx(home)
     except (FileNotFoundError, ProcessLookupError, ValueError):
