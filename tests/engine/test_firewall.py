@@ -103,6 +103,8 @@ def test_prompts_may_come_as_curl_sends_them_large_or_many(blocking: Gateway) ->
     body = json.dumps(chat(PROMPTS[0])).encode()
     assert blocking.post("/v1/chat/completions", body, headers=form).status_code == 200
     assert blocking.chat(messages=chat(PROMPTS[0] * 3000)["messages"]).status_code == 200
+    streamed = blocking.chat(stream=True)
+    assert streamed.text.endswith("data: [DONE]\n\n")
     turns = [{"role": "user", "content": PROMPTS[4]}] * 600
     assert blocking.chat(messages=turns).status_code == 200
     numbers = {"model": "m", "input": list(range(3000))}

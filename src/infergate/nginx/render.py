@@ -244,6 +244,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
         if name == "snippets/tls.conf.j2" and config.listen.https is None:
             continue
+        if name == "snippets/waf.conf.j2" and config.waf.mode == "off":
+            continue
         files[name.removesuffix(".j2")] = text(name)
     files["sites-available/api.conf"] = text("site_api.conf.j2")
     _, judged = profiles(config)

@@ -125,8 +125,9 @@ def firewall_for(config: Config, engine: Engine, source: str) -> Firewall | None
 
 
 _HINT = (
-    "Install libnginx-mod-http-modsecurity and modsecurity-crs beside the system's nginx, or run\n"
-    "  `infergate engine install --waf`, which needs no root; or write `waf: off`."
+    "Install libnginx-mod-http-modsecurity and modsecurity-crs beside the system's nginx; or run\n"
+    "  `infergate engine install --waf`, which needs no root, and write `engine: debian`;"
+    " or `waf: off`."
 )
 
 
