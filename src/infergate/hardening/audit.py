@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
+from infergate.config.root import Config
 from infergate.errors import InfergateError
 from infergate.hardening.backends import ask, check_backends, listening_addresses
 from infergate.hardening.check import Check, unknown
@@ -37,10 +38,7 @@ def audit(
     yield from check_settings(config)
     yield from check_files(loaded, home)
     yield from check_engine(engine)
-    try:
-        yield from check_keys(config, all_keys(database_for(config, home)), time.time())
-    except InfergateError as problem:
-        yield unknown("keys", str(problem))
+    yield from _keys(config, home)
     answers: Callable[[str], int | None] = ask if asked else lambda _: None
     yield from check_backends(config, answers, listening_addresses())
     if runs:
@@ -48,6 +46,18 @@ def audit(
     else:
         yield unknown("headers", "the gateway is not running", "infergate up")
     yield from _gixy(loaded, home, engine)
+
+
+def _keys(config: Config, home: Home) -> Iterator[Check]:
+    if config.store.url is None and not home.store.exists():
+        yield from check_keys(config, (), time.time())  # it never ran: nothing is made for this
+        return
+    try:
+        keys = all_keys(database_for(config, home))
+    except InfergateError as problem:
+        yield unknown("keys", str(problem))
+        return
+    yield from check_keys(config, keys, time.time())
 
 
 def _gixy(loaded: LoadedConfig, home: Home, engine: Engine) -> Iterator[Check]:

@@ -17,6 +17,9 @@ from infergate.hardening.check import Check, Severity, bad, good, unknown
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import Version, dotted
 
+_OF_NGINX_ORG = re.compile(r"[\d.]+-\d+~\w+")
+"""1.30.4-1~trixie: the nginx project's own packages, which are its releases."""
+
 STALE_S = 30 * 86400
 """Unpacked packages get no updates by themselves; Debian's nginx had eleven in its first year."""
 
@@ -89,7 +92,13 @@ def check_engine(engine: Engine) -> Iterator[Check]:
     else:
         yield good("engine.origin", "medium", f"nginx is of a distribution, or your own: {engine}")
     package = _package_version(engine)
-    if package is None:
+    if engine.origin == "system" and package is None:
+        yield unknown(
+            "engine.version",
+            f"nginx {dotted(engine.nginx_version)} is of a distribution, which may have patched it",
+            "Keep it up to date.",
+        )
+    elif package is None or _OF_NGINX_ORG.fullmatch(package):
         yield from _released(engine)
     else:
         yield from _packaged(engine, package)
