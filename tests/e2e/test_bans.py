@@ -118,7 +118,8 @@ def start(scene: Scene, bans: str) -> None:
     scene.infergate("up", "--detach")
 
 
-def test_fail2ban_bans_and_unbans_an_offender_in_the_kernel(scene: Scene) -> None:
+@pytest.mark.parametrize("where", ["nftables", "nginx"])
+def test_fail2ban_bans_and_unbans_an_offender(scene: Scene, where: str) -> None:
     try:
         root = fail2ban.unpacked()
     except EngineError as problem:
@@ -130,9 +131,10 @@ def test_fail2ban_bans_and_unbans_an_offender_in_the_kernel(scene: Scene) -> Non
     for other in (settings / "jail.d").iterdir():
         other.unlink()
     (settings / "fail2ban.local").write_text("[Definition]\ndbfile = None\n")
-    scene.infergate("bans", "fail2ban", "-o", str(settings), "--nftables")
+    scene.infergate("bans", "fail2ban", "-o", str(settings), f"--{where}")
     programs = f"{root}/bin:{os.environ['PATH']}"
-    environ = (f"PYTHONPATH={root}/usr/lib/python3/dist-packages", f"PATH={programs}")
+    packages = f"{root}/usr/lib/python3/dist-packages:{os.environ.get('PYTHONPATH', '')}"
+    environ = (f"PYTHONPATH={packages}", f"PATH={programs}")
     client_options = [
         *("-c", str(settings), "-s", str(scene.folder / "f2b.sock")),
         *("-p", str(scene.folder / "f2b.pid")),
@@ -157,10 +159,12 @@ def test_fail2ban_bans_and_unbans_an_offender_in_the_kernel(scene: Scene) -> Non
         until(lambda: "pong" in client_or_nothing(client, "ping"), 60)
         assert [scene.ask() for _ in range(3)] == ["401"] * 3
         until(lambda: scene.ask() == "no answer", 40)
-        assert OFFENDER in scene.at_gateway(f"{root}/bin/nft", "list", "ruleset")
+        rules = scene.at_gateway(f"{root}/bin/nft", "list", "ruleset")
+        ours = scene.infergate("bans", "list")
+        assert [OFFENDER in rules, OFFENDER in ours] == [where == "nftables", where == "nginx"]
         assert OFFENDER in client("status", "infergate-wrong-key")
         client("unban", OFFENDER)
-        assert scene.ask() == "401"
+        until(lambda: scene.ask() == "401", 30)
     except AssertionError:
         print(log.read_text() if log.exists() else "fail2ban wrote no log")
         raise

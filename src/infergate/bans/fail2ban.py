@@ -96,7 +96,7 @@ def _jails(setting: Setting) -> str:
     action = (
         f'nftables[type=multiport, name=%(__name__)s, port="{",".join(setting.ports)}"]'
         if setting.nftables
-        else "infergate"
+        else "infergate[name=%(__name__)s]"
     )
     common = f"""\
 enabled = true

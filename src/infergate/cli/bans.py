@@ -15,6 +15,7 @@ import typer
 from infergate.cli.options import ConfigOption, JsonOption, counted, load
 from infergate.cli.rows import print_rows
 from infergate.errors import UserError
+from infergate.paths import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from infergate.bans.judge import Network
@@ -128,7 +129,8 @@ def fail2ban(
             log=str(home.access_log),
             ports=[a.rpartition(":")[2] for a in (listen.http, listen.https) if a],
             never=[str(each) for each in protected_networks(loaded.config)],
-            command=(sys.executable, "-m", "infergate"),
+            # fail2ban's environment is not ours.
+            command=("env", f"{HOME_VARIABLE}={home.root}", sys.executable, "-m", "infergate"),
             config=str(loaded.path),
             nftables=nftables,
         )

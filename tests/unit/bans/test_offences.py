@@ -110,6 +110,6 @@ def test_a_limit_of_zero_has_no_jail() -> None:
     assert "[infergate-rate]" not in jails
     assert "filter.d/infergate-rate.conf" not in files
     assert "[infergate-waf]\nfilter = infergate-waf\nmaxretry = 2\n" in jails
-    assert "action = infergate\n" in jails
+    assert "action = infergate[name=%(__name__)s]\n" in jails
     assert "bans add <ip> --for <bantime>s" in files["action.d/infergate.conf"]
     assert "-c '/etc/my gate/infergate.yaml'" in files["action.d/infergate.conf"]
