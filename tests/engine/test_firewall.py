@@ -142,9 +142,9 @@ def test_a_blocked_request_is_told_so_in_its_dialect_and_logged(blocking: Gatewa
     assert anthropic.json()["error"]["type"] == "permission_error"
     ollama = blocking.post("/api/chat?" + SQL, chat("hi"))
     assert "firewall" in ollama.json()["error"]
-    line = blocking.log()[-1]
+    request_id = ollama.headers["x-infergate-request-id"]
+    line = until(lambda: next((e for e in blocking.log() if e["id"] == request_id), None))
     assert (line["status"], line["error"], line["backend"]) == (403, "waf_blocked", "")
-    assert line["id"] == ollama.headers["x-infergate-request-id"]
 
 
 def test_the_firewalls_log_names_rules_and_no_secret(blocking: Gateway) -> None:
