@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -177,6 +179,56 @@ def test_services_are_judged_with_their_bodies_each_in_its_mode(blocking: Gatewa
     assert detected.status_code == 200
     entry = findings(blocking, detected.headers["x-infergate-request-id"])
     assert entry["attack"]
+
+
+def serve_one(answer: Callable[[socket.socket], None]) -> int:
+    """The port of a server that has one connection, from a thread of its own."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with server, server.accept()[0] as connection:
+            connection.recv(65536)
+            answer(connection)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return int(server.getsockname()[1])
+
+
+def switched(connection: socket.socket) -> None:
+    head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    connection.sendall(head.encode())
+    connection.sendall(b"echo " + connection.recv(100))
+
+
+def dripping(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+    connection.recv(1)  # until the other side is gone, or has what it wants
+    time.sleep(30)
+
+
+def test_websockets_and_event_streams_pass_while_they_are_judged(blocking: Gateway) -> None:
+    before = blocking.file.read_text()
+    more = f"""
+  socket: {{ url: "http://127.0.0.1:{serve_one(switched)}", host: socket.test, auth: none }}
+  events: {{ url: "http://127.0.0.1:{serve_one(dripping)}", host: events.test, auth: none }}
+waf:"""
+    try:
+        blocking.file.write_text(before.replace("\nwaf:", more))
+        blocking.run("reload")
+        with socket.create_connection(("127.0.0.1", blocking.port), 10) as client:
+            client.sendall(
+                b"GET /ws HTTP/1.1\r\nHost: socket.test\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            assert b" 101 " in client.recv(4096)
+            client.sendall(b"<script>")
+            assert client.recv(100) == b"echo <script>"
+        headers = {"Host": "events.test"}
+        with httpx.stream("GET", blocking.url + "/e", headers=headers, timeout=10) as events:
+            assert next(events.iter_raw()) == b"data: 1\n\n", "at once, though more may come"
+    finally:
+        blocking.file.write_text(before)
+        blocking.run("reload")
 
 
 def test_excluded_rules_are_not_applied_where_they_are_excluded(blocking: Gateway) -> None:

@@ -38,7 +38,7 @@ def install_debian_engine(
     force: fetch again although there is one, e.g. for Debian's security updates.
     waf: with ModSecurity and the OWASP Core Rule Set; an engine that has them keeps them.
     Downloads about 22 MB (10 of them package lists, which are deleted again), keeps 28 MB; with
-    the firewall 10 and 20 MB more.
+    the firewall 8 and 23 MB more.
     Raises EngineError when the machine cannot do it, a download or signature fails, or the
     result does not run; `engines/` is then as it was before.
     """
