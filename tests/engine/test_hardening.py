@@ -46,7 +46,7 @@ def test_a_banned_network_is_not_answered_until_it_is_unbanned(pair: Pair) -> No
 def test_a_stream_of_somebody_else_lives_on_when_a_ban_comes(pair: Pair) -> None:
     it, a, b = pair
     for backend in (a, b):
-        backend.behave(path_prefix="/v1/chat", chunk_delay_s=0.3, chunks=10)
+        backend.behave(path_prefix="/v1/chat", chunk_delay_s=0.2, chunks=10)
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
     try:
         with httpx.stream(
