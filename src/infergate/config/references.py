@@ -73,6 +73,12 @@ def _listeners(config: Config) -> Iterator[Finding]:
     if not is_loopback(config.admin.listen):
         yield ("admin", "listen"), "the admin API may only listen on this machine (127.0.0.1:PORT)"
 
+    if listen.proxy_protocol and not config.access.trusted_proxies:
+        yield (
+            ("listen", "proxy_protocol"),
+            "say whose PROXY lines are believed: access.trusted_proxies",
+        )
+
 
 def _port(address: str) -> str:
     return address.rpartition(":")[2]
@@ -142,6 +148,12 @@ def _falls_back_to_itself(config: Config, name: str) -> bool:
 
 
 def _services(config: Config) -> Iterator[Finding]:
+    for name, key in config.auth.keys.items():
+        for allowed in key.services:
+            if allowed != "*" and allowed not in config.services:
+                hint = did_you_mean(allowed, config.services)
+                where = ("auth", "keys", name, "services")
+                yield where, f"there is no service {allowed!r}{hint}"
     hosts = {host.lower(): "listen.hosts" for host in config.listen.hosts}
     paths: dict[str, str] = {}
     for name, service in config.services.items():
@@ -168,6 +180,12 @@ def doubts(config: Config) -> Iterator[Finding]:
         other = urls.setdefault(backend.root_url, name)
         if other != name:
             yield ("backends", name), f"has the same address as {other!r}"
+    for name, service in config.services.items():
+        if service.path and service.access.allow and config.access.allow:
+            yield (
+                ("services", name, "access", "allow"),
+                "below a path of the API, access.allow has to let them in, too",
+            )
     own = {_port(address) for address in (config.listen.http, config.listen.https) if address}
     for name, backend in config.backends.items():
         if backend.host in ("127.0.0.1", "localhost", "::1") and str(backend.port) in own:

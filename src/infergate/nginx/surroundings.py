@@ -17,9 +17,10 @@ from infergate.config.backends import Backend
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.config.types import is_ip
-from infergate.errors import EngineError
+from infergate.errors import EngineError, UserError
 from infergate.nginx.certificates import certificate_for
 from infergate.nginx.engine import Engine
+from infergate.nginx.passwords import passwords_of
 from infergate.nginx.render import Surroundings
 from infergate.paths import Home
 
@@ -33,6 +34,7 @@ def host_names(config: Config) -> frozenset[str]:
     """Every host name, not address, that the configuration's backends and services are at."""
     urls = [backend.url for backend in config.backends.values()]
     urls += [service.url for service in config.services.values()]
+    urls += [each.forward.url for each in config.services.values() if each.forward]
     hosts = {Backend(url=url).host for url in urls}
     return frozenset(host for host in hosts if not is_ip(host))
 
@@ -161,7 +163,21 @@ def survey(
         certificate=str(certificate) if certificate else "",
         certificate_key=str(key) if key else "",
         ca_file=_ca_file(),
+        folder=loaded.path.parent,
+        error_page=_error_page(loaded),
+        passwords=passwords_of(loaded),
     )
+
+
+def _error_page(loaded: LoadedConfig) -> str:
+    """Raises UserError if the operator's own page cannot be read."""
+    if loaded.config.errors.page is None:
+        return ""
+    path = loaded.resolve(loaded.config.errors.page)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"cannot be read: {problem}", where=str(path)) from None
 
 
 def _ca_file() -> str:
