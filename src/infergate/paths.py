@@ -81,6 +81,11 @@ class Home:
         return self.state / "health.json"
 
     @property
+    def services(self) -> Path:
+        """The same of the web services beside the models."""
+        return self.state / "services.json"
+
+    @property
     def ledger(self) -> Path:
         """How counting stands (ledger/status.py)."""
         return self.run / "ledger.json"

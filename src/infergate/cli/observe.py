@@ -43,11 +43,12 @@ def _drained(loaded: LoadedConfig, home: Home, live: LiveState | None) -> Mappin
 
 
 def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Show the processes, and every backend with its state and what it is doing."""
+    """Show the processes, and every backend and service with its state."""
     from infergate.cli.banner import url_of
     from infergate.cli.status import print_status
     from infergate.control.report import read_report
     from infergate.control.seen import seen
+    from infergate.control.services import read_services
     from infergate.ledger.status import read_status
     from infergate.nginx.shared_memory import read
     from infergate.supervise.instance import running
@@ -74,6 +75,11 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
             seen(backend, live, drained)
             for backend in (report.backends if report else ())
             if backend.name in loaded.config.backends
+        ],
+        "services": [
+            asdict(each)
+            for each in read_services(home.services)
+            if each.name in loaded.config.services
         ],
         "missing_models": [
             {"model": model, "backend": backend} for model, backend in report.missing

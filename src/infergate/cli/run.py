@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infergate.cli.options import ConfigOption, counted, find_config, load
+from infergate.cli.sites import warn_of_sites
 from infergate.errors import NotRunning
 from infergate.paths import home_for
 
@@ -45,6 +46,7 @@ def up(
     if given is None:
         given, demo_port = _without_configuration(home)
     loaded, home = load(given)
+    warn_of_sites(loaded, home)
     choice = choose_engine(loaded.config.engine, home.root)
 
     def ready() -> None:
@@ -92,6 +94,7 @@ def reload(config: ConfigOption = None) -> None:
     from infergate.supervise.instance import running
 
     loaded, home = load(config)
+    warn_of_sites(loaded, home)
     processes = running(home)
     if processes.nginx is None:
         raise NotRunning(

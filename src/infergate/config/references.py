@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from infergate.config.budgets import parse_budget
 from infergate.config.endpoints import FORM_PATHS, JSON_PATHS
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
-from infergate.config.types import is_loopback
+from infergate.config.types import is_ip, is_loopback
 
 _OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
 _ENGINES = ("auto", "embedded", "debian", "system")
@@ -186,6 +187,15 @@ def doubts(config: Config) -> Iterator[Finding]:
                 ("services", name, "access", "allow"),
                 "below a path of the API, access.allow has to let them in, too",
             )
+    for section, each in (("backends", config.backends), ("services", config.services)):
+        for name, it in each.items():
+            url = urlsplit(it.url)
+            if url.scheme == "https" and it.verify_tls and is_ip(url.hostname or ""):
+                yield (
+                    (section, name),
+                    "nginx compares a certificate with names, never with addresses: "
+                    "give the name, or verify_tls: false",
+                )
     own = {_port(address) for address in (config.listen.http, config.listen.https) if address}
     for name, backend in config.backends.items():
         if backend.host in ("127.0.0.1", "localhost", "::1") and str(backend.port) in own:

@@ -16,6 +16,7 @@ from infergate.control.counting import Counting
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
+from infergate.control.services import Services
 from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError
@@ -91,6 +92,7 @@ class ControlPlane:
                 self._follow_names(),
                 Counting(self._home, self._database, lambda: self._loaded).run(),
                 self._report_numbers(),
+                Services(self._home, lambda: self._loaded).run(),
                 Shadow(self._home, self._config).run(),
                 Trials(self._home, self._live, self._config).run(),
                 self._load.run(),

@@ -50,9 +50,11 @@ def stage(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
     publish_passwords(home, number, around.passwords, user)
     try:
         test(engine, path, home)
-    except EngineError:
+    except EngineError as problem:
         shutil.rmtree(path)
         forget_passwords(home, number)
+        for each in written:  # the operator's own file, and not our copy
+            problem.what = problem.what.replace(f"{path}/sites-enabled/{each.name}", str(each.path))
         raise
     return Revision(number, path)
 

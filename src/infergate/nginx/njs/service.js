@@ -48,8 +48,7 @@ function login(r) {
     const zone = ngx.shared.ig_logins;
     let salt = zone.get('');
     if (salt === undefined) {
-        zone.add('', String(crypto.createHash('sha256')
-            .update(crypto.getRandomValues(new Uint8Array(32))).digest('hex')));
+        zone.add('', r.variables.request_id);   // 16 random bytes
         salt = zone.get('');
     }
     return crypto.createHmac('sha256', salt).update(r.variables.ig_users + ' ' + sent).digest('hex');
