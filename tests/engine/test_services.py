@@ -88,6 +88,8 @@ services:
     {{ url: "https://localhost:{tls.port}", host: trusted.test, auth: none, ca_file: {ca_file} }}
   unverified: {{ url: {tls.url}, host: unverified.test, auth: none, verify_tls: false }}
   untrusted: {{ url: "https://localhost:{tls.port}", host: untrusted.test, auth: none }}
+  blind:
+    {{ url: {web.url}, path: /blind/, auth: forward, forward: {{ url: "http://127.0.0.1:1" }} }}
   gone: {{ url: "http://127.0.0.1:1", host: gone.test, auth: none }}
 """
 
@@ -243,6 +245,7 @@ def test_forward_login_asks_for_each_request_and_tells_the_service_who_it_is(
     assert stack.get("wiki.test", "/login/page").json()["path"] == "/login/page"
     assert stack.get("wiki.test", "/.infergate/auth/wiki").status_code == 404
     assert stack.it.get("/tools/x").status_code == 401
+    assert stack.it.get("/blind/x").status_code == 500  # nobody to ask: nobody comes in
     cookie = {"Cookie": "session=bob"}
     assert httpx.get(stack.it.url + "/tools/x", headers=cookie).json()["path"] == "/x"
 

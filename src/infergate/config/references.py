@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -195,6 +196,14 @@ def doubts(config: Config) -> Iterator[Finding]:
                     (section, name),
                     "nginx compares a certificate with names, never with addresses: "
                     "give the name, or verify_tls: false",
+                )
+    for name, service in config.services.items():
+        for user, hash_ in service.users.items():
+            if re.match(r"\$2.\$1", hash_.get_secret_value()):
+                yield (
+                    ("services", name, "users", user),
+                    "bcrypt from cost 10 holds a worker up for 50 ms and more with each wrong "
+                    "password; `openssl passwd -6` for 3",
                 )
     own = {_port(address) for address in (config.listen.http, config.listen.https) if address}
     for name, backend in config.backends.items():

@@ -31,7 +31,9 @@ const NGINX_STATUS = {
     500: 'The gateway failed on this request.',
     502: 'The service behind the gateway could not be reached.',
     503: 'The service behind the gateway is not available.',
+    501: 'This gateway does not know that transfer encoding.',
     504: 'The service behind the gateway did not answer in time.',
+    505: 'This gateway speaks HTTP/1.1 and HTTP/2.',
 };
 
 function openaiType(status) {
@@ -87,7 +89,7 @@ function worded(r, refusal) {
         return page.html(r, refusal);
     }
     r.headersOut['Content-Type'] = 'application/json';
-    return JSON.stringify(shape(r.uri, refusal));
+    return JSON.stringify(shape(r.uri.startsWith('/.') ? r.variables.request_uri || '' : r.uri, refusal));
 }
 
 // Refused after all: what it took already is free again.
