@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
+# To compile Infergate anew takes a command longer than all else that it does to start.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help up install test e2e soak bench lint format lock clean
 
 help:  ## Show what there is to make

@@ -1,8 +1,9 @@
 """A load generator in a process of its own: requests over kept connections, each answer checked.
 
-python -m bench.load HOST PORT CONNECTIONS REQUESTS PROMPT_BYTES TEXT KEY STREAM [HEADERS]
+python -m bench.load HOST PORT CONNECTIONS REQUESTS RATE PROMPT_BYTES TEXT KEY STREAM [HEADERS]
 
-TEXT: "x", or "base64" for what a picture in a prompt looks like. HEADERS: more, a JSON object.
+RATE: requests a second over all connections, 0 for as many as are answered. TEXT: "x", or "base64"
+for what a picture in a prompt looks like. HEADERS: more, a JSON object.
 """
 
 from __future__ import annotations
@@ -62,11 +63,21 @@ async def _answer(reader: asyncio.StreamReader) -> bytes:
 
 
 async def _client(
-    host: str, port: int, request: bytes, count: int, latencies_s: list[float]
+    host: str,
+    port: int,
+    request: bytes,
+    count: int,
+    first_s: float,
+    every_s: float,
+    latencies_s: list[float],
 ) -> None:
     reader, writer = await asyncio.open_connection(host, port, limit=2**22)
+    due = time.perf_counter() + first_s
     for _ in range(count):
+        if (early := due - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
         began = time.perf_counter()
+        due = max(due, began) + every_s
         writer.write(request)
         body = await _answer(reader)
         latencies_s.append(time.perf_counter() - began)
@@ -80,6 +91,7 @@ async def run(
     port: int,
     connections: int,
     requests: int,
+    rate: float,
     content: str,
     key: str,
     headers: dict[str, str],
@@ -90,21 +102,26 @@ async def run(
     request = request_bytes(host, content, key, headers, stream=stream)
     latencies_s: list[float] = []
     share = max(1, requests // connections)
+    apart_s = 1 / rate if rate else 0.0
     await asyncio.gather(
-        *(_client(host, port, request, share, latencies_s) for _ in range(connections))
+        *(
+            _client(host, port, request, share, i * apart_s, connections * apart_s, latencies_s)
+            for i in range(connections)
+        )
     )
     return latencies_s
 
 
 def main() -> None:
-    host, port, connections, requests, prompt_bytes, text, key, stream = sys.argv[1:9]
-    headers = json.loads(sys.argv[9]) if len(sys.argv) > 9 else {}
+    host, port, connections, requests, rate, prompt_bytes, text, key, stream = sys.argv[1:10]
+    headers = json.loads(sys.argv[10]) if len(sys.argv) > 10 else {}
     latencies_s = asyncio.run(
         run(
             host,
             int(port),
             int(connections),
             int(requests),
+            float(rate),
             prompt(int(prompt_bytes), text),
             key,
             headers,

@@ -25,10 +25,11 @@ RESULTS = Path(__file__).parent / "results"
 class Row:
     """One system in one scenario.
 
-    cpu_us: of nginx, for a request. ratio: to raw nginx in the same round, of the same engine, or
-    of Debian's where a system has none. alone: the same with one request at a time. added: to the
-    latency of the mock itself, at 1 and 16 connections. nginx_rss_mb: of another gateway's process,
-    if it is one.
+    cpu_us: of nginx, for a request, at the same load for all. ratio: to raw nginx in the same
+    round, of the same engine, or of Debian's where a system has none. full: the same with as many
+    requests as 16 connections get answered; None for streams, whose pace is the mock's. added: to
+    the latency of the mock itself, at 1 and 16 connections. nginx_rss_mb: of another gateway's
+    process, if it is one.
     """
 
     scenario: str
@@ -36,8 +37,8 @@ class Row:
     system: str
     cpu_us: float
     ratio: float
-    alone_us: float
-    alone_ratio: float
+    full_us: float | None
+    full_ratio: float | None
     cpu_us_per_chunk: float | None
     added_p50_us_at_1: float
     added_p99_us_at_1: float
@@ -52,10 +53,10 @@ _COLUMNS = (
     "engine",
     "system",
     "CPU µs",
+    "× raw",
+    "full",
+    "× raw",
     "/s",
-    "× raw",
-    "alone",
-    "× raw",
     "p50 +1",
     "p99 +1",
     "p50 +16",
@@ -71,10 +72,10 @@ def _cells(row: Row) -> list[str]:
         row.engine,
         row.system,
         f"{row.cpu_us:.1f}",
-        f"{1e6 / row.cpu_us:.0f}",
         f"{row.ratio:.2f}",
-        f"{row.alone_us:.1f}",
-        f"{row.alone_ratio:.2f}",
+        f"{row.full_us:.1f}" if row.full_us is not None else "",
+        f"{row.full_ratio:.2f}" if row.full_ratio is not None else "",
+        f"{1e6 / row.full_us:.0f}" if row.full_us is not None else "",
         f"{row.added_p50_us_at_1:.0f}",
         f"{row.added_p99_us_at_1:.0f}",
         f"{row.added_p50_us_at_16:.0f}",
@@ -119,9 +120,10 @@ def _footnotes(
 ) -> list[str]:
     """What stands below the table, a paragraph each. beside: the engine that others compare to."""
     notes = [
-        "CPU of nginx (or the other gateway) for a request, and requests a second on one core by "
-        "it, at 16 connections and (alone) at one; latency in µs added to the mock's own, at 1 and "
-        "16 connections; RSS of the same + Python."
+        "CPU of nginx (or the other gateway) for a request, over 16 connections: at the same load "
+        "for all, and (full) with as many requests as it answers, and the requests a second on one "
+        "core that this makes; latency in µs added to the mock's own, at 1 and 16 connections "
+        "without a pause; RSS of the same + Python."
     ]
     if versions:
         named = (

@@ -1,6 +1,7 @@
-"""A mock backend that streams: each chunk in a write of its own. Only a POST is answered so.
+"""A mock backend that streams: each chunk in a write of its own, as a model makes them, one after
+the other and not as fast as they can be sent. Only a POST is answered so.
 
-python -m bench.stream_upstream PORT CHUNKS
+python -m bench.stream_upstream PORT CHUNKS CHUNKS_PER_SECOND
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ def _event(value: object) -> bytes:
 
 
 async def main() -> None:
-    port, chunks = int(sys.argv[1]), int(sys.argv[2])
+    port, chunks, rate = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "bench"}
     piece = _event(
         {
@@ -54,7 +55,7 @@ async def main() -> None:
                 writer.write(head)
                 for _ in range(chunks):
                     writer.write(piece)
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(1 / rate)
                 writer.write(last)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

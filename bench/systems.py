@@ -140,11 +140,11 @@ def mock(engine: Engine, folder: Path) -> Iterator[System]:
 
 
 @contextmanager
-def streaming_mock(chunks: int) -> Iterator[System]:
-    """The upstream of the streamed scenario."""
+def streaming_mock(chunks: int, rate: float) -> Iterator[System]:
+    """The upstream of the streamed scenario; rate: chunks a second of each stream."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.stream_upstream", str(port), str(chunks)]
+        [sys.executable, "-m", "bench.stream_upstream", str(port), str(chunks), str(rate)]
     )
     time.sleep(0.5)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import URL, create_engine, make_url, text
 
 from infergate.config.load import parse_config
 from infergate.paths import Home
@@ -44,6 +44,14 @@ def store_line(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         return ""
     return f"store: {request.getfixturevalue('postgres_url')}\n"
+
+
+@pytest.fixture
+def store_url(store_line: str, tmp_path: Path) -> URL:
+    """The test's database, for SQLAlchemy itself."""
+    if not store_line:
+        return URL.create("sqlite", database=str(tmp_path / "store.db"))
+    return make_url(store_line.removeprefix("store:").strip()).set(drivername="postgresql+psycopg")
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def postgres() -> Iterator[str]:
     # Nothing here must survive a power cut.
     options = f"-c listen_addresses= -k {folder} -c fsync=off -c max_connections=50"
     try:
-        run(str(bin_ / "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8")
+        run(str(bin_ / "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N")
         run(
             *[str(bin_ / "pg_ctl"), "-D", data, "-w", "-t", "60", "-l", str(folder / "log")],
             *["-o", options, "start"],

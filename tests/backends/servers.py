@@ -62,6 +62,10 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         self._process = subprocess.Popen(
             list(self._command(self.port)),
@@ -195,7 +199,7 @@ def vllm(kind: str = "chat", model: str = "tiny-qwen2") -> Any:
             "float32",
             "--enforce-eager",
             "--max-model-len",
-            "1024",
+            "2048",
             "--max-num-seqs",
             "8",
             "--max-num-batched-tokens",

@@ -11,7 +11,7 @@ import pytest
 from infergate.nginx.engine_find import find_debian
 from tests.backends.servers import Scripted, scripted
 from tests.cache import ENGINES_HOME
-from tests.gateway import Gateway, gateway
+from tests.gateway import Gateway, gateway, until
 
 
 @pytest.fixture(scope="module", params=["embedded", "debian"])
@@ -57,11 +57,15 @@ def module_pair(engine: str) -> Iterator[Pair]:
 
 @pytest.fixture
 def pair(module_pair: Pair) -> Iterator[Pair]:
-    """The same for the tests of a module that leave all processes alive; put right after each."""
+    """The same for the tests of a module that leave the gateway alive; put right after each."""
     it, a, b = module_pair
     before = it.file.read_text()
-    a.reset()
-    b.reset()
+    for backend in (a, b):
+        if backend.is_alive:
+            backend.reset()
+        else:
+            backend.start()
+    until(lambda: {each["state"] for each in it.status()["backends"]} == {"up"})
     yield module_pair
     if it.file.read_text() != before:
         it.file.write_text(before)

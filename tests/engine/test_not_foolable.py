@@ -47,6 +47,13 @@ BODIES = {
     + b"y" * 9000
     + b'","model":"secret"}',
     "a duplicate after escaped quotes": b'{"model":"good","x":"\\"model\\":\\\\","model":"secret"}',
+    "a duplicate among large strings": b'{"x":"%s","mod\\u0065l":"secret","y":"%s","model":"good"}'
+    % (b"y" * 5000, b"\\\\" * 3000 + b'\\"'),
+    "a large string that ends in a backslash": b'{"model":"good","x":"%s\\\\","model":"secret"}'
+    % (b"y" * 9000),
+    "an escaped quote before a large string": b'{"x":1,\\"%s":"model":"secret","model":"good"}'
+    % (b"y" * 9000),
+    "a large name like a mark": b'{"model":"@0%s"}' % (b"y" * 9000),
     "only nested": b'{"x":{"model":"good"}}',
     "an array": b'[{"model":"good"}]',
     "a string": b'"good"',
@@ -96,6 +103,8 @@ HARMLESS = {
     "an empty object beside it": b'{"x":{},"model":"good"}',
     "U+FFFD itself": '{"x":"\ufffd","model":"good"}'.encode(),
     "31 levels": b'{"model":"good","x":' + b"[" * 29 + b"]" * 29 + b"}",
+    "a large string with its own marks": b'{"model":"good","y":"@0","@1":"%s"}'
+    % (b'\\"@0\\\\' * 2000),
     "a megabyte": b'{"x":"' + b"y" * 1_000_000 + b'","model":"good"}',
 }
 

@@ -42,8 +42,8 @@ def _ignore(call: Callable[[], Any]) -> None:
         call()
 
 
-def test_a_killed_worker_comes_back_and_its_slots_are_given_back(fresh_pair: Pair) -> None:
-    it, a, _ = fresh_pair
+def test_a_killed_worker_comes_back_and_its_slots_are_given_back(pair: Pair) -> None:
+    it, a, _ = pair
     it.run("backend", "drain", "b")
     hanging_request(it, a)
     assert it.backend("a")["in_flight"] == 1
@@ -54,8 +54,8 @@ def test_a_killed_worker_comes_back_and_its_slots_are_given_back(fresh_pair: Pai
     assert it.chat().status_code == 200
 
 
-def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(fresh_pair: Pair) -> None:
-    it, _a, _ = fresh_pair
+def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(pair: Pair) -> None:
+    it, _a, _ = pair
     hanging = it.status()["processes"]["nginx"]
     kill(hanging)
     until(lambda: it.status()["processes"]["nginx"] not in (None, hanging), 10)
@@ -70,8 +70,8 @@ def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(fresh_pair: 
     assert all(each["in_flight"] == 0 for each in it.status()["backends"])
 
 
-def test_a_killed_control_plane_comes_back_and_goes_on_probing(fresh_pair: Pair) -> None:
-    it, a, _ = fresh_pair
+def test_a_killed_control_plane_comes_back_and_goes_on_probing(pair: Pair) -> None:
+    it, a, _ = pair
     control = it.status()["processes"]["control"]
     kill(control)
     assert it.chat().status_code == 200
@@ -106,8 +106,8 @@ def test_up_takes_over_an_nginx_that_was_left_running(fresh_pair: Pair) -> None:
     until(lambda: it.backend("a")["state"] == "down", 5)
 
 
-def test_a_second_up_is_refused_and_says_what_to_do(fresh_pair: Pair) -> None:
-    it, _, _ = fresh_pair
+def test_a_second_up_is_refused_and_says_what_to_do(pair: Pair) -> None:
+    it, _, _ = pair
     result = it.run("up", "--detach", check=False)
     assert result.returncode == 1
     assert "running already" in result.stderr
@@ -156,8 +156,8 @@ def test_discovered_models_outlive_a_restart_while_their_backend_is_away(
     until(lambda: it.chat("llama3").status_code == 200, 10)
 
 
-def test_the_state_folder_is_nobody_else_s(fresh_pair: Pair) -> None:
-    it, _, _ = fresh_pair
+def test_the_state_folder_is_nobody_else_s(pair: Pair) -> None:
+    it, _, _ = pair
     home = Home(it.home)
     for path in (home.store, home.keys_snapshot, home.current / "secrets.conf"):
         assert path.stat().st_mode & 0o007 == 0, path

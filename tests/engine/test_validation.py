@@ -91,9 +91,16 @@ def big(model: str, **more: object) -> dict:
 def test_a_large_body_goes_through_unchanged_but_for_the_model(one: One) -> None:
     it, a = one
     a.reset()
-    body = json.dumps(big("loose", text='a "model": "x" in a \\ string', seed=1.0))
+    more = {
+        "text": 'a "model": "x" in a \\ string',
+        "é": "ü\U0001f600",
+        "long": "é" * 900,
+        "seed": 1.0,
+    }
+    body = json.dumps(big("loose", **more), ensure_ascii=False)
     assert it.post("/v1/chat/completions", body.encode()).status_code == 200
-    assert a.requests()[0]["body"] == body.replace('"model": "loose"', '"model": "m"')
+    sent = a.requests()[0]["body"].encode("latin-1").decode()
+    assert sent == body.replace('"model": "loose"', '"model": "m"')
 
 
 def test_usage_of_a_large_streamed_request_is_asked_for(one: One) -> None:

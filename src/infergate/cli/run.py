@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,14 +47,16 @@ def up(
     if given is None:
         given, demo_port = _without_configuration(home)
     loaded, home = load(given)
+    wait_until_ready = start_detached(loaded, home, demo_port) if detach else None
     warn_of_sites(loaded, home)
     choice = choose_engine(loaded.config.engine, home.root)
 
     def ready() -> None:
         announce(loaded, home, choice.engine, demo=demo_port is not None)
 
-    if detach:
-        start_detached(loaded, home, demo_port)
+    if wait_until_ready is not None:
+        import_module("infergate.store.key_changes")  # for the first key, while there is time
+        wait_until_ready()
         ready()
     else:
         set_up_logging()

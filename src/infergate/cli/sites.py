@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 def warn_of_sites(loaded: LoadedConfig, home: Home) -> None:
     """Print what is doubtful in the files of sites-enabled/, each as file:line."""
+    if not home.sites_enabled.exists():
+        return
     from infergate.nginx.hand_written import by_hand, examine
 
     backends = {

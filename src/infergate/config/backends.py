@@ -70,6 +70,11 @@ class Backend(Section):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path_prefix}"
 
+    @property
+    def checks_certificate(self) -> bool:
+        """Whether there is one to check: a client that can takes 25 ms to make."""
+        return self.verify_tls and self.scheme == "https"
+
 
 class Health(Section):
     """Active probes, sent by the control plane to every backend."""

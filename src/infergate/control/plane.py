@@ -22,10 +22,8 @@ from infergate.control.trials import Trials
 from infergate.errors import InfergateError
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
-from infergate.nginx.apply import apply
-from infergate.nginx.engine import choose_engine
+from infergate.nginx.addresses import host_names, resolve
 from infergate.nginx.shared_memory import push
-from infergate.nginx.surroundings import host_names, resolve
 from infergate.paths import home_for
 from infergate.state.publish import (
     publish_conditions,
@@ -232,6 +230,9 @@ class ControlPlane:
             # A name that stopped resolving keeps its address: DNS may only be away for a moment.
             if any(found[name] != known.get(name) for name in found):
                 known = {**known, **found}
+                from infergate.nginx.apply import apply  # the renderer takes long to load
+                from infergate.nginx.engine import choose_engine
+
                 try:
                     engine = choose_engine(self._loaded.config.engine, self._home.root).engine
                     await asyncio.to_thread(apply, self._loaded, self._home, engine)

@@ -78,7 +78,7 @@ async def _ask(backend: Backend, path: str, body: str) -> None:
     url = backend.root_url + path
     try:
         async with (
-            httpx.AsyncClient(verify=backend.verify_tls, trust_env=False) as client,
+            httpx.AsyncClient(verify=backend.checks_certificate, trust_env=False) as client,
             client.stream(
                 "POST", url, content=body.encode(), headers=headers, timeout=TIMEOUT_S
             ) as answer,

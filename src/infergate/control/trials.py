@@ -103,7 +103,7 @@ async def _answers(backend: Backend, endpoint: str, body: Mapping[str, Any]) -> 
     if backend.api_key is not None:
         headers["Authorization"] = f"Bearer {backend.api_key.get_secret_value()}"
     try:
-        async with httpx.AsyncClient(verify=backend.verify_tls, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=backend.checks_certificate, trust_env=False) as client:
             answer = await client.post(
                 backend.root_url + endpoint, json=body, headers=headers, timeout=TIMEOUT_S
             )

@@ -144,7 +144,7 @@ class Monitor:
             self._clients.clear()
 
     def _start(self, watch: Watch, delay_s: float) -> asyncio.Task[None]:
-        client = self._client(watch.target.verify_tls)
+        client = self._client(watch.backend.checks_certificate)
         loops = watch.run(client, self._note_change, delay_s)
         return asyncio.create_task(loops, name=f"health: {watch.name}")
 

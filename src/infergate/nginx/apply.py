@@ -14,12 +14,13 @@ from pathlib import Path
 from infergate.config.load import LoadedConfig
 from infergate.errors import ApplyError, EngineError, StateError
 from infergate.files import locked
+from infergate.nginx.addresses import host_names, resolve
 from infergate.nginx.engine import Engine
 from infergate.nginx.hand_written import by_hand, joined
 from infergate.nginx.passwords import forget_passwords, publish_passwords
 from infergate.nginx.render import Surroundings, render, write
 from infergate.nginx.shared_memory import read
-from infergate.nginx.surroundings import host_names, prepare_home, resolve, survey, worker_user
+from infergate.nginx.surroundings import prepare_home, survey, worker_user
 from infergate.paths import Home
 
 KEPT_REVISIONS = 10

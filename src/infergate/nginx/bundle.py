@@ -20,6 +20,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _TOKEN = re.compile(
     r"""
@@ -34,9 +35,9 @@ _IMPORT = re.compile(r"^import (\w+) from '([\w.]+)';( *// seldom)?\n", re.MULTI
 _EXPORT = re.compile(r"^export default \{(.*?)\};\n", re.MULTILINE | re.DOTALL)
 _TOP = re.compile(r"^(?:(?:async )?function (\w+)|(?:const|let) ([^;]+);)", re.MULTILINE)
 _DECLARED = re.compile(r"(\w+)(?: = ((?:[^,'(\[{]|'[^']*'|[(\[{].*)+))?(?:, |$)", re.DOTALL)
-_LITERAL = re.compile(r"-?\d[\d.e+x]*|'(?:\\.|[^'\\])*'")
+_LITERAL = re.compile(r"0x[\da-f]+|-?\d[\d.e+]*|'(?:\\.|[^'\\])*'")
 _CONSTANTS = re.compile(
-    r"^const (?:\w+ = (?:-?\d[\d.e+x]*|'(?:\\.|[^'\\])*')(?:, |;))+.*\n", re.MULTILINE
+    r"^const (?:\w+ = (?:0x[\da-f]+|-?\d[\d.e+]*|'(?:\\.|[^'\\])*')(?:, |;))+.*\n", re.MULTILINE
 )
 _FUNCTION = re.compile(
     r"(?:^//[^\n]*\n)*^(?:async )?function ([\w$]+)\([^\n]*\n(?:[ \n][^\n]*\n|\n)*}\n", re.MULTILINE
@@ -56,8 +57,12 @@ class BundleError(Exception):
 
 @dataclass(frozen=True)
 class _Module:
+    """One file. pieces: its text, cut so that every second piece is a name that may have another
+    one in the bundle."""
+
     name: str
     body: str
+    pieces: tuple[str, ...]
     imports: Mapping[str, str]
     core: Mapping[str, str]
     seldom: frozenset[str]
@@ -91,8 +96,17 @@ def bundle(entry: str, read: Callable[[str], str]) -> str:
 def _without_unused(text: str) -> str:
     """The bundle without the functions of the top that nothing names."""
     named = Counter(_NAME.findall(text))
-    kept = _FUNCTION.sub(lambda function: function[0] if named[function[1]] > 1 else "", text)
-    return kept if kept == text else _without_unused(kept)
+    functions = {match[1]: match for match in _FUNCTION.finditer(text)}
+    unused: list[re.Match[str]] = []
+    while found := [match for name, match in functions.items() if named[name] <= 1]:
+        unused += found
+        for match in found:
+            del functions[match[1]]
+            named.subtract(_NAME.findall(match[0]))  # what only this one named is unused too
+    kept, at = "", 0
+    for match in sorted(unused, key=lambda match: match.start()):
+        kept, at = kept + text[at : match.start()], match.end()
+    return kept + text[at:]
 
 
 def _usual(file: str, modules: Mapping[str, _Module]) -> frozenset[str]:
@@ -126,17 +140,9 @@ class _Bundle:
         )
 
     def _joined(self, module: _Module) -> str:
-        def replaced(match: re.Match[str]) -> str:
-            if match["other"]:
-                return match[0]
-            start = match.start()
-            if _KEY_FOLLOWS.match(module.body, match.end()) and _KEY_PRECEDES.search(
-                module.body[max(0, start - LONGEST_GAP) : start]
-            ):
-                return match[0]
-            return self._expression(module, match[0])
-
-        return _TOKEN.sub(replaced, module.body).strip("\n") + "\n"
+        pieces = list(module.pieces)
+        pieces[1::2] = [self._expression(module, name) for name in pieces[1::2]]
+        return "".join(pieces).strip("\n") + "\n"
 
     def _expression(self, module: _Module, text: str) -> str:
         """A name, or a member of one, as it is called in the bundle."""
@@ -163,7 +169,9 @@ def _load(file: str, read: Callable[[str], str], modules: dict[str, _Module]) ->
     modules[file] = _module(file, text)
 
 
+@lru_cache(maxsize=128)
 def _module(file: str, text: str) -> _Module:
+    """Programs share most of their files."""
     found = _IMPORT.findall(text)
     exported = _EXPORT.search(text)
     if exported is None or exported.end() != len(text):
@@ -185,9 +193,11 @@ def _module(file: str, text: str) -> _Module:
             if item.strip() in tops | set(imports):
                 raise BundleError(f"{file}: write {{ {item.strip()}: … }} for the name of the top")
     listed = (item.partition(":") for item in exported[1].split(",") if item.strip())
+    body = _CONSTANTS.sub("", body)
     return _Module(
         name=file.removesuffix(".js"),
-        body=_CONSTANTS.sub("", body),
+        body=body,
+        pieces=tuple(_pieces(body)),
         imports=imports,
         core={name: source for name, source, _ in found if name not in imports},
         seldom=frozenset(source for _, source, mark in found if mark),
@@ -195,3 +205,19 @@ def _module(file: str, text: str) -> _Module:
         tops=frozenset(tops),
         constants=constants,
     )
+
+
+def _pieces(body: str) -> list[str]:
+    pieces, at = [], 0
+    for match in _TOKEN.finditer(body):
+        if match["other"] or _is_key(body, match):
+            continue
+        pieces += [body[at : match.start()], match[0]]
+        at = match.end()
+    return [*pieces, body[at:]]
+
+
+def _is_key(body: str, match: re.Match[str]) -> bool:
+    """Whether it names a value of an object: `{ here: value }`."""
+    before = body[max(0, match.start() - LONGEST_GAP) : match.start()]
+    return bool(_KEY_FOLLOWS.match(body, match.end()) and _KEY_PRECEDES.search(before))

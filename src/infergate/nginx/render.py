@@ -94,6 +94,7 @@ def _hosts(config: Config) -> list[str]:
     return ["localhost", "127.0.0.1", "[::1]"]
 
 
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("infergate.nginx", "templates"),

@@ -1,4 +1,4 @@
-"""What rendering needs to know of this machine: addresses, limits, users, certificates."""
+"""What rendering needs to know of this machine: limits, users, certificates."""
 
 from __future__ import annotations
 
@@ -7,61 +7,21 @@ import os
 import pwd
 import re
 import resource
-import socket
 import ssl
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 
-from infergate.config.backends import Backend
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
-from infergate.config.types import is_ip
 from infergate.errors import EngineError, UserError
-from infergate.nginx.certificates import certificate_for
 from infergate.nginx.engine import Engine
 from infergate.nginx.passwords import passwords_of
 from infergate.nginx.render import Surroundings
 from infergate.paths import Home
 
 _OPEN_FILES = 65_536
-_RESOLVE_TIMEOUT_S = 3.0
 _WORKER_USERS = ("infergate", "www-data", "nginx", "nobody")
 """Who nginx's workers run as under root: the first of these that exists."""
-
-
-def host_names(config: Config) -> frozenset[str]:
-    """Every host name, not address, that the configuration's backends and services are at."""
-    urls = [backend.url for backend in config.backends.values()]
-    urls += [service.url for service in config.services.values()]
-    urls += [each.forward.url for each in config.services.values() if each.forward]
-    hosts = {Backend(url=url).host for url in urls}
-    return frozenset(host for host in hosts if not is_ip(host))
-
-
-def resolve(names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-    """The addresses of each name, sorted; a name that does not resolve in 3 s is left out.
-
-    The machine's own resolver is asked, so /etc/hosts, mDNS and a VPN's names work, and nginx
-    itself never waits for DNS: with an unknown name in an upstream it would not start at all.
-    """
-    names = sorted(names)
-    pool = ThreadPoolExecutor(max_workers=max(1, min(32, len(names))))
-    pending = {name: pool.submit(_addresses, name) for name in names}
-    found = {}
-    for name, answer in pending.items():
-        try:
-            found[name] = answer.result(timeout=_RESOLVE_TIMEOUT_S)
-        except (OSError, UnicodeError, TimeoutError):
-            continue
-    pool.shutdown(wait=False, cancel_futures=True)
-    return found
-
-
-def _addresses(name: str) -> tuple[str, ...]:
-    answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    # IPv4 first, as nginx has no happy eyeballs and home networks often route no IPv6.
-    return tuple(sorted({str(a[4][0]) for a in answers}, key=lambda ip: (":" in ip, ip)))
 
 
 def worker_user(config: Config, home: Home) -> str | None:
@@ -150,7 +110,7 @@ def survey(
     Makes a self-signed certificate where the configuration asks for one and there is none yet.
     """
     user = worker_user(loaded.config, home)
-    certificate, key = certificate_for(loaded, home)
+    certificate, key = _certificate(loaded, home)
     return Surroundings(
         source=loaded.path.name,
         home=home,
@@ -178,6 +138,14 @@ def _error_page(loaded: LoadedConfig) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise UserError(f"cannot be read: {problem}", where=str(path)) from None
+
+
+def _certificate(loaded: LoadedConfig, home: Home) -> tuple[Path | None, Path | None]:
+    if loaded.config.listen.https is None:
+        return None, None
+    from infergate.nginx.certificates import certificate_for  # cryptography takes long to load
+
+    return certificate_for(loaded, home)
 
 
 def _ca_file() -> str:

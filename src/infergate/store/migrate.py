@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    insert,
+    inspect,
+    text,
+)
+from sqlalchemy.schema import CreateTable
 
 from infergate.errors import StateError
+from infergate.store.tables import metadata
 
 NEWEST = "0001"
-"""The last file of migrations/versions; Alembic, which takes half a second to load, is only asked
-where a database has another version."""
+"""The last file of migrations/versions; Alembic, which takes long to load, is only asked where a
+database has an older version."""
 
 _LOCK = 0x696E6665
 """Any number that nobody else takes: PostgreSQL's advisory lock while the tables change."""
+
+_VERSION = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's own, as it makes it."""
 
 
 def prepare(engine: Engine, where: str) -> None:
@@ -37,7 +58,10 @@ def prepare(engine: Engine, where: str) -> None:
                 where=where,
                 hint="Use that Infergate, or another INFERGATE_HOME or `store:`.",
             )
-        _upgrade(connection)
+        if version is None:
+            make_tables(connection)
+        else:
+            upgrade(connection)
 
 
 def version_of(connection: Connection) -> str | None:
@@ -48,7 +72,15 @@ def version_of(connection: Connection) -> str | None:
     return None if version is None else str(version)
 
 
-def _upgrade(connection: Connection) -> None:
+def make_tables(connection: Connection) -> None:
+    """All of them, where there are none; a test says that they are as `upgrade` leaves them."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(CreateTable(_VERSION))
+    connection.execute(insert(_VERSION).values(version_num=NEWEST))
+
+
+def upgrade(connection: Connection) -> None:
+    """Migration by migration."""
     from alembic import command
     from alembic.config import Config
 

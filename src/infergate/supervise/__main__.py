@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
 
-from infergate.config.load import load_config
-from infergate.errors import InfergateError
-from infergate.log import set_up_logging
-from infergate.nginx.engine import choose_engine
-from infergate.paths import home_for
-from infergate.supervise.supervisor import supervise
-
 
 def main() -> None:
+    gc.disable()  # until it goes on for long; see infergate/__main__.py
+    from infergate.config.load import load_config
+    from infergate.errors import InfergateError
+    from infergate.log import set_up_logging
+    from infergate.nginx.engine import choose_engine
+    from infergate.paths import home_for
+    from infergate.supervise.supervisor import supervise
+
     set_up_logging()
     path = Path(sys.argv[1])
     home = home_for(path)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from infergate.config.load import LoadedConfig
 from infergate.errors import InfergateError
 from infergate.paths import Home
 
 _TIMEOUT_S = 60.0
+_POLL_S = 0.02
 
 
-def start_detached(loaded: LoadedConfig, home: Home, demo_port: int | None) -> None:
-    """Start the supervisor and return when the gateway answers.
+def start_detached(loaded: LoadedConfig, home: Home, demo_port: int | None) -> Callable[[], None]:
+    """Start the supervisor; what is returned waits until the gateway answers.
 
-    Raises InfergateError with what the supervisor said if it ends before.
+    That raises InfergateError with what the supervisor said if it ends before.
     """
     home.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     home.ready.unlink(missing_ok=True)
@@ -30,18 +32,22 @@ def start_detached(loaded: LoadedConfig, home: Home, demo_port: int | None) -> N
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
-    deadline = time.monotonic() + _TIMEOUT_S
-    while not _is_ready(home, process.pid):
-        code = process.poll()
-        if code is not None or time.monotonic() > deadline:
-            process.terminate()
-            said = log.read_bytes()[said_before:].decode(errors="replace").strip()
-            problem = InfergateError(
-                said or f"ended with code {code} without a word", hint=f"All of its log: {log}"
-            )
-            problem.exit_code = code or 1
-            raise problem
-        time.sleep(0.05)
+
+    def wait_until_ready() -> None:
+        deadline = time.monotonic() + _TIMEOUT_S
+        while not _is_ready(home, process.pid):
+            code = process.poll()
+            if code is not None or time.monotonic() > deadline:
+                process.terminate()
+                said = log.read_bytes()[said_before:].decode(errors="replace").strip()
+                problem = InfergateError(
+                    said or f"ended with code {code} without a word", hint=f"All of its log: {log}"
+                )
+                problem.exit_code = code or 1
+                raise problem
+            time.sleep(_POLL_S)
+
+    return wait_until_ready
 
 
 def _is_ready(home: Home, pid: int) -> bool:

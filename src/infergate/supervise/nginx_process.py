@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 _START_TIMEOUT_S = 15.0
 _POLL_S = 0.2
+_WAIT_POLL_S = 0.02
+"""While somebody waits for it."""
 
 
 class NginxProcess:
@@ -86,7 +88,7 @@ class NginxProcess:
                     "nginx did not start:\n  " + (words or error_log_tail(self._home)),
                     where=str(self._home.current / "nginx.conf"),
                 )
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_WAIT_POLL_S)
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -137,7 +139,7 @@ class NginxProcess:
         while self._is_alive(pid) and time.monotonic() < deadline:
             if drain is not None and drain.is_set():
                 break
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_WAIT_POLL_S)
         if self._is_alive(pid):
             workers = nginx_workers(pid)
             os.kill(pid, signal.SIGTERM)
@@ -150,7 +152,7 @@ class NginxProcess:
     async def _wait_for_end(self, pid: int) -> None:
         deadline = time.monotonic() + 5
         while self._is_alive(pid) and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_WAIT_POLL_S)
         if self._is_alive(pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

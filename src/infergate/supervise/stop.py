@@ -12,6 +12,7 @@ from infergate.paths import Home
 from infergate.supervise.instance import DRAIN_TIMEOUT_S, is_zombie, running
 
 _STOP_TIMEOUT_S = 15.0
+_POLL_S = 0.02
 
 
 def stop_gateway(home: Home, *, now: bool) -> None:
@@ -50,4 +51,4 @@ def _wait_for_end(pid: int, timeout_s: float) -> None:
                 f"process {pid} did not end in {timeout_s:.0f} s",
                 hint="`infergate down --now` cuts open streams.",
             )
-        time.sleep(0.05)
+        time.sleep(_POLL_S)

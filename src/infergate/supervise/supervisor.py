@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -28,6 +29,7 @@ from infergate.supervise.ports import check_ports
 log = structlog.get_logger(__name__)
 
 _READY_TIMEOUT_S = 10.0
+_READY_POLL_S = 0.02
 
 
 async def supervise(
@@ -71,6 +73,8 @@ async def supervise(
             children.append(Child("the demo backend", demo, home, environ))
         tasks = [asyncio.create_task(child.keep_running()) for child in children]
         watch = asyncio.create_task(nginx.keep_running())
+        gc.freeze()  # all that was loaded stays
+        gc.enable()
         try:
             await _first_of(stop, _until_ready(home, began))
             if not stop.is_set():
@@ -131,7 +135,7 @@ async def _until_ready(home: Home, began: float) -> None:
         report = read_report(home.health)
         if report is not None and report.written_at >= began and report.complete:
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(_READY_POLL_S)
 
 
 async def _say_what_is_open(home: Home) -> None:

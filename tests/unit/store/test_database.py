@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import URL, Connection, create_engine, inspect, text
 
 from infergate.config.load import parse_config
 from infergate.errors import StateError
@@ -24,10 +25,45 @@ from infergate.store.keys import all_keys
 from infergate.store.tables import metadata
 
 
-def test_the_migrations_lead_to_the_tables_the_code_knows(database: Database) -> None:
-    all_keys(database)
-    with database.read() as connection:
+def test_the_migrations_lead_to_the_tables_that_a_new_database_gets(store_url: URL) -> None:
+    engine = create_engine(store_url)
+    with engine.begin() as connection:
+        migrate.upgrade(connection)
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert migrate.version_of(connection) == migrate.NEWEST
+        migrated = _in_detail(connection)
+        for table in reversed(inspect(connection).get_table_names()):
+            cascade = "" if engine.name == "sqlite" else " cascade"
+            connection.execute(text(f'drop table "{table}"{cascade}'))
+        migrate.make_tables(connection)
+        assert _in_detail(connection) == migrated
+        assert migrate.version_of(connection) == migrate.NEWEST
+    engine.dispose()
+
+
+def _in_detail(connection: Connection) -> dict[str, set[str]]:
+    """Every table: its columns, keys and indexes."""
+    look = inspect(connection)
+    return {
+        table: {
+            str(each)
+            for part in (
+                look.get_columns(table),
+                [look.get_pk_constraint(table)],
+                look.get_foreign_keys(table),
+                [_readable(index) for index in look.get_indexes(table)],
+                look.get_unique_constraints(table),
+                [look.get_table_options(table)],
+            )
+            for each in part
+        }
+        for table in look.get_table_names()
+    }
+
+
+def _readable(index: Mapping[str, Any]) -> dict[str, Any]:
+    options = {name: str(value) for name, value in index.get("dialect_options", {}).items()}
+    return {**index, "dialect_options": options}
 
 
 def test_the_newest_migration_is_the_one_that_is_looked_for() -> None:

@@ -24,13 +24,14 @@ function open() {
         return (parseInt(crypto.createHash('md5').update(text).digest('hex').slice(0, 12), 16) + 1) / 281474976710658;
     }
 
-    // The first messages up to the first of the user stay the same while a conversation grows.
-    function opening(parsed) {
+    // The first messages up to the first of the user stay the same while a conversation grows. whole: see
+    // scan.js.
+    function opening(parsed, whole) {
         if (Array.isArray(parsed.messages)) {
             let text = '';
             for (let i = 0; i < parsed.messages.length && i < 4; i++) {
                 const message = parsed.messages[i];
-                text += JSON.stringify(message.content || null).slice(0, PREFIX) + '\n';
+                text += JSON.stringify(message.content || null, whole).slice(0, PREFIX) + '\n';
                 if (message.role === 'user') {
                     break;
                 }
@@ -38,7 +39,12 @@ function open() {
             return text;
         }
         const prompt = parsed.prompt !== undefined ? parsed.prompt : parsed.input;
-        return prompt === undefined ? '' : JSON.stringify(prompt).slice(0, PREFIX);
+        return prompt === undefined ? '' : JSON.stringify(prompt, whole).slice(0, PREFIX);
+    }
+
+    function userOf(parsed, whole) {
+        const user = whole === undefined ? parsed.user : whole('user', parsed.user);
+        return typeof user === 'string' ? user : '';
     }
 
     // What a request goes by; '' if it has nothing of the kind.
@@ -46,10 +52,10 @@ function open() {
         if (route[1] === 'ip_hash') {
             return r.variables.remote_addr;
         }
-        const parsed = request.parsed || (request.opening === undefined ? {} : request.opening());
+        const parsed = request.parsed || {};
         const text = route[1] === 'session'
-            ? r.headersIn[route[3].session] || (typeof parsed.user === 'string' ? parsed.user : '')
-            : opening(parsed);
+            ? r.headersIn[route[3].session] || userOf(parsed, request.whole)
+            : opening(parsed, request.whole);
         return text === '' ? '' : crypto.createHash('md5').update(route[0] + '\n' + text).digest('base64');
     }
 

@@ -9,8 +9,8 @@ import state from 'state.js';
 // A large JSON body: searched where that is quicker than to parse it, and possible.
 const large = {
     read: (r) => scan.read(r) || body.read(r),
-    problem: (uri, request, how) => (request.parsed === undefined ? scan : body).problem(uri, request, how),
-    has: (request, key) => (request.parsed === undefined ? scan : body).has(request, key),
+    problem: body.problem,
+    has: body.has,
     edited: (request, model, insert) =>
         (request.buffer !== undefined ? scan : body).edited(request, model, insert),
 };

@@ -58,7 +58,6 @@ function decide(r) {
     if (request === undefined || request.error) {
         return undefined;
     }
-    const parsed = request.parsed;
     const asked = request.model;
     const found = route.look(asked);
     if (!found || !(policy.allowsModel(keyPolicy, found[0]) || policy.allowsModel(keyPolicy, asked))) {
@@ -68,8 +67,7 @@ function decide(r) {
     if (options !== 0 && isForRelay(r, found, options, request)) {
         return undefined;
     }
-    if (parsed === undefined ? scan.problem(r.uri, request, options.validation)
-        : (options === 0 || options.validation === undefined) && request.verdict !== 'fine') {
+    if ((options === 0 || options.validation === undefined) && request.verdict !== 'fine') {
         return undefined;
     }
     // Longer than the usual timeout, perhaps: relay.js looks at how long.
@@ -108,23 +106,23 @@ function decide(r) {
         if (request.usage === 'absent' && backend[route.FLAGS].indexOf('u') !== -1
             && r.uri.endsWith('completions')) {
             variables.ig_note = 'strip';
-            return (parsed === undefined ? scan : plain)
-                .edited(request, wanted, '"stream_options":{"include_usage":true},');
+            return edited(request, wanted, '"stream_options":{"include_usage":true},');
         }
     } else if (r.uri[1] === 'v') {
         answer.expectOnePiece(name, charged, request.calm && !waits);
     }
-    if (parsed === undefined) {
-        return asked === wanted ? request.buffer : scan.edited(request, wanted, '');
-    }
-    return asked === wanted ? request.text : plain.edited(request, wanted, '');
+    return asked === wanted ? request.buffer || request.text : edited(request, wanted, '');
+}
+
+function edited(request, name, insert) {
+    return request.buffer === undefined ? plain.edited(request, name, insert) : scan.edited(request, name, insert);
 }
 
 // What this route asks for that the short way does not do.
 function isForRelay(r, found, options, request) {
     return options.slow !== undefined
         || (options.validation === 'strict'
-            && (request.parsed === undefined || check.problem(r.uri, request.parsed, 'strict')))
+            && check.problem(r.uri, request.parsed, 'strict'))
         || (options.queue !== undefined && ngx.shared.ig_waiting.get('n ' + found[0]) > 0);
 }
 

@@ -1,7 +1,7 @@
 // plain: the short way for most request bodies: at most 4 kB, and `"model"` once. Inside a string a
 // quote is escaped, so that one is a key or a whole value; the parsed object having the key, it is the
-// key. Nor is the key there in another spelling: no letter is written as an escape, and the keys are
-// looked through. Whatever is not plain goes the careful way: scan.js and body.js.
+// key. Nor is the key there in another spelling: no letter of it is written as an escape (\u006…, \u004…),
+// and the keys are looked through. Whatever is not plain goes the careful way: scan.js and body.js.
 
 const LARGEST = 4096;
 
@@ -12,13 +12,16 @@ function read(r, size) {
         return undefined;
     }
     const text = r.requestText;
-    if (!text || text.length > LARGEST) {
-        return undefined;
-    }
+    return !text || text.length > LARGEST ? undefined : look(text);
+}
+
+// The same for a text; scan.js has one with marks in place of the long strings.
+function look(text) {
     const bytes = Buffer.byteLength(text);
     const key = text.indexOf('"model"');
     // A byte that is no UTF-8 became U+FFFD in the text. Text that is all ASCII has none.
-    if (key === -1 || text.indexOf('"model"', key + 7) !== -1 || text.indexOf('\\u00') !== -1
+    if (key === -1 || text.indexOf('"model"', key + 7) !== -1 
+        || (text.indexOf('\\u00') !== -1 && (text.indexOf('\\u006') !== -1 || text.indexOf('\\u004') !== -1))
         || (bytes !== text.length && text.indexOf('\ufffd') !== -1)) {
         return undefined;
     }
@@ -105,4 +108,4 @@ function areMessages(messages) {
     return true;
 }
 
-export default { read, edited };
+export default { read, look, edited };

@@ -1,0 +1,13 @@
+"""For all tests: the processes they start take their bytecode from disk.
+
+A gateway is several Python processes. Where PYTHONDONTWRITEBYTECODE is set, as in most containers,
+each of them compiles Infergate anew, which takes longer than all else that it does to start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
