@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ PROXY, CLIENT = "127.0.0.2", "127.0.0.3"
 """Every address of 127.0.0.0/8 is ours: one is a trusted proxy, others are clients."""
 
 
+PLAIN = ssl.create_default_context()
+"""httpx reads the machine's certificates for each client without one."""
+
+
 @dataclass
 class Stack:
     it: Gateway
@@ -32,7 +37,7 @@ class Stack:
         self, host: str, path: str = "/x", *, source: str = CLIENT, **headers: str
     ) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        with httpx.Client(transport=httpx.HTTPTransport(local_address=source)) as client:
+        with httpx.Client(transport=httpx.HTTPTransport(PLAIN, local_address=source)) as client:
             return client.get(self.it.url + path, headers={"Host": host, **named}, timeout=20)
 
 

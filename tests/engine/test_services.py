@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,10 @@ SHA512 = (
 )
 
 
+PLAIN = ssl.create_default_context()
+"""httpx reads the machine's certificates for each request without one."""
+
+
 @dataclass
 class Stack:
     it: Gateway
@@ -33,7 +38,8 @@ class Stack:
 
     def get(self, host: str, path: str = "/x", **options: object) -> httpx.Response:
         headers = {"Host": host, **options.pop("headers", {})}  # type: ignore[dict-item]
-        return httpx.get(self.it.url + path, headers=headers, timeout=20, **options)  # type: ignore[arg-type]
+        url = self.it.url + path
+        return httpx.get(url, headers=headers, timeout=20, verify=PLAIN, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +211,7 @@ def test_basic_login_by_both_kinds_of_hash_and_the_password_is_for_us(stack: Sta
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Basic realm="grafana"'
     for user, password in (("alice", "right"), ("bob", "richtig")):
-        for _ in range(20):  # the second time it is known, and costs nothing
+        for _ in range(6):  # the second time it is known, and costs nothing
             got = stack.get("grafana.test", auth=(user, password)).json()["headers"]
             assert got["x-forwarded-user"] == user
             assert "authorization" not in got
@@ -220,7 +226,7 @@ def test_passwords_cannot_be_tried_quickly(stack: Stack) -> None:
         return stack.get("grafana.test", auth=("alice", f"guess {number}")).status_code
 
     with ThreadPoolExecutor(10) as pool:
-        statuses = set(pool.map(attempt, range(60)))
+        statuses = set(pool.map(attempt, range(30)))
     assert statuses == {401, 429}
 
 
