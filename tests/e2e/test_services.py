@@ -11,11 +11,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.backends.cache import python_of
+from tests.backends.qdrant_double import API_KEY, qdrant_double
 from tests.backends.servers import HERE, available, chroma, n8n, scripted
 from tests.gateway import gateway, until
 
@@ -105,6 +108,38 @@ def _is_set_up(port: int) -> bool:
         f"http://127.0.0.1:{port}/rest/owner/setup", json=OWNER, headers=headers, timeout=30
     )
     return answer.status_code == 200
+
+
+def test_qdrant_s_own_client_below_a_path_with_our_key_and_not_its_own(engine: str) -> None:
+    with (
+        qdrant_double() as url,
+        scripted() as backend,
+        gateway(
+            engine,
+            f"backends: {{ a: {backend.url} }}\n"
+            f"services: {{ qdrant: {{ url: {url}, path: /qdrant/, api_key: {API_KEY} }} }}\n",
+        ) as front,
+    ):
+
+        def client(key: str) -> QdrantClient:
+            return QdrantClient(url=front.url, prefix="qdrant", api_key=key, https=False)
+
+        ours = client(front.key)
+        vectors = models.VectorParams(size=3, distance=models.Distance.DOT)
+        assert ours.create_collection("texts", vectors)
+        points = {"a cat": [1.0, 0.1, 0.0], "a kitten": [0.9, 0.2, 0.0], "bonds": [0.0, 0.1, 1.0]}
+        ours.upsert(
+            "texts",
+            [
+                models.PointStruct(id=number, vector=vector, payload={"text": text})
+                for number, (text, vector) in enumerate(points.items())
+            ],
+        )
+        found = ours.query_points("texts", query=[1.0, 0.0, 0.0], limit=2).points
+        assert [each.payload for each in found] == [{"text": "a cat"}, {"text": "a kitten"}]
+        with pytest.raises(UnexpectedResponse) as refused:
+            client(API_KEY).get_collections()
+        assert refused.value.status_code == 401
 
 
 def test_chroma_s_own_client_below_a_path_with_a_key(engine: str, tmp_path: Path) -> None:
