@@ -146,7 +146,8 @@ def _readable(line: str) -> str:
         entry = json.loads(line)
         clock = time.strftime("%H:%M:%S", time.localtime(entry["ts"]))
         who = entry["key"] or "-"
-        where = f"{entry['model'] or '-'} → {entry['tried'] + entry['backend'] or '-'}"
+        backend = entry["tried"] + entry["backend"] or entry.get("service") or "-"
+        where = f"{entry['model'] or '-'} → {backend}"
         error = f" {entry['error']}" if entry["error"] else ""
         return (
             f"{clock} {entry['status']} {entry['request_time']:8.3f}s {who:12} "

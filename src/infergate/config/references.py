@@ -182,12 +182,14 @@ def doubts(config: Config) -> Iterator[Finding]:
         other = urls.setdefault(backend.root_url, name)
         if other != name:
             yield ("backends", name), f"has the same address as {other!r}"
-    for name, service in config.services.items():
-        if service.path and service.access.allow and config.access.allow:
-            yield (
-                ("services", name, "access", "allow"),
-                "below a path of the API, access.allow has to let them in, too",
-            )
+    yield from _doubts_of_services(config)
+    own = {_port(address) for address in (config.listen.http, config.listen.https) if address}
+    for name, backend in config.backends.items():
+        if backend.host in ("127.0.0.1", "localhost", "::1") and str(backend.port) in own:
+            yield ("backends", name), "is the gateway's own address: requests would go in circles"
+
+
+def _doubts_of_services(config: Config) -> Iterator[Finding]:
     for section, each in (("backends", config.backends), ("services", config.services)):
         for name, it in each.items():
             url = urlsplit(it.url)
@@ -198,6 +200,11 @@ def doubts(config: Config) -> Iterator[Finding]:
                     "give the name, or verify_tls: false",
                 )
     for name, service in config.services.items():
+        if service.path and service.access.allow and config.access.allow:
+            yield (
+                ("services", name, "access", "allow"),
+                "below a path of the API, access.allow has to let them in, too",
+            )
         for user, hash_ in service.users.items():
             if re.match(r"\$2.\$1", hash_.get_secret_value()):
                 yield (
@@ -205,7 +212,3 @@ def doubts(config: Config) -> Iterator[Finding]:
                     "bcrypt from cost 10 holds a worker up for 50 ms and more with each wrong "
                     "password; `openssl passwd -6` for 3",
                 )
-    own = {_port(address) for address in (config.listen.http, config.listen.https) if address}
-    for name, backend in config.backends.items():
-        if backend.host in ("127.0.0.1", "localhost", "::1") and str(backend.port) in own:
-            yield ("backends", name), "is the gateway's own address: requests would go in circles"

@@ -26,11 +26,11 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
 _LOCATION_PATH = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)*")
 _LOGIN_URL = re.compile(
-    r"(?:https?://[A-Za-z0-9_.-]+(?::\d{1,5})?)?/[A-Za-z0-9_.~/-]*(?:\?[A-Za-z0-9_.~/=&%+-]*)?"
+    r"(?:https?://[A-Za-z0-9_.-]+(?::\d{1,5})?)?/(?!/)[A-Za-z0-9_.~/-]*(?:\?[A-Za-z0-9_.~/=&%+-]*)?"
 )
 _PASSWORD_HASH = re.compile(
     r"\$2[aby]\$(?:0[4-9]|1[0-2])\$[./A-Za-z0-9]{53}"
-    r"|\$[56]\$(?:rounds=\d{4,6}\$)?[./A-Za-z0-9]{1,16}\$(?:[./A-Za-z0-9]{43}|[./A-Za-z0-9]{86})"
+    r"|\$[56]\$(?:rounds=\d{4,5}\$)?[./A-Za-z0-9]{1,16}\$(?:[./A-Za-z0-9]{43}|[./A-Za-z0-9]{86})"
 )
 """What crypt(3) of glibc and of musl both have: bcrypt up to cost 12, SHA-256 and SHA-512."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

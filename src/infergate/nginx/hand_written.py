@@ -16,10 +16,9 @@ from infergate.errors import EngineError
 from infergate.nginx.render import Rendered
 from infergate.paths import Home
 
-_FROM_THE_REQUEST = re.compile(
-    r"\$(?:host|http_\w+|arg_\w+|args|uri|request_uri|document_uri|query_string|cookie_\w+|\d)\b"
-)
-_HOST_OF_URL = re.compile(r"https?://([^/]*)")
+_FROM_THE_REQUEST = re.compile(r"\$(?:host|http_\w+|arg_\w+|args|query_string|cookie_\w+|\d)\b")
+_HOST_OF_URL = re.compile(r"https?://([^/]*?)(?:\$(?:request_uri|uri|document_uri)\b|/|$)")
+"""These variables begin with '/', so the host ends before them."""
 _DECODED = re.compile(r"\$(?:uri|document_uri|\d)\b")
 
 
