@@ -163,3 +163,16 @@ def test_what_hedging_needs_is_there_only_for_models_that_hedge(tmp_path: Path) 
 
 def test_a_state_folder_with_a_colon_has_its_sockets_elsewhere() -> None:
     assert ":" not in str(Home(Path("/srv/a:b")).hedge_socket)
+
+
+def test_without_keys_only_names_of_this_machine_are_answered(tmp_path: Path) -> None:
+    """A web page could have a name of its own lead here (DNS rebinding)."""
+    text = "listen: 127.0.0.1:80\nauth: { required: false }\nbackends: { a: http://x:1 }\n"
+    files = render(
+        parse_config(text, tmp_path / "infergate.yaml", {}).config, around(tmp_path)
+    ).files
+    assert "server_name  localhost 127.0.0.1 [::1];" in files["sites-available/api.conf"]
+    assert "default_server" not in files["sites-available/api.conf"]
+    assert (
+        "listen       127.0.0.1:80 default_server;" in (files["sites-available/unknown-host.conf"])
+    )
