@@ -35,7 +35,7 @@ up: $(VENV)/.installed  ## Start the gateway in the foreground
 test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
-	$(BIN)/pytest tests/unit tests/engine -n auto
+	$(BIN)/pytest tests/unit tests/engine -n auto --dist worksteal
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n

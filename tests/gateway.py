@@ -29,7 +29,7 @@ from infergate.paths import Home
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
 
-_CERTIFICATES = ssl.create_default_context()
+CERTIFICATES = ssl.create_default_context()
 """Loaded once: that takes ten times as long as a request."""
 
 
@@ -139,7 +139,7 @@ class Gateway:
             **self.headers(key),
             **more.pop("headers", {}),
         }
-        more = {"timeout": 30, "verify": _CERTIFICATES, **more}
+        more = {"timeout": 30, "verify": CERTIFICATES, **more}
         return httpx.post(self.url + path, content=content, headers=headers, **more)
 
     def chat(self, model: str = "m", *, key: str | None = None, **body: Any) -> httpx.Response:
@@ -150,7 +150,7 @@ class Gateway:
 
     def get(self, path: str, *, key: str | None = None) -> httpx.Response:
         return httpx.get(
-            self.url + path, headers=self.headers(key), timeout=30, verify=_CERTIFICATES
+            self.url + path, headers=self.headers(key), timeout=30, verify=CERTIFICATES
         )
 
     def forget_failures(self) -> None:

@@ -36,6 +36,17 @@ def _forked(work: Callable[[], None]) -> int:
     return pid
 
 
+def _let_run(pid: int, cpu_s: float) -> None:
+    """Until the process has had so much CPU: on a busy machine, that takes longer; ten seconds at
+    most."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        on_cpu_ns = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+        if on_cpu_ns / 1e9 >= cpu_s:
+            return
+        time.sleep(0.002)
+
+
 def _write(log: Path, seed: int) -> None:
     """Until killed by SIGTERM: bursts of lines, some to the file of before the last rotation."""
     chance = random.Random(seed)
@@ -88,7 +99,7 @@ def main(folder: Path, kills: int, seed: int, store: str) -> None:
     counted = set()
     for _ in range(kills):
         victim = _forked(count)
-        time.sleep(chance.uniform(0.0, 0.4))
+        _let_run(victim, chance.uniform(0.0, 0.25))
         os.kill(victim, signal.SIGKILL)
         os.waitpid(victim, 0)
         counted.add(lines_counted(database_for(config, home))[0])

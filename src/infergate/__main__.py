@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 
+_OBJECTS_BETWEEN_SEARCHES = 100_000
+"""Instead of Python's 700. A command loads about as many; one that goes on for long cleans up."""
+
 
 def start() -> None:
     """The command line, for a process of its own.
@@ -11,7 +14,7 @@ def start() -> None:
     What it loads stays until it ends. To look for garbage in it, meanwhile and at the end, takes
     a third of the time of `infergate keys list`.
     """
-    gc.disable()
+    gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES)
     from infergate.cli import main
 
     try:

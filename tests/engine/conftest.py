@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -45,27 +46,39 @@ def fresh_pair(engine: str, start: Callable[..., Any]) -> Pair:
     return start(gateway, engine, PAIR.format(a=a.url, b=b.url)), a, b
 
 
+@pytest.fixture(scope="session")
+def pairs() -> Iterator[Callable[[str], Pair]]:
+    """Starts the pair of an engine once for all modules."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def started(engine: str) -> Pair:
+            a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
+            it = stack.enter_context(gateway(engine, PAIR.format(a=a.url, b=b.url)))
+            return it, a, b
+
+        yield started
+
+
 @pytest.fixture(scope="module")
-def module_pair(engine: str) -> Iterator[Pair]:
-    with (
-        scripted(name="a") as a,
-        scripted(name="b") as b,
-        gateway(engine, PAIR.format(a=a.url, b=b.url)) as it,
-    ):
-        yield it, a, b
+def module_pair(engine: str, pairs: Callable[[str], Pair]) -> Pair:
+    return pairs(engine)
 
 
 @pytest.fixture
 def pair(module_pair: Pair) -> Iterator[Pair]:
-    """The same for the tests of a module that leave the gateway alive; put right after each."""
+    """The same for all tests that leave the gateway alive; put right after each."""
     it, a, b = module_pair
+    if None in it.status()["processes"].values():  # a test failed before it was whole again
+        it.run("down", "--now", check=False)
+        it.run("up", "--detach")
     before = it.file.read_text()
     for backend in (a, b):
         if backend.is_alive:
             backend.reset()
         else:
             backend.start()
-    until(lambda: {each["state"] for each in it.status()["backends"]} == {"up"})
+            until(lambda: {each["state"] for each in it.status()["backends"]} == {"up"})
     yield module_pair
     if it.file.read_text() != before:
         it.file.write_text(before)

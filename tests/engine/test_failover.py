@@ -144,4 +144,5 @@ def test_what_is_not_http_becomes_a_well_formed_error(pair: Pair) -> None:
     answer = it.chat()
     assert answer.status_code == 502
     assert answer.json()["error"]["code"] == "backend_failed"
+    assert it.log()[-1]["status"] == 502
     assert all(each["in_flight"] == 0 for each in it.status()["backends"])

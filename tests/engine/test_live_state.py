@@ -86,11 +86,10 @@ def test_a_drained_backend_gets_nothing_new_and_finishes_what_it_has(pair: Pair)
     assert workers(it) == before
 
 
-def test_the_old_keys_file_is_followed_as_it_changes(
-    engine: str, start: Callable[..., Any]
-) -> None:
-    a = start(scripted)
-    it = start(gateway, engine, f"backends: {{ a: {a.url} }}\nauth: {{ keys_file: api_keys.conf }}")
+def test_the_old_keys_file_is_followed_as_it_changes(pair: Pair) -> None:
+    it, a, _ = pair
+    it.write(f"backends: {{ a: {a.url} }}\nauth: {{ keys_file: api_keys.conf }}")
+    it.run("reload")
     file = it.folder / "api_keys.conf"
     file.write_text('# ours\n"Bearer old-key"   1;\n')
     until(lambda: it.get("/v1/models", key="old-key").status_code == 200, 2)
@@ -123,10 +122,9 @@ def test_a_model_that_appears_is_served_and_one_that_vanishes_is_not(
     assert it.chat("one").status_code == 404
 
 
-def test_without_required_keys_any_key_or_none_will_do(
-    engine: str, start: Callable[..., Any]
-) -> None:
-    a = start(scripted)
-    it = start(gateway, engine, f"backends: {{ a: {a.url} }}\nauth: {{ required: false }}")
+def test_without_required_keys_any_key_or_none_will_do(pair: Pair) -> None:
+    it, a, _ = pair
+    it.write(f"backends: {{ a: {{ url: {a.url}, models: [m] }} }}\nauth: {{ required: false }}")
+    it.run("reload")
     assert httpx.post(it.url + "/v1/chat/completions", json={"model": "m"}).status_code == 200
     assert it.chat(key="sk-anything").status_code == 200

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Barrier
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from infergate.nginx.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway, until
+from tests.gateway import CERTIFICATES, Gateway, gateway, until
 
 CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm, max_in_flight: 2 }} }}
@@ -131,11 +132,13 @@ def test_two_keys_share_by_their_weights(queued: Queued) -> None:
     keys = {1: it.new_key("w1", "--weight", "1"), 3: it.new_key("w3", "--weight", "3")}
     a.behave(path_prefix="/v1/chat", delay_s=0.05)
     done: Counter[int] = Counter()
-    end = time.monotonic() + 6
+    all_there = Barrier(16)
 
     def client(weight: int) -> None:
         url, headers = it.url + "/v1/chat/completions", it.headers(keys[weight])
-        with httpx.Client(timeout=30) as http:
+        with httpx.Client(timeout=30, verify=CERTIFICATES) as http:
+            all_there.wait()
+            end = time.monotonic() + 6
             while time.monotonic() < end:
                 answer = http.post(url, headers=headers, json={"model": "m"})
                 assert answer.status_code == 200

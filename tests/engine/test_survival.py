@@ -23,8 +23,11 @@ Pair = tuple[Gateway, Scripted, Scripted]
 
 
 def kill(*pids: int) -> None:
+    """It is over when this returns: the locks that they held are free."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        until(functools.partial(is_zombie, pid), 5)
 
 
 def hanging_request(it: Gateway, a: Scripted) -> None:
@@ -75,9 +78,9 @@ def test_a_killed_control_plane_comes_back_and_goes_on_probing(pair: Pair) -> No
     control = it.status()["processes"]["control"]
     kill(control)
     assert it.chat().status_code == 200
-    until(lambda: it.status()["processes"]["control"] not in (None, control), 5)
+    until(lambda: it.status()["processes"]["control"] not in (None, control), 20)
     a.kill()
-    until(lambda: it.backend("a")["state"] == "down", 5)
+    until(lambda: it.backend("a")["state"] == "down", 20)
 
 
 def test_without_any_python_process_traffic_and_failover_go_on(fresh_pair: Pair) -> None:
@@ -143,7 +146,7 @@ def test_discovered_models_outlive_a_restart_while_their_backend_is_away(
 ) -> None:
     a = start(scripted, engine="ollama", models=("llama3:latest",))
     it = start(gateway, engine, f"backends: {{ a: {a.url} }}")
-    assert it.chat("llama3").status_code == 200
+    until(lambda: it.chat("llama3").status_code == 200)  # a busy machine takes its time
     a.kill()
     if restart == "cold":
         it.run("down", "--now")

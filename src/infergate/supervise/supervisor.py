@@ -73,7 +73,7 @@ async def supervise(
             children.append(Child("the demo backend", demo, home, environ))
         tasks = [asyncio.create_task(child.keep_running()) for child in children]
         watch = asyncio.create_task(nginx.keep_running())
-        gc.freeze()  # all that was loaded stays
+        gc.freeze()  # all that was loaded stays; see infergate/__main__.py
         gc.enable()
         try:
             await _first_of(stop, _until_ready(home, began))

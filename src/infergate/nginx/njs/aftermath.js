@@ -61,6 +61,7 @@ function open() {
             code: 'backend_failed',
         } });
         r.variables.ig_error = 'backend_garbage';
+        r.status = 502; // for the log, where it would be 009, which is no JSON
         r.sendBuffer('HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nContent-Length: ' + body.length
             + '\r\nConnection: close\r\n\r\n' + body, { last: true, flush: true });
         r.done();
