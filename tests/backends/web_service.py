@@ -61,7 +61,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/cookie":
             self._send(302, Location="/app/", **{"Set-Cookie": "a=b; Path=/"})
         elif path == "/headers":
-            told = {"X-Accel-Redirect": "/v1/models", "X-Powered-By": "PHP/5", "Trailer": "x"}
+            told = {
+                "X-Accel-Redirect": "/v1/models",
+                "X-Powered-By": "PHP/5",
+                "Trailer": "x",
+                "Via": "1.1 x",
+            }
             self._send(200, **told, **{"Proxy-Authenticate": "Basic", "X-Own": "kept"})
         else:
             self._send(200, json.dumps(entry).encode())

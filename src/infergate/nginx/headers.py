@@ -1,4 +1,4 @@
-"""Headers of a client that reach no backend, no service and no login endpoint."""
+"""Headers that do not pass: of a client towards backends and services, and of their answers."""
 
 from __future__ import annotations
 
@@ -48,5 +48,17 @@ IDENTITY = (
 """Who is logged in, as Authelia, oauth2-proxy and others tell it to a service that asks no more."""
 
 OURS = ("x-infergate-backend", "x-infergate-ticket", "x-infergate-until", "x-infergate-hedge")
+
+"""What parts of ours tell each other."""
+
+ANSWERED = (
+    "x-infergate-request-id",
+    "x-infergate-backend",
+    "x-infergate-model",
+    "x-infergate-attempts",
+    "x-infergate-queue-ms",
+    "x-infergate-reached",
+)
+"""What only we say of an answer."""
 
 STRIPPED = (*HOP_BY_HOP, *FORWARDED, *IDENTITY, *OURS)

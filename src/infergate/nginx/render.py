@@ -20,7 +20,7 @@ from infergate.config import endpoints
 from infergate.config.root import Config
 from infergate.nginx.access import distinct, guard_of_api
 from infergate.nginx.bundle import bundle
-from infergate.nginx.headers import STRIPPED
+from infergate.nginx.headers import ANSWERED, STRIPPED
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
@@ -139,6 +139,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "proxy_protocol": config.listen.proxy_protocol,
         "scheme_variable": "$ig_scheme" if config.access.trusted_proxies else "$scheme",
         "stripped_headers": STRIPPED,
+        "our_headers": ANSWERED,
         "guard_api": guard_api,
         "guards_rules": guards_rules,
         "guards_limits": guards_limits,
