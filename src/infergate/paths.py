@@ -17,6 +17,7 @@ GENERATED_NAME = "generated.yaml"
 class Home:
     """The state folder. Everything below it belongs to one gateway; nobody else may read it.
 
+    sites-enabled/ nginx files written by hand, taken into each revision
     revisions/N/   rendered nginx configurations; `current` links to the one in force
     state/         store.db, the snapshots nginx loads when it starts, the bans it includes
     run/           pid files, sockets, nginx's temporary files
@@ -45,6 +46,19 @@ class Home:
         return self.state / "store.db"
 
     @property
+    def passwords_folder(self) -> Path:
+        """Hashed passwords of services; nginx's workers read them, and nobody else."""
+        return self.state / "passwords"
+
+    def passwords(self, revision: int, service: str) -> Path:
+        return self.passwords_folder / f"{revision}.{service}"
+
+    @property
+    def sites_enabled(self) -> Path:
+        """nginx files that an operator wrote, or links to them; taken into each revision."""
+        return self.root / "sites-enabled"
+
+    @property
     def keys_snapshot(self) -> Path:
         return self.state / "keys.json"
 
@@ -65,6 +79,11 @@ class Home:
     def health(self) -> Path:
         """What the control plane last knew of each backend, for `infergate status`."""
         return self.state / "health.json"
+
+    @property
+    def services(self) -> Path:
+        """The same of the web services beside the models."""
+        return self.state / "services.json"
 
     @property
     def ledger(self) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +15,7 @@ from infergate.paths import Home
 from infergate.store.bans import ban, unban
 from infergate.store.database import database_for
 from tests.engine.conftest import Pair
-from tests.gateway import Gateway, until
+from tests.gateway import Gateway, gateway, until
 
 OFFENDER = "127.0.0.9"  # of loopback, so the command line would refuse to ban it
 
@@ -41,6 +43,32 @@ def test_a_banned_network_is_not_answered_until_it_is_unbanned(pair: Pair) -> No
     finally:
         enforce(home, [])
     until(lambda: status(it, OFFENDER) == 200)
+
+
+def test_an_offender_behind_a_trusted_proxy_is_banned_and_the_proxy_is_not(
+    engine: str, start: Callable[..., Any]
+) -> None:
+    it = start(
+        gateway,
+        engine,
+        "backends: { a: http://127.0.0.1:9 }\naccess: { trusted_proxies: [127.0.0.1, 192.0.2.1] }\n"
+        "bans: { mode: block, offences: { wrong_key: 3 } }\n",
+    )
+
+    def ask(client: str) -> int | None:
+        headers = {"X-Forwarded-For": client, "Authorization": "Bearer wrong"}
+        try:
+            return httpx.get(it.url + "/v1/models", headers=headers, timeout=10).status_code
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            return None
+
+    for client in ("198.51.100.1", "192.0.2.1"):
+        assert [ask(client) for _ in range(3)] == [401] * 3
+    until(lambda: ask("198.51.100.1") is None, 30)
+    assert ask("198.51.100.2") == 401
+    assert ask("192.0.2.1") == 401, "a trusted proxy itself"
+    it.run("bans", "remove", "198.51.100.1")
+    until(lambda: ask("198.51.100.1") == 401)
 
 
 def test_a_stream_of_somebody_else_lives_on_when_a_ban_comes(pair: Pair) -> None:

@@ -28,7 +28,12 @@ class Offender:
 
 def protected_networks(config: Config) -> tuple[Network, ...]:
     """Who is never banned: this machine, those the operator lets in by name, and proxies."""
-    names = (*_LOOPBACK, *config.bans.never, *config.access.allow)
+    names = (
+        *_LOOPBACK,
+        *config.bans.never,
+        *config.access.allow,
+        *config.access.trusted_proxies,
+    )
     return tuple(ipaddress.ip_network(name) for name in names)
 
 

@@ -43,11 +43,12 @@ def _drained(loaded: LoadedConfig, home: Home, live: LiveState | None) -> Mappin
 
 
 def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Show the processes, and every backend with its state and what it is doing."""
+    """Show the processes, and every backend and service with its state."""
     from infergate.cli.banner import url_of
     from infergate.cli.status import print_status
     from infergate.control.report import read_report
     from infergate.control.seen import seen
+    from infergate.control.services import read_services
     from infergate.ledger.status import read_status
     from infergate.nginx.shared_memory import read
     from infergate.supervise.instance import running
@@ -74,6 +75,11 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
             seen(backend, live, drained)
             for backend in (report.backends if report else ())
             if backend.name in loaded.config.backends
+        ],
+        "services": [
+            asdict(each)
+            for each in read_services(home.services)
+            if each.name in loaded.config.services
         ],
         "missing_models": [
             {"model": model, "backend": backend} for model, backend in report.missing
@@ -140,7 +146,8 @@ def _readable(line: str) -> str:
         entry = json.loads(line)
         clock = time.strftime("%H:%M:%S", time.localtime(entry["ts"]))
         who = entry["key"] or "-"
-        where = f"{entry['model'] or '-'} → {entry['tried'] + entry['backend'] or '-'}"
+        backend = entry["tried"] + entry["backend"] or entry.get("service") or "-"
+        where = f"{entry['model'] or '-'} → {backend}"
         error = f" {entry['error']}" if entry["error"] else ""
         return (
             f"{clock} {entry['status']} {entry['request_time']:8.3f}s {who:12} "

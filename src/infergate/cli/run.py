@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infergate.cli.options import ConfigOption, counted, find_config, load
+from infergate.cli.sites import warn_of_sites
 from infergate.errors import NotRunning
 from infergate.paths import home_for
 
@@ -47,6 +48,7 @@ def up(
         given, demo_port = _without_configuration(home)
     loaded, home = load(given)
     wait_until_ready = start_detached(loaded, home, demo_port) if detach else None
+    warn_of_sites(loaded, home)
     choice = choose_engine(loaded.config.engine, home.root)
 
     def ready() -> None:
@@ -95,6 +97,7 @@ def reload(config: ConfigOption = None) -> None:
     from infergate.supervise.instance import running
 
     loaded, home = load(config)
+    warn_of_sites(loaded, home)
     processes = running(home)
     if processes.nginx is None:
         raise NotRunning(

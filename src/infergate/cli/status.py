@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -62,11 +62,31 @@ def print_status(document: Mapping[str, Any]) -> None:
             _models(backend) if state == "up" else backend["reason"],
         )
     console.print(table)
+    if document["services"]:
+        _print_services(console, document["services"])
     for pair in document["missing_models"]:
         console.print(
             f"[yellow]{pair['backend']} does not have the model "
             f"{pair['model']!r} that the configuration expects there.[/yellow]"
         )
+
+
+def _print_services(console: Console, services: Sequence[Mapping[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("SERVICE", no_wrap=True)
+    table.add_column("STATE", no_wrap=True)
+    table.add_column("SINCE", no_wrap=True)
+    table.add_column("WHERE, OR WHY NOT", overflow="fold")
+    for service in services:
+        state = service["state"]
+        table.add_row(
+            service["name"],
+            f"[{_COLOURS.get(state, 'yellow')}]{state}[/]",
+            ago(time.time() - service["since"]),
+            service["url"] if state == "up" else service["reason"],
+        )
+    console.print()
+    console.print(table)
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

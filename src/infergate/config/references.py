@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from infergate.config.budgets import parse_budget
 from infergate.config.endpoints import FORM_PATHS, JSON_PATHS
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
-from infergate.config.types import is_loopback
+from infergate.config.types import is_ip, is_loopback
 
 _OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
 _ENGINES = ("auto", "embedded", "debian", "system")
@@ -73,6 +75,12 @@ def _listeners(config: Config) -> Iterator[Finding]:
             yield ("admin", "listen"), f"{address} is taken by listen.{name}"
     if not is_loopback(config.admin.listen):
         yield ("admin", "listen"), "the admin API may only listen on this machine (127.0.0.1:PORT)"
+
+    if listen.proxy_protocol and not config.access.trusted_proxies:
+        yield (
+            ("listen", "proxy_protocol"),
+            "say whose PROXY lines are believed: access.trusted_proxies",
+        )
 
 
 def _port(address: str) -> str:
@@ -143,6 +151,12 @@ def _falls_back_to_itself(config: Config, name: str) -> bool:
 
 
 def _services(config: Config) -> Iterator[Finding]:
+    for name, key in config.auth.keys.items():
+        for allowed in key.services:
+            if allowed != "*" and allowed not in config.services:
+                hint = did_you_mean(allowed, config.services)
+                where = ("auth", "keys", name, "services")
+                yield where, f"there is no service {allowed!r}{hint}"
     hosts = {host.lower(): "listen.hosts" for host in config.listen.hosts}
     paths: dict[str, str] = {}
     for name, service in config.services.items():
@@ -186,7 +200,33 @@ def doubts(config: Config) -> Iterator[Finding]:
         other = urls.setdefault(backend.root_url, name)
         if other != name:
             yield ("backends", name), f"has the same address as {other!r}"
+    yield from _doubts_of_services(config)
     own = {_port(address) for address in (config.listen.http, config.listen.https) if address}
     for name, backend in config.backends.items():
         if backend.host in ("127.0.0.1", "localhost", "::1") and str(backend.port) in own:
             yield ("backends", name), "is the gateway's own address: requests would go in circles"
+
+
+def _doubts_of_services(config: Config) -> Iterator[Finding]:
+    for section, each in (("backends", config.backends), ("services", config.services)):
+        for name, it in each.items():
+            url = urlsplit(it.url)
+            if url.scheme == "https" and it.verify_tls and is_ip(url.hostname or ""):
+                yield (
+                    (section, name),
+                    "nginx compares a certificate with names, never with addresses: "
+                    "give the name, or verify_tls: false",
+                )
+    for name, service in config.services.items():
+        if service.path and service.access.allow and config.access.allow:
+            yield (
+                ("services", name, "access", "allow"),
+                "below a path of the API, access.allow has to let them in, too",
+            )
+        for user, hash_ in service.users.items():
+            if re.match(r"\$2.\$1", hash_.get_secret_value()):
+                yield (
+                    ("services", name, "users", user),
+                    "bcrypt from cost 10 holds a worker up for 50 ms and more with each wrong "
+                    "password; `openssl passwd -6` for 3",
+                )

@@ -26,6 +26,14 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
 _LOCATION_PATH = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)*")
 _REQUEST_PATH = re.compile(r"/[A-Za-z0-9_.~/@:-]{0,200}")
+_LOGIN_URL = re.compile(
+    r"(?:https?://[A-Za-z0-9_.-]+(?::\d{1,5})?)?/(?!/)[A-Za-z0-9_.~/-]*(?:\?[A-Za-z0-9_.~/=&%+-]*)?"
+)
+_PASSWORD_HASH = re.compile(
+    r"\$2[aby]\$(?:0[4-9]|1[0-2])\$[./A-Za-z0-9]{53}"
+    r"|\$[56]\$(?:rounds=\d{4,5}\$)?[./A-Za-z0-9]{1,16}\$(?:[./A-Za-z0-9]{43}|[./A-Za-z0-9]{86})"
+)
+"""What crypt(3) of glibc and of musl both have: bcrypt up to cost 12, SHA-256 and SHA-512."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECRET = re.compile(r"[!-#%-~]{1,1900}")
 """Visible ASCII without "$": nginx reads variables there and cannot escape them."""
@@ -171,6 +179,26 @@ def _secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _login_url(value: str) -> str:
+    if not _LOGIN_URL.fullmatch(value):
+        raise ValueError(f"{value!r} is not a URL or path such as https://auth.example.com/?rd=")
+    return value
+
+
+def _password_hash(value: SecretStr) -> SecretStr:
+    if not is_password_hash(value.get_secret_value()):
+        raise ValueError(
+            "not a hashed password: bcrypt (cost 4 to 12) or SHA-crypt, as `openssl passwd -6` "
+            "prints it"
+        )
+    return value
+
+
+def is_password_hash(text: str) -> bool:
+    """Whether both engines can check a password against it (crypt(3) of glibc and of musl)."""
+    return _PASSWORD_HASH.fullmatch(text) is not None
+
+
 def _workers(value: Any) -> Any:
     if value == "auto" or (type(value) is int and 1 <= value <= 1024):
         return value
@@ -208,6 +236,7 @@ Bytes = Annotated[
 ]
 Rate = Annotated[str, AfterValidator(_rate)]
 Name = Annotated[str, AfterValidator(_name)]
+NameOrAny = Annotated[str, AfterValidator(lambda value: value if value == "*" else _name(value))]
 ModelName = Annotated[str, AfterValidator(_model_name)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 Host = Annotated[str, AfterValidator(_host)]
@@ -219,6 +248,8 @@ LocationPath = Annotated[str, AfterValidator(_location_path)]
 HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+LoginUrl = Annotated[str, AfterValidator(_login_url)]
+PasswordHash = Annotated[SecretStr, AfterValidator(_password_hash)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 ListenAddress = Annotated[

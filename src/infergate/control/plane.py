@@ -18,6 +18,7 @@ from infergate.control.firewall import FirewallLog
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
+from infergate.control.services import Services
 from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError
@@ -93,6 +94,7 @@ class ControlPlane:
                 BanWatch(self._home, self._database, self._config).run(),
                 FirewallLog(self._home, self._config).run(),
                 self._report_numbers(),
+                Services(self._home, lambda: self._loaded).run(),
                 Shadow(self._home, self._config).run(),
                 Trials(self._home, self._live, self._config).run(),
                 self._load.run(),

@@ -16,6 +16,8 @@ from infergate.errors import ApplyError, EngineError, StateError
 from infergate.files import locked
 from infergate.nginx.addresses import host_names, resolve
 from infergate.nginx.engine import Engine
+from infergate.nginx.hand_written import by_hand, joined
+from infergate.nginx.passwords import forget_passwords, publish_passwords
 from infergate.nginx.render import Surroundings, render, write
 from infergate.nginx.shared_memory import read
 from infergate.nginx.surroundings import prepare_home, survey, worker_user
@@ -38,15 +40,22 @@ def stage(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
 
     Raises EngineError with nginx's own words if it refuses the files.
     """
-    prepare_home(home, worker_user(loaded.config, home))
+    user = worker_user(loaded.config, home)
+    prepare_home(home, user)
     number = 1 + max((int(p.name) for p in home.revisions.iterdir() if p.name.isdigit()), default=0)
     path = home.revisions / str(number)
     addresses = resolve(host_names(loaded.config))
-    write(render(loaded.config, survey(loaded, home, engine, number, addresses)), path)
+    around = survey(loaded, home, engine, number, addresses)
+    written = by_hand(home)
+    write(joined(render(loaded.config, around), written), path)
+    publish_passwords(home, number, around.passwords, user)
     try:
         test(engine, path, home)
-    except EngineError:
+    except EngineError as problem:
         shutil.rmtree(path)
+        forget_passwords(home, number)
+        for each in written:  # the operator's own file, and not our copy
+            problem.what = problem.what.replace(f"{path}/sites-enabled/{each.name}", str(each.path))
         raise
     return Revision(number, path)
 
@@ -163,3 +172,4 @@ def forget_old(home: Home) -> None:
     for number in numbers[:-KEPT_REVISIONS]:
         if home.revisions / str(number) != home.current.resolve():
             shutil.rmtree(home.revisions / str(number))
+            forget_passwords(home, number)

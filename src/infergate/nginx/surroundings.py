@@ -13,8 +13,9 @@ from pathlib import Path
 
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
-from infergate.errors import EngineError
+from infergate.errors import EngineError, UserError
 from infergate.nginx.engine import Engine
+from infergate.nginx.passwords import passwords_of
 from infergate.nginx.render import Surroundings
 from infergate.nginx.waf import firewall_for
 from infergate.paths import Home
@@ -126,7 +127,21 @@ def survey(
         certificate_key=str(key) if key else "",
         ca_file=_ca_file(),
         firewall=firewall,
+        folder=loaded.path.parent,
+        error_page=_error_page(loaded),
+        passwords=passwords_of(loaded),
     )
+
+
+def _error_page(loaded: LoadedConfig) -> str:
+    """Raises UserError if the operator's own page cannot be read."""
+    if loaded.config.errors.page is None:
+        return ""
+    path = loaded.resolve(loaded.config.errors.page)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"cannot be read: {problem}", where=str(path)) from None
 
 
 def _certificate(loaded: LoadedConfig, home: Home) -> tuple[Path | None, Path | None]:
