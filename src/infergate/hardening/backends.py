@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -132,8 +133,6 @@ def listening_addresses(folder: Path = Path("/proc/net")) -> Mapping[int, frozen
 
 def _address(text: str) -> str:
     """The kernel writes each 32 bits of it in the machine's own order of bytes."""
-    import sys
-
     words = [bytes.fromhex(text[at : at + 8]) for at in range(0, len(text), 8)]
     packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
     return str(ipaddress.ip_address(packed))
