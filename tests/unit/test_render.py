@@ -55,15 +55,19 @@ def test_the_examples_render_to_files_that_another_parser_reads_too(
 def test_each_service_has_a_file_of_its_own_and_hosts_are_enabled_by_a_link(tmp_path: Path) -> None:
     config = load_config(EXAMPLES / "phoenix.yaml", {}).config
     write(render(config, around(tmp_path)), tmp_path)
-    assert (tmp_path / "services" / "qdrant.conf").exists()
-    enabled = {path.name for path in (tmp_path / "sites-enabled").iterdir()}
-    assert enabled == {
-        "api.conf",
-        "service-n8n.conf",
-        "service-open-webui.conf",
-        "service-portainer.conf",
+    enabled = {
+        str(path.relative_to(tmp_path)): path.resolve().name
+        for path in (tmp_path / "sites-enabled").rglob("*.conf")
     }
-    assert all(path.is_symlink() for path in (tmp_path / "sites-enabled").iterdir())
+    assert enabled == {
+        "sites-enabled/api.conf": "api.conf",
+        "sites-enabled/unknown-host.conf": "unknown-host.conf",
+        "sites-enabled/api.d/qdrant.conf": "service-qdrant.conf",
+        "sites-enabled/service-n8n.conf": "service-n8n.conf",
+        "sites-enabled/service-open-webui.conf": "service-open-webui.conf",
+        "sites-enabled/service-portainer.conf": "service-portainer.conf",
+    }
+    assert all(path.is_symlink() for path in (tmp_path / "sites-enabled").rglob("*.conf"))
 
 
 @pytest.mark.parametrize(
@@ -159,3 +163,16 @@ def test_what_hedging_needs_is_there_only_for_models_that_hedge(tmp_path: Path) 
 
 def test_a_state_folder_with_a_colon_has_its_sockets_elsewhere() -> None:
     assert ":" not in str(Home(Path("/srv/a:b")).hedge_socket)
+
+
+def test_without_keys_only_names_of_this_machine_are_answered(tmp_path: Path) -> None:
+    """A web page could have a name of its own lead here (DNS rebinding)."""
+    text = "listen: 127.0.0.1:80\nauth: { required: false }\nbackends: { a: http://x:1 }\n"
+    files = render(
+        parse_config(text, tmp_path / "infergate.yaml", {}).config, around(tmp_path)
+    ).files
+    assert "server_name  localhost 127.0.0.1 [::1];" in files["sites-available/api.conf"]
+    assert "default_server" not in files["sites-available/api.conf"]
+    assert (
+        "listen       127.0.0.1:80 default_server;" in (files["sites-available/unknown-host.conf"])
+    )

@@ -17,6 +17,7 @@ from infergate.config.url import url_of
 from infergate.control.backend_list import backend_list
 from infergate.control.report import read_report
 from infergate.control.seen import seen
+from infergate.control.services import read_services
 from infergate.errors import StateError
 from infergate.ledger.status import read_status
 from infergate.nginx.drain import drain
@@ -78,6 +79,16 @@ class BackendState(BackendEntry):
     drained: bool
 
 
+class ServiceState(Document):
+    """One web service beside the models, as it was last seen."""
+
+    name: str
+    url: str
+    state: str = Field(description="up, down or unknown.")
+    reason: str
+    since: float = Field(description="Unix seconds.")
+
+
 class Missing(Document):
     """A model that the configuration expects at a backend that does not have it."""
 
@@ -101,13 +112,14 @@ class Status(Document):
     backends: list[BackendState]
     removed_backends: list[BackendChange]
     groups: dict[str, BackendGroup]
+    services: list[ServiceState]
     missing_models: list[Missing]
     conflicts: list[str]
 
 
 @operation("GET", "/status")
 def status(gateway: Gateway) -> Status:
-    """The processes, and every backend with its state and what it is doing."""
+    """The processes, and every backend and service with its state and what it is doing."""
     loaded, home = gateway.loaded, gateway.home
     processes = running(home)
     there = backend_list(gateway.applied, home)
@@ -137,6 +149,11 @@ def status(gateway: Gateway) -> Status:
             ],
             "removed_backends": there["removed"],
             "groups": there["groups"],
+            "services": [
+                asdict(each)
+                for each in read_services(home.services)
+                if each.name in loaded.config.services
+            ],
             "conflicts": report.conflicts if report else [],
             "missing_models": [
                 {"model": model, "backend": backend}

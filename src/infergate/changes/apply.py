@@ -25,7 +25,7 @@ from infergate.control.report import read_inventories, read_report
 from infergate.errors import ApplyError, NotRunning
 from infergate.files import locked
 from infergate.nginx.addresses import Addresses, host_names, resolve
-from infergate.nginx.apply import apply_lock, go_live, rendered, stage
+from infergate.nginx.apply import apply_lock, go_live, kept, stage
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.revisions import (
@@ -33,9 +33,7 @@ from infergate.nginx.revisions import (
     current,
     forget,
     forget_old,
-    keep,
     mark_failed,
-    next_number,
     switch,
 )
 from infergate.paths import Home
@@ -193,9 +191,7 @@ class _Change:
         loaded, home = self._loaded, self._home
         if planned.kind == "state":
             with self._step("keep"):
-                number = next_number(home)
-                files = rendered(loaded, home, self._engine, number, addresses)
-                revision = keep(home, number, files, loaded, self._engine, self._of)
+                revision = kept(loaded, home, self._engine, addresses, of=self._of)
                 switch(home, revision)  # for the next start; nginx goes on as it is
                 forget_old(home)
             return revision

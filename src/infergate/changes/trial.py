@@ -24,13 +24,14 @@ from typing import cast
 
 from cryptography import x509
 
-from infergate.config.edge import Access
+from infergate.config.access import Access
 from infergate.config.load import LoadedConfig
 from infergate.control.report import read_inventories
 from infergate.errors import ApplyError, StateError
 from infergate.nginx.addresses import Addresses
 from infergate.nginx.apply import rendered
 from infergate.nginx.engine import Engine
+from infergate.nginx.passwords import passwords_of, publish_passwords
 from infergate.nginx.render import Rendered, write
 from infergate.nginx.shared_memory import UnixConnection, read
 from infergate.nginx.surroundings import prepare_home, worker_user
@@ -76,6 +77,7 @@ def trial(
             update={
                 "access": Access(),
                 "limits": config.limits.model_copy(update={"per_ip": None}),
+                "listen": config.listen.model_copy(update={"proxy_protocol": False}),
                 "default_model": None,
                 "workers": 1,
                 "user": None,
@@ -83,8 +85,11 @@ def trial(
         )
         tried = replace(loaded, config=bare)
         prepare_home(scratch, worker_user(bare, scratch))
-        files, listeners = on_sockets(rendered(tried, scratch, engine, 1, addresses), scratch)
+        # Nor with files written by hand: nobody knows what to ask of them. nginx tested them.
+        files = rendered(tried, scratch, engine, 1, addresses, written=())
+        files, listeners = on_sockets(files, scratch)
         write(files, scratch.revisions / "1")
+        publish_passwords(scratch, passwords_of(tried), worker_user(bare, scratch))
         key = secrets.token_urlsafe()
         _give_state(scratch, tried, home, key)
         with _running(engine, scratch):

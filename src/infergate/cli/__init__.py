@@ -11,6 +11,7 @@ from infergate.cli import (
     admin,
     audit,
     backend,
+    bans,
     changes,
     engine,
     explain,
@@ -20,6 +21,7 @@ from infergate.cli import (
     run,
     teams,
     usage,
+    waf,
     write,
 )
 from infergate.cli.options import elsewhere
@@ -34,14 +36,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.callback()(elsewhere)
-for module in (run, changes, write, observe, explain, usage, audit):
+for module in (run, changes, write, observe, explain, usage, waf):
     module.register(app)
+app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(teams.app, name="teams")
 app.add_typer(policies.app, name="policies")
 app.add_typer(backend.app, name="backend")
 app.add_typer(engine.app, name="engine")
 app.add_typer(admin.app, name="admin")
+app.add_typer(bans.app, name="bans")
 
 
 def main() -> None:

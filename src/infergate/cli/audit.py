@@ -1,4 +1,4 @@
-"""audit: who changed what, and when."""
+"""audit log: who changed what, and when."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infergate.cli import hardening
 from infergate.cli.options import ConfigOption, JsonOption, seconds_of
 from infergate.cli.target import target
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from infergate.admin.audit import AuditEntry
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(audit)
+app = typer.Typer(invoke_without_command=True)
+app.callback()(hardening.audit)
 
 
-def audit(
+@app.command()
+def log(
     since: Annotated[
         str | None, typer.Option(help="Only what happened in this time, such as 1h or 7d.")
     ] = None,

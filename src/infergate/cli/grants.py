@@ -22,7 +22,7 @@ _LIMITS = {
     "max_prompt_bytes": "max_prompt_bytes",
     "max_tokens": "max_tokens",
 }
-_LISTS = {"models": "models", "ip": "allow"}
+_LISTS = {"models": "models", "ip": "allow", "deny_ip": "deny", "services": "services"}
 
 UnsetOption = Annotated[
     str | None,
@@ -56,6 +56,12 @@ def _options(
     weight: Annotated[int | None, typer.Option(help="Share among keys of its class.")] = None,
     ip: Annotated[
         str | None, typer.Option(help="Only from these networks, separated by commas.")
+    ] = None,
+    deny_ip: Annotated[
+        str | None, typer.Option(help="Never from these networks, separated by commas.")
+    ] = None,
+    services: Annotated[
+        str | None, typer.Option(help="Services it may use, separated by commas; all if not given.")
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Answers say which backend gave them.")

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Show the processes, and every backend with its state and what it is doing."""
+    """Show the processes, and every backend and service with its state."""
     from infergate.admin.status import status as ask_status
     from infergate.cli.status import print_status
 
@@ -90,7 +90,8 @@ def _readable(line: str) -> str:
         entry = json.loads(line)
         clock = time.strftime("%H:%M:%S", time.localtime(entry["ts"]))
         who = entry["key"] or "-"
-        where = f"{entry['model'] or '-'} → {entry['tried'] + entry['backend'] or '-'}"
+        backend = entry["tried"] + entry["backend"] or entry.get("service") or "-"
+        where = f"{entry['model'] or '-'} → {backend}"
         error = f" {entry['error']}" if entry["error"] else ""
         return (
             f"{clock} {entry['status']} {entry['request_time']:8.3f}s {who:12} "

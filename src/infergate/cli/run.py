@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infergate.cli.options import ConfigOption, find_config, load, only_here
+from infergate.cli.sites import warn_of_sites
 from infergate.paths import home_for
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def up(
         given, demo_port = _without_configuration(home)
     loaded, home = load(given, as_written=True)
     wait_until_ready = start_detached(loaded, home, demo_port, follow=watch) if detach else None
+    warn_of_sites(loaded, home)
     choice = choose_engine(loaded.config.engine, home.root)
 
     def ready() -> None:

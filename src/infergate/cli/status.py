@@ -55,6 +55,8 @@ def print_status(document: Mapping[str, Any]) -> None:
                 console.print(f"[yellow]{line}[/yellow]")
     if document["backends"]:
         console.print(_table(document["backends"]))
+    if document["services"]:
+        _print_services(console, document["services"])
     for line in lines_about(
         {
             "backends": {backend["name"]: backend for backend in document["backends"]},
@@ -93,6 +95,24 @@ def _table(backends: Sequence[Mapping[str, Any]]) -> Table:
             _models(backend) if state == "up" else backend["reason"],
         )
     return table
+
+
+def _print_services(console: Console, services: Sequence[Mapping[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("SERVICE", no_wrap=True)
+    table.add_column("STATE", no_wrap=True)
+    table.add_column("SINCE", no_wrap=True)
+    table.add_column("WHERE, OR WHY NOT", overflow="fold")
+    for service in services:
+        state = service["state"]
+        table.add_row(
+            service["name"],
+            f"[{_COLOURS.get(state, 'yellow')}]{state}[/]",
+            ago(time.time() - service["since"]),
+            service["url"] if state == "up" else service["reason"],
+        )
+    console.print()
+    console.print(table)
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

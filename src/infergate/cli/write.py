@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from infergate.cli.options import ConfigOption, counted, load
+from infergate.cli.sites import warn_of_sites
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +26,7 @@ def check(config: ConfigOption = None) -> None:
     from infergate.nginx.engine_facts import dotted
 
     loaded, home = load(config)
+    warn_of_sites(loaded, home)
     engine = choose_engine(loaded.config.engine, home.root).engine
     with tempfile.TemporaryDirectory(prefix="ig-") as folder:
         for note in test_elsewhere(loaded, engine, Path(folder)):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
+from infergate.config.access import PerIp, SlowClients
 from infergate.config.base import Section
 from infergate.config.policies import Rates
 from infergate.config.types import (
@@ -13,9 +14,7 @@ from infergate.config.types import (
     FilePath,
     Host,
     ListenAddress,
-    Network,
     PlainText,
-    Rate,
 )
 
 
@@ -24,7 +23,12 @@ class Listen(Section):
 
     http: ListenAddress | None = Field(None, description="Plain HTTP; redirects when https is set.")
     https: ListenAddress | None = Field(None, description="HTTPS; needs a tls: section.")
-    hosts: list[Host] = Field([], description="Host names of the API; any, when empty.")
+    hosts: list[Host] = Field(
+        [], description="Host names of the API, others are refused; any, when empty."
+    )
+    proxy_protocol: bool = Field(
+        False, description="Every connection begins with the PROXY protocol's line."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -64,15 +68,6 @@ class Tls(Section):
         return self
 
 
-class PerIp(Section):
-    """Requests one client address may send."""
-
-    rate: Rate = Field(description="10r/s or 30r/m.")
-    burst: int = Field(
-        20, ge=0, le=100_000, description="Requests above the rate let through at once."
-    )
-
-
 class Limits(Rates):
     """Limits that hold for everybody, together."""
 
@@ -80,21 +75,22 @@ class Limits(Rates):
     max_body: Bytes = Field(
         32 * 1024**2, ge=1024, le=1024**3, description="Largest request body; kept in memory."
     )
+    max_header: Bytes = Field(
+        8 * 1024, ge=1024, le=64 * 1024, description="Longest line of a request's head."
+    )
+    slow_clients: SlowClients = Field(
+        SlowClients(), description="How long a client may be waited for."
+    )
 
 
-class Access(Section):
-    """Who may talk to the gateway at all."""
+class Errors(Section):
+    """The pages and texts of refusals."""
 
-    allow: list[Network] = Field([], description="Only these networks; everybody, when empty.")
-    deny: list[Network] = Field([], description="Never these networks.")
-    deny_user_agents: list[PlainText] = Field([], description="Refused by part of the User-Agent.")
-
-
-class Waf(Section):
-    """Web application firewall."""
-
-    engine: Literal["modsecurity"] = Field("modsecurity", description="Whose rules.")
-    mode: Literal["off", "detect", "block"] = Field("off", description="What to do with a match.")
+    page: FilePath | None = Field(
+        None,
+        description="HTML for browsers, instead of our own; {{status}}, {{title}}, {{message}} and "
+        "{{request_id}} are filled in.",
+    )
 
 
 class Admin(Section):

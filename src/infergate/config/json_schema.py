@@ -11,6 +11,10 @@ _SHORT_FORMS = {
     "Listen": {"type": ["integer", "string"], "description": "A port for plain HTTP."},
     "Store": {"type": "string", "description": "The URL alone."},
     "Model": {"type": "array", "items": {"type": "string"}, "description": "The backends alone."},
+    "Waf": {"enum": ["off", "detect", "block"], "description": "The mode alone."},
+    "Bans": {"enum": ["off", "detect", "block"], "description": "The mode alone."},
+    "ServiceWaf": {"enum": ["off", "detect", "block"], "description": "The mode alone."},
+    "Exclusion": {"type": ["integer", "string"], "description": "The rule's number alone."},
 }
 """What may stand in place of a whole section; the sections' validators understand it."""
 

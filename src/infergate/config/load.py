@@ -114,13 +114,17 @@ def _without(data: dict[str, Any], error: ValidationError) -> Config | None:
 
 
 def _missing_files(config: Config, folder: Path) -> list[tuple[tuple[str, ...], str]]:
-    if config.tls is None or config.tls.files is None:
-        return []
-    files = {"certificate": config.tls.files.certificate, "key": config.tls.files.key}
+    files: dict[tuple[str, ...], str | None] = {("errors", "page"): config.errors.page}
+    if config.tls is not None and config.tls.files is not None:
+        files["tls", "files", "certificate"] = config.tls.files.certificate
+        files["tls", "files", "key"] = config.tls.files.key
+    for name, service in config.services.items():
+        files["services", name, "users_file"] = service.users_file
+        files["services", name, "ca_file"] = service.ca_file
     return [
-        (("tls", "files", name), f"there is no file {path}")
-        for name, path in files.items()
-        if not (folder / path).is_file()
+        (where, f"there is no file {path}")
+        for where, path in files.items()
+        if path is not None and not (folder / path).is_file()
     ]
 
 

@@ -24,8 +24,6 @@ def pending(config: Config) -> Iterator[Finding]:
                 (*path, "idle"),
                 "idle is not told apart from first_byte yet; the longer of the two holds",
             )
-    if config.waf.mode != "off":
-        yield ("waf",), "the firewall is not built yet; requests are not inspected"
     if config.tls and config.tls.acme:
         yield (
             ("tls", "acme"),

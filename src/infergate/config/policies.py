@@ -9,7 +9,7 @@ from pydantic import Field
 
 from infergate.config.base import Section
 from infergate.config.budgets import Budgets
-from infergate.config.types import Bytes, ModelName, Network, Seconds
+from infergate.config.types import Bytes, ModelName, NameOrAny, Network, Seconds
 
 Priority = Literal["high", "normal", "low"]
 """Classes of the queue, first to last."""
@@ -54,6 +54,8 @@ class KeyTerms(Section):
     priority: Priority = Field("normal", description="Its class in the queue.")
     weight: int = Field(1, ge=1, le=1000, description="Its share among keys of its class.")
     allow: list[Network] = Field([], description="Only from these networks; any, when empty.")
+    deny: list[Network] = Field([], description="Never from these networks.")
+    services: list[NameOrAny] = Field(["*"], description="Services with auth: key that it may use.")
     explain: bool = Field(False, description="Answers say which backend gave them, and why.")
     budget: Budgets = Field([], description="What it may use up in an hour, day, week or month.")
 

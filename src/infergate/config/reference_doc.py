@@ -16,7 +16,8 @@ backends:
   gpu1: http://127.0.0.1:11434
 ```
 
-- **Short forms**: a backend may be its URL, `listen` a port, a model the list of its backends.
+- **Short forms**: a backend may be its URL, `listen` a port, a model the list of its backends,
+  `waf` and `bans` a mode.
 - **Durations** are `500ms`, `3s`, `5m`, `1h`, `7d` or seconds; **sizes** `512k`, `20MB`, `1G`
   (powers of 1024) or bytes; **rates** `10r/s` or `30r/m`.
 - **Environment**: `${NAME}` inside any text is replaced; `$${` is a literal `${`. Secrets belong
@@ -40,7 +41,9 @@ _ORDER = (
     "DeclaredKey",
     "Limits",
     "PerIp",
+    "SlowClients",
     "Access",
+    "Errors",
     "Backend",
     "Discover",
     "Health",
@@ -52,7 +55,13 @@ _ORDER = (
     "Usage",
     "Keep",
     "Service",
+    "Forward",
+    "Rules",
+    "ServiceWaf",
     "Waf",
+    "Exclusion",
+    "Bans",
+    "Offences",
     "Admin",
 )
 _TITLES = {
@@ -65,10 +74,16 @@ _TITLES = {
     "TlsFiles": "tls.files",
     "Acme": "tls.acme",
     "PerIp": "limits.per_ip",
+    "SlowClients": "limits.slow_clients",
+    "Forward": "services.NAME.forward",
+    "Rules": "services.NAME.access",
     "Timeouts": "models.NAME.timeouts",
     "Price": "models.NAME.price",
     "Cache": "models.NAME.cache",
     "Keep": "usage.keep",
+    "ServiceWaf": "services.NAME.waf",
+    "Exclusion": "waf.exclude",
+    "Offences": "bans.offences",
 }
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from infergate.config.budgets import parse_budget
 from infergate.config.endpoints import FORM_PATHS, JSON_PATHS
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
-from infergate.config.types import is_loopback
+from infergate.config.types import is_ip, is_loopback
 
 _OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
 _ENGINES = ("auto", "embedded", "debian", "system")
@@ -25,6 +27,7 @@ def contradictions(config: Config) -> Iterator[Finding]:
         if endpoint not in (*JSON_PATHS, *FORM_PATHS):
             hint = did_you_mean(endpoint, (*JSON_PATHS, *FORM_PATHS))
             yield ("endpoints", endpoint), f"there is no endpoint {endpoint!r}{hint}"
+    yield from _firewall(config)
     if config.engine not in _ENGINES and not config.engine.startswith("/"):
         known = (*_ENGINES, "/path/to/nginx")
         yield (
@@ -75,6 +78,11 @@ def _listeners(config: Config) -> Iterator[Finding]:
             ("admin", "listen"),
             "tokens would cross the network in clear text: give the gateway a tls: section, or "
             f"listen on this machine only (127.0.0.1:{_port(config.admin.listen)})",
+        )
+    if listen.proxy_protocol and not config.access.trusted_proxies:
+        yield (
+            ("listen", "proxy_protocol"),
+            "say whose PROXY lines are believed: access.trusted_proxies",
         )
 
 
@@ -159,6 +167,12 @@ def _falls_back_to_itself(config: Config, name: str) -> bool:
 
 
 def _services(config: Config) -> Iterator[Finding]:
+    for name, key in config.auth.keys.items():
+        for allowed in key.services:
+            if allowed != "*" and allowed not in config.services:
+                hint = did_you_mean(allowed, config.services)
+                where = ("auth", "keys", name, "services")
+                yield where, f"there is no service {allowed!r}{hint}"
     hosts = {host.lower(): "listen.hosts" for host in config.listen.hosts}
     paths: dict[str, str] = {}
     for name, service in config.services.items():
@@ -175,6 +189,23 @@ def _services(config: Config) -> Iterator[Finding]:
                 yield ("services", name, "path"), f"{service.path} is taken by {taken}"
 
 
+def _firewall(config: Config) -> Iterator[Finding]:
+    if config.engine != "embedded":  # what `auto` finds is not known here
+        return
+    wanted: list[tuple[str, ...]] = [("waf",)] if config.waf.mode != "off" else []
+    wanted += [
+        ("services", name, "waf")
+        for name, service in config.services.items()
+        if service.waf.mode not in (None, "off")
+    ]
+    for path in wanted:
+        yield (
+            path,
+            "the embedded nginx cannot load ModSecurity: take another engine"
+            " (`infergate engine install --waf` brings one), or write waf: off",
+        )
+
+
 def doubts(config: Config) -> Iterator[Finding]:
     """What works and is probably not meant."""
     for name, model in config.models.items():
@@ -187,7 +218,33 @@ def doubts(config: Config) -> Iterator[Finding]:
         other = urls.setdefault(backend.root_url, name)
         if other != name:
             yield ("backends", name), f"has the same address as {other!r}"
+    yield from _doubts_of_services(config)
     own = {_port(address) for address in (config.listen.http, config.listen.https) if address}
     for name, backend in config.backends.items():
         if backend.host in ("127.0.0.1", "localhost", "::1") and str(backend.port) in own:
             yield ("backends", name), "is the gateway's own address: requests would go in circles"
+
+
+def _doubts_of_services(config: Config) -> Iterator[Finding]:
+    for section, each in (("backends", config.backends), ("services", config.services)):
+        for name, it in each.items():
+            url = urlsplit(it.url)
+            if url.scheme == "https" and it.verify_tls and is_ip(url.hostname or ""):
+                yield (
+                    (section, name),
+                    "nginx compares a certificate with names, never with addresses: "
+                    "give the name, or verify_tls: false",
+                )
+    for name, service in config.services.items():
+        if service.path and service.access.allow and config.access.allow:
+            yield (
+                ("services", name, "access", "allow"),
+                "below a path of the API, access.allow has to let them in, too",
+            )
+        for user, hash_ in service.users.items():
+            if re.match(r"\$2.\$1", hash_.get_secret_value()):
+                yield (
+                    ("services", name, "users", user),
+                    "bcrypt from cost 10 holds a worker up for 50 ms and more with each wrong "
+                    "password; `openssl passwd -6` for 3",
+                )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from infergate.config.access import Access
 from infergate.config.auth import Auth
 from infergate.config.backends import Backend, Health
+from infergate.config.bans import Bans
 from infergate.config.base import Section
-from infergate.config.edge import Access, Admin, Limits, Listen, Tls, Waf
+from infergate.config.edge import Admin, Errors, Limits, Listen, Tls
 from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.services import Service
 from infergate.config.types import EndpointPath, ModelName, Name, Workers
 from infergate.config.usage import Store, Usage
+from infergate.config.waf import Waf
 
 ANY_MODEL = "*"
 """The entry of `models:` that stands for every model its backends have."""
@@ -51,6 +54,8 @@ class Config(Section):
     )
     store: Store = Field(Store(), description="Where keys and usage are kept.")
     usage: Usage = Field(Usage(), description="Counting, prices, rotation.")
+    errors: Errors = Field(Errors(), description="What the gateway answers when it refuses.")
     services: dict[Name, Service] = Field({}, description="Web services beside the models.")
     waf: Waf = Field(Waf(), description="Web application firewall.")
+    bans: Bans = Field(Bans(), description="Addresses that are no longer answered.")
     admin: Admin = Field(Admin(), description="The admin API.")

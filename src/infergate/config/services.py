@@ -6,8 +6,40 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from infergate.config.access import PerIp, Rules
 from infergate.config.base import Section
-from infergate.config.types import Bytes, Host, HttpUrl, LocationPath, Secret
+from infergate.config.types import (
+    Bytes,
+    FilePath,
+    HeaderName,
+    HealthCheck,
+    Host,
+    HttpUrl,
+    LocationPath,
+    LoginUrl,
+    Name,
+    PasswordHash,
+    Seconds,
+    Secret,
+)
+from infergate.config.waf import ServiceWaf
+
+
+class Forward(Section):
+    """An endpoint that is asked about each request, such as Authelia's or oauth2-proxy's."""
+
+    url: HttpUrl = Field(description="Answers 2xx to let a request in, 401 or 403 to refuse it.")
+    login: LoginUrl | None = Field(
+        None,
+        description="Where a browser logs in; the address it wanted is appended, encoded.",
+    )
+    path: LocationPath | None = Field(
+        None, description="Path of the service's host that the endpoint answers: /oauth2/."
+    )
+    headers: list[HeaderName] = Field(
+        [], description="Headers of its answer that the service gets, such as Remote-User."
+    )
+    verify_tls: bool = Field(True, description="Check the certificate of an https endpoint.")
 
 
 class Service(Section):
@@ -16,17 +48,55 @@ class Service(Section):
     url: HttpUrl = Field(description="Where it runs.")
     path: LocationPath | None = Field(None, description="Path it is reached below; stripped.")
     host: Host | None = Field(None, description="Host name it is reached under.")
-    auth: Literal["key", "none"] = Field(
-        "key", description="key: an API key; none: it has its own login."
+    auth: Literal["key", "basic", "forward", "none"] = Field(
+        "key",
+        description="key: an API key; basic: a name and a password of `users`; forward: who "
+        "`forward` lets in; none: it has its own login.",
+    )
+    users: dict[Name, PasswordHash] = Field(
+        {}, description="Name: hashed password, for auth: basic."
+    )
+    users_file: FilePath | None = Field(
+        None, description="An htpasswd file of such lines; read when the configuration is."
+    )
+    forward: Forward | None = Field(None, description="Who decides, for auth: forward.")
+    access: Rules = Field(Rules(), description="Who may come in here.")
+    per_ip: PerIp | None = Field(
+        None, description="What one address may do here; that of limits, when not given."
     )
     verify_tls: bool = Field(True, description="Check the certificate of an https service.")
+    ca_file: FilePath | None = Field(
+        None, description="The authority of its certificate (PEM); the machine's, when not given."
+    )
     api_key: Secret | None = Field(
-        None, description="Sent to the service as its api-key header; write it as ${NAME}."
+        None, description="Sent to the service in api_key_header; write it as ${NAME}."
+    )
+    api_key_header: HeaderName = Field(
+        "api-key", description="The header of api_key; authorization sends it as Bearer."
     )
     max_body: Bytes | None = Field(None, ge=0, description="Largest upload; 0 is no limit.")
+    idle: Seconds = Field(
+        3600.0, ge=1, le=86400, description="Silence after which a connection to it is cut."
+    )
+    health: HealthCheck = Field(
+        "auto",
+        description="What shows that it is up: auto, any answer below 500; a path that answers "
+        "2xx; tcp, an accepted connection.",
+    )
+    waf: ServiceWaf = Field(ServiceWaf(), description="What differs from the waf section.")
 
     @model_validator(mode="after")
     def _path_or_host(self) -> Service:
         if (self.path is None) == (self.host is None):
             raise ValueError("give exactly one of path and host")
+        return self
+
+    @model_validator(mode="after")
+    def _what_auth_needs(self) -> Service:
+        if (self.auth == "basic") != bool(self.users or self.users_file):
+            raise ValueError("auth: basic needs users or users_file, and no other auth has them")
+        if (self.auth == "forward") != (self.forward is not None):
+            raise ValueError("auth: forward needs forward, and no other auth has it")
+        if self.path is not None and self.forward is not None and self.forward.path is not None:
+            raise ValueError("forward.path needs a host: below a path there is no room for it")
         return self

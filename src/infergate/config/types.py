@@ -25,6 +25,15 @@ _HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
 _LOCATION_PATH = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)*")
+_REQUEST_PATH = re.compile(r"/[A-Za-z0-9_.~/@:-]{0,200}")
+_LOGIN_URL = re.compile(
+    r"(?:https?://[A-Za-z0-9_.-]+(?::\d{1,5})?)?/(?!/)[A-Za-z0-9_.~/-]*(?:\?[A-Za-z0-9_.~/=&%+-]*)?"
+)
+_PASSWORD_HASH = re.compile(
+    r"\$2[aby]\$(?:0[4-9]|1[0-2])\$[./A-Za-z0-9]{53}"
+    r"|\$[56]\$(?:rounds=\d{4,5}\$)?[./A-Za-z0-9]{1,16}\$(?:[./A-Za-z0-9]{43}|[./A-Za-z0-9]{86})"
+)
+"""What crypt(3) of glibc and of musl both have: bcrypt up to cost 12, SHA-256 and SHA-512."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECRET = re.compile(r"[!-#%-~]{1,1900}")
 """Visible ASCII without "$": nginx reads variables there and cannot escape them."""
@@ -131,6 +140,12 @@ def _location_path(value: str) -> str:
     return value
 
 
+def _request_path(value: str) -> str:
+    if not _REQUEST_PATH.fullmatch(value):
+        raise ValueError(f"{value!r} is not the beginning of a path like /n8n/rest")
+    return value
+
+
 def _endpoint_path(value: str) -> str:
     if not _URL_PATH.fullmatch(value) or not value:
         raise ValueError(f"{value!r} is not the path of an endpoint like /v1/embeddings")
@@ -162,6 +177,26 @@ def _secret(value: SecretStr) -> SecretStr:
     if not _SECRET.fullmatch(value.get_secret_value()):
         raise ValueError("a key here is 1 to 1,900 visible ASCII characters, without '$'")
     return value
+
+
+def _login_url(value: str) -> str:
+    if not _LOGIN_URL.fullmatch(value):
+        raise ValueError(f"{value!r} is not a URL or path such as https://auth.example.com/?rd=")
+    return value
+
+
+def _password_hash(value: SecretStr) -> SecretStr:
+    if not is_password_hash(value.get_secret_value()):
+        raise ValueError(
+            "not a hashed password: bcrypt (cost 4 to 12) or SHA-crypt, as `openssl passwd -6` "
+            "prints it"
+        )
+    return value
+
+
+def is_password_hash(text: str) -> bool:
+    """Whether both engines can check a password against it (crypt(3) of glibc and of musl)."""
+    return _PASSWORD_HASH.fullmatch(text) is not None
 
 
 def _workers(value: Any) -> Any:
@@ -211,6 +246,7 @@ Bytes = Annotated[
 ]
 Rate = Annotated[str, AfterValidator(_rate)]
 Name = Annotated[str, AfterValidator(_name)]
+NameOrAny = Annotated[str, AfterValidator(lambda value: value if value == "*" else _name(value))]
 ModelName = Annotated[
     str,
     AfterValidator(_model_name),
@@ -230,11 +266,14 @@ Network = Annotated[
 ]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EndpointPath = Annotated[str, AfterValidator(_endpoint_path)]
+RequestPath = Annotated[str, AfterValidator(_request_path)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+LoginUrl = Annotated[str, AfterValidator(_login_url)]
+PasswordHash = Annotated[SecretStr, AfterValidator(_password_hash)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 ListenAddress = Annotated[

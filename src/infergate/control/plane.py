@@ -12,12 +12,15 @@ import structlog
 
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
+from infergate.control.bans import BanWatch
 from infergate.control.counting import Counting
+from infergate.control.firewall import FirewallLog
 from infergate.control.follow import follow
 from infergate.control.groups import AGAIN_AFTER_S, Groups
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
+from infergate.control.services import Services
 from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError
@@ -100,7 +103,10 @@ class ControlPlane:
                 self._follow_names(),
                 self._groups.run(),
                 Counting(self._home, self._database, lambda: self._loaded).run(),
+                BanWatch(self._home, self._database, self._config).run(),
+                FirewallLog(self._home, self._config).run(),
                 self._report_numbers(),
+                Services(self._home, lambda: self._loaded).run(),
                 Shadow(self._home, self._config).run(),
                 Trials(self._home, self._live, self._config).run(),
                 self._load.run(),

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -101,14 +102,16 @@ class OurFault(Exception):
     """
 
 
-def make_client(*, verify_tls: bool = True) -> httpx.AsyncClient:
+def make_client(*, verify_tls: bool = True, ca_file: Path | None = None) -> httpx.AsyncClient:
     """A client for `get`: no proxies, no redirects, no cookies, no kept connections.
 
-    Certificates are checked against the system's store (and SSL_CERT_FILE), where the
-    certificate of a private authority is installed for every other program too.
+    Certificates are checked against ca_file, or without one against the system's store (and
+    SSL_CERT_FILE), where the certificate of a private authority is installed for every other
+    program too.
     """
+    context = ssl.create_default_context(cafile=ca_file) if verify_tls else _unverified()
     return httpx.AsyncClient(
-        transport=_OneShot(ssl.create_default_context() if verify_tls else _unverified()),
+        transport=_OneShot(context),
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113  `get` limits the whole exchange; a drip defeats a read timeout

@@ -73,6 +73,13 @@ class Tail:
             os.close(each.descriptor)
         self._open.clear()
 
+    def skip(self) -> None:
+        """Begin behind what is written by now."""
+        self._look_around()
+        for file in self._open.values():
+            if self._identify(file):
+                self._positions[file.identity] = os.fstat(file.descriptor).st_size
+
     def pieces(self) -> Iterator[Piece]:
         """What was written since, the oldest file first; at most a block of each."""
         self._look_around()

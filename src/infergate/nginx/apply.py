@@ -15,7 +15,9 @@ from infergate.files import locked
 from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.drain import note_old_workers
 from infergate.nginx.engine import Engine
+from infergate.nginx.hand_written import Written, by_hand, joined
 from infergate.nginx.lint import refuse_findings
+from infergate.nginx.passwords import passwords_of, publish_passwords
 from infergate.nginx.render import Rendered, render, write
 from infergate.nginx.revisions import (
     Revision,
@@ -48,14 +50,15 @@ def stage(
     Raises EngineError with nginx's own words if it refuses the files, LintError if we do.
     """
     prepare_home(home, worker_user(loaded.config, home))
-    number = next_number(home)
-    files = rendered(loaded, home, engine, number, addresses)
-    revision = keep(home, number, files, loaded, engine, of)
+    revision = kept(loaded, home, engine, addresses, of=of)
     try:
         refuse_findings(revision.path, loaded.config)
         test(engine, revision.path, home)
-    except InfergateError:
+    except InfergateError as problem:
         forget(revision)
+        for each in by_hand(home):  # the operator's own file, and not our copy
+            ours = f"{revision.path}/sites-enabled/{each.name}"
+            problem.what = problem.what.replace(ours, str(each.path))
         raise
     return revision
 
@@ -66,14 +69,32 @@ def rendered(
     engine: Engine,
     number: int,
     addresses: Addresses | None = None,
+    written: tuple[Written, ...] | None = None,
 ) -> Rendered:
     """The files of a configuration as the revision of this number.
 
-    addresses: of its names; looked up if None. Makes a self-signed certificate if one is needed.
+    addresses: of its names; looked up if None. written: files by hand; those of home if None.
+    Makes a self-signed certificate if one is needed.
     """
     if addresses is None:
         addresses = resolve(host_names(loaded.config))
-    return render(loaded.config, survey(loaded, home, engine, number, addresses))
+    files = render(loaded.config, survey(loaded, home, engine, number, addresses))
+    return joined(files, by_hand(home) if written is None else written)
+
+
+def kept(
+    loaded: LoadedConfig,
+    home: Home,
+    engine: Engine,
+    addresses: Addresses | None = None,
+    *,
+    of: int | None = None,
+) -> Revision:
+    """Write a new revision's folder, and the passwords that its files name; see `stage`."""
+    number = next_number(home)
+    files = rendered(loaded, home, engine, number, addresses)
+    publish_passwords(home, passwords_of(loaded), worker_user(loaded.config, home))
+    return keep(home, number, files, loaded, engine, of)
 
 
 def test_elsewhere(loaded: LoadedConfig, engine: Engine, folder: Path) -> list[str]:

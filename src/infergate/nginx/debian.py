@@ -24,18 +24,21 @@ from infergate.nginx.engine_facts import Engine
 from infergate.nginx.engine_find import ENGINES_FOLDER, examine_debian, find_debian
 
 WANTED = ("nginx", "libnginx-mod-http-js")
+WANTED_FOR_WAF = ("libnginx-mod-http-modsecurity", "modsecurity-crs")
 
 _UNFINISHED = ".installing-"
 
 
 def install_debian_engine(
-    home: Path, report: Callable[[str], None], *, force: bool = False
+    home: Path, report: Callable[[str], None], *, force: bool = False, waf: bool = False
 ) -> Engine:
     """Debian 13's nginx in `home/engines/debian-<version>`, usable when this returns.
 
     report: called with one line per step, for a person to read.
     force: fetch again although there is one, e.g. for Debian's security updates.
-    Downloads about 22 MB (10 of them package lists, which are deleted again), keeps 28 MB.
+    waf: with ModSecurity and the OWASP Core Rule Set; an engine that has them keeps them.
+    Downloads about 22 MB (10 of them package lists, which are deleted again), keeps 28 MB; with
+    the firewall 8 and 23 MB more.
     Raises EngineError when the machine cannot do it, a download or signature fails, or the
     result does not run; `engines/` is then as it was before.
     """
@@ -49,7 +52,8 @@ def install_debian_engine(
     engines.mkdir(parents=True, exist_ok=True)
     with _only_one_at_a_time(engines):
         there = next((engine for engine in find_debian(home) if engine.usable), None)
-        if there and not force:
+        has_waf = there is not None and "modsecurity" in there.modules
+        if there and not force and (has_waf or not waf):
             report(f"Debian's nginx is already there: {there}")
             return there
         for stale in engines.glob(f"{_UNFINISHED}*"):  # of a run that was killed
@@ -57,12 +61,15 @@ def install_debian_engine(
         work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=engines))
         try:
             work.chmod(0o711)  # as root, apt downloads as its own user, who must get in
-            return _install(work, engines, report)
+            wanted = (*WANTED, *WANTED_FOR_WAF) if waf or has_waf else WANTED
+            return _install(wanted, work, engines, report)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _install(work: Path, engines: Path, report: Callable[[str], None]) -> Engine:
+def _install(
+    wanted: Sequence[str], work: Path, engines: Path, report: Callable[[str], None]
+) -> Engine:
     require_tools()
     mirrors = machine_mirrors()
     if mirrors is None:
@@ -73,12 +80,12 @@ def _install(work: Path, engines: Path, report: Callable[[str], None]) -> Engine
             " `engine: embedded`.",
         )
     report(f"Fetching Debian {SUITE}'s nginx and njs from {mirrors.archive}")
-    packages = download(WANTED, mirrors, work / "apt")
+    packages = download(wanted, mirrors, work / "apt")
     size_mb = sum(package.stat().st_size for package in packages) / 1e6
     report(f"Got {len(packages)} packages, {size_mb:.0f} MB, all signed by Debian")
 
     by_name = {package_name(package): package for package in packages}
-    needed = needed_at_run_time(unpack_each(by_name, work / "each"))
+    needed = needed_at_run_time(wanted, unpack_each(by_name, work / "each"))
     report(f"Unpacking those that nginx needs to run: {', '.join(needed)}")
     root = work / "root"
     root.mkdir()
@@ -118,7 +125,7 @@ def unpack_each(packages: dict[str, Path], folder: Path) -> dict[str, Path]:
     return roots
 
 
-def needed_at_run_time(roots: dict[str, Path]) -> list[str]:
+def needed_at_run_time(wanted: Sequence[str], roots: dict[str, Path]) -> list[str]:
     """The wanted packages and those with a library that they load, in alphabetical order.
 
     Left out is what apt adds for an installed service: debconf, iproute2 and the Kerberos and
@@ -131,11 +138,15 @@ def needed_at_run_time(roots: dict[str, Path]) -> list[str]:
         raise EngineError("libc6 has no loader where Debian 13 keeps it")
     programs = [
         roots["nginx"] / "usr/sbin/nginx",
-        *roots["libnginx-mod-http-js"].glob("usr/lib/nginx/modules/ngx_http_js_module.so"),
+        *(
+            module
+            for name in wanted
+            for module in roots[name].glob("usr/lib/nginx/modules/*_module.so")
+        ),
     ]
     files = [file for program in programs for file in loaded_files(loader, folders, program)]
     owners = {name for name, root in roots.items() if any(f.is_relative_to(root) for f in files)}
-    return sorted({*WANTED, "libc6", *owners})
+    return sorted({*wanted, "libc6", *owners})
 
 
 def loaded_files(loader: Path, folders: Sequence[Path], program: Path) -> list[Path]:

@@ -76,7 +76,7 @@ def is_entered_from_outside(location: Block) -> bool:
 
 def parse(folder: Path) -> Block:
     """The files of a revision as one tree. Raises LintError if they cannot be read."""
-    import crossplane  # type: ignore[import-untyped]  # only here: it is not needed to run
+    import crossplane  # only here: it is slow to load
 
     payload = crossplane.parse(
         str(folder / "nginx.conf"), combine=True, comments=False, check_args=False, check_ctx=False

@@ -17,25 +17,23 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from infergate.config import endpoints
-from infergate.config.backends import Backend
 from infergate.config.root import Config
-from infergate.config.services import Service
-from infergate.config.types import is_ip
 from infergate.nginx import known
+from infergate.nginx.access import distinct, guard_of_api
 from infergate.nginx.bundle import bundle
 from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
+from infergate.nginx.headers import ANSWERED, STRIPPED
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
+from infergate.nginx.upstreams import backend_of, service_of
+from infergate.nginx.waf import Firewall, profiles
 from infergate.paths import Home
 
 SECRET_FILES = frozenset({"secrets.conf"})
 
 _JS_IMPORT = re.compile(r"js_import\s+\w+\s+from (\w+\.js);")
 _SETTING = re.compile(r"\bsettings\.(\w+)")
-
-UNRESOLVED = "127.0.0.1:1"
-"""Stands in for a name that does not resolve: refused at once, so another backend is tried."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,10 @@ class Surroundings:
     open_files: file descriptors a worker may have.
     addresses: resolved addresses of host names; a name that is missing did not resolve.
     certificate, certificate_key: what https listeners serve.
+    firewall: ModSecurity and its rules; None where the configuration wants none.
+    folder: what relative paths of the configuration start from.
+    error_page: HTML of the operator's own; "" is ours.
+    passwords: the htpasswd text of each service with auth: basic.
     """
 
     source: str
@@ -63,6 +65,10 @@ class Surroundings:
     certificate: str = ""
     certificate_key: str = ""
     ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
+    firewall: Firewall | None = None
+    folder: Path = Path("/")
+    error_page: str = ""
+    passwords: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,84 +79,21 @@ class Rendered:
     links: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class _Upstream:
-    """A backend or service as the templates see it."""
-
-    name: str
-    upstream: str
-    url: str
-    scheme: str
-    hostname: str
-    host_header: str
-    path_prefix: str
-    addresses: tuple[str, ...]
-    api_key: str | None
-    verify_tls: bool = True
-    auth: str = "key"
-    host: str | None = None
-    path: str | None = None
-    variable: str = ""
-    max_body: int = 0
-
-
-def _addresses(host: str, port: int, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    found = (host,) if is_ip(host) else resolved.get(host, ())
-    return tuple(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip in found) or (UNRESOLVED,)
-
-
-def _host_header(host: str, port: int, scheme: str) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return shown if port == (443 if scheme == "https" else 80) else f"{shown}:{port}"
-
-
-def _backend(name: str, backend: Backend, resolved: Mapping[str, tuple[str, ...]]) -> _Upstream:
-    return _Upstream(
-        name=name,
-        upstream=name,
-        url=backend.url,
-        scheme=backend.scheme,
-        hostname=backend.host,
-        host_header=_host_header(backend.host, backend.port, backend.scheme),
-        path_prefix=backend.path_prefix,
-        addresses=_addresses(backend.host, backend.port, resolved),
-        api_key=backend.api_key.get_secret_value() if backend.api_key else None,
-        verify_tls=backend.verify_tls,
-    )
-
-
-def _service(
-    name: str, service: Service, resolved: Mapping[str, tuple[str, ...]], max_body: int, index: int
-) -> _Upstream:
-    as_backend = Backend(url=service.url)
-    return _Upstream(
-        name=name,
-        upstream=f"_service_{name}",
-        url=service.url,
-        scheme=as_backend.scheme,
-        hostname=as_backend.host,
-        # A service of its own name must know that name; one below a path its own address.
-        host_header="$http_host"
-        if service.host
-        else _host_header(as_backend.host, as_backend.port, as_backend.scheme),
-        path_prefix=as_backend.path_prefix,
-        addresses=_addresses(as_backend.host, as_backend.port, resolved),
-        api_key=service.api_key.get_secret_value() if service.api_key else None,
-        verify_tls=service.verify_tls,
-        auth=service.auth,
-        host=service.host,
-        path=service.path,
-        variable=str(index),
-        max_body=max_body if service.max_body is None else service.max_body,
-    )
-
-
-def _listen(address: str | None) -> tuple[str, ...]:
+def _listen(address: str | None, *, proxy_protocol: bool) -> tuple[str, ...]:
     """nginx's listen parameters; "*:8080" stands for all IPv4 and IPv6 addresses."""
     if address is None:
         return ()
     host, _, port = address.rpartition(":")
-    return (f"{port}", f"[::]:{port}") if host == "*" else (address,)
+    found = (f"{port}", f"[::]:{port}") if host == "*" else (address,)
+    return tuple(each + " proxy_protocol" for each in found) if proxy_protocol else found
+
+
+def _hosts(config: Config) -> list[str]:
+    """The API's host names; none is any. Without keys only this machine's own: a page in a browser
+    could name another one that leads here (DNS rebinding)."""
+    if config.listen.hosts or config.auth.required:
+        return config.listen.hosts
+    return ["localhost", "127.0.0.1", "[::1]"]
 
 
 @functools.cache
@@ -164,7 +107,10 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        quoted=quoted, quoted_regex=quoted_regex, regex_escaped=regex_escaped
+        quoted=quoted,
+        quoted_regex=quoted_regex,
+        regex_escaped=regex_escaped,
+        ms=lambda seconds: f"{round(seconds * 1000)}ms",
     )
     return environment
 
@@ -175,13 +121,11 @@ def render(config: Config, around: Surroundings) -> Rendered:
     Raises ValueError where a string cannot be written in nginx's syntax; the configuration's
     types let none through, so this is the second lock.
     """
-    resolved = around.addresses
-    backends = [_backend(n, b, resolved) for n, b in config.backends.items()]
+    backends = [backend_of(n, b, around.addresses) for n, b in config.backends.items()]
     by_name = {each.name: each for each in backends}
-    services = [
-        _service(name, service, resolved, config.limits.max_body, index)
-        for index, (name, service) in enumerate(config.services.items())
-    ]
+    services = [service_of(config, around, name, at) for at, name in enumerate(config.services)]
+    guard_api = guard_of_api(config)
+    guards_rules, guards_limits = distinct([guard_api, *(s.guard for s in services if s.guard)])
     values = {
         **vars(around),
         "home": str(around.home.root),
@@ -191,19 +135,27 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "workers": config.workers,
         "shutdown_timeout_s": SHUTDOWN_TIMEOUT_S,
         "max_body": config.limits.max_body,
-        "per_ip": config.limits.per_ip,
-        "allow": config.access.allow,
-        "deny": config.access.deny,
-        "deny_user_agents": config.access.deny_user_agents,
+        "max_header": config.limits.max_header,
+        "slow_clients": config.limits.slow_clients,
+        "trusted_proxies": config.access.trusted_proxies,
+        "proxy_protocol": config.listen.proxy_protocol,
+        "scheme_variable": "$ig_scheme" if config.access.trusted_proxies else "$scheme",
+        "stripped_headers": STRIPPED,
+        "our_headers": ANSWERED,
+        "guard_api": guard_api,
+        "guards_rules": guards_rules,
+        "guards_limits": guards_limits,
         "backends": backends,
         # A variable costs every request something, so it is there only if a backend needs it.
         "path_variable": "$ig_backend_path" * any(b.path_prefix for b in backends),
         "authorization_variable": "$ig_backend_authorization" * any(b.api_key for b in backends),
         "services": services,
-        "path_services": [s for s in services if s.path],
-        "hosts": config.listen.hosts,
-        "http_listen": _listen(config.listen.http),
-        "https_listen": _listen(config.listen.https),
+        "basic": any(s.auth == "basic" for s in services),
+        "forwards": [s.forward for s in services if s.forward],
+        "forward": any(s.forward for s in services),
+        "hosts": _hosts(config),
+        "http_listen": _listen(config.listen.http, proxy_protocol=config.listen.proxy_protocol),
+        "https_listen": _listen(config.listen.https, proxy_protocol=config.listen.proxy_protocol),
         "https_port_suffix": _port_suffix(config.listen.https),
         "redirect_http": config.listen.http is not None and config.listen.https is not None,
         "hsts": config.tls is not None and config.tls.hsts,
@@ -217,6 +169,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "quick_relay": quick_relay(config),
         "peers": peers(config),
         "hashed_prefix": HASHED_PREFIX,
+        **_waf(config, around),
         "quick_servers": [by_name[name] if name else None for name in servers(config)],
     }
     environment = _environment()
@@ -229,33 +182,64 @@ def render(config: Config, around: Surroundings) -> Rendered:
         for name in (
             "nginx.conf.j2",
             "maps.conf.j2",
+            "access.conf.j2",
             "upstreams.conf.j2",
             "secrets.conf.j2",
             "internal.conf.j2",
         )
     }
+    if services:
+        files["services.conf"] = text("services.conf.j2")
     if _hedges(config):
         files["hedge.conf"] = text("hedge.conf.j2")
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
         if name == "snippets/tls.conf.j2" and config.listen.https is None:
             continue
+        if name == "snippets/waf.conf.j2" and config.waf.mode == "off":
+            continue
         files[name.removesuffix(".j2")] = text(name)
     files["sites-available/api.conf"] = text("site_api.conf.j2")
+    if values["hosts"]:
+        files["sites-available/unknown-host.conf"] = text("unknown_host.conf.j2")
+    links = {}
+    _, judged = profiles(config)
     for service in services:
+        its = {"service": service, "profile": judged[service.name]}
+        path = f"sites-available/service-{service.name}.conf"
+        template = "service_path.conf.j2" if service.path else "site_service.conf.j2"
+        files[path] = text(template, **its)
         if service.path:
-            files[f"services/{service.name}.conf"] = text("service_path.conf.j2", service=service)
-        else:
-            files[f"sites-available/service-{service.name}.conf"] = text(
-                "site_service.conf.j2", service=service
-            )
-    links = {
-        path.replace("sites-available/", "sites-enabled/"): "../" + path
-        for path in files
-        if path.startswith("sites-available/")
-    }
+            links[f"sites-enabled/api.d/{service.name}.conf"] = f"../../{path}"
+        if judged[service.name].mode != "off":
+            files[f"waf/{judged[service.name].name}.conf"] = text("waf_service.conf.j2", **its)
+    for path in files:
+        name = path.removeprefix("sites-available/")
+        if name != path and f"../../{path}" not in links.values():
+            links[f"sites-enabled/{name}"] = f"../{path}"
+    if around.firewall:
+        files["waf/api.conf"] = text("waf_rules.conf.j2")
+        # ModSecurity cannot quote a path, and has no "+" in one.
+        links["waf/crs"] = str(around.firewall.folder)
+        if around.firewall.unicode_map:
+            links["waf/unicode.mapping"] = str(around.firewall.unicode_map)
     return Rendered(
         {**files, **_njs(files, config, around), known.FILE: known.known(config)}, links
     )
+
+
+def _waf(config: Config, around: Surroundings) -> dict[str, object]:
+    """What the templates say of the firewall."""
+    firewall = around.firewall
+    return {
+        "waf": firewall is not None,
+        "waf_api": profiles(config)[0],
+        "waf_settings": config.waf,
+        # ModSecurity's paths are absolute: it knows nothing of nginx's prefix.
+        "waf_folder": str(around.home.revisions / str(around.revision) / "waf"),
+        "waf_reports": str(around.home.waf_reports),
+        "waf_rule_files": firewall.rules if firewall else (),
+        "waf_has_unicode_map": firewall is not None and firewall.unicode_map is not None,
+    }
 
 
 def _hedges(config: Config) -> bool:
@@ -277,6 +261,7 @@ def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict
         "relays": f" {' '.join(relay.name for relay in relays_of(config))} ",
         # At five tokens a second, twice over: slower than anybody waits for.
         "quick_tokens": quick_relay(config).read_ms // 400,
+        "error_page": around.error_page or _our_page(),
         "hedged": endpoints.HEDGED_PATHS,
         "hedge_socket": str(around.home.hedge_socket),
         "mark_failed_ms": round(config.health.interval * 1000),
@@ -292,6 +277,11 @@ def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict
         f"njs/{name}": _SETTING.sub(lambda match: f"({texts[match[1]]})", _program(name))
         for name in programs
     }
+
+
+@functools.cache
+def _our_page() -> str:
+    return (resources.files("infergate.nginx") / "templates" / "error.html").read_text()
 
 
 @functools.cache

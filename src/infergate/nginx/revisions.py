@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from infergate.config.load import LoadedConfig, load_config, parse_config
 from infergate.errors import NotThere
 from infergate.files import write_atomically
+from infergate.nginx.passwords import forget_passwords
 from infergate.paths import Home
 
 if TYPE_CHECKING:  # rendering takes longer to load than `infergate status` to run
@@ -179,6 +180,7 @@ def forget_old(home: Home) -> None:
             kept.append(text)
         else:
             shutil.rmtree(folder)
+    forget_passwords(home)
 
 
 def _numbers(home: Home) -> list[int]:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
-from infergate.errors import EngineError
+from infergate.errors import EngineError, UserError
 from infergate.nginx.engine import Engine
+from infergate.nginx.passwords import passwords_of
 from infergate.nginx.render import Surroundings
+from infergate.nginx.waf import firewall_for
 from infergate.paths import Home
 
 _OPEN_FILES = 65_536
@@ -64,6 +66,7 @@ def prepare_home(home: Home, user: str | None) -> None:
             hint="Set INFERGATE_HOME to another folder.",
         )
     temporary, queue = home.run / "temp", home.queue_socket.parent
+    of_workers = (temporary, queue, home.waf_reports)
     account = pwd.getpwnam(user) if user is not None and user != "root" else None
     # What workers may enter or read has its mode at once: a reload must not lock them out.
     shared = {}
@@ -77,15 +80,15 @@ def prepare_home(home: Home, user: str | None) -> None:
         home.socket.parent,
         home.logs,
         home.tls,
-        temporary,
-        queue,
+        *of_workers,
+        home.bans,
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder not in (temporary, queue) and folder.stat().st_uid != os.geteuid():
+        if folder not in of_workers and folder.stat().st_uid != os.geteuid():
             raise EngineError("belongs to another user", where=str(folder))
         folder.chmod(shared.get(folder, 0o700))
     if account:
-        for folder in (temporary, queue):
+        for folder in of_workers:
             os.chown(folder, account.pw_uid, account.pw_gid)
         os.chown(home.state, 0, account.pw_gid)
         os.chown(home.logs, 0, account.pw_gid)  # each worker opens them itself when they rotate
@@ -109,12 +112,13 @@ def survey(
     Makes a self-signed certificate where the configuration asks for one and there is none yet.
     """
     user = worker_user(loaded.config, home)
+    firewall = firewall_for(loaded.config, engine, loaded.path.name)
     certificate, key = _certificate(loaded, home)
     return Surroundings(
         source=loaded.path.name,
         home=home,
         revision=revision,
-        load_modules=engine.load_modules,
+        load_modules=(*engine.load_modules, *(firewall.modules if firewall else ())),
         temp_path_modules=("fastcgi", "uwsgi", "scgi"),
         user=f"{user} {_group_of(user)}" if user else None,
         open_files=open_files(),
@@ -122,7 +126,22 @@ def survey(
         certificate=str(certificate) if certificate else "",
         certificate_key=str(key) if key else "",
         ca_file=_ca_file(),
+        firewall=firewall,
+        folder=loaded.path.parent,
+        error_page=_error_page(loaded),
+        passwords=passwords_of(loaded),
     )
+
+
+def _error_page(loaded: LoadedConfig) -> str:
+    """Raises UserError if the operator's own page cannot be read."""
+    if loaded.config.errors.page is None:
+        return ""
+    path = loaded.resolve(loaded.config.errors.page)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"cannot be read: {problem}", where=str(path)) from None
 
 
 def _certificate(loaded: LoadedConfig, home: Home) -> tuple[Path | None, Path | None]:

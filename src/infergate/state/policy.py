@@ -42,8 +42,9 @@ class Policy:
     def compiled(self) -> str:
         """The lines that njs/policy.js and njs/admit.js read.
 
-        flags · name · expiry · models, a tab before and after each · limits · networks · block. The
-        flags say which of the later lines a request has to look at: most need none.
+        flags · name · expiry · models, a tab before and after each · limits · networks, "!" before
+        those that are denied · block · services. The flags say which of the later lines a request
+        has to look at: most need none.
         """
         expiry = "" if self.expires_at is None else str(self.expires_at)
         terms, limits, models = self.allowed, self.allowed.limits, self.allowed.models
@@ -54,6 +55,8 @@ class Policy:
             limits.max_prompt_bytes,
             limits.max_tokens,
         )
+        block = f"{self.block.what}\t{self.block.until}" if self.block else ""
+        services = "" if "*" in terms.services else "\t" + "\t".join(terms.services) + "\t"
         place = (PRIORITY_CLASS[terms.priority], terms.weight)
         flags = "".join(
             flag
@@ -63,9 +66,10 @@ class Policy:
                 ("x", terms.explain),
                 ("l", any(numbers)),
                 ("q", place != (1, 1)),
-                ("i", bool(terms.allow)),
+                ("i", bool(terms.allow or terms.deny)),
                 ("g", any("*" in model and model != ANY_MODEL for model in models)),
                 ("b", self.block is not None),
+                ("s", bool(services)),
             )
             if raised
         )
@@ -76,7 +80,8 @@ class Policy:
                 expiry,
                 "\t" + "\t".join(models) + "\t",
                 ",".join(str(number or 0) for number in (*numbers, *place)),
-                " ".join(terms.allow),
-                *([f"{self.block.what}\t{self.block.until}"] if self.block else ()),
+                " ".join([*terms.allow, *(f"!{network}" for network in terms.deny)]),
+                *([block] if block or services else ()),
+                *([services] if services else ()),
             ]
         )

@@ -89,6 +89,16 @@ backend_changes = Table(
     Column("who", String(256), nullable=False),
 )
 
+bans = Table(
+    "bans",
+    metadata,
+    Column("network", String(43), primary_key=True),  # CIDR
+    Column("since", _Number, nullable=False),
+    Column("until", _Number),  # NULL: for ever
+    Column("reason", String(256), nullable=False),
+    Column("times", _Number, nullable=False),  # how often it was banned, this time included
+)
+
 usage = Table(
     "usage",
     metadata,

@@ -116,3 +116,10 @@ def test_a_declared_key_ends_when_it_says_in_utc() -> None:
 def test_without_required_keys_there_is_a_policy_for_nobody() -> None:
     assert ANONYMOUS in compile_keys(Auth(required=False), {}, {})
     assert ANONYMOUS not in compile_keys(Auth(), {}, {})
+
+
+def test_networks_to_keep_out_and_services_follow_what_is_let_in() -> None:
+    kept = Policy("ci", Grant(deny=["10.0.0.5"], allow=["10.0.0.0/8"], services=["qdrant"]))
+    assert kept.compiled() == (
+        "is\nci\n\n\t*\t\n0,0,0,0,0,1,1\n10.0.0.0/8 !10.0.0.5/32\n\n\tqdrant\t"
+    )

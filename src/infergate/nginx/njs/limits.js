@@ -155,4 +155,4 @@ function meet(r, keyPolicy, flags, options, request) {
     return take(r, buckets, prompt + (request.max_tokens || USUAL_ANSWER));
 }
 
-export default { meet };
+export default { meet, take };

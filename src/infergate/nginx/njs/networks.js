@@ -1,6 +1,7 @@
 // networks: is an address in one of these networks (CIDR)?
 
-// networks: separated by spaces, as src/infergate/config/types.py normalises them.
+// networks: separated by spaces, as src/infergate/config/types.py normalises them; with "!" those that
+// are kept out. Without any other, the rest is let in.
 function contain(networks, address) {
     // The 4 or 16 bytes of an address. An IPv4 address that came over an IPv6 socket (::ffff:1.2.3.4)
     // counts as IPv4.
@@ -26,8 +27,7 @@ function contain(networks, address) {
         return bytes;
     }
 
-    const bytes = bytesOf(address);
-    return networks.split(' ').some((network) => {
+    function has(network) {
         const slash = network.indexOf('/');
         const base = bytesOf(network.slice(0, slash));
         let bits = Number(network.slice(slash + 1));
@@ -41,7 +41,13 @@ function contain(networks, address) {
             }
         }
         return true;
-    });
+    }
+
+    const bytes = bytesOf(address);
+    const all = networks.split(' ');
+    const allowed = all.filter((network) => network[0] !== '!');
+    return !all.some((network) => network[0] === '!' && has(network.slice(1)))
+        && (allowed.length === 0 || allowed.some(has));
 }
 
 export default { contain };

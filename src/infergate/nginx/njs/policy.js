@@ -1,11 +1,12 @@
 // A key's policy as the control plane compiles it: one string, read without parsing JSON
 // (0.65 µs instead of 1.15 on the embedded engine). Lines:
 //   flags · name · expiry (epoch seconds) · the models, a tab before and after each ·
-//   requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight · networks · block
+//   requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight · networks · block ·
+//   services, a tab before and after each
 // '*' is every model. src/infergate/state/policy.py writes it. The flags: e expires, m may manage,
 // x explain, l has limits, q not the usual place in the queue, i networks, g patterns among the
-// models, b a budget is used up.
-const MODELS = 3, NUMBERS = 4, BLOCK = 6;
+// models, b a budget is used up, s not all services.
+const MODELS = 3, NUMBERS = 4, BLOCK = 6, SERVICES = 7;
 
 function flags(policy) {
     return policy.slice(0, policy.indexOf('\n'));
@@ -53,7 +54,11 @@ function more() {
         return line(policy, BLOCK).split('\t');
     }
 
-    return { line, matchesPattern, numbers, block };
+    function mayUse(policy, service) {
+        return line(policy, SERVICES).indexOf('\t' + service + '\t') !== -1;
+    }
+
+    return { line, matchesPattern, numbers, block, mayUse };
 }
 
 export default { flags, allowsModel, more };

@@ -1,6 +1,7 @@
 // refusal: every error the gateway itself answers, in the shape of the dialect the caller speaks.
 
 import charge from 'charge.js';
+import page from 'page.js';   // seldom
 import queue from 'queue.js';
 import state from 'state.js';
 
@@ -19,6 +20,7 @@ const NGINX_STATUS = {
     405: 'This endpoint does not take that method.',
     408: 'The request did not arrive in time.',
     411: 'The request needs a Content-Length.',
+    421: 'There is nothing under this host name here.',
     413: 'The request body is larger than this gateway accepts.',
     414: 'The request URI is too long.',
     429: 'Too many requests from this address.',
@@ -29,7 +31,9 @@ const NGINX_STATUS = {
     500: 'The gateway failed on this request.',
     502: 'The service behind the gateway could not be reached.',
     503: 'The service behind the gateway is not available.',
+    501: 'This gateway does not know that transfer encoding.',
     504: 'The service behind the gateway did not answer in time.',
+    505: 'This gateway speaks HTTP/1.1 and HTTP/2.',
 };
 
 function openaiType(status) {
@@ -74,14 +78,18 @@ function shape(uri, refusal) {
 function worded(r, refusal) {
     r.variables.ig_error = refusal.code;
     if (refusal.status === 401) {
-        r.headersOut['WWW-Authenticate'] = 'Bearer';
+        r.headersOut['WWW-Authenticate'] = r.headersOut['WWW-Authenticate'] || 'Bearer';
     } else if (refusal.status === 405) {
-        r.headersOut['Allow'] = r.method === 'POST' ? 'GET' : 'POST';
+        r.headersOut['Allow'] = r.variables.ig_methods || (r.method === 'POST' ? 'GET' : 'POST');
     } else if (refusal.retry_after || refusal.status === 503) {
         r.headersOut['Retry-After'] = String(refusal.retry_after || 5);
     }
     giveBack(r);
-    return JSON.stringify(shape(r.uri, refusal));
+    if ((r.headersIn['Accept'] || '').indexOf('text/html') !== -1) {
+        return page.html(r, refusal);
+    }
+    r.headersOut['Content-Type'] = 'application/json';
+    return JSON.stringify(shape(r.uri.startsWith('/.') ? r.variables.request_uri || '' : r.uri, refusal));
 }
 
 // Refused after all: what it took already is free again.
@@ -99,8 +107,10 @@ function giveBack(r) {
 
 // Where refuse.js sends a request, after its body was read.
 function refused(r) {
-    const refusal = JSON.parse(r.variables.ig_refusal);
-    r.headersOut['Content-Type'] = 'application/json';
+    answer(r, JSON.parse(r.variables.ig_refusal));
+}
+
+function answer(r, refusal) {
     r.return(refusal.status, worded(r, refusal));
 }
 
@@ -109,9 +119,18 @@ function refused(r) {
 // a stranger, or of one that is too large.
 function failure(r) {
     const status = Number(r.variables.status) || 500;
+    if (r.variables.ig_refusal !== '') {
+        return worded(r, JSON.parse(r.variables.ig_refusal));   // service.js
+    }
     let code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
     let message = NGINX_STATUS[status] || 'The request was refused.';
-    if (status === 401) {
+    if (status === 401 && r.variables.ig_login) {
+        code = 'not_logged_in';
+        message = 'You are not logged in.';
+    } else if (status === 401 && r.headersOut['WWW-Authenticate']) {
+        code = 'wrong_password';
+        message = 'A name and its password are needed.';
+    } else if (status === 401) {
         const admitted = r.variables.ig_admitted;
         code = KEY_REFUSALS[admitted] ? admitted : 'invalid_api_key';
         message = KEY_REFUSALS[code];
@@ -119,4 +138,4 @@ function failure(r) {
     return worded(r, { status, code, message, param: null });
 }
 
-export default { refused, failure };
+export default { refused, answer, failure };

@@ -1,0 +1,1 @@
+"""Who offends too often: read from the access log, judged without I/O."""

@@ -1,0 +1,60 @@
+"""Which lines of the access log are offences, and of what kind.
+
+Only what the gateway itself refused counts. A service's own 401 may be a session that ran out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+
+KINDS = ("wrong_key", "denied", "rate", "waf", "scanner")
+
+SCANNED = (
+    r"/(?:\.(?:env|git|aws|ssh|svn|hg|vscode|DS_Store|htaccess|htpasswd)"
+    r"|wp-|wordpress|xmlrpc|phpmyadmin|pma/|vendor/phpunit|cgi-bin/|boaform|HNAP1|GponForm"
+    r"|actuator|solr/|manager/html|owa/|ecp/|autodiscover|geoserver|_ignition|telescope/"
+    r"|server-status|druid/|struts|jmx-console|SDK/webLanguage"
+    r"|[^\"]*\.(?:php\d?|aspx?|jspx?|cgi|cfm|sql|bak)(?=\"|$))"
+)
+"""How paths begin that nothing here has and every scanner asks for; in any case of letters."""
+
+_SCANNED = re.compile(SCANNED, re.IGNORECASE)
+_REFUSED = re.compile(r'\{"ts":[\d.]+,"status":4')
+
+
+class Offence(NamedTuple):
+    """One request that should not have been. ts: Unix seconds; ip: as nginx wrote it."""
+
+    ts: float
+    ip: str
+    kind: str
+
+
+def offence_in(line: str) -> Offence | None:
+    """The offence in a line of the access log; None if it is none."""
+    if not _REFUSED.match(line):  # most lines: not worth parsing
+        return None
+    try:
+        entry = json.loads(line)
+        kind = _kind(entry["status"], entry["error"], entry["key"], entry["uri"])
+        return Offence(entry["ts"], entry["ip"], kind) if kind else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _kind(status: int, error: str, key: str, uri: str) -> str | None:
+    if not error:
+        return None
+    if error == "waf_blocked":
+        return "waf"
+    if not key and _SCANNED.match(uri):
+        return "scanner"
+    if status == 401:
+        return "wrong_key"
+    if status == 403:
+        return "denied"
+    if status == 429 and not key:
+        return "rate"
+    return None

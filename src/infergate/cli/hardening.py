@@ -1,0 +1,98 @@
+"""audit: what an attacker would look at first."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infergate.cli.options import ConfigOption, JsonOption, counted, load
+
+if TYPE_CHECKING:
+    from infergate.hardening.check import Check
+
+_WIDTH = 80
+_INDENT = 8
+
+
+class FailOn(StrEnum):
+    """The least severity that makes the exit code 1."""
+
+    high = "high"
+    medium = "medium"
+    low = "low"
+    never = "never"
+
+
+def audit(
+    context: typer.Context,
+    fail_on: Annotated[
+        FailOn, typer.Option(help="The least severity for which the exit code is 1.")
+    ] = FailOn.high,
+    all_: Annotated[bool, typer.Option("--all", help="Show what is good, too.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no backend.")] = False,
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Check how hard this gateway is to break into, and what to do about it."""
+    if context.invoked_subcommand is not None:
+        return
+    from infergate.hardening.audit import audit as checks_of
+    from infergate.hardening.check import score, worst_first
+    from infergate.nginx.engine import choose_engine
+    from infergate.supervise.instance import running
+
+    loaded, home = load(config, quiet=True)
+    engine = choose_engine(loaded.config.engine, home.root).engine
+    runs = running(home).nginx is not None
+    checks = worst_first(checks_of(loaded, home, engine, runs=runs, asked=not offline))
+    failed = _failed(checks, fail_on)
+    if json_:
+        found = [dataclasses.asdict(each) for each in checks]
+        print(json.dumps({"score": score(checks), "failed": failed, "checks": found}))
+    else:
+        _print(checks, score(checks), all_=all_)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _failed(checks: list[Check], fail_on: FailOn) -> bool:
+    from infergate.hardening.check import WEIGHTS
+
+    if fail_on is FailOn.never:
+        return False
+    least = {str(severity): weight for severity, weight in WEIGHTS.items()}[fail_on.value]
+    return any(each.outcome == "bad" and WEIGHTS[each.severity] >= least for each in checks)
+
+
+def _print(checks: list[Check], points: int, *, all_: bool) -> None:
+    from infergate.hardening.check import WEIGHTS
+
+    print(f"{points} of 100\n")
+    for each in checks:
+        if each.outcome == "good" and not all_:
+            continue
+        label = each.severity if each.outcome == "bad" else each.outcome
+        print(f"{label:{_INDENT}}{each.name}")
+        _wrapped(each.what)
+        if each.mend:
+            _wrapped("→ " + each.mend)
+    good = sum(each.outcome == "good" for each in checks)
+    print(f"\n{counted(good, 'check')} found nothing wrong{'' if all_ else ' (--all shows them)'}.")
+    weights = ", ".join(f"{severity} {weight}" for severity, weight in WEIGHTS.items())
+    print(
+        textwrap.fill(
+            f"Each check counts by how bad its failure is ({weights}); 100 is all of them. What is"
+            " unknown counts nothing.",
+            _WIDTH,
+        )
+    )
+
+
+def _wrapped(text: str) -> None:
+    space = " " * _INDENT
+    print(textwrap.fill(text, _WIDTH, initial_indent=space, subsequent_indent=space))

@@ -1,0 +1,71 @@
+"""Who may come in, from where, and how fast: for the whole gateway and for single services."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from infergate.config.base import Section
+from infergate.config.types import Network, PlainText, Rate, Seconds
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "MKCOL")
+
+
+def _method(value: str) -> str:
+    if value.upper() not in _METHODS:
+        raise ValueError(f"{value!r} is not one of {', '.join(_METHODS)}")
+    return value.upper()
+
+
+Method = Annotated[str, AfterValidator(_method)]
+
+
+class Rules(Section):
+    """Who may come in."""
+
+    allow: list[Network] = Field([], description="Only these networks; everybody, when empty.")
+    deny: list[Network] = Field([], description="Never these networks.")
+    deny_user_agents: list[PlainText] = Field([], description="Refused by part of the User-Agent.")
+    allow_user_agents: list[PlainText] = Field(
+        [], description="Only those with one of these in the User-Agent; all, when empty."
+    )
+    methods: list[Method] = Field([], description="Only these HTTP methods; all, when empty.")
+
+
+class Access(Rules):
+    """Who may talk to the gateway at all."""
+
+    trusted_proxies: list[Network] = Field(
+        [], description="Whose word on the client's address is believed; nobody's, when empty."
+    )
+
+
+class PerIp(Section):
+    """What one client address may do."""
+
+    rate: Rate | None = Field(None, description="Requests: 10r/s or 30r/m.")
+    burst: int = Field(
+        20, ge=0, le=100_000, description="Requests above the rate let through at once."
+    )
+    connections: int | None = Field(
+        None, ge=1, le=65_535, description="Requests at the same time; in HTTP/2, each stream."
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> PerIp:
+        if self.rate is None and self.connections is None:
+            raise ValueError("give a rate, connections, or both")
+        return self
+
+
+class SlowClients(Section):
+    """How long a client may keep a connection busy without doing anything."""
+
+    header: Seconds = Field(
+        15.0, ge=1, le=600, description="For the whole head of a request, however it drips."
+    )
+    body: Seconds = Field(60.0, ge=1, le=3600, description="Between two pieces of its body.")
+    answer: Seconds = Field(
+        60.0, ge=1, le=3600, description="Between two moments in which it takes some of the answer."
+    )

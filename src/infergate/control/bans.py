@@ -1,0 +1,124 @@
+"""Watches the access log for offenders, bans them, and keeps nginx's list true.
+
+A reload of nginx starts new workers, and the old ones stay until their streams end; so bans are
+brought into force together, and what runs out waits longer than what is new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from infergate.bans.judge import Judge, Offender, ban_duration_s, protected_networks
+from infergate.bans.offences import offence_in
+from infergate.config.root import Config
+from infergate.errors import InfergateError
+from infergate.ledger.tail import Tail
+from infergate.nginx.bans import enforce
+from infergate.paths import Home
+from infergate.store.audit import newest
+from infergate.store.bans import Ban, active_bans, ban, times_banned
+from infergate.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+INTERVAL_S = 1.0
+NEW_BANS_AFTER_S = 10.0
+"""Between two reloads for new bans: with endless streams, no more than six generations a minute."""
+EXPIRY_AFTER_S = 60.0
+"""Between two reloads because bans ran out."""
+
+
+class BanWatch:
+    """The bans of one gateway, as long as `run` runs."""
+
+    def __init__(self, home: Home, database: Database, config: Callable[[], Config]) -> None:
+        self._home, self._database, self._config = home, database, config
+        self._judge = Judge()
+        self._tail: Tail | None = None
+        self._seen = -1
+        self._active: tuple[Ban, ...] = ()
+        self._enforced: frozenset[str] | None = None
+        self._reloaded = float("-inf")
+        self._problem = ""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self._once)
+                self._problem = ""
+            except (InfergateError, OSError) as problem:
+                if self._problem != str(problem):
+                    self._problem = str(problem)
+                    log.error("bans are not brought into force; trying again", why=self._problem)
+            await asyncio.sleep(INTERVAL_S)
+
+    def _once(self) -> None:
+        for offender in self._offenders():
+            self._ban(offender)
+        self._follow_store()
+        self._enforce()
+
+    def _offenders(self) -> list[Offender]:
+        """Who offended too often in what was logged since; nobody at the first look."""
+        config = self._config()
+        if config.bans.mode == "off":
+            self._close()
+            return []
+        if self._tail is None:
+            self._tail = Tail(self._home.access_log, {})
+            self._tail.skip()
+        protected = protected_networks(config)
+        found = []
+        for piece in self._tail.pieces():
+            for line in piece.data.decode("utf-8", "replace").splitlines():
+                offence = offence_in(line)
+                offender = offence and self._judge.see(offence, config.bans, protected)
+                if offender:
+                    found.append(offender)
+            self._tail.counted(piece)
+        self._judge.forget_before(time.time() - config.bans.within)
+        return found
+
+    def _ban(self, offender: Offender) -> None:
+        settings = self._config().bans
+        if settings.mode == "detect":
+            log.warning("would be banned", network=offender.network, why=offender.reason)
+            return
+        times = times_banned(self._database, offender.network)
+        duration_s = ban_duration_s(settings, times)
+        ban(self._database, offender.network, duration_s=duration_s, reason=offender.reason)
+        log.warning(
+            "banned", network=offender.network, why=offender.reason, for_s=round(duration_s)
+        )
+
+    def _follow_store(self) -> None:
+        """Bans of the command line, or of gateways that share the database."""
+        change = newest(self._database)
+        if change != self._seen:
+            self._active = active_bans(self._database)
+            self._seen = change
+
+    def _enforce(self) -> None:
+        now = time.time()
+        wanted = frozenset(
+            each.network for each in self._active if each.until is None or each.until > now
+        )
+        if wanted == self._enforced:
+            return
+        new = self._enforced is None or bool(wanted - self._enforced)
+        waited = time.monotonic() - self._reloaded
+        if waited < (NEW_BANS_AFTER_S if new else EXPIRY_AFTER_S):
+            return
+        if enforce(self._home, wanted):
+            self._reloaded = time.monotonic()
+        self._enforced = wanted
+
+    def _close(self) -> None:
+        if self._tail is not None:
+            self._tail.close()
+            self._tail, self._judge = None, Judge()

@@ -1,0 +1,66 @@
+"""Who on this machine may read what is secret."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from infergate.config.load import LoadedConfig
+from infergate.hardening.check import Check, bad, good
+from infergate.nginx.surroundings import worker_user
+from infergate.paths import Home
+
+
+def check_files(loaded: LoadedConfig, home: Home) -> Iterator[Check]:
+    """Modes of secrets, and who nginx's workers are."""
+    open_to_others = sorted({path for path in _secrets(loaded, home) if _others_read(path)})
+    if open_to_others:
+        for path in open_to_others:
+            yield bad(
+                f"files.{path.name}",
+                "high",
+                f"other users of this machine may read {path}",
+                f"chmod go-rwx {path}",
+            )
+    else:
+        yield good("files.secrets", "high", "secrets are readable by their owner only")
+    if os.geteuid() == 0:
+        if worker_user(loaded.config, home) == "root":
+            yield bad(
+                "files.workers",
+                "medium",
+                "nginx's workers run as root",
+                "Name another user with user:, and put the state folder where it may enter.",
+            )
+        else:
+            yield good("files.workers", "medium", "nginx's workers are not root")
+
+
+def _secrets(loaded: LoadedConfig, home: Home) -> Iterator[Path]:
+    config = loaded.config
+    if any("clear text" in each.message for each in loaded.warnings):
+        yield loaded.path
+    if config.auth.keys_file:
+        yield loaded.resolve(config.auth.keys_file)
+    if config.tls and config.tls.files:
+        yield loaded.resolve(config.tls.files.key)
+    yield from _below(
+        home,
+        ("state/store.db*", "state/*.json", "revisions/*/secrets.conf", "tls/**/*.key", "logs/*"),
+    )
+
+
+def _below(home: Home, patterns: Iterable[str]) -> Iterator[Path]:
+    for pattern in patterns:
+        yield from home.root.glob(pattern)
+
+
+def _others_read(path: Path) -> bool:
+    """Whether somebody else may: the file lets them, and so does each folder above it."""
+    try:
+        if not path.stat().st_mode & 0o004:
+            return False
+        return all(folder.stat().st_mode & 0o001 for folder in path.absolute().parents)
+    except OSError:  # it is gone, or not even we may look
+        return False

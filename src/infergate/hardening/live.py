@@ -1,0 +1,102 @@
+"""What the running gateway shows a stranger: its certificate and its headers."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+from collections.abc import Iterator
+
+from infergate.config.root import Config
+from infergate.hardening.check import Check, bad, good, unknown
+
+_TIMEOUT_S = 3.0
+_EXPIRES_SOON = datetime.timedelta(days=14)
+"""Let's Encrypt's 90 days are renewed a month before they end: two weeks mean that it fails."""
+
+
+def check_live(config: Config) -> Iterator[Check]:
+    """The certificate and the headers, as the listeners of this gateway answer."""
+    if config.listen.https:
+        yield from _certificate(*_reachable(config.listen.https), config)
+    yield from _headers(config)
+
+
+def _reachable(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    return ("127.0.0.1" if host in ("*", "0.0.0.0") else "::1" if host == "::" else host), int(port)  # noqa: S104 - compared, not bound
+
+
+def _certificate(host: str, port: int, config: Config) -> Iterator[Check]:
+    from cryptography import x509
+
+    name = next((each for each in config.listen.hosts if "*" not in each), None)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((host, port), _TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=name or host) as secure,
+        ):
+            encoded = secure.getpeercert(binary_form=True)
+    except OSError as problem:
+        yield unknown("tls.certificate", f"the https listener does not answer: {problem}")
+        return
+    certificate = x509.load_der_x509_certificate(encoded or b"")
+    left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    if left < _EXPIRES_SOON:
+        ended = left < datetime.timedelta(0)
+        yield bad(
+            "tls.certificate",
+            "high",
+            "the certificate has expired"
+            if ended
+            else f"the certificate expires in {left.days} days",
+            "Renew it; `infergate reload` takes it over.",
+        )
+    else:
+        yield good("tls.certificate", "high", f"the certificate is valid for {left.days} days more")
+    if certificate.issuer == certificate.subject:
+        yield bad(
+            "tls.authority",
+            "low",
+            "the certificate is self-signed: only clients that have it can tell us from others",
+            "Give clients its file, or get one by tls.acme.",
+        )
+
+
+def _headers(config: Config) -> Iterator[Check]:
+    import httpx
+
+    scheme = "https" if config.listen.https else "http"
+    host, port = _reachable(config.listen.https or config.listen.http or "")
+    shown = f"[{host}]" if ":" in host else host
+    name = next((each for each in config.listen.hosts if "*" not in each), shown)
+    try:
+        answer = httpx.get(
+            f"{scheme}://{shown}:{port}/v1/models",
+            headers={"Host": name},
+            timeout=_TIMEOUT_S,
+            verify=False,  # noqa: S501 - no secret is sent
+            trust_env=False,
+        )
+    except httpx.HTTPError as problem:
+        yield unknown("headers", f"the listener does not answer: {problem}")
+        return
+    server = answer.headers.get("server", "")
+    if any(letter.isdigit() for letter in server):
+        yield bad(
+            "headers.server", "low", f"answers tell a version: {server}", "Report this to us."
+        )
+    else:
+        yield good("headers.server", "low", "answers tell no version")
+    if answer.headers.get("x-content-type-options") == "nosniff":
+        yield good("headers.nosniff", "low", "browsers do not guess what an answer is")
+    else:
+        yield bad(
+            "headers.nosniff",
+            "low",
+            "browsers may guess what an answer is: there is no X-Content-Type-Options",
+            "A proxy before the gateway may set it, if clients are browsers.",
+        )

@@ -1,0 +1,30 @@
+// page: a refusal as a page, for browsers.
+
+const TITLES = {
+    400: 'Bad request', 401: 'Not logged in', 403: 'Not allowed', 404: 'Not found', 405: 'Not allowed',
+    408: 'Too slow', 413: 'Too large', 414: 'Too long', 421: 'Unknown host', 429: 'Too many requests',
+    431: 'Too large', 502: 'Not reachable', 503: 'Not available', 504: 'No answer',
+};
+
+// The page of errors.page, or our own (templates/error.html), with what happened filled in.
+function html(r, refusal) {
+    const filled = {
+        status: String(refusal.status),
+        title: TITLES[refusal.status] || 'Something went wrong',
+        message: refusal.message,
+        request_id: r.variables.ig_request_id || '',
+    };
+
+    function escaped(text) {
+        return text.replace(/[&<>"']/g, (sign) => '&#' + sign.charCodeAt(0) + ';');
+    }
+
+    r.headersOut['Content-Type'] = 'text/html; charset=utf-8';
+    r.headersOut['Content-Security-Policy'] = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+    r.headersOut['Cache-Control'] = 'no-store';
+    return settings.error_page.replace(/\{\{(\w+)\}\}/g, (all, name) => {
+        return filled[name] === undefined ? all : escaped(filled[name]);
+    });
+}
+
+export default { html };

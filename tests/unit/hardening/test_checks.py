@@ -1,0 +1,247 @@
+"""Each check finds what it is for, and is silent where there is nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from infergate.config.load import parse_config
+from infergate.config.root import Config
+from infergate.hardening.backends import check_backends, listening_addresses
+from infergate.hardening.check import Check, bad, good, score, unknown, worst_first
+from infergate.hardening.engine import ADVISORIES, check_engine, is_affected
+from infergate.hardening.files import check_files
+from infergate.hardening.gixy import check_with_gixy
+from infergate.hardening.keys import check_keys
+from infergate.hardening.settings import check_settings
+from infergate.nginx.engine_facts import Engine
+from infergate.paths import Home
+from infergate.store.keys import StoredKey
+from infergate.store.secrets import StoredSecret
+
+DAY = 86400
+
+
+def config(text: str) -> Config:
+    backends = "" if "backends:" in text else "backends: { a: http://127.0.0.1:9 }\n"
+    return parse_config(backends + text, Path("infergate.yaml"), {}).config
+
+
+def named(checks) -> dict[str, Check]:
+    return {each.name: each for each in checks}
+
+
+def outcome(checks, name: str) -> tuple[str, str]:
+    each = named(checks)[name]
+    return each.outcome, each.severity
+
+
+def test_the_score_is_the_share_of_points_and_the_unknown_has_no_part() -> None:
+    checks = [good("a", "high", ""), bad("b", "medium", "", ""), unknown("c", "")]
+    assert score(checks) == 71
+    assert score([]) == 100
+    assert score([bad("b", "low", "", "")]) == 0
+    assert [each.name for each in worst_first([*checks, bad("d", "high", "", "")])] == list("dbca")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "found"),
+    [
+        ("", "tls.listener", ("bad", "high")),
+        ("listen: 127.0.0.1:8080", "tls.listener", ("good", "high")),
+        ("listen: { https: 443 }\ntls: { self_signed: true }", "tls.listener", ("good", "high")),
+        ("listen: { https: 443 }\ntls: { self_signed: true }", "tls.hsts", ("bad", "low")),
+        ("", "access.keys", ("good", "high")),
+        (
+            "listen: 127.0.0.1:8080\nauth: { required: false }",
+            "access.keys",
+            ("bad", "low"),
+        ),
+        ("", "access.rate", ("bad", "low")),
+        ("limits: { per_ip: { rate: 10r/s } }", "access.rate", ("good", "low")),
+        (
+            "services: { s: { url: http://127.0.0.1:8, host: s.test, auth: none } }",
+            "access.service.s",
+            ("bad", "low"),
+        ),
+        (
+            "services: { s: { url: http://127.0.0.1:8, host: s.test } }",
+            "waf.services",
+            ("bad", "medium"),
+        ),
+        (
+            "services: { s: { url: http://127.0.0.1:8, host: s.test } }\nwaf: block",
+            "waf.services",
+            ("good", "medium"),
+        ),
+        ("waf: detect", "waf.api", ("bad", "low")),
+        ("bans: block", "bans", ("good", "low")),
+    ],
+)
+def test_settings(text: str, name: str, found: tuple[str, str]) -> None:
+    assert outcome(check_settings(config(text)), name) == found
+
+
+def test_every_finding_says_how_to_mend_it() -> None:
+    text = "services: { s: { url: http://127.0.0.1:8, host: s.test, auth: none } }"
+    found = [each for each in check_settings(config(text)) if each.outcome == "bad"]
+    assert found
+    assert all(each.mend for each in found)
+
+
+def key(name: str, *, age_days: float, expires: bool = False, revoked: bool = False) -> StoredKey:
+    then = int(time.time() - age_days * DAY)
+    return StoredKey(
+        id=name,
+        name=name,
+        created_at=then,
+        secrets=(StoredSecret("0" * 64, "", then),),
+        expires_at=int(time.time()) + DAY if expires else None,
+        revoked_at=then if revoked else None,
+    )
+
+
+def test_keys_that_are_old_or_endless_are_named_and_revoked_ones_are_not() -> None:
+    keys = [
+        key("old", age_days=400, expires=True),
+        key("endless", age_days=1),
+        key("gone", age_days=900, revoked=True),
+    ]
+    found = named(check_keys(config(""), keys, time.time()))
+    assert found["keys.age"].what == "older than a year: old"
+    assert found["keys.expiry"].what == "valid for ever: endless"
+    fresh = named(check_keys(config(""), [key("k", age_days=1, expires=True)], time.time()))
+    assert {each.outcome for each in fresh.values()} == {"good"}
+
+
+def test_a_secret_that_others_may_read_is_found(tmp_path: Path) -> None:
+    loaded = parse_config(
+        "backends: { a: { url: http://x:1, api_key: in-clear } }",
+        tmp_path / "infergate.yaml",
+        {},
+    )
+    loaded.path.write_text("…")
+    home = Home(tmp_path / "home")
+    home.state.mkdir(parents=True)
+    home.store.touch(mode=0o600)
+    for folder in (tmp_path, home.root, home.state, *tmp_path.parents[:-1]):
+        if folder.stat().st_uid == os.getuid() and str(folder) not in ("/", "/tmp"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    loaded.path.chmod(0o644)
+    assert outcome(check_files(loaded, home), "files.infergate.yaml") == ("bad", "high")
+    loaded.path.chmod(0o600)
+    assert outcome(check_files(loaded, home), "files.secrets") == ("good", "high")
+    home.store.chmod(0o644)
+    assert outcome(check_files(loaded, home), "files.store.db") == ("bad", "high")
+    home.state.chmod(0o700)
+    assert outcome(check_files(loaded, home), "files.secrets") == ("good", "high"), "shut in"
+
+
+@pytest.mark.parametrize(
+    ("advisory", "affected", "fine"),
+    [
+        (
+            "CVE-2026-42945",
+            ["1.26.3", "1.28.3", "1.29.8", "1.30.0"],
+            ["1.30.1", "1.31.3", "1.32.0"],
+        ),
+        ("CVE-2026-9256", ["1.30.1", "1.31.0"], ["1.30.2", "1.31.1"]),
+        ("CVE-2026-1642", ["1.26.3", "1.28.1", "1.29.4"], ["1.28.2", "1.29.5", "1.30.0"]),
+        ("CVE-2025-23419", ["1.26.2", "1.27.3"], ["1.26.3", "1.27.4", "1.28.0"]),
+    ],
+)
+def test_versions_with_known_problems(advisory: str, affected: list[str], fine: list[str]) -> None:
+    found = next(each for each in ADVISORIES if each.name == advisory)
+    for versions, expected in ((affected, True), (fine, False)):
+        for version in versions:
+            assert is_affected(found, tuple(map(int, version.split(".")))) is expected, version
+
+
+def test_a_package_of_debian_counts_by_its_revision_and_age(tmp_path: Path) -> None:
+    for name, expected in (("u4", "bad"), ("u11", "good")):
+        root = tmp_path / f"debian-1.26.3-3+deb13{name}"
+        (root / "usr/sbin").mkdir(parents=True)
+        manifest = root / "packages.txt"
+        manifest.touch()
+        old = time.time() - (40 * DAY if expected == "bad" else 0)
+        os.utime(manifest, (old, old))
+        engine = Engine("debian", (str(root / "usr/sbin/nginx"),), nginx_version=(1, 26, 3))
+        found = named(check_engine(engine))
+        label = "engine.CVE-2026-42945" if expected == "bad" else "engine.version"
+        assert found[label].outcome == expected
+        assert found["engine.age"].outcome == expected
+
+
+def test_an_engine_of_ones_own_is_judged_by_its_version() -> None:
+    own = named(check_engine(Engine("custom", ("/opt/nginx",), nginx_version=(1, 30, 0))))
+    assert own["engine.CVE-2026-42945"].mend == "Update nginx to 1.30.1 or newer."
+    assert own["engine.origin"].outcome == "good"
+    embedded = named(check_engine(Engine("embedded", ("/x",), nginx_version=(1, 31, 3))))
+    assert (embedded["engine.origin"].outcome, embedded["engine.version"].outcome) == (
+        "bad",
+        "good",
+    )
+
+
+BACKENDS = """backends:
+  local: http://127.0.0.1:8000
+  wide: http://127.0.0.1:11434
+  guarded: http://10.0.0.1:8000
+  open: http://10.0.0.2:8000
+  public: http://198.51.100.1:8000
+  away: http://10.0.0.3:8000
+"""
+
+
+def test_backends_that_others_reach_are_found() -> None:
+    statuses = {"10.0.0.1": 401, "10.0.0.2": 200, "10.0.0.3": None, "198.51.100.1": 200}
+
+    def answers(url: str) -> int | None:
+        return statuses[url.split("/")[2].split(":")[0]]
+
+    listening = {8000: frozenset({"127.0.0.1", "::1"}), 11434: frozenset({"0.0.0.0"})}
+    found = check_backends(config(BACKENDS), answers, listening)
+    assert {name: each.outcome for name, each in named(found).items()} == {
+        "exposed.local": "good",
+        "exposed.wide": "bad",
+        "exposed.guarded": "good",
+        "exposed.open": "bad",
+        "exposed.public": "bad",
+        "exposed.away": "unknown",
+    }
+
+
+def test_listening_addresses_are_read_as_the_kernel_writes_them(tmp_path: Path) -> None:
+    head = "  sl  local_address rem_address   st\n"
+    (tmp_path / "tcp").write_text(
+        head + "   0: 0100007F:1F90 00000000:0000 0A\n   1: 0100007F:1F91 00000000:0000 01\n"
+    )
+    (tmp_path / "tcp6").write_text(
+        head + "   0: 00000000000000000000000000000000:1F90 0:0 0A\n"
+        "   1: 00000000000000000000000001000000:2CAA 0:0 0A\n"
+    )
+    assert listening_addresses(tmp_path) == {
+        8080: frozenset({"127.0.0.1", "::"}),
+        11434: frozenset({"::1"}),
+    }
+    assert listening_addresses(tmp_path / "none") is None
+
+
+def test_gixy_tells_of_files_by_hand_and_not_of_what_is_meant_so(tmp_path: Path) -> None:
+    pytest.importorskip("gixy")
+    (tmp_path / "nginx.conf").write_text(
+        "http {\n  server {\n    location / { proxy_pass http://$arg_host$uri; }\n  }\n}\n"
+    )
+    by_hand = list(check_with_gixy(tmp_path, frozenset()))
+    assert ("gixy.ssrf", "high") in {(each.name, each.severity) for each in by_hand}
+    assert any("nginx.conf:3" in each.what for each in by_hand)
+    ours = check_with_gixy(tmp_path, frozenset({"nginx.conf"}))
+    assert "gixy.ssrf" not in named(ours)
+
+
+def test_without_gixy_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infergate.hardening.gixy.shutil.which", lambda *_, **__: None)
+    assert [each.outcome for each in check_with_gixy(tmp_path, frozenset())] == ["unknown"]

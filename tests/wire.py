@@ -1,0 +1,46 @@
+"""Requests written byte by byte, for what an HTTP library would not send."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+
+
+def raw(port: int, request: str | bytes, *, source: str = "127.0.0.1") -> bytes:
+    """All that comes back until the server closes, or is silent for 5 s."""
+    data = request if isinstance(request, bytes) else request.encode("latin-1")
+    with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as connection:
+        connection.sendall(data)
+        answer = b""
+        try:
+            while piece := connection.recv(65536):
+                answer += piece
+        except (TimeoutError, ConnectionResetError):
+            pass
+        return answer
+
+
+def status_of(answer: bytes) -> int:
+    """The status of the first response; 0 where the connection was just closed."""
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.") else 0
+
+
+def websocket_says(port: int, path: str, host: str, text: str, headers: str = "") -> str:
+    """What a WebSocket echoes, or the status of the refusal."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{headers}\r\n".encode()
+        )
+        file = connection.makefile("rb")
+        status = file.readline().split()[1].decode()
+        if status != "101":
+            return status
+        while file.readline() != b"\r\n":
+            pass
+        payload, mask = text.encode(), os.urandom(4)
+        masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+        connection.sendall(bytes([0x81, 0x80 | len(payload)]) + mask + masked)
+        return file.read(2 + len(payload))[2:].decode()
