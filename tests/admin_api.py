@@ -63,21 +63,14 @@ def served(folder: Path, *, wrong_tokens: int = 10) -> Iterator[Served]:
 
 
 def schemathesis(api: Served, *options: str) -> None:
-    """Run it with all its checks. Raises AssertionError with what it found."""
+    """Run it with its checks. Raises AssertionError with what it found."""
     program = Path(sys.executable).with_name("schemathesis")
     authorization = f"Authorization: Bearer {api.full}"
+    command = [program, "run", f"{api.url}/openapi.json", "-H", authorization, "--no-color"]
+    # A reset takes out a backend that was added by hand: that is a resource lost to schemathesis.
+    checks = ["--checks", "all", "--exclude-checks", "ensure_resource_availability"]
     ran = subprocess.run(
-        [
-            program,
-            "run",
-            f"{api.url}/openapi.json",
-            "-H",
-            authorization,
-            "--no-color",
-            "--checks",
-            "all",
-            *options,
-        ],
+        [*command, *checks, *options],
         env={
             **os.environ,
             "SCHEMATHESIS_HOOKS": "tests.schemathesis_formats",
