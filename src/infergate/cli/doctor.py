@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
+from infergate.cli.certificate_rows import print_certificates
 from infergate.cli.ledger import ledger_in_words
 from infergate.errors import EngineError
 from infergate.ledger.status import read_status
@@ -11,6 +13,9 @@ from infergate.nginx.engine import choose_engine, find_engines
 from infergate.nginx.engine_facts import Engine, dotted
 from infergate.paths import Home
 from infergate.supervise.instance import running
+
+if TYPE_CHECKING:
+    from infergate.config.load import LoadedConfig
 
 _TELLING = ("http_ssl", "http_v2", "http_v3", "stub_status", "brotli", "modsecurity")
 
@@ -48,6 +53,16 @@ def print_ledger(home: Home) -> None:
         return
     for line in ledger_in_words(status, time.time(), alive=running(home).control is not None):
         print(f"Ledger: {line}")
+
+
+def print_tls(loaded: LoadedConfig, home: Home) -> None:
+    """The certificates, and what is wrong with them."""
+    from infergate.certificates.overview import overview
+    from infergate.certificates.served import served_certificates
+
+    print()
+    rows = overview(loaded, home, served_certificates(loaded, home), time.time())
+    print_certificates(rows, home)
 
 
 def _print_engine(engine: Engine) -> None:

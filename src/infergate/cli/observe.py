@@ -45,6 +45,7 @@ def _drained(loaded: LoadedConfig, home: Home, live: LiveState | None) -> Mappin
 def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Show the processes, and every backend with its state and what it is doing."""
     from infergate.cli.banner import url_of
+    from infergate.cli.certificate_rows import read_rows
     from infergate.cli.status import print_status
     from infergate.control.report import read_report
     from infergate.control.seen import seen
@@ -70,6 +71,7 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
         "revision": live.revision if live else None,
         "keys": live.keys if live else None,
         "ledger": asdict(ledger) if ledger else None,
+        "certificates": read_rows(home) if loaded.config.tls else [],
         "backends": [
             seen(backend, live, drained)
             for backend in (report.backends if report else ())
@@ -152,7 +154,7 @@ def _readable(line: str) -> str:
 
 def doctor(config: ConfigOption = None) -> None:
     """Show which nginx there is, what each offers, and why one was chosen."""
-    from infergate.cli.doctor import print_doctor, print_ledger
+    from infergate.cli.doctor import print_doctor, print_ledger, print_tls
 
     path = find_config(config)
     setting, home = "auto", home_for(path or Path("infergate.yaml").absolute())
@@ -161,6 +163,8 @@ def doctor(config: ConfigOption = None) -> None:
         setting = loaded.config.engine
     print_doctor(setting, home)
     print_ledger(home)
+    if path is not None and loaded.config.tls is not None:
+        print_tls(loaded, home)
 
 
 def version() -> None:

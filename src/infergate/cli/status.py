@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from infergate.cli.certificate_rows import certificates_in_words, soonest_in_words
 from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
 from infergate.ledger.status import LedgerStatus
@@ -40,6 +41,7 @@ def print_status(document: Mapping[str, Any]) -> None:
         for line in ledger_in_words(status, time.time(), alive=alive):
             if line != COUNTING:
                 console.print(f"[yellow]{line}[/yellow]")
+    print_tls(console, document["certificates"])
     if not document["backends"]:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -67,6 +69,15 @@ def print_status(document: Mapping[str, Any]) -> None:
             f"[yellow]{pair['backend']} does not have the model "
             f"{pair['model']!r} that the configuration expects there.[/yellow]"
         )
+
+
+def print_tls(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """When the first certificate ends, and what is wrong with any."""
+    soonest = soonest_in_words(rows, time.time())
+    if soonest is not None:
+        console.print(soonest)
+    for line in certificates_in_words(rows, time.time()):
+        console.print(f"[yellow]{line}[/yellow]")
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

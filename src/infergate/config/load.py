@@ -17,6 +17,7 @@ from infergate.config.pending import pending
 from infergate.config.problems import ConfigError, Problem
 from infergate.config.references import contradictions, doubts
 from infergate.config.root import Config
+from infergate.config.tls_references import missing_tls_files
 from infergate.config.wording import as_problem
 from infergate.errors import UserError
 
@@ -71,7 +72,7 @@ def parse_config(text: str, path: Path, environ: Mapping[str, str] = os.environ)
         if not (where[0] in _OUTSIDE and left_out & _OUTSIDE)
     ]
     folder = path.absolute().parent
-    problems += [document.problem(where, what) for where, what in _missing_files(config, folder)]
+    problems += [document.problem(where, what) for where, what in missing_tls_files(config, folder)]
     if problems:
         raise ConfigError(problems)
     warnings = [
@@ -108,17 +109,6 @@ def _without(data: dict[str, Any], error: ValidationError) -> Config | None:
         return None
 
 
-def _missing_files(config: Config, folder: Path) -> list[tuple[tuple[str, ...], str]]:
-    if config.tls is None or config.tls.files is None:
-        return []
-    files = {"certificate": config.tls.files.certificate, "key": config.tls.files.key}
-    return [
-        (("tls", "files", name), f"there is no file {path}")
-        for name, path in files.items()
-        if not (folder / path).is_file()
-    ]
-
-
 def _absent_keys_file(config: Config, folder: Path) -> list[tuple[tuple[str, ...], str]]:
     name = config.auth.keys_file
     if name is None or (folder / name).is_file():
@@ -131,6 +121,8 @@ def _secrets_in_clear(config: Config, document: Document) -> list[tuple[tuple[st
         ("backends", name, "api_key") for name, b in config.backends.items() if b.api_key
     ]
     secrets += [("services", name, "api_key") for name, s in config.services.items() if s.api_key]
+    if config.tls and config.tls.acme and config.tls.acme.eab:
+        secrets.append(("tls", "acme", "eab", "hmac_key"))
     if config.store.url is not None and urlsplit(config.store.url.get_secret_value()).password:
         short = isinstance(document.data["store"], str)
         secrets.append(("store",) if short else ("store", "url"))

@@ -26,10 +26,5 @@ def pending(config: Config) -> Iterator[Finding]:
             )
     if config.waf.mode != "off":
         yield ("waf",), "the firewall is not built yet; requests are not inspected"
-    if config.tls and config.tls.acme:
-        yield (
-            ("tls", "acme"),
-            "certificates are not fetched yet; a self-signed one is used",
-        )
     if "admin" in config.model_fields_set:
         yield ("admin",), "the admin API is not built yet; nothing listens there"

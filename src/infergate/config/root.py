@@ -7,10 +7,11 @@ from pydantic import Field
 from infergate.config.auth import Auth
 from infergate.config.backends import Backend, Health
 from infergate.config.base import Section
-from infergate.config.edge import Access, Admin, Limits, Listen, Tls, Waf
+from infergate.config.edge import Access, Admin, Limits, Listen, Waf
 from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.services import Service
+from infergate.config.tls import Tls
 from infergate.config.types import EndpointPath, ModelName, Name, Workers
 from infergate.config.usage import Store, Usage
 

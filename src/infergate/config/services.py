@@ -24,6 +24,9 @@ class Service(Section):
         None, description="Sent to the service as its api-key header; write it as ${NAME}."
     )
     max_body: Bytes | None = Field(None, ge=0, description="Largest upload; 0 is no limit.")
+    security_headers: bool = Field(
+        True, description="Add X-Frame-Options, nosniff, Referrer-Policy where it sends none."
+    )
 
     @model_validator(mode="after")
     def _path_or_host(self) -> Service:

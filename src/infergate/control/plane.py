@@ -12,6 +12,7 @@ import structlog
 
 from infergate.config.load import LoadedConfig, load_config
 from infergate.config.root import Config
+from infergate.control.certificates import Certificates
 from infergate.control.counting import Counting
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
@@ -61,6 +62,7 @@ class ControlPlane:
         self._stop = asyncio.Event()
         config = self._loaded.config
         self._live = Live(self._home.socket)
+        self._certificates = Certificates(self._home, lambda: self._loaded)
         self._peers: dict[str, frozenset[str]] = {}
         self._monitor = Monitor(config.backends, config.health, self._on_change, self._live.least)
         self._load = Load(
@@ -92,6 +94,7 @@ class ControlPlane:
                 Shadow(self._home, self._config).run(),
                 Trials(self._home, self._live, self._config).run(),
                 self._load.run(),
+                self._certificates.run(),
                 self._follow_parent(stop),
             )
         ]
@@ -175,6 +178,7 @@ class ControlPlane:
             return
         self._monitor.update(config.backends, config.health)
         self._keys_due = True
+        self._certificates.wake()
         self._publish(everything=True)
         log.info("configuration reloaded")
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from infergate.nginx.engine import Engine
 from infergate.nginx.render import Surroundings, render, write
 from infergate.nginx.shared_memory import read
 from infergate.nginx.surroundings import prepare_home, survey, worker_user
+from infergate.nginx.tls import responders, served
 from infergate.paths import Home
 
 KEPT_REVISIONS = 10
@@ -41,7 +43,7 @@ def stage(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
     prepare_home(home, worker_user(loaded.config, home))
     number = 1 + max((int(p.name) for p in home.revisions.iterdir() if p.name.isdigit()), default=0)
     path = home.revisions / str(number)
-    addresses = resolve(host_names(loaded.config))
+    addresses = _addresses(loaded, home)
     write(render(loaded.config, survey(loaded, home, engine, number, addresses)), path)
     try:
         test(engine, path, home)
@@ -53,7 +55,11 @@ def stage(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
 
 def surroundings_for(loaded: LoadedConfig, home: Home, engine: Engine) -> Surroundings:
     """What `infergate render` renders with: names resolved, a certificate made if needed."""
-    return survey(loaded, home, engine, 0, resolve(host_names(loaded.config)))
+    return survey(loaded, home, engine, 0, _addresses(loaded, home))
+
+
+def _addresses(loaded: LoadedConfig, home: Home) -> Mapping[str, tuple[str, ...]]:
+    return resolve(host_names(loaded.config) | responders(served(loaded, home)))
 
 
 def test_elsewhere(loaded: LoadedConfig, engine: Engine, folder: Path) -> list[str]:

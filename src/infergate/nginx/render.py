@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from infergate.certificates.sites import API, sites
 from infergate.config import endpoints
 from infergate.config.backends import Backend
 from infergate.config.root import Config
@@ -26,6 +28,9 @@ from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
 from infergate.paths import Home
+
+if TYPE_CHECKING:  # it brings cryptography, which only what makes certificates needs
+    from infergate.certificates.served import Served
 
 SECRET_FILES = frozenset({"secrets.conf"})
 
@@ -50,7 +55,8 @@ class Surroundings:
     user: who workers run as, when the master is root; None otherwise.
     open_files: file descriptors a worker may have.
     addresses: resolved addresses of host names; a name that is missing did not resolve.
-    certificate, certificate_key: what https listeners serve.
+    certificates: what each TLS site (certificates/sites.py) serves.
+    curves: of the key exchange, the preferred one first.
     """
 
     source: str
@@ -61,8 +67,8 @@ class Surroundings:
     user: str | None = None
     open_files: int = 1024
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    certificate: str = ""
-    certificate_key: str = ""
+    certificates: Mapping[str, Served] = field(default_factory=dict)
+    curves: tuple[str, ...] = ("X25519", "prime256v1", "secp384r1")
     ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -93,6 +99,7 @@ class _Upstream:
     path: str | None = None
     variable: str = ""
     max_body: int = 0
+    security_headers: bool = True
 
 
 def _addresses(host: str, port: int, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -143,6 +150,7 @@ def _service(
         path=service.path,
         variable=str(index),
         max_body=max_body if service.max_body is None else service.max_body,
+        security_headers=service.security_headers,
     )
 
 
@@ -202,12 +210,11 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "authorization_variable": "$ig_backend_authorization" * any(b.api_key for b in backends),
         "services": services,
         "path_services": [s for s in services if s.path],
-        "hosts": config.listen.hosts,
         "http_listen": _listen(config.listen.http),
         "https_listen": _listen(config.listen.https),
         "https_port_suffix": _port_suffix(config.listen.https),
         "redirect_http": config.listen.http is not None and config.listen.https is not None,
-        "hsts": config.tls is not None and config.tls.hsts,
+        **_tls_values(config, around),
         "json_paths": endpoints.JSON_PATHS,
         "form_paths": endpoints.FORM_PATHS,
         "list_paths": endpoints.LIST_PATHS,
@@ -235,13 +242,20 @@ def render(config: Config, around: Surroundings) -> Rendered:
             "internal.conf.j2",
         )
     }
+    https = sites(config)
+    if https:
+        files["tls.conf"] = text("tls.conf.j2")
+    for each in https:
+        served = around.certificates[each.name]
+        files[f"tls/{each.name}.conf"] = text("tls_site.conf.j2", served=served, hosts=each.hosts)
     if _hedges(config):
         files["hedge.conf"] = text("hedge.conf.j2")
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
-        if name == "snippets/tls.conf.j2" and config.listen.https is None:
-            continue
         files[name.removesuffix(".j2")] = text(name)
-    files["sites-available/api.conf"] = text("site_api.conf.j2")
+    for site, hosts in [(s.name, s.hosts) for s in https if not s.service] or [
+        (API, tuple(config.listen.hosts))
+    ]:
+        files[f"sites-available/{site}.conf"] = text("site_api.conf.j2", site=site, hosts=hosts)
     for service in services:
         if service.path:
             files[f"services/{service.name}.conf"] = text("service_path.conf.j2", service=service)
@@ -255,6 +269,19 @@ def render(config: Config, around: Surroundings) -> Rendered:
         if path.startswith("sites-available/")
     }
     return Rendered({**files, **_njs(files, config, around)}, links)
+
+
+def _tls_values(config: Config, around: Surroundings) -> dict[str, object]:
+    """What the templates know of TLS beside each site's certificate."""
+    tls, sources = config.tls, {site.source for site in sites(config)}
+    by_http = tls is not None and tls.acme is not None and tls.acme.challenge == "http-01"
+    return {
+        "tls": tls,
+        "hsts": tls.hsts.header if tls and tls.hsts and sources else "",
+        "public": str(around.home.public),
+        "answers_challenges": by_http and "acme" in sources,
+        "gives_ca": "self-signed" in sources,
+    }
 
 
 def _hedges(config: Config) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.errors import EngineError
+from infergate.nginx import tls
 from infergate.nginx.engine import Engine
 from infergate.nginx.render import Surroundings
 from infergate.paths import Home
@@ -69,6 +70,7 @@ def prepare_home(home: Home, user: str | None) -> None:
     shared = {}
     if account:
         shared = {home.root: 0o711, home.run: 0o711, home.state: 0o750, home.logs: 0o710}
+        shared |= {home.public: 0o711, home.challenges: 0o711}
     for folder in (
         home.root,
         home.revisions,
@@ -77,6 +79,9 @@ def prepare_home(home: Home, user: str | None) -> None:
         home.socket.parent,
         home.logs,
         home.tls,
+        home.acme,
+        home.public,
+        home.challenges,
         temporary,
         queue,
     ):
@@ -109,7 +114,7 @@ def survey(
     Makes a self-signed certificate where the configuration asks for one and there is none yet.
     """
     user = worker_user(loaded.config, home)
-    certificate, key = _certificate(loaded, home)
+    tls.refuse_what_leaks(loaded.config, engine)
     return Surroundings(
         source=loaded.path.name,
         home=home,
@@ -119,18 +124,10 @@ def survey(
         user=f"{user} {_group_of(user)}" if user else None,
         open_files=open_files(),
         addresses=addresses,
-        certificate=str(certificate) if certificate else "",
-        certificate_key=str(key) if key else "",
+        certificates=tls.stapled(tls.served(loaded, home), addresses),
+        curves=tls.curves(engine),
         ca_file=_ca_file(),
     )
-
-
-def _certificate(loaded: LoadedConfig, home: Home) -> tuple[Path | None, Path | None]:
-    if loaded.config.listen.https is None:
-        return None, None
-    from infergate.nginx.certificates import certificate_for  # cryptography takes long to load
-
-    return certificate_for(loaded, home)
 
 
 def _ca_file() -> str:
