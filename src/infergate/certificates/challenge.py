@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from acme import challenges, messages
@@ -22,6 +22,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 """base64url (RFC 8555, 8.3): it becomes a file's name."""
 
 _HOOK_TIMEOUT_S = 300
+_LEFT_AFTER_S = 3600.0
 _KINDS = {"http-01": challenges.HTTP01, "dns-01": challenges.DNS01}
 
 
@@ -33,6 +34,7 @@ def answered(
 
     folder: of the configuration; hooks run there. Raises NotIssued where a hook fails.
     """
+    _forget_old(home)
     key = client.net.key
     assert key is not None  # noqa: S101 - a member's client has one
     with ExitStack() as proofs:
@@ -68,6 +70,15 @@ def _chosen(
         where=host,
         hint="Set tls.acme.challenge to one that it offers.",
     )
+
+
+def _forget_old(home: Home) -> None:
+    """Proofs that a killed process left."""
+    home.challenges.mkdir(parents=True, exist_ok=True, mode=0o711)
+    for path in home.challenges.iterdir():
+        with suppress(FileNotFoundError):  # another process is done with it
+            if time.time() - path.stat().st_mtime > _LEFT_AFTER_S:
+                path.unlink()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import shutil
 import sys
 import time
@@ -79,7 +80,11 @@ def test_a_closed_port_is_told_as_such_and_tried_again_later(
     pebbles: Authority, home: Home
 ) -> None:
     acme, api = settings(pebbles), site("closed.test")
+    left = home.challenges / "left-by-a-killed-process"
+    left.touch()
+    os.utime(left, (0, 0))
     problem = refused(api, acme, home)
+    assert list(home.challenges.iterdir()) == []
     assert problem.where == "closed.test"
     assert "cannot reach" in problem.what
     assert "Port 80 of closed.test" in str(problem.hint)
