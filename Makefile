@@ -35,6 +35,7 @@ up: $(VENV)/.installed  ## Start the gateway in the foreground
 test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
+	$(BIN)/python -m tests.tls_tools
 	$(BIN)/pytest tests/unit tests/engine -n auto --dist worksteal
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
@@ -44,6 +45,7 @@ e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
 soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
+	$(BIN)/python -m tests.tls_tools
 	$(BIN)/pytest -s tests/soak
 
 bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx
@@ -61,6 +63,7 @@ lock:  ## Pin what pyproject.toml asks for (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build --extra test -c requirements.txt -o requirements-test.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build --extra test --extra e2e -c requirements-test.txt -o requirements-e2e.txt
+	echo sslyze | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header - -o tests/requirements-sslyze.txt
 
 clean:  ## Remove the virtual environment and the state folder
 	rm -rf $(VENV) .infergate

@@ -11,6 +11,8 @@
     ├── EngineError               no usable nginx, or it refused the configuration
     ├── LintError                 rendered nginx files break a rule of ours
     ├── ApplyError                a new configuration was refused or rolled back
+    ├── CertificateError          a certificate cannot be read or made
+    │   └── NotIssued             an ACME authority gave none
     ├── StateError                the state could not be stored or pushed
     └── AlreadyRunning            a gateway already uses this state folder
 
@@ -75,6 +77,30 @@ class LintError(InfergateError):
 
 class ApplyError(InfergateError):
     """A new configuration did not work: the previous one is in force, still or again."""
+
+
+class CertificateError(InfergateError):
+    """A certificate or its key cannot be read, made or used."""
+
+
+class NotIssued(CertificateError):
+    """An ACME authority issued no certificate.
+
+    not_before: Unix seconds before which the authority wants no other attempt, if it said so.
+    asked: whether the authority looked at the request; if not, it counts no failed attempt.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        not_before: float | None = None,
+        asked: bool = True,
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.not_before, self.asked = not_before, asked
 
 
 class StateError(InfergateError):

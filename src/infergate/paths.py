@@ -23,7 +23,8 @@ class Home:
     state/         store.db, the snapshots nginx loads when it starts, the bans it includes
     run/           pid files, sockets, nginx's temporary files
     logs/          access.log (JSON), error.log, gateway.log, waf.log
-    tls/           certificates made or fetched here
+    tls/           certificates made or fetched here, and their keys
+    public/        what anybody may fetch: answers to ACME challenges, the CA of tls/
     engines/       nginx builds that `infergate engine install` brought
     """
 
@@ -174,6 +175,39 @@ class Home:
     @property
     def tls(self) -> Path:
         return self.root / "tls"
+
+    @property
+    def local_certificate(self) -> Path:
+        """The certificate made here, its CA's and its key, in one file."""
+        return self.tls / "self-signed.pem"
+
+    @property
+    def ca_key(self) -> Path:
+        return self.tls / "ca.key"
+
+    @property
+    def acme(self) -> Path:
+        """Certificates that ACME authorities issued, and the accounts there."""
+        return self.tls / "acme"
+
+    @property
+    def certificates(self) -> Path:
+        """What `infergate status` says of the certificates."""
+        return self.run / "certificates.json"
+
+    @property
+    def public(self) -> Path:
+        return self.root / "public"
+
+    @property
+    def ca(self) -> Path:
+        """The CA of the certificates made here, for clients to download."""
+        return self.public / "ca.crt"
+
+    @property
+    def challenges(self) -> Path:
+        """Where nginx finds the answers to an authority's http-01 challenges."""
+        return self.public / "acme-challenge"
 
 
 def home_for(config_path: Path) -> Home:

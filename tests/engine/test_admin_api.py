@@ -137,7 +137,7 @@ def test_beyond_this_machine_it_speaks_tls(start: Callable[..., Any]) -> None:
     it = start(gateway, "embedded", config, start=False)
     it.run("up", "--detach")
     secret = it.run("admin", "token", "create", "--role", "read").stdout.strip()
-    certificate = Home(it.home).tls / "self-signed.crt"
+    certificate = Home(it.home).ca
     trusted = ssl.create_default_context(cafile=certificate)
     headers = {"Authorization": f"Bearer {secret}", "Host": "gateway.lan"}
     with httpx.Client(verify=trusted, headers=headers, timeout=30) as client:

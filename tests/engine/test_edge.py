@@ -32,7 +32,7 @@ def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
         f"tls: {{ self_signed: true, hsts: true }}\nbackends: {{ a: {a.url} }}\n"
         f"services: {{ web: {{ url: {a.url}, host: web.test, auth: none }} }}\n",
     )
-    authority = ssl.create_default_context(cafile=str(it.home / "tls" / "self-signed.crt"))
+    authority = ssl.create_default_context(cafile=str(it.home / "public" / "ca.crt"))
     with httpx.Client(verify=authority, http2=True) as client:
         answer = client.post(
             f"https://localhost:{https}/v1/chat/completions",
@@ -49,8 +49,8 @@ def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
     redirect = httpx.post(f"http://localhost:{http}/v1/chat/completions", json={})
     assert redirect.status_code == 308
     assert redirect.headers["location"] == f"https://localhost:{https}/v1/chat/completions"
-    key = it.home / "tls" / "self-signed.key"
-    assert key.stat().st_mode & 0o077 == 0
+    for name in ("self-signed.pem", "ca.key"):
+        assert (it.home / "tls" / name).stat().st_mode & 0o077 == 0
 
 
 def test_services_by_path_and_by_host(engine: str, start: Callable[..., Any]) -> None:

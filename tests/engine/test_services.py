@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from infergate.nginx.certificates import self_signed
+
 from tests.backends.servers import Scripted, scripted
 from tests.backends.web_service import WebService, web_service
 from tests.gateway import Gateway, gateway, until

@@ -121,3 +121,21 @@ def test_new_enough_versions_have_no_problem(njs: tuple[int, ...] | None) -> Non
 )
 def test_an_njs_that_does_not_answer_is_explained(said: str, sentence: str) -> None:
     assert why_it_failed(said) == sentence
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("built with OpenSSL 3.5.7 9 Jun 2026", (3, 5, 7)),
+        (
+            "built with OpenSSL 3.5.1 1 Jul 2025 (running with OpenSSL 3.0.19 27 Jan 2026)",
+            (3, 0, 19),
+        ),
+        ("built with LibreSSL 4.0.0", ()),
+    ],
+)
+def test_what_nginx_encrypts_with_is_the_library_that_it_runs_with(
+    said: str, version: tuple[int, ...]
+) -> None:
+    build = parse_build(f"nginx version: nginx/1.26.3\n{said}\nconfigure arguments: --prefix=/x\n")
+    assert build.openssl_version == version

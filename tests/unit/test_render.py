@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import crossplane
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infergate.certificates.served import Served
 from infergate.config.load import load_config, parse_config
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.render import Surroundings, render, write
@@ -18,8 +20,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def around(folder: Path) -> Surroundings:
+    certificate = Served(Path("/c.crt"), Path("/c.key"), client_ca=None, responder=None)
     return Surroundings(
-        source="infergate.yaml", home=Home(folder), certificate="/c.crt", certificate_key="/c.key"
+        source="infergate.yaml",
+        home=Home(folder),
+        certificates=defaultdict(lambda: certificate),
     )
 
 
@@ -163,6 +168,22 @@ def test_what_hedging_needs_is_there_only_for_models_that_hedge(tmp_path: Path) 
 
 def test_a_state_folder_with_a_colon_has_its_sockets_elsewhere() -> None:
     assert ":" not in str(Home(Path("/srv/a:b")).hedge_socket)
+
+
+def test_a_service_that_stands_in_a_foreign_frame_can_keep_its_answers_as_they_are(
+    tmp_path: Path,
+) -> None:
+    config = parse_config(
+        "backends: { a: http://x:1 }\n"
+        "services:\n"
+        "  one: { url: http://x:2, path: /one/ }\n"
+        "  two: { url: http://x:3, path: /two/, security_headers: false }\n",
+        Path("infergate.yaml"),
+        {},
+    ).config
+    files = render(config, around(tmp_path)).files
+    assert "service_headers.conf" in files["sites-available/service-one.conf"]
+    assert "service_headers.conf" not in files["sites-available/service-two.conf"]
 
 
 def test_without_keys_only_names_of_this_machine_are_answered(tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from infergate.admin.app import api
 from infergate.admin.gateway import Gateway
 from infergate.admin.guard import UID, Guard
+from infergate.certificates.served import served_certificates
+from infergate.certificates.sites import API
 from infergate.config.load import LoadedConfig
 from infergate.config.types import is_loopback
 from infergate.errors import InfergateError
-from infergate.nginx.certificates import certificate_for
 from infergate.nginx.revisions import load_applied
 from infergate.paths import Home, home_for
 
@@ -101,12 +102,12 @@ class _Certificate:
     def follow(self) -> None:
         """Take over one that was renewed: it counts for the connections that come."""
         gateway = self._gateway()
-        certificate, key = certificate_for(gateway.declared, gateway.home)
-        if certificate is None or key is None:
+        served = served_certificates(gateway.declared, gateway.home).get(API)
+        if served is None:
             return
-        seen = (certificate, certificate.stat().st_mtime_ns)
+        seen = (served.certificate, served.certificate.stat().st_mtime_ns)
         if seen != self._seen:
-            self.context.load_cert_chain(certificate, key)
+            self.context.load_cert_chain(served.certificate, served.key)
             self._seen = seen
 
 

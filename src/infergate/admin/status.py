@@ -13,6 +13,7 @@ from pydantic import Field
 from infergate.admin.backend_entry import BackendChange, BackendEntry, BackendGroup
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import Document, operation
+from infergate.certificates.report import read_report as read_certificates
 from infergate.config.url import url_of
 from infergate.control.backend_list import backend_list
 from infergate.control.report import read_report
@@ -89,6 +90,22 @@ class ServiceState(Document):
     since: float = Field(description="Unix seconds.")
 
 
+class Certificate(Document):
+    """One TLS server's certificate (certificates/overview.py), as it was last looked at."""
+
+    site: str
+    hosts: list[str] = Field(description="Empty: any.")
+    source: str = Field(description="acme, files or self-signed.")
+    issuer: str
+    sha256: str
+    not_after: float | None = Field(description="Unix seconds.")
+    renew_at: float | None = Field(description="Unix seconds.")
+    next_try: float | None = Field(description="Unix seconds; after an attempt that failed.")
+    stands_in: bool = Field(description="Self-signed, until the authority has issued one.")
+    problem: str
+    hint: str
+
+
 class Missing(Document):
     """A model that the configuration expects at a backend that does not have it."""
 
@@ -113,6 +130,7 @@ class Status(Document):
     removed_backends: list[BackendChange]
     groups: dict[str, BackendGroup]
     services: list[ServiceState]
+    certificates: list[Certificate]
     missing_models: list[Missing]
     conflicts: list[str]
 
@@ -154,6 +172,9 @@ def status(gateway: Gateway) -> Status:
                 for each in read_services(home.services)
                 if each.name in loaded.config.services
             ],
+            "certificates": [asdict(row) for row in read_certificates(home.certificates)]
+            if loaded.config.tls
+            else [],
             "conflicts": report.conflicts if report else [],
             "missing_models": [
                 {"model": model, "backend": backend}

@@ -24,8 +24,8 @@ from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.report import read_inventories, read_report
 from infergate.errors import ApplyError, NotRunning
 from infergate.files import locked
-from infergate.nginx.addresses import Addresses, host_names, resolve
-from infergate.nginx.apply import apply_lock, go_live, kept, stage
+from infergate.nginx.addresses import Addresses
+from infergate.nginx.apply import apply_lock, go_live, kept, look_up, stage
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.revisions import (
@@ -116,7 +116,7 @@ class _Change:
 
     def apply(self) -> Applied:
         with self._step("compare"):
-            addresses = resolve(host_names(self._loaded.config))
+            addresses = look_up(self._loaded, self._home)
             planned = plan(self._declared, self._home, self._engine, addresses)
         previous = current(self._home)
         if planned.kind == "nothing" and previous is not None:

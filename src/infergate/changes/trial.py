@@ -16,7 +16,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +24,12 @@ from typing import cast
 
 from cryptography import x509
 
+from infergate.certificates.sites import Site, sites
 from infergate.config.access import Access
 from infergate.config.load import LoadedConfig
 from infergate.control.report import read_inventories
 from infergate.errors import ApplyError, StateError
+from infergate.files import write_atomically
 from infergate.nginx.addresses import Addresses
 from infergate.nginx.apply import rendered
 from infergate.nginx.engine import Engine
@@ -85,18 +87,20 @@ def trial(
         )
         tried = replace(loaded, config=bare)
         prepare_home(scratch, worker_user(bare, scratch))
+        _give_certificates(scratch, home)
         # Nor with files written by hand: nobody knows what to ask of them. nginx tested them.
         files = rendered(tried, scratch, engine, 1, addresses, written=())
         files, listeners = on_sockets(files, scratch)
         write(files, scratch.revisions / "1")
         publish_passwords(scratch, passwords_of(tried), worker_user(bare, scratch))
+        needs_key, tls_sites = config.auth.required, sites(config)
         key = secrets.token_urlsafe()
         _give_state(scratch, tried, home, key)
         with _running(engine, scratch):
             return tuple(
                 warning
                 for listener in listeners
-                for warning in _ask(listener, key, needs_key=config.auth.required)
+                for warning in _ask(listener, key, tls_sites, needs_key=needs_key)
             )
 
 
@@ -124,6 +128,13 @@ def on_sockets(files: Rendered, home: Home) -> tuple[Rendered, tuple[Listener, .
         name: moved(text) if name.endswith(".conf") else text for name, text in files.files.items()
     }
     return Rendered(texts, files.links), tuple(listeners.values())
+
+
+def _give_certificates(scratch: Home, home: Home) -> None:
+    """Those that authorities issued: without them a self-signed one would stand in. What else the
+    folder has of them, accounts and our CA's key, stays where it is."""
+    for path in home.acme.glob("*.pem"):
+        write_atomically(scratch.acme / path.name, path.read_text(), mode=0o600)
 
 
 def _give_state(scratch: Home, tried: LoadedConfig, home: Home, key: str) -> None:
@@ -173,8 +184,20 @@ def _answers(scratch: Home) -> bool:
     return False
 
 
-def _ask(listener: Listener, key: str, *, needs_key: bool) -> Iterator[str]:
-    """What a client would see at one address; yields warnings. Raises ApplyError."""
+def _ask(
+    listener: Listener, key: str, tls_sites: Sequence[Site], *, needs_key: bool
+) -> Iterator[str]:
+    """What a client would see at one address; yields warnings. Raises ApplyError.
+
+    tls_sites: whose certificates are shown at the TLS listener, the API's first.
+    """
+    if listener.tls:
+        for site in tls_sites:
+            yield from _look_at_certificate(listener, _a_name_of(site))
+        if tls_sites[0].client_ca is not None:  # it takes nobody's question without a certificate
+            status, body = _get(listener, "GET", "/healthz")
+            _expect(listener, "/healthz without a certificate", status, body, 400)
+            return
     _expect(listener, "/healthz", *_get(listener, "GET", "/healthz"), 200)
     status, body = _get(listener, "GET", "/v1/models")
     if status == 308 and not listener.tls:
@@ -186,8 +209,10 @@ def _ask(listener: Listener, key: str, *, needs_key: bool) -> Iterator[str]:
     question = json.dumps({"model": _NO_MODEL, "messages": []})
     status, body = _get(listener, "POST", "/v1/chat/completions", question, key=key)
     _expect(listener, "a model that nobody has", status, body, 404)
-    if listener.tls:
-        yield from _look_at_certificate(listener)
+
+
+def _a_name_of(site: Site) -> str:
+    return site.hosts[0].replace("*", "any") if site.hosts else "localhost"
 
 
 def _expect(listener: Listener, what: str, status: int, body: str, wanted: int) -> None:
@@ -224,19 +249,21 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-def _look_at_certificate(listener: Listener) -> Iterator[str]:
-    connection = UnixConnection(listener.socket, _trusting(), listener.host)
+def _look_at_certificate(listener: Listener, host: str) -> Iterator[str]:
+    connection = UnixConnection(listener.socket, _trusting(), host)
     try:
         connection.connect()
         shown = cast("ssl.SSLSocket", connection.sock).getpeercert(binary_form=True)
+    except OSError as problem:
+        raise _refused(f"{listener.address} has no TLS for {host}: {problem}") from problem
     finally:
         connection.close()
     certificate = x509.load_der_x509_certificate(shown or b"")
     left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     if left < datetime.timedelta(0):
-        raise _refused(f"the certificate for {listener.host} has expired {-left.days} days ago")
+        raise _refused(f"the certificate for {host} has expired {-left.days} days ago")
     if left.days < 14:
-        yield f"the certificate for {listener.host} ends in {left.days} days"
+        yield f"the certificate for {host} ends in {left.days} days"
 
 
 def _refused(what: str) -> ApplyError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from infergate.cli.backend_table import lines_about
+from infergate.cli.certificate_rows import print_certificates
 from infergate.cli.ledger import ledger_in_words
 from infergate.config.load import LoadedConfig
 from infergate.control.backend_list import backend_list
@@ -61,6 +62,16 @@ def print_backends(declared: LoadedConfig, home: Home) -> None:
     lines = [*lines_about(backend_list(declared, home)), *(report.conflicts if report else ())]
     for line in lines:
         print(f"Backends: {line}")
+
+
+def print_tls(loaded: LoadedConfig, home: Home) -> None:
+    """The certificates, and what is wrong with them."""
+    from infergate.certificates.overview import overview
+    from infergate.certificates.served import served_certificates
+
+    print()
+    rows = overview(loaded, home, served_certificates(loaded, home), time.time())
+    print_certificates(rows, home)
 
 
 def _print_engine(engine: Engine) -> None:

@@ -103,7 +103,7 @@ def _readable(line: str) -> str:
 
 def doctor(config: ConfigOption = None) -> None:
     """Show which nginx there is, what each offers, and why one was chosen."""
-    from infergate.cli.doctor import print_backends, print_doctor, print_ledger
+    from infergate.cli.doctor import print_backends, print_doctor, print_ledger, print_tls
 
     path = find_config(config)
     setting, home = "auto", home_for(path or Path("infergate.yaml").absolute())
@@ -115,6 +115,8 @@ def doctor(config: ConfigOption = None) -> None:
     print_ledger(home)
     if declared is not None:
         print_backends(declared, home)
+        if declared.config.tls is not None:
+            print_tls(declared, home)
 
 
 def version() -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infergate.cli.backend_table import lines_about
+from infergate.cli.certificate_rows import certificates_in_words, soonest_in_words
 from infergate.cli.change_words import drain_in_words
 from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
@@ -53,6 +54,7 @@ def print_status(document: Mapping[str, Any]) -> None:
         for line in ledger_in_words(status, time.time(), alive=alive):
             if line != COUNTING:
                 console.print(f"[yellow]{line}[/yellow]")
+    print_tls(console, document["certificates"])
     if document["backends"]:
         console.print(_table(document["backends"]))
     if document["services"]:
@@ -113,6 +115,15 @@ def _print_services(console: Console, services: Sequence[Mapping[str, Any]]) -> 
         )
     console.print()
     console.print(table)
+
+
+def print_tls(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """When the first certificate ends, and what is wrong with any."""
+    soonest = soonest_in_words(rows, time.time())
+    if soonest is not None:
+        console.print(soonest)
+    for line in certificates_in_words(rows, time.time()):
+        console.print(f"[yellow]{line}[/yellow]")
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The outside of the gateway: listeners, TLS, who may come in, and how much."""
+"""The outside of the gateway: listeners, who may come in, and how much."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from infergate.config.types import (
     FilePath,
     Host,
     ListenAddress,
-    PlainText,
 )
 
 
@@ -34,38 +33,6 @@ class Listen(Section):
     @classmethod
     def _from_port(cls, value: Any) -> Any:
         return {"http": value} if isinstance(value, int | str) else value
-
-
-class TlsFiles(Section):
-    """A certificate that somebody else keeps current."""
-
-    certificate: FilePath = Field(description="PEM file with the certificate and its chain.")
-    key: FilePath = Field(description="PEM file with the private key.")
-
-
-class Acme(Section):
-    """Certificates from an ACME authority such as Let's Encrypt."""
-
-    email: PlainText = Field(description="Where the authority writes to.")
-    directory: PlainText = Field(
-        "https://acme-v02.api.letsencrypt.org/directory",
-        description="The authority's directory URL.",
-    )
-
-
-class Tls(Section):
-    """Where the certificate comes from: exactly one of acme, files and self_signed."""
-
-    acme: Acme | None = Field(None, description="From an ACME authority.")
-    files: TlsFiles | None = Field(None, description="From files.")
-    self_signed: bool = Field(False, description="Made here; for a LAN or a first try.")
-    hsts: bool = Field(False, description="Tell browsers to use https only from now on.")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Tls:
-        if sum((self.acme is not None, self.files is not None, self.self_signed)) != 1:
-            raise ValueError("give exactly one of acme, files and self_signed")
-        return self
 
 
 class Limits(Rates):

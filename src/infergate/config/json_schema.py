@@ -8,6 +8,7 @@ from infergate.config.root import Config
 
 _SHORT_FORMS = {
     "Backend": {"type": "string", "description": "The URL alone."},
+    "Hsts": {"type": "boolean", "description": "Two years for this host alone, or not at all."},
     "Listen": {"type": ["integer", "string"], "description": "A port for plain HTTP."},
     "Store": {"type": "string", "description": "The URL alone."},
     "Model": {"type": "array", "items": {"type": "string"}, "description": "The backends alone."},

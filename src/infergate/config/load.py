@@ -18,6 +18,7 @@ from infergate.config.pending import pending
 from infergate.config.problems import ConfigError, Problem
 from infergate.config.references import contradictions, doubts
 from infergate.config.root import Config
+from infergate.config.tls_references import missing_tls_files
 from infergate.config.wording import as_problem
 from infergate.errors import UserError
 
@@ -77,6 +78,7 @@ def parse_config(text: str, path: Path, environ: Mapping[str, str] = os.environ)
     ]
     folder = path.absolute().parent
     problems += [document.problem(where, what) for where, what in _missing_files(config, folder)]
+    problems += [document.problem(where, what) for where, what in missing_tls_files(config, folder)]
     if problems:
         raise ConfigError(problems)
     warnings = [
@@ -115,9 +117,6 @@ def _without(data: dict[str, Any], error: ValidationError) -> Config | None:
 
 def _missing_files(config: Config, folder: Path) -> list[tuple[tuple[str, ...], str]]:
     files: dict[tuple[str, ...], str | None] = {("errors", "page"): config.errors.page}
-    if config.tls is not None and config.tls.files is not None:
-        files["tls", "files", "certificate"] = config.tls.files.certificate
-        files["tls", "files", "key"] = config.tls.files.key
     for name, service in config.services.items():
         files["services", name, "users_file"] = service.users_file
         files["services", name, "ca_file"] = service.ca_file
@@ -140,6 +139,8 @@ def _secrets_in_clear(config: Config, document: Document) -> list[tuple[tuple[st
         ("backends", name, "api_key") for name, b in config.backends.items() if b.api_key
     ]
     secrets += [("services", name, "api_key") for name, s in config.services.items() if s.api_key]
+    if config.tls and config.tls.acme and config.tls.acme.eab:
+        secrets.append(("tls", "acme", "eab", "hmac_key"))
     if config.store.url is not None and urlsplit(config.store.url.get_secret_value()).password:
         short = isinstance(document.data["store"], str)
         secrets.append(("store",) if short else ("store", "url"))

@@ -24,8 +24,3 @@ def pending(config: Config) -> Iterator[Finding]:
                 (*path, "idle"),
                 "idle is not told apart from first_byte yet; the longer of the two holds",
             )
-    if config.tls and config.tls.acme:
-        yield (
-            ("tls", "acme"),
-            "certificates are not fetched yet; a self-signed one is used",
-        )

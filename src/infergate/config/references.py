@@ -12,6 +12,7 @@ from infergate.config.endpoints import FORM_PATHS, JSON_PATHS
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
+from infergate.config.tls_references import tls_contradictions, tls_doubts
 from infergate.config.types import is_ip, is_loopback
 
 _OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
@@ -21,6 +22,7 @@ _ENGINES = ("auto", "embedded", "debian", "system")
 def contradictions(config: Config) -> Iterator[Finding]:
     """What cannot work, each with the path of the value that is wrong."""
     yield from _listeners(config)
+    yield from tls_contradictions(config)
     yield from _models(config)
     yield from _services(config)
     for endpoint in config.endpoints:
@@ -208,6 +210,7 @@ def _firewall(config: Config) -> Iterator[Finding]:
 
 def doubts(config: Config) -> Iterator[Finding]:
     """What works and is probably not meant."""
+    yield from tls_doubts(config)
     for name, model in config.models.items():
         if model.hedge is not None and len(model.backends) == 1:
             yield ("models", name, "hedge"), "there is no second backend to ask"

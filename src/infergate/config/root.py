@@ -9,10 +9,11 @@ from infergate.config.auth import Auth
 from infergate.config.backends import Backend, Health
 from infergate.config.bans import Bans
 from infergate.config.base import Section
-from infergate.config.edge import Admin, Errors, Limits, Listen, Tls
+from infergate.config.edge import Admin, Errors, Limits, Listen
 from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.services import Service
+from infergate.config.tls import Tls
 from infergate.config.types import EndpointPath, ModelName, Name, Workers
 from infergate.config.usage import Store, Usage
 from infergate.config.waf import Waf

@@ -84,6 +84,9 @@ class Service(Section):
         "2xx; tcp, an accepted connection.",
     )
     waf: ServiceWaf = Field(ServiceWaf(), description="What differs from the waf section.")
+    security_headers: bool = Field(
+        True, description="Add X-Frame-Options, nosniff, Referrer-Policy where it sends none."
+    )
 
     @model_validator(mode="after")
     def _path_or_host(self) -> Service:

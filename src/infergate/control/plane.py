@@ -13,6 +13,7 @@ import structlog
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.control.bans import BanWatch
+from infergate.control.certificates import Certificates
 from infergate.control.counting import Counting
 from infergate.control.firewall import FirewallLog
 from infergate.control.follow import follow
@@ -27,9 +28,10 @@ from infergate.errors import InfergateError
 from infergate.files import stamp
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
-from infergate.nginx.addresses import host_names, resolve
+from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.revisions import load_applied
 from infergate.nginx.shared_memory import push
+from infergate.nginx.tls import responders, served
 from infergate.paths import home_for
 from infergate.state.conflicts import conflicts
 from infergate.state.in_force import bring_into_force
@@ -74,6 +76,7 @@ class ControlPlane:
         self._stop = asyncio.Event()
         config = self._loaded.config
         self._live = Live(self._home.socket)
+        self._certificates = Certificates(self._home, lambda: self._loaded, self._apply_again)
         self._peers: dict[str, frozenset[str]] = {}
         self._groups = Groups(self._home, lambda: self._declared, self._follow_changes)
         self._monitor = Monitor(config.backends, config.health, self._on_change, self._live.least)
@@ -110,6 +113,7 @@ class ControlPlane:
                 Shadow(self._home, self._config).run(),
                 Trials(self._home, self._live, self._config).run(),
                 self._load.run(),
+                self._certificates.run(),
                 self._follow_parent(stop),
             )
         ]
@@ -193,6 +197,7 @@ class ControlPlane:
             self._stop.set()
             return
         self._keys_due = True
+        self._certificates.wake()
         self._take(bring_into_force(self._declared, self._home))
         log.info("configuration reloaded")
 
@@ -262,26 +267,33 @@ class ControlPlane:
 
     async def _follow_names(self) -> None:
         """Names whose addresses changed: nginx has them in its files, so it is reloaded."""
-        known = await asyncio.to_thread(resolve, host_names(self._loaded.config))
+        known = await asyncio.to_thread(self._addresses)
         while True:
             await asyncio.sleep(RESOLVE_INTERVAL_S)
-            found = await asyncio.to_thread(resolve, host_names(self._loaded.config))
+            found = await asyncio.to_thread(self._addresses)
             # A name that stopped resolving keeps its address: DNS may only be away for a moment.
             if any(found[name] != known.get(name) for name in found):
                 known = {**known, **found}
                 try:
-                    await asyncio.to_thread(self._take_over_addresses)
+                    await asyncio.to_thread(self._apply_again, "addresses changed")
                     log.info("addresses changed", names=sorted(found))
                 except InfergateError as problem:
                     log.error("new addresses not taken over", problem=str(problem))
 
-    def _take_over_addresses(self) -> None:
-        from infergate.nginx.apply import apply  # the renderer takes long to load
+    def _addresses(self) -> Addresses:
+        """Of what nginx has names of."""
+        certificates = served(self._loaded, self._home)
+        return resolve(host_names(self._loaded.config) | responders(certificates))
+
+    def _apply_again(self, why: str) -> None:
+        """Render the configuration in force anew, and let nginx have it."""
+        from infergate.nginx.apply import apply_again  # the renderer takes long to load
         from infergate.nginx.engine import choose_engine
 
-        engine = choose_engine(self._loaded.config.engine, self._home.root).engine
-        revision = apply(self._loaded, self._home, engine)
-        note_revision(self._database, revision.number, self._loaded, why="addresses changed")
+        loaded = self._loaded
+        engine = choose_engine(loaded.config.engine, self._home.root).engine
+        revision = apply_again(loaded, self._home, engine)
+        note_revision(self._database, revision.number, loaded, why=why)
 
     async def _follow_parent(self, stop: asyncio.Event) -> None:
         """Without a supervisor there would soon be a second control plane beside this one."""

@@ -43,11 +43,13 @@ def _secrets(loaded: LoadedConfig, home: Home) -> Iterator[Path]:
         yield loaded.path
     if config.auth.keys_file:
         yield loaded.resolve(config.auth.keys_file)
-    if config.tls and config.tls.files:
-        yield loaded.resolve(config.tls.files.key)
+    if config.tls:
+        for files in (config.tls.files, *(host.files for host in config.tls.hosts.values())):
+            if files:
+                yield loaded.resolve(files.key)
     yield from _below(
         home,
-        ("state/store.db*", "state/*.json", "revisions/*/secrets.conf", "tls/**/*.key", "logs/*"),
+        ("state/store.db*", "state/*.json", "revisions/*/secrets.conf", "tls/**/*", "logs/*"),
     )
 
 

@@ -6,9 +6,14 @@ import datetime
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from infergate.certificates.sites import API, CA_NAME, Site, sites
 from infergate.config.root import Config
 from infergate.hardening.check import Check, bad, good, unknown
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _TIMEOUT_S = 3.0
 _EXPIRES_SOON = datetime.timedelta(days=14)
@@ -18,7 +23,8 @@ _EXPIRES_SOON = datetime.timedelta(days=14)
 def check_live(config: Config) -> Iterator[Check]:
     """The certificate and the headers, as the listeners of this gateway answer."""
     if config.listen.https:
-        yield from _certificate(*_reachable(config.listen.https), config)
+        for site in sites(config):
+            yield from _certificate(*_reachable(config.listen.https), site)
     yield from _headers(config)
 
 
@@ -28,10 +34,12 @@ def _reachable(address: str) -> tuple[str, int]:
     return ("127.0.0.1" if host in ("*", "0.0.0.0") else "::1" if host == "::" else host), int(port)  # noqa: S104 - compared, not bound
 
 
-def _certificate(host: str, port: int, config: Config) -> Iterator[Check]:
+def _certificate(host: str, port: int, site: Site) -> Iterator[Check]:
     from cryptography import x509
 
-    name = next((each for each in config.listen.hosts if "*" not in each), None)
+    name = site.hosts[0].replace("*", "any") if site.hosts else None
+    of = "" if site.name == API else f".{site.service or name}"
+    shown = f"the certificate of {name}" if name else "the certificate"
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
@@ -41,29 +49,31 @@ def _certificate(host: str, port: int, config: Config) -> Iterator[Check]:
         ):
             encoded = secure.getpeercert(binary_form=True)
     except OSError as problem:
-        yield unknown("tls.certificate", f"the https listener does not answer: {problem}")
+        yield unknown(f"tls.certificate{of}", f"the https listener does not answer: {problem}")
         return
     certificate = x509.load_der_x509_certificate(encoded or b"")
     left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     if left < _EXPIRES_SOON:
         ended = left < datetime.timedelta(0)
         yield bad(
-            "tls.certificate",
+            f"tls.certificate{of}",
             "high",
-            "the certificate has expired"
-            if ended
-            else f"the certificate expires in {left.days} days",
-            "Renew it; `infergate reload` takes it over.",
+            f"{shown} has expired" if ended else f"{shown} expires in {left.days} days",
+            "Replace the file, or ask the authority: `infergate cert renew`.",
         )
     else:
-        yield good("tls.certificate", "high", f"the certificate is valid for {left.days} days more")
-    if certificate.issuer == certificate.subject:
+        yield good(f"tls.certificate{of}", "high", f"{shown} is valid for {left.days} days more")
+    if certificate.issuer == certificate.subject or _of_our_ca(certificate.issuer):
         yield bad(
-            "tls.authority",
+            f"tls.authority{of}",
             "low",
-            "the certificate is self-signed: only clients that have it can tell us from others",
-            "Give clients its file, or get one by tls.acme.",
+            f"{shown} is self-signed: only clients that have its CA can tell us from others",
+            "Give clients `infergate cert ca`, or get one by tls.acme.",
         )
+
+
+def _of_our_ca(issuer: x509.Name) -> bool:
+    return any(str(each.value).startswith(CA_NAME) for each in issuer)
 
 
 def _headers(config: Config) -> Iterator[Check]:

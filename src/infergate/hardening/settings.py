@@ -25,7 +25,7 @@ def check_settings(config: Config) -> Iterator[Check]:
 def _tls(config: Config, outside: list[str]) -> Iterator[Check]:
     if config.listen.https:
         yield good("tls.listener", "high", "clients are served over https")
-        if config.tls is not None and config.tls.hsts:
+        if config.tls is not None and config.tls.hsts and config.tls.hsts.max_age > 0:
             yield good("tls.hsts", "low", "browsers are told to use https only")
         else:
             yield bad(

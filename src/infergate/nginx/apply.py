@@ -31,6 +31,7 @@ from infergate.nginx.revisions import (
 )
 from infergate.nginx.shared_memory import read
 from infergate.nginx.surroundings import prepare_home, survey, worker_user
+from infergate.nginx.tls import responders, served
 from infergate.paths import Home
 
 _PROOF_TIMEOUT_S = 20.0
@@ -77,9 +78,15 @@ def rendered(
     Makes a self-signed certificate if one is needed.
     """
     if addresses is None:
-        addresses = resolve(host_names(loaded.config))
+        addresses = look_up(loaded, home)
     files = render(loaded.config, survey(loaded, home, engine, number, addresses))
     return joined(files, by_hand(home) if written is None else written)
+
+
+def look_up(loaded: LoadedConfig, home: Home) -> Addresses:
+    """The addresses of all names that nginx needs: of backends, services, login endpoints, and of
+    who says whether a certificate was revoked."""
+    return resolve(host_names(loaded.config) | responders(served(loaded, home)))
 
 
 def kept(
@@ -143,6 +150,20 @@ def apply(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
     nginx did not come up with them: the previous revision is in force again.
     """
     with locked(apply_lock(home)):
+        revision = stage(loaded, home, engine)
+        go_live(home, revision)
+        return revision
+
+
+def apply_again(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
+    """The same for the configuration in force, whose certificates or addresses have changed.
+
+    Raises what `apply` does, and ApplyError if another one came into force meanwhile.
+    """
+    with locked(apply_lock(home)):
+        now = current(home)
+        if now is not None and now.text != loaded.text:
+            raise ApplyError("another configuration came into force meanwhile", where=str(now.path))
         revision = stage(loaded, home, engine)
         go_live(home, revision)
         return revision

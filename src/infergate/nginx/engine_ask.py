@@ -107,6 +107,7 @@ def examine(
         load_modules=load,
         problems=tuple(problems),
         module_files=files,
+        openssl_version=build.openssl_version,
     )
 
 

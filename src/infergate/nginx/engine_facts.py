@@ -34,6 +34,7 @@ class Engine:
         "js", "brotli", "modsecurity", "headers_more", "geoip2", "stream" and so on.
     load_modules: absolute .so files that every configuration must `load_module`, i.e. njs's.
     module_files: for each module that is loadable, the .so files to load before using it.
+    openssl_version: of the library it runs with; empty where it is another one.
     problems: why Infergate cannot run on it, in plain words; empty when it can.
     """
 
@@ -45,6 +46,7 @@ class Engine:
     load_modules: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     module_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    openssl_version: Version = ()
 
     @property
     def usable(self) -> bool:
@@ -67,11 +69,13 @@ class Engine:
 
 @dataclass(frozen=True)
 class Build:
-    """What `nginx -V` says: its version, the built-in modules, where the loadable ones are."""
+    """What `nginx -V` says: its version, the built-in modules, where the loadable ones are, and
+    its OpenSSL."""
 
     version: Version
     modules: frozenset[str]
     modules_path: Path | None
+    openssl_version: Version = ()
 
 
 def dotted(version: Version) -> str:
@@ -87,6 +91,9 @@ def parse_version(text: str) -> Version:
 def parse_build(text: str) -> Build:
     """Reads the output of `nginx -V`. Unknown forks (openresty, angie) keep their own version."""
     version = re.search(r"^nginx version: [^/\s]+/(\S+)", text, re.MULTILINE)
+    openssl = re.search(r"\(running with OpenSSL (\d\S+)", text) or re.search(
+        r"^built with OpenSSL (\S+)", text, re.MULTILINE
+    )
     configured = re.search(r"^configure arguments: (.*)", text, re.MULTILINE)
     options = _split(configured[1]) if configured else []
     prefix, modules_path, modules = "/usr/local/nginx", None, set[str]()
@@ -106,6 +113,7 @@ def parse_build(text: str) -> Build:
         version=parse_version(version[1]) if version else (),
         modules=frozenset(modules - {""}),
         modules_path=folder if folder.is_absolute() else None,
+        openssl_version=parse_version(openssl[1]) if openssl else (),
     )
 
 

@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from infergate.certificates.sites import API, sites
 from infergate.config import endpoints
 from infergate.config.root import Config
 from infergate.nginx import known
@@ -29,6 +31,9 @@ from infergate.nginx.relays import relays_of
 from infergate.nginx.upstreams import backend_of, service_of
 from infergate.nginx.waf import Firewall, profiles
 from infergate.paths import Home
+
+if TYPE_CHECKING:  # it brings cryptography, which only what makes certificates needs
+    from infergate.certificates.served import Served
 
 SECRET_FILES = frozenset({"secrets.conf"})
 
@@ -47,7 +52,8 @@ class Surroundings:
     user: who workers run as, when the master is root; None otherwise.
     open_files: file descriptors a worker may have.
     addresses: resolved addresses of host names; a name that is missing did not resolve.
-    certificate, certificate_key: what https listeners serve.
+    certificates: what each TLS site (certificates/sites.py) serves.
+    curves: of the key exchange, the preferred one first.
     firewall: ModSecurity and its rules; None where the configuration wants none.
     folder: what relative paths of the configuration start from.
     error_page: HTML of the operator's own; "" is ours.
@@ -62,8 +68,8 @@ class Surroundings:
     user: str | None = None
     open_files: int = 1024
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    certificate: str = ""
-    certificate_key: str = ""
+    certificates: Mapping[str, Served] = field(default_factory=dict)
+    curves: tuple[str, ...] = ("X25519", "prime256v1", "secp384r1")
     ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
     firewall: Firewall | None = None
     folder: Path = Path("/")
@@ -153,12 +159,11 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "basic": any(s.auth == "basic" for s in services),
         "forwards": [s.forward for s in services if s.forward],
         "forward": any(s.forward for s in services),
-        "hosts": _hosts(config),
         "http_listen": _listen(config.listen.http, proxy_protocol=config.listen.proxy_protocol),
         "https_listen": _listen(config.listen.https, proxy_protocol=config.listen.proxy_protocol),
         "https_port_suffix": _port_suffix(config.listen.https),
         "redirect_http": config.listen.http is not None and config.listen.https is not None,
-        "hsts": config.tls is not None and config.tls.hsts,
+        **_tls_values(config, around),
         "json_paths": endpoints.JSON_PATHS,
         "form_paths": endpoints.FORM_PATHS,
         "list_paths": endpoints.LIST_PATHS,
@@ -190,16 +195,23 @@ def render(config: Config, around: Surroundings) -> Rendered:
     }
     if services:
         files["services.conf"] = text("services.conf.j2")
+    https = sites(config)
+    if https:
+        files["tls.conf"] = text("tls.conf.j2")
+    for each in https:
+        served = around.certificates[each.name]
+        files[f"tls/{each.name}.conf"] = text("tls_site.conf.j2", served=served, hosts=each.hosts)
     if _hedges(config):
         files["hedge.conf"] = text("hedge.conf.j2")
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
-        if name == "snippets/tls.conf.j2" and config.listen.https is None:
-            continue
         if name == "snippets/waf.conf.j2" and config.waf.mode == "off":
             continue
         files[name.removesuffix(".j2")] = text(name)
-    files["sites-available/api.conf"] = text("site_api.conf.j2")
-    if values["hosts"]:
+    hosts = tuple(_hosts(config))
+    own = {each.name: each.hosts or hosts for each in https if not each.service}
+    for site, its_hosts in (own or {API: hosts}).items():
+        files[f"sites-available/{site}.conf"] = text("site_api.conf.j2", site=site, hosts=its_hosts)
+    if hosts:
         files["sites-available/unknown-host.conf"] = text("unknown_host.conf.j2")
     links = {}
     _, judged = profiles(config)
@@ -239,6 +251,19 @@ def _waf(config: Config, around: Surroundings) -> dict[str, object]:
         "waf_reports": str(around.home.waf_reports),
         "waf_rule_files": firewall.rules if firewall else (),
         "waf_has_unicode_map": firewall is not None and firewall.unicode_map is not None,
+    }
+
+
+def _tls_values(config: Config, around: Surroundings) -> dict[str, object]:
+    """What the templates know of TLS beside each site's certificate."""
+    tls, sources = config.tls, {site.source for site in sites(config)}
+    by_http = tls is not None and tls.acme is not None and tls.acme.challenge == "http-01"
+    return {
+        "tls": tls,
+        "hsts": tls.hsts.header if tls and tls.hsts and sources else "",
+        "public": str(around.home.public),
+        "answers_challenges": by_http and "acme" in sources,
+        "gives_ca": "self-signed" in sources,
     }
 
 

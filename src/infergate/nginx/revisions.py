@@ -29,7 +29,9 @@ KEPT_REVISIONS = 10
 
 _SOURCE = "infergate.yaml"
 _RECORD = "revision.json"
-_CERTIFICATE = re.compile(r'^\s*ssl_certificate(?:_key)?\s+"?([^";$]+)"?;', re.MULTILINE)
+_CERTIFICATE = re.compile(
+    r'^\s*ssl_(?:certificate|certificate_key|client_certificate)\s+"?([^";$]+)"?;', re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Revision:
 
     at: when it was rendered, Unix seconds. engine: whose modules it loads.
     of: the earlier revision whose YAML it brought back; None for a YAML of its own.
-    certificates: path → SHA-256 of what nginx reads besides the rendered files.
+    certificates: path → SHA-256 of the certificates and keys that nginx reads besides its files.
     failed: why it was taken back, if it was.
     """
 
@@ -99,8 +101,12 @@ def _record(revision: Revision) -> None:
 
 def certificates_of(rendered: Rendered) -> dict[str, str]:
     """The certificates and keys that the files name, each with the SHA-256 of its content now."""
-    named = {path for text in rendered.files.values() for path in _CERTIFICATE.findall(text)}
-    return {path: _digest(Path(path)) for path in sorted(named)}
+    return digests(path for text in rendered.files.values() for path in _CERTIFICATE.findall(text))
+
+
+def digests(paths: Iterable[str]) -> dict[str, str]:
+    """Path → SHA-256 of what is in each file now; "" where it cannot be read."""
+    return {path: _digest(Path(path)) for path in sorted(set(paths))}
 
 
 def _digest(path: Path) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.errors import EngineError, UserError
+from infergate.nginx import tls
 from infergate.nginx.engine import Engine
 from infergate.nginx.passwords import passwords_of
 from infergate.nginx.render import Surroundings
@@ -72,6 +73,7 @@ def prepare_home(home: Home, user: str | None) -> None:
     shared = {}
     if account:
         shared = {home.root: 0o711, home.run: 0o711, home.state: 0o750, home.logs: 0o710}
+        shared |= {home.public: 0o711, home.challenges: 0o711}
     for folder in (
         home.root,
         home.revisions,
@@ -80,6 +82,9 @@ def prepare_home(home: Home, user: str | None) -> None:
         home.socket.parent,
         home.logs,
         home.tls,
+        home.acme,
+        home.public,
+        home.challenges,
         *of_workers,
         home.bans,
     ):
@@ -112,8 +117,8 @@ def survey(
     Makes a self-signed certificate where the configuration asks for one and there is none yet.
     """
     user = worker_user(loaded.config, home)
+    tls.refuse_what_leaks(loaded.config, engine)
     firewall = firewall_for(loaded.config, engine, loaded.path.name)
-    certificate, key = _certificate(loaded, home)
     return Surroundings(
         source=loaded.path.name,
         home=home,
@@ -123,8 +128,8 @@ def survey(
         user=f"{user} {_group_of(user)}" if user else None,
         open_files=open_files(),
         addresses=addresses,
-        certificate=str(certificate) if certificate else "",
-        certificate_key=str(key) if key else "",
+        certificates=tls.stapled(tls.served(loaded, home), addresses),
+        curves=tls.curves(engine),
         ca_file=_ca_file(),
         firewall=firewall,
         folder=loaded.path.parent,
@@ -142,14 +147,6 @@ def _error_page(loaded: LoadedConfig) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise UserError(f"cannot be read: {problem}", where=str(path)) from None
-
-
-def _certificate(loaded: LoadedConfig, home: Home) -> tuple[Path | None, Path | None]:
-    if loaded.config.listen.https is None:
-        return None, None
-    from infergate.nginx.certificates import certificate_for  # cryptography takes long to load
-
-    return certificate_for(loaded, home)
 
 
 def _ca_file() -> str:

@@ -66,6 +66,7 @@ class Upstream:
     forward: LoginEndpoint | None = None
     passwords_file: str = ""
     passwords_mark: str = ""
+    security_headers: bool = True
 
 
 def _addresses(host: str, port: int, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -124,6 +125,7 @@ def service_of(config: Config, around: Surroundings, name: str, index: int) -> U
         forward=_login_endpoint(name, service.forward, around) if service.forward else None,
         passwords_file=str(around.home.passwords(name, mark)) if mark else "",
         passwords_mark=mark,
+        security_headers=service.security_headers,
     )
 
 

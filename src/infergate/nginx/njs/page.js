@@ -20,7 +20,6 @@ function html(r, refusal) {
     }
 
     r.headersOut['Content-Type'] = 'text/html; charset=utf-8';
-    r.headersOut['Content-Security-Policy'] = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
     r.headersOut['Cache-Control'] = 'no-store';
     return settings.error_page.replace(/\{\{(\w+)\}\}/g, (all, name) => {
         return filled[name] === undefined ? all : escaped(filled[name]);

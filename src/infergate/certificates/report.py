@@ -1,0 +1,48 @@
+"""What the control plane last said of the certificates, for who asks without looking at them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infergate.certificates.sites import Source
+from infergate.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Row:
+    """One site's certificate.
+
+    not_after, renew_at, next_try: Unix seconds; None where there is no such time.
+    stands_in: a self-signed one is served until the authority has issued one.
+    problem: what is wrong, if something is; hint: what to do.
+    """
+
+    site: str
+    hosts: tuple[str, ...]
+    source: Source
+    issuer: str
+    sha256: str
+    not_after: float | None
+    renew_at: float | None
+    next_try: float | None
+    stands_in: bool
+    problem: str
+    hint: str
+
+
+def write_report(path: Path, rows: Sequence[Row]) -> None:
+    """Leave it for `infergate status`. Raises StateError if the disk refuses."""
+    write_atomically(path, json.dumps([dataclasses.asdict(row) for row in rows]))
+
+
+def read_report(path: Path) -> tuple[Row, ...]:
+    """What was left there; nothing before the first look."""
+    try:
+        rows = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return ()
+    return tuple(Row(**{**row, "hosts": tuple(row["hosts"])}) for row in rows)

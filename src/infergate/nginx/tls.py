@@ -1,0 +1,69 @@
+"""What rendering needs to know of this machine for TLS: the certificates, and what nginx can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from infergate.certificates.sites import sites
+from infergate.config.load import LoadedConfig
+from infergate.config.root import Config
+from infergate.config.types import is_ip
+from infergate.errors import EngineError
+from infergate.nginx.engine import Engine
+from infergate.nginx.engine_facts import dotted
+from infergate.paths import Home
+
+if TYPE_CHECKING:
+    from infergate.certificates.served import Served
+
+_CURVES = ("X25519", "prime256v1", "secp384r1")
+"""Those of Mozilla's guidelines, version 5.7."""
+
+_HYBRID = ("X25519MLKEM768", *_CURVES)
+"""With the hybrid that stays secret from quantum computers; OpenSSL has it since 3.5."""
+
+
+def served(loaded: LoadedConfig, home: Home) -> Mapping[str, Served]:
+    """The certificate of each TLS site; one is made here where there is none."""
+    if not sites(loaded.config):
+        return {}
+    from infergate.certificates.served import served_certificates  # cryptography takes long to load
+
+    return served_certificates(loaded, home)
+
+
+def responders(certificates: Mapping[str, Served]) -> frozenset[str]:
+    """The names, not addresses, of the OCSP responders of these certificates."""
+    hosts = {each.responder for each in certificates.values() if each.responder is not None}
+    return frozenset(host for host in hosts if not is_ip(host))
+
+
+def stapled(
+    certificates: Mapping[str, Served], addresses: Mapping[str, tuple[str, ...]]
+) -> Mapping[str, Served]:
+    """Without the OCSP responders that cannot be found: nginx would wait for their names."""
+    unknown = responders(certificates) - addresses.keys()
+    return {
+        name: replace(each, responder=None) if each.responder in unknown else each
+        for name, each in certificates.items()
+    }
+
+
+def curves(engine: Engine) -> tuple[str, ...]:
+    """What keys are exchanged by, the preferred one first."""
+    return _HYBRID if engine.openssl_version >= (3, 5) else _CURVES
+
+
+def refuse_what_leaks(config: Config, engine: Engine) -> None:
+    """Raises EngineError where a session of one host is good for another that asks for client
+    certificates (CVE-2025-23419)."""
+    if not any(site.client_ca for site in sites(config)):
+        return
+    if engine.nginx_version < (1, 26, 3) or (1, 27) <= engine.nginx_version < (1, 27, 4):
+        raise EngineError(
+            f"nginx {dotted(engine.nginx_version)} lets clients around client_ca (CVE-2025-23419)",
+            where="tls.client_ca",
+            hint="Use nginx 1.26.3, 1.27.4 or newer: `infergate doctor` shows what there is.",
+        )
