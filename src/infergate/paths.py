@@ -21,6 +21,7 @@ class Home:
     state/         store.db, and the snapshots nginx loads when it starts
     run/           pid files, sockets, nginx's temporary files
     logs/          access.log (JSON), error.log, gateway.log
+    cache/         answers that nginx keeps to give them again
     tls/           certificates made or fetched here
     engines/       nginx builds that `infergate engine install` brought
     """
@@ -119,6 +120,11 @@ class Home:
     @property
     def access_log(self) -> Path:
         return self.logs / "access.log"
+
+    @property
+    def cache(self) -> Path:
+        """Made by nginx's workers, and theirs."""
+        return self.root / "cache"
 
     @property
     def tls(self) -> Path:

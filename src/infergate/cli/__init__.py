@@ -10,6 +10,7 @@ import typer
 from infergate.cli import (
     audit,
     backend,
+    cache,
     engine,
     explain,
     keys,
@@ -36,6 +37,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(teams.app, name="teams")
 app.add_typer(policies.app, name="policies")
 app.add_typer(backend.app, name="backend")
+app.add_typer(cache.app, name="cache")
 app.add_typer(engine.app, name="engine")
 
 

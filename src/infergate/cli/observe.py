@@ -75,6 +75,10 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
             for backend in (report.backends if report else ())
             if backend.name in loaded.config.backends
         ],
+        "cache": {
+            model: {"hits": hits, "misses": misses}
+            for model, (hits, misses) in (live.kept if live else {}).items()
+        },
         "missing_models": [
             {"model": model, "backend": backend} for model, backend in report.missing
         ]

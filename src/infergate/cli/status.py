@@ -62,11 +62,19 @@ def print_status(document: Mapping[str, Any]) -> None:
             _models(backend) if state == "up" else backend["reason"],
         )
     console.print(table)
+    for model, counts in document["cache"].items():
+        console.print(f"Kept answers of {model}: {hit_ratio(counts['hits'], counts['misses'])}")
     for pair in document["missing_models"]:
         console.print(
             f"[yellow]{pair['backend']} does not have the model "
             f"{pair['model']!r} that the configuration expects there.[/yellow]"
         )
+
+
+def hit_ratio(hits: int, misses: int) -> str:
+    """ "75 % of 1,204 requests answered with one"."""
+    share = f"{hits / (hits + misses):.0%}".replace("%", " %")
+    return f"{share} of {counted(hits + misses, 'request')} answered with one"
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

@@ -64,6 +64,9 @@ class Tls(Section):
         return self
 
 
+Gzip = Literal["services", "all", "off"]
+
+
 class PerIp(Section):
     """Requests one client address may send."""
 

@@ -47,6 +47,7 @@ _ORDER = (
     "Timeouts",
     "Price",
     "Cache",
+    "KeptAnswers",
     "Store",
     "Usage",
     "Keep",
@@ -66,6 +67,7 @@ _TITLES = {
     "Timeouts": "models.NAME.timeouts",
     "Price": "models.NAME.price",
     "Cache": "models.NAME.cache",
+    "KeptAnswers": "cache",
     "Keep": "usage.keep",
 }
 

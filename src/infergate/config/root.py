@@ -7,7 +7,8 @@ from pydantic import Field
 from infergate.config.auth import Auth
 from infergate.config.backends import Backend, Health
 from infergate.config.base import Section
-from infergate.config.edge import Access, Admin, Limits, Listen, Tls, Waf
+from infergate.config.edge import Access, Admin, Gzip, Limits, Listen, Tls, Waf
+from infergate.config.kept import KeptAnswers
 from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.services import Service
@@ -51,6 +52,11 @@ class Config(Section):
     )
     store: Store = Field(Store(), description="Where keys and usage are kept.")
     usage: Usage = Field(Usage(), description="Counting, prices, rotation.")
+    cache: KeptAnswers = Field(KeptAnswers(), description="Room for answers that are kept.")
+    gzip: Gzip = Field(
+        "services",
+        description="What is compressed: services and lists; the answers of models too; nothing.",
+    )
     services: dict[Name, Service] = Field({}, description="Web services beside the models.")
     waf: Waf = Field(Waf(), description="Web application firewall.")
     admin: Admin = Field(Admin(), description="Admin API and dashboard.")

@@ -22,6 +22,8 @@ from infergate.config.root import Config
 from infergate.config.services import Service
 from infergate.config.types import is_ip
 from infergate.nginx.bundle import bundle
+from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
+from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
@@ -215,6 +217,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "relays": relays_of(config),
         "shadow": any(model.shadow for model in config.models.values()),
         "hedge": _hedges(config),
+        "keeps": keeps(config),
+        "gzip": config.gzip,
         "quick_relay": quick_relay(config),
         "peers": peers(config),
         "hashed_prefix": HASHED_PREFIX,
@@ -230,6 +234,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         for name in (
             "nginx.conf.j2",
             "maps.conf.j2",
+            "gzip.conf.j2",
             "upstreams.conf.j2",
             "secrets.conf.j2",
             "internal.conf.j2",
@@ -237,8 +242,13 @@ def render(config: Config, around: Surroundings) -> Rendered:
     }
     if _hedges(config):
         files["hedge.conf"] = text("hedge.conf.j2")
+    kept = keeps(config)
+    if kept:
+        files["cache.conf"] = text("cache.conf.j2")
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
         if name == "snippets/tls.conf.j2" and config.listen.https is None:
+            continue
+        if name in KEEPING_SNIPPETS and kept is None:
             continue
         files[name.removesuffix(".j2")] = text(name)
     files["sites-available/api.conf"] = text("site_api.conf.j2")
@@ -276,6 +286,8 @@ def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict
         # At five tokens a second, twice over: slower than anybody waits for.
         "quick_tokens": quick_relay(config).read_ms // 400,
         "hedged": endpoints.HEDGED_PATHS,
+        "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
+        "who_answers": who_answers(config),
         "hedge_socket": str(around.home.hedge_socket),
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": {

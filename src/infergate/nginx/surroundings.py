@@ -64,6 +64,7 @@ def prepare_home(home: Home, user: str | None) -> None:
             hint="Set INFERGATE_HOME to another folder.",
         )
     temporary, queue = home.run / "temp", home.queue_socket.parent
+    workers_own = (temporary, queue, home.cache)
     account = pwd.getpwnam(user) if user is not None and user != "root" else None
     # What workers may enter or read has its mode at once: a reload must not lock them out.
     shared = {}
@@ -77,15 +78,14 @@ def prepare_home(home: Home, user: str | None) -> None:
         home.socket.parent,
         home.logs,
         home.tls,
-        temporary,
-        queue,
+        *workers_own,
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder not in (temporary, queue) and folder.stat().st_uid != os.geteuid():
+        if folder not in workers_own and folder.stat().st_uid != os.geteuid():
             raise EngineError("belongs to another user", where=str(folder))
         folder.chmod(shared.get(folder, 0o700))
     if account:
-        for folder in (temporary, queue):
+        for folder in workers_own:
             os.chown(folder, account.pw_uid, account.pw_gid)
         os.chown(home.state, 0, account.pw_gid)
         os.chown(home.logs, 0, account.pw_gid)  # each worker opens them itself when they rotate

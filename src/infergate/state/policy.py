@@ -32,18 +32,20 @@ class Policy:
     allowed: the models it may use, how much it may ask for, from where it may come.
     expires_at: Unix seconds; None is never.
     block: why it may use nothing for now.
+    tenant: whom it shares kept answers with (njs/keep.js); nobody, where it is empty.
     """
 
     key: str
     allowed: Grant = EVERYTHING
     expires_at: int | None = None
     block: Block | None = None
+    tenant: str = ""
 
     def compiled(self) -> str:
         """The lines that njs/policy.js and njs/admit.js read.
 
-        flags · name · expiry · models, a tab before and after each · limits · networks · block. The
-        flags say which of the later lines a request has to look at: most need none.
+        flags · name · expiry · models, a tab before and after each · limits · networks · block ·
+        tenant. The flags say which of the later lines a request has to look at: most need none.
         """
         expiry = "" if self.expires_at is None else str(self.expires_at)
         terms, limits, models = self.allowed, self.allowed.limits, self.allowed.models
@@ -69,6 +71,7 @@ class Policy:
             )
             if raised
         )
+        block = f"{self.block.what}\t{self.block.until}" if self.block else ""
         return "\n".join(
             [
                 flags,
@@ -77,6 +80,6 @@ class Policy:
                 "\t" + "\t".join(models) + "\t",
                 ",".join(str(number or 0) for number in (*numbers, *place)),
                 " ".join(terms.allow),
-                *([f"{self.block.what}\t{self.block.until}"] if self.block else ()),
+                *((block, self.tenant) if self.tenant else (block,) if block else ()),
             ]
         )
