@@ -66,19 +66,22 @@ def test_the_examples_break_no_rule(example: Path, tmp_path: Path) -> None:
     refuse_findings(written(config, tmp_path), config)
 
 
+SERVICE = "sites-available/service-q.conf"
+
+
 @pytest.mark.parametrize(
     ("rule", "file", "old", "new"),
     [
         ("timeouts", "nginx.conf", "proxy_connect_timeout", "#"),
-        ("timeouts", "sites-available/service-q.conf", "proxy_read_timeout", "#"),
-        ("key-checked", "sites-available/service-q.conf", "if ($ig_admitted != yes)", "# if"),
+        ("timeouts", SERVICE, "proxy_read_timeout", "#"),
+        ("key-checked", SERVICE, "if ($ig_admitted != yes)", "# if"),
         ("key-checked", "snippets/hot.conf", "if ($ig_admitted", "# if"),
         ("internal-servers", "internal.conf", "listen ", "listen 127.0.0.1:81; #"),
-        ("chosen-by-us", "sites-available/service-q.conf", "http://_service_q/", "http://$arg_to/"),
+        ("chosen-by-us", SERVICE, "http://_service_q/", "http://$arg_to/"),
         ("chosen-by-us", "sites-available/api.conf", "location @manage", "location /manage"),
-        ("if-returns", "sites-available/service-q.conf", "return 401;", "set $x 1; return 401;"),
-        ("alias", "sites-available/service-q.conf", "location /", "location /f { alias /s/; }\nlocation /"),
-        ("no-files", "sites-available/service-q.conf", "location /", "location /f { root /; }\nlocation /"),
+        ("if-returns", SERVICE, "return 401;", "set $x 1; return 401;"),
+        ("alias", SERVICE, "location /", "location /f { alias /s/; }\nlocation /"),
+        ("no-files", SERVICE, "location /", "location /f { root /; }\nlocation /"),
         ("no-files", "nginx.conf", "server_tokens  off;", "autoindex on;"),
         ("callers-key", "snippets/relay.conf", "Authorization ", "X-Authorization "),
         ("upstream-tls", "sites-available/api.conf", "proxy_ssl_verify ", "# "),

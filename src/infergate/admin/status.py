@@ -89,6 +89,13 @@ class ServiceState(Document):
     since: float = Field(description="Unix seconds.")
 
 
+class KeptAnswers(Document):
+    """How often a kept answer of a model was given again."""
+
+    hits: int
+    misses: int
+
+
 class Missing(Document):
     """A model that the configuration expects at a backend that does not have it."""
 
@@ -113,6 +120,7 @@ class Status(Document):
     removed_backends: list[BackendChange]
     groups: dict[str, BackendGroup]
     services: list[ServiceState]
+    cache: dict[str, KeptAnswers] = Field(description="By model.")
     missing_models: list[Missing]
     conflicts: list[str]
 
@@ -154,6 +162,10 @@ def status(gateway: Gateway) -> Status:
                 for each in read_services(home.services)
                 if each.name in loaded.config.services
             ],
+            "cache": {
+                model: {"hits": hits, "misses": misses}
+                for model, (hits, misses) in (live.kept if live else {}).items()
+            },
             "conflicts": report.conflicts if report else [],
             "missing_models": [
                 {"model": model, "backend": backend}

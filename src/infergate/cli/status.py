@@ -57,6 +57,8 @@ def print_status(document: Mapping[str, Any]) -> None:
         console.print(_table(document["backends"]))
     if document["services"]:
         _print_services(console, document["services"])
+    for model, counts in document["cache"].items():
+        console.print(f"Kept answers of {model}: {hit_ratio(counts['hits'], counts['misses'])}")
     for line in lines_about(
         {
             "backends": {backend["name"]: backend for backend in document["backends"]},
@@ -113,6 +115,12 @@ def _print_services(console: Console, services: Sequence[Mapping[str, Any]]) -> 
         )
     console.print()
     console.print(table)
+
+
+def hit_ratio(hits: int, misses: int) -> str:
+    """ "75 % of 1,204 requests answered with one"."""
+    share = f"{hits / (hits + misses):.0%}".replace("%", " %")
+    return f"{share} of {counted(hits + misses, 'request')} answered with one"
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -66,6 +66,9 @@ class Tls(Section):
         if sum((self.acme is not None, self.files is not None, self.self_signed)) != 1:
             raise ValueError("give exactly one of acme, files and self_signed")
         return self
+
+
+Gzip = Literal["services", "all", "off"]
 
 
 class Limits(Rates):
