@@ -108,6 +108,7 @@ KNOWN = {
     ("http_splitting", "$ig_content_type"): "njs sets it, to one of two kinds of body",
     ("http_splitting", "$ig_ticket"): "njs sets it, to a number and a name of the YAML",
     ("http_splitting", "$ig_until"): "njs sets it, to a number",
+    ("http_splitting", "$ig_cached"): "njs sets it, to HIT, MISS and their like",
     ("http_splitting", "$uri"): "named locations are reached from exact ones: it is one of theirs",
     ("missing_resolver", "proxy_pass"): "it names an upstream; decision 002 has who resolves",
     ("proxy_pass_normalized", ""): "the path of a service is stripped, and that is what does it",
