@@ -23,6 +23,7 @@ class Home:
     state/         store.db, the snapshots nginx loads when it starts, the bans it includes
     run/           pid files, sockets, nginx's temporary files
     logs/          access.log (JSON), error.log, gateway.log, waf.log
+    cache/         answers that nginx keeps to give them again
     tls/           certificates made or fetched here, and their keys
     public/        what anybody may fetch: answers to ACME challenges, the CA of tls/
     engines/       nginx builds that `infergate engine install` brought
@@ -171,6 +172,11 @@ class Home:
     def bans(self) -> Path:
         """What nginx includes to answer banned networks no more."""
         return self.state / "bans"
+
+    @property
+    def cache(self) -> Path:
+        """Made by nginx's workers, and theirs."""
+        return self.root / "cache"
 
     @property
     def tls(self) -> Path:

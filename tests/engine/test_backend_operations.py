@@ -83,7 +83,7 @@ def test_a_weight_counts_at_once_without_a_reload_and_is_told(three: Three) -> N
     assert _spread(it, 8) == {"a": 6, "b": 2}
     assert it.backend("a")["weight"] == 3
     assert "a was given weight 3 instead of 1 by" in it.run("status").stdout.replace("\n", " ")
-    assert "backend.weight  a  weight: 1 → 3" in it.run("audit").stdout
+    assert "backend.weight  a  weight: 1 → 3" in it.run("audit", "log").stdout
     time.sleep(1.2)  # the control plane has looked at the database
     assert _spread(it, 8) == {"a": 6, "b": 2}
     assert _workers(it) == before

@@ -250,7 +250,7 @@ def test_rollback_brings_an_earlier_configuration_back_and_says_how_the_file_dif
     assert rows[-1]["in_force"]
     assert [row["of"] for row in rows[-4:]] == [None, None, rows[-4]["revision"], rows[-1]["of"]]
     assert rows[-1]["sha256"] == rows[-5]["sha256"]
-    actions = [row["action"] for row in json.loads(it.run("audit", "--json").stdout)]
+    actions = [row["action"] for row in json.loads(it.run("audit", "log", "--json").stdout)]
     assert actions[-2:] == ["config.rollback", "config.rollback"]
     assert it.chat().status_code == 200
 

@@ -71,19 +71,22 @@ def test_the_examples_break_no_rule(example: Path, tmp_path: Path) -> None:
     refuse_findings(written(config, tmp_path), config)
 
 
+SERVICE = "sites-available/service-q.conf"
+
+
 @pytest.mark.parametrize(
     ("rule", "file", "old", "new"),
     [
         ("timeouts", "nginx.conf", "proxy_connect_timeout", "#"),
-        ("timeouts", "sites-available/service-q.conf", "proxy_read_timeout", "#"),
-        ("key-checked", "sites-available/service-q.conf", "if ($ig_admitted != yes)", "# if"),
-        ("key-checked", "snippets/hot.conf", "if ($ig_admitted != yes)", "# if"),
+        ("timeouts", SERVICE, "proxy_read_timeout", "#"),
+        ("key-checked", SERVICE, "if ($ig_admitted != yes)", "# if"),
+        ("key-checked", "snippets/hot.conf", "if ($ig_admitted", "# if"),
         ("internal-servers", "internal.conf", "listen ", "listen 127.0.0.1:81; #"),
-        ("chosen-by-us", "sites-available/service-q.conf", "http://_service_q/", "http://$arg_to/"),
+        ("chosen-by-us", SERVICE, "http://_service_q/", "http://$arg_to/"),
         ("chosen-by-us", "sites-available/api.conf", "location @manage", "location /manage"),
-        ("if-returns", "sites-available/service-q.conf", "return 401;", "set $x 1; return 401;"),
-        ("alias", "sites-available/service-q.conf", "location /", "location /f { alias /s/; }\nlocation /"),
-        ("no-files", "sites-available/service-q.conf", "location /", "location /f { root /; }\nlocation /"),
+        ("if-returns", SERVICE, "return 401;", "set $x 1; return 401;"),
+        ("alias", SERVICE, "location /", "location /f { alias /s/; }\nlocation /"),
+        ("no-files", SERVICE, "location /", "location /f { root /; }\nlocation /"),
         ("no-files", "nginx.conf", "server_tokens  off;", "autoindex on;"),
         ("callers-key", "snippets/relay.conf", "Authorization ", "X-Authorization "),
         ("upstream-tls", "sites-available/api.conf", "proxy_ssl_verify ", "# "),
@@ -110,14 +113,12 @@ KNOWN = {
     ("http_splitting", "$ig_content_type"): "njs sets it, to one of two kinds of body",
     ("http_splitting", "$ig_ticket"): "njs sets it, to a number and a name of the YAML",
     ("http_splitting", "$ig_until"): "njs sets it, to a number",
+    ("http_splitting", "$ig_cached"): "njs sets it, to HIT, MISS and their like",
     ("http_splitting", "$uri"): "named locations are reached from exact ones: it is one of theirs",
     ("missing_resolver", "proxy_pass"): "it names an upstream; decision 002 has who resolves",
     ("proxy_pass_normalized", ""): "the path of a service is stripped, and that is what does it",
     ("host_spoofing", ""): "server_name has chosen the server; a service's links need the port",
-    (
-        "add_header_redefinition",
-        "",
-    ): "a service's answer has its own; healthz and redirects need few",
+    ("add_header_redefinition", ""): "a service has its own; healthz and redirects need few",
     ("hsts_header", "No Strict"): "a name that is none of ours has no certificate to insist on",
     ("default_server_flag", ""): "api.conf is the first, and by that the one for other names",
 }

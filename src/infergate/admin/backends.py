@@ -14,6 +14,8 @@ from infergate.config.backends import EngineKind
 from infergate.config.types import ModelName
 from infergate.control import backends
 from infergate.control.backend_list import backend_list
+from infergate.errors import StateError
+from infergate.nginx.shared_memory import read
 
 Share = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000})]
 Engine = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(EngineKind))})]
@@ -86,11 +88,10 @@ class RemovedBackend(Document):
     in_flight: int = Field(description="Requests that it still answers.")
 
 
-class Load(Document):
-    """Requests that a backend answers now; of one that was taken out, too."""
+class InFlight(Document):
+    """Requests that are being answered now, by backend; of those that were taken out, too."""
 
-    backend: str
-    in_flight: int
+    backends: dict[str, int]
 
 
 class ResetBackend(Document):
@@ -151,10 +152,13 @@ def reset_backend(gateway: Gateway, backend: Which) -> ResetBackend:
     return ResetBackend(backend=backend, undone=list(undone))
 
 
-@operation("GET", "/backends/{backend}/load")
-def backend_load(gateway: Gateway, backend: Which) -> Load:
-    """How many requests it is answering, to wait for one that was drained or taken out."""
-    return Load(backend=backend, in_flight=backends.in_flight(gateway.home, backend))
+@operation("GET", "/in-flight")
+def in_flight(gateway: Gateway) -> InFlight:
+    """How many requests each backend answers, to wait for one that was drained or taken out."""
+    try:
+        return InFlight(backends=dict(read(gateway.home.socket).in_flight))
+    except StateError:  # nginx does not run
+        return InFlight(backends={})
 
 
 def _control(gateway: Gateway) -> backends.Gateway:

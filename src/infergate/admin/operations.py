@@ -8,8 +8,8 @@ from typing import Any
 from infergate.admin.audit import list_audit
 from infergate.admin.backends import (
     add_backend,
-    backend_load,
     drain_backend,
+    in_flight,
     list_backends,
     remove_backend,
     reset_backend,
@@ -58,7 +58,7 @@ OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
         undrain_backend,
         weigh_backend,
         reset_backend,
-        backend_load,
+        in_flight,
     ),
     "changes": (show_plan, show_diff, apply_file, roll_back, list_history),
     "requests": (explain,),

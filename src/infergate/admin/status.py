@@ -91,7 +91,7 @@ class ServiceState(Document):
 
 
 class Certificate(Document):
-    """One TLS server's certificate (certificates/overview.py), as it was last looked at."""
+    """One TLS server's certificate (certificates/report.py), as it was last looked at."""
 
     site: str
     hosts: list[str] = Field(description="Empty: any.")
@@ -104,6 +104,13 @@ class Certificate(Document):
     stands_in: bool = Field(description="Self-signed, until the authority has issued one.")
     problem: str
     hint: str
+
+
+class KeptAnswers(Document):
+    """How often a kept answer of a model was given again."""
+
+    hits: int
+    misses: int
 
 
 class Missing(Document):
@@ -131,6 +138,7 @@ class Status(Document):
     groups: dict[str, BackendGroup]
     services: list[ServiceState]
     certificates: list[Certificate]
+    cache: dict[str, KeptAnswers] = Field(description="By model.")
     missing_models: list[Missing]
     conflicts: list[str]
 
@@ -175,6 +183,10 @@ def status(gateway: Gateway) -> Status:
             "certificates": [asdict(row) for row in read_certificates(home.certificates)]
             if loaded.config.tls
             else [],
+            "cache": {
+                model: {"hits": hits, "misses": misses}
+                for model, (hits, misses) in (live.kept if live else {}).items()
+            },
             "conflicts": report.conflicts if report else [],
             "missing_models": [
                 {"model": model, "backend": backend}

@@ -9,6 +9,12 @@ from typing import Any
 
 _SCORE = re.compile(r"(.+)=(-?[\d.e+]+)")
 _ASKED_TOO = re.compile(r"asked (\S+) too after")  # njs/hedging.js
+_CACHE = {
+    "HIT": "a kept answer was given again",
+    "MISS": "no answer was kept; this one is, if it is good",
+    "EXPIRED": "the kept answer was too old for its backend's word",
+    "BYPASS": "not asked: the request says no-store",
+}
 _DOWN, _FULL = 1e9, 1e6  # njs/route.js adds them to scores
 
 
@@ -24,6 +30,8 @@ def told(entry: Mapping[str, Any]) -> Iterator[str]:
     why = entry.get("why", "")
     yield row("key", entry["key"] or "none")
     yield row("model", entry["model"] or "none")
+    if entry.get("cache"):
+        yield row("cache", _CACHE.get(entry["cache"], entry["cache"]))
     if entry["queue_ms"]:
         yield row("queue", f"waited {entry['queue_ms']} ms")
     for index, step in enumerate(steps(why)):

@@ -12,6 +12,7 @@ from infergate.cli import (
     audit,
     backend,
     bans,
+    cache,
     certificates,
     changes,
     engine,
@@ -44,6 +45,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(teams.app, name="teams")
 app.add_typer(policies.app, name="policies")
 app.add_typer(backend.app, name="backend")
+app.add_typer(cache.app, name="cache")
 app.add_typer(certificates.app, name="cert")
 app.add_typer(engine.app, name="engine")
 app.add_typer(admin.app, name="admin")

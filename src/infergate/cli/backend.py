@@ -164,10 +164,10 @@ def reset(name: NameArgument, config: ConfigOption = None, json_: JsonOption = F
 
 
 def _wait_until_idle(gateway: Target, name: str, timeout_s: float, *, quiet: bool) -> int:
-    from infergate.admin.backends import backend_load
+    from infergate.admin.backends import in_flight
 
     deadline, told = time.monotonic() + timeout_s, -1
-    while (left := gateway.run(backend_load, name).in_flight) > 0:
+    while (left := gateway.run(in_flight).backends.get(name, 0)) > 0:
         if time.monotonic() > deadline:
             raise InfergateError(
                 f"{name} still answers {counted(left, 'request')} after {timeout_s:g} s",

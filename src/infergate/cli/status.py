@@ -59,6 +59,8 @@ def print_status(document: Mapping[str, Any]) -> None:
         console.print(_table(document["backends"]))
     if document["services"]:
         _print_services(console, document["services"])
+    for model, counts in document["cache"].items():
+        console.print(f"Kept answers of {model}: {hit_ratio(counts['hits'], counts['misses'])}")
     for line in lines_about(
         {
             "backends": {backend["name"]: backend for backend in document["backends"]},
@@ -124,6 +126,12 @@ def print_tls(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         console.print(soonest)
     for line in certificates_in_words(rows, time.time()):
         console.print(f"[yellow]{line}[/yellow]")
+
+
+def hit_ratio(hits: int, misses: int) -> str:
+    """ "75 % of 1,204 requests answered with one"."""
+    share = f"{hits / (hits + misses):.0%}".replace("%", " %")
+    return f"{share} of {counted(hits + misses, 'request')} answered with one"
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

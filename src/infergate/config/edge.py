@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,9 @@ class Listen(Section):
     @classmethod
     def _from_port(cls, value: Any) -> Any:
         return {"http": value} if isinstance(value, int | str) else value
+
+
+Gzip = Literal["services", "all", "off"]
 
 
 class Limits(Rates):

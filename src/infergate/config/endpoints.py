@@ -35,6 +35,12 @@ HEDGED_PATHS = {
 """Where `hedge` asks a second backend, and of which kind each is: answers of one kind take about as
 long. Only what has no effect but its answer, and what is short enough to be asked twice."""
 
+KEPT_PATHS = tuple(HEDGED_PATHS)
+"""Where `cache` keeps answers: what has no effect but its answer."""
+
+KEPT_COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
+"""Where it does so too if it is asked for completions."""
+
 LIST_PATHS = ("/v1/models", "/api/tags", "/api/ps", "/api/version")
 """GET; answered by the gateway from what the control plane discovered."""
 

@@ -39,9 +39,15 @@ class Timeouts(Section):
 
 
 class Cache(Section):
-    """Exact-match response cache."""
+    """Answers that are served again for the same request: embeddings, reranks, scores."""
 
-    ttl: Seconds = Field(3600.0, ge=1, description="How long an answer may be served again.")
+    ttl: Seconds = Field(
+        3600.0, ge=1, le=2_592_000, description="How long an answer may be served again."
+    )
+    shared: bool = Field(
+        False, description="Serve it to every key, not only to those of its own team."
+    )
+    completions: bool = Field(False, description="Completions with temperature 0, too.")
 
 
 class Model(Section):

@@ -11,9 +11,6 @@ Finding = tuple[tuple[str | int, ...], str]
 
 def pending(config: Config) -> Iterator[Finding]:
     """Each setting of this configuration that has no effect yet, and what happens instead."""
-    for name, model in config.models.items():
-        if model.cache:
-            yield ("models", name, "cache"), "the cache is not built yet; it has no effect"
     for path, timeouts in (
         (("timeouts",), config.timeouts),
         *((("endpoints", path), each) for path, each in config.endpoints.items()),

@@ -214,6 +214,8 @@ def doubts(config: Config) -> Iterator[Finding]:
     for name, model in config.models.items():
         if model.hedge is not None and len(model.backends) == 1:
             yield ("models", name, "hedge"), "there is no second backend to ask"
+        if model.cache is not None and model.canary is not None:
+            yield ("models", name, "cache"), "answers of two models (canary) are not kept"
     urls: dict[str, str] = {}
     for name, backend in config.backends.items():
         if backend.discover is not None:

@@ -9,7 +9,8 @@ from infergate.config.auth import Auth
 from infergate.config.backends import Backend, Health
 from infergate.config.bans import Bans
 from infergate.config.base import Section
-from infergate.config.edge import Admin, Errors, Limits, Listen
+from infergate.config.edge import Admin, Errors, Gzip, Limits, Listen
+from infergate.config.kept import KeptAnswers
 from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.services import Service
@@ -56,6 +57,11 @@ class Config(Section):
     store: Store = Field(Store(), description="Where keys and usage are kept.")
     usage: Usage = Field(Usage(), description="Counting, prices, rotation.")
     errors: Errors = Field(Errors(), description="What the gateway answers when it refuses.")
+    cache: KeptAnswers = Field(KeptAnswers(), description="Room for answers that are kept.")
+    gzip: Gzip = Field(
+        "services",
+        description="What is compressed: services and lists; the answers of models too; nothing.",
+    )
     services: dict[Name, Service] = Field({}, description="Web services beside the models.")
     waf: Waf = Field(Waf(), description="Web application firewall.")
     bans: Bans = Field(Bans(), description="Addresses that are no longer answered.")

@@ -246,7 +246,11 @@ Bytes = Annotated[
 ]
 Rate = Annotated[str, AfterValidator(_rate)]
 Name = Annotated[str, AfterValidator(_name)]
-NameOrAny = Annotated[str, AfterValidator(lambda value: value if value == "*" else _name(value))]
+NameOrAny = Annotated[
+    str,
+    AfterValidator(lambda value: value if value == "*" else _name(value)),
+    WithJsonSchema({"type": "string", "pattern": r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,62})$"}),
+]
 ModelName = Annotated[
     str,
     AfterValidator(_model_name),

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 VERSION = 1
 _BEGINNING = '{"ts":'
 _LONGEST_NAME = 256
+CACHE = "(cache)"
+"""Stands for the backend of a request that was answered with a kept answer (docs/cache.md): no
+backend worked for it, and none can have this name."""
 
 
 class Line(NamedTuple):
@@ -63,7 +66,8 @@ def _line(entry: dict[str, Any]) -> Line | None:
         int(entry["ts"]),
         _name(entry["key"]),
         _name(entry["model"]),
-        _name(entry["backend"]),
+        # The field is there only where answers are kept.
+        CACHE if entry.get("cache") == "HIT" else _name(entry["backend"]),
         status >= 400 or status == 0,
         prompt,
         completion,

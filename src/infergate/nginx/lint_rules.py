@@ -16,6 +16,8 @@ _PROGRAMS_INSIDE = frozenset({"push.js", "shadow.js", "wait.js", "hedge.js", "sw
 
 _FROM_CLIENT = re.compile(r"\$(?:http_|arg_|cookie_|args\b|host\b|request_uri\b|query_string\b)")
 
+_ADMITTED = ["$ig_admitted", "!="]
+
 _OLD_TLS = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
 
 
@@ -29,17 +31,17 @@ def _relays_have_timeouts(tree: Block, _config: Config) -> Iterator[tuple[Block,
 
 
 def _nobody_gets_in_without_a_key(tree: Block, config: Config) -> Iterator[tuple[Block, str]]:
-    """What others can reach asks for a key before it relays, unless the YAML says `auth: none`."""
-    open_to_all = {
-        f"_service_{name}" for name, service in config.services.items() if service.auth == "none"
-    }
+    """What others can reach asks for a key, a password or a login before it relays, unless the YAML
+    says `auth: none`."""
+    open_to_all = _upstreams(config, "none") | _logins(config)
     for relay in tree.all("proxy_pass"):
         server, location = relay.around("server"), relay.outer or relay
         if server is None or not is_beyond_loopback(server):
             continue
         if not is_entered_from_outside(location) or _upstream(relay) in open_to_all:
             continue
-        if not any("$ig_admitted" in check.arguments[0] for check in location.own("if")):
+        checked = any(check.arguments[:2] == _ADMITTED for check in location.own("if"))
+        if not (checked or location.own("auth_basic") or location.own("auth_request")):
             yield relay, "this relays for callers whose key nobody has checked"
 
 
@@ -99,12 +101,10 @@ def _files_are_not_served(tree: Block, _config: Config) -> Iterator[tuple[Block,
 
 def _the_callers_key_goes_nowhere(tree: Block, config: Config) -> Iterator[tuple[Block, str]]:
     """Each relay says itself what goes on as Authorization."""
-    open_to_all = {
-        f"_service_{name}" for name, service in config.services.items() if service.auth == "none"
-    }
+    own_logins = _upstreams(config, "none", "forward") | _logins(config)
     for relay in tree.all("proxy_pass"):
         location = relay.outer or relay
-        if _upstream(relay) in open_to_all:
+        if _upstream(relay) in own_logins:
             continue
         if any(each.arguments[0] == "off" for each in location.holds("proxy_pass_request_headers")):
             continue
@@ -119,7 +119,8 @@ def _certificates_are_checked_or_not_on_purpose(
     """Of an https upstream, each relay says whether its certificate counts; `off` only where the
     YAML has `verify_tls: false`."""
     may_be_off = any(not each.verify_tls for each in config.backends.values()) or any(
-        not each.verify_tls for each in config.services.values()
+        not (each.verify_tls and (each.forward is None or each.forward.verify_tls))
+        for each in config.services.values()
     )
     for relay in tree.all("proxy_pass"):
         if not relay.arguments[0].startswith("https://"):
@@ -143,6 +144,16 @@ def _streams_end_some_day(tree: Block, _config: Config) -> Iterator[tuple[Block,
     """Without worker_shutdown_timeout an old worker stays as long as its last client likes."""
     if not tree.own("worker_shutdown_timeout"):
         yield tree, "there is no worker_shutdown_timeout"
+
+
+def _upstreams(config: Config, *auth: str) -> set[str]:
+    """Of the services with one of these."""
+    return {f"_service_{name}" for name, each in config.services.items() if each.auth in auth}
+
+
+def _logins(config: Config) -> set[str]:
+    """Of the login endpoints: whoever is not logged in yet must reach them."""
+    return {f"_forward_{name}" for name, each in config.services.items() if each.forward}
 
 
 def _upstream(relay: Block) -> str:

@@ -25,6 +25,8 @@ from infergate.nginx.access import distinct, guard_of_api
 from infergate.nginx.bundle import bundle
 from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
 from infergate.nginx.headers import ANSWERED, STRIPPED
+from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
+from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
@@ -171,6 +173,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "relays": relays_of(config),
         "shadow": any(model.shadow for model in config.models.values()),
         "hedge": _hedges(config),
+        "keeps": keeps(config),
+        "gzip": config.gzip,
         "quick_relay": quick_relay(config),
         "peers": peers(config),
         "hashed_prefix": HASHED_PREFIX,
@@ -188,6 +192,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
             "nginx.conf.j2",
             "maps.conf.j2",
             "access.conf.j2",
+            "gzip.conf.j2",
             "upstreams.conf.j2",
             "secrets.conf.j2",
             "internal.conf.j2",
@@ -203,8 +208,13 @@ def render(config: Config, around: Surroundings) -> Rendered:
         files[f"tls/{each.name}.conf"] = text("tls_site.conf.j2", served=served, hosts=each.hosts)
     if _hedges(config):
         files["hedge.conf"] = text("hedge.conf.j2")
+    kept = keeps(config)
+    if kept:
+        files["cache.conf"] = text("cache.conf.j2")
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
         if name == "snippets/waf.conf.j2" and config.waf.mode == "off":
+            continue
+        if name in KEEPING_SNIPPETS and kept is None:
             continue
         files[name.removesuffix(".j2")] = text(name)
     hosts = tuple(_hosts(config))
@@ -288,6 +298,8 @@ def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict
         "quick_tokens": quick_relay(config).read_ms // 400,
         "error_page": around.error_page or _our_page(),
         "hedged": endpoints.HEDGED_PATHS,
+        "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
+        "who_answers": who_answers(config),
         "hedge_socket": str(around.home.hedge_socket),
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": {

@@ -30,6 +30,8 @@ class LiveState:
     load: backend → requests it is taken to have beside ours (health/load.py).
     breakers: backend → its circuit breaker (njs/breaker.js); only of those that failed lately.
     waiting: requests in the queue.
+    kept: model → requests answered with a kept answer, and those for which there was none, since
+        nginx started (njs/keep.js).
     """
 
     revision: int
@@ -40,6 +42,7 @@ class LiveState:
     load: Mapping[str, float]
     breakers: Mapping[str, tuple[Any, ...]]
     waiting: int
+    kept: Mapping[str, tuple[int, int]]
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -103,4 +106,34 @@ def read(path: Path) -> LiveState:
         load=answer["load"],
         breakers={k: tuple(json.loads(v)) for k, v in answer["breakers"].items()},
         waiting=answer["waiting"].get("", 0),
+        kept=_kept(answer["kept"]),
     )
+
+
+def _kept(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    models = {key.partition(" ")[2] for key in counts}
+    return {
+        model: (counts.get(f"hits {model}", 0), counts.get(f"misses {model}", 0))
+        for model in sorted(models)
+    }
+
+
+@dataclass(frozen=True)
+class KeptAnswers:
+    """How many answers are kept, by model; streams apart, which are in shared memory."""
+
+    answers: Mapping[str, int]
+    streams: Mapping[str, int]
+
+
+def kept_answers(path: Path) -> KeptAnswers:
+    """Raises as push does; StateError too if no model's answers are kept."""
+    return KeptAnswers(**json.loads(_ask(path, "GET", uri="/cache")))
+
+
+def forget_answers(path: Path, model: str | None) -> tuple[list[str], int]:
+    """Never give again what is kept, of one model or all; the keys of nginx's cache that this was,
+    and how many streams. Raises as kept_answers does."""
+    body = json.dumps({} if model is None else {"model": model})
+    gone = json.loads(_ask(path, "POST", body, "/cache"))
+    return gone["keys"], gone["streams"]

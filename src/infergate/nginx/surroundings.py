@@ -67,7 +67,7 @@ def prepare_home(home: Home, user: str | None) -> None:
             hint="Set INFERGATE_HOME to another folder.",
         )
     temporary, queue = home.run / "temp", home.queue_socket.parent
-    of_workers = (temporary, queue, home.waf_reports)
+    of_workers = (temporary, queue, home.waf_reports, home.cache)
     account = pwd.getpwnam(user) if user is not None and user != "root" else None
     # What workers may enter or read has its mode at once: a reload must not lock them out.
     shared = {}

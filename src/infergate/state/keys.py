@@ -14,6 +14,9 @@ from infergate.store.keys import StoredKey
 from infergate.store.secrets import key_hash
 
 _LINE = re.compile(r"""\s*(?:"Bearer\s+([^"\s]+)"|'Bearer\s+([^'\s]+)')\s+(\S+)\s*;\s*(?:\#.*)?""")
+IDENTITY_LENGTH = 16
+"""Characters of a key's id or hash that tell it from every other one: 64 bits."""
+
 _IGNORED = re.compile(r"\s*(?:#.*|default\s+\S+\s*;|map\s+.*\{|\})?\s*(?:#.*)?")
 
 
@@ -56,17 +59,20 @@ def read_keys_file(text: str, name: str) -> tuple[FileKey, ...]:
 class ValidKey:
     """A key that lets requests in now, wherever it was declared.
 
+    identity: never another key's, not even after this one is gone and another has its name.
     allowed: with what its named policy says. since: when it was made, Unix seconds; 0 is unknown.
     """
 
     name: str
+    identity: str
     allowed: Grant = EVERYTHING
     expires_at: int | None = None
     team: str | None = None
     since: int = 0
 
     def policy(self, block: Block | None) -> Policy:
-        return Policy(self.name, self.allowed, self.expires_at, block)
+        tenant = f"k {self.identity[:IDENTITY_LENGTH]}" if self.team is None else f"t {self.team}"
+        return Policy(self.name, self.allowed, self.expires_at, block, tenant)
 
 
 def valid_keys(
@@ -80,10 +86,10 @@ def valid_keys(
     Where one key comes from several places, the store wins over the YAML and that over the file:
     the first two can say what the key may do.
     """
-    found = {key.hash: ValidKey(key.name) for key in from_file}
+    found = {key.hash: ValidKey(key.name, key.hash) for key in from_file}
     for name, declared in auth.keys.items():
         expires_at = None if declared.expires is None else int(declared.expires.timestamp())
-        found[declared.hash] = ValidKey(name, declared, expires_at, declared.team)
+        found[declared.hash] = ValidKey(name, declared.hash, declared, expires_at, declared.team)
     for key in stored:
         allowed = key.allowed if key.policy is None else key.allowed.over(policies[key.policy])
         for secret in key.secrets:
@@ -92,7 +98,7 @@ def valid_keys(
                 continue
             ends = [end for end in (key.expires_at, secret.valid_until) if end is not None]
             found[secret.hash] = ValidKey(
-                key.name, allowed, min(ends, default=None), key.team, key.created_at
+                key.name, key.id, allowed, min(ends, default=None), key.team, key.created_at
             )
     return found
 
@@ -103,5 +109,6 @@ def compile_keys(
     """Hash → compiled policy, for njs. blocks: by the key's name."""
     compiled = {hash_: key.policy(blocks.get(key.name)).compiled() for hash_, key in keys.items()}
     if not auth.required:
-        compiled[ANONYMOUS] = Policy(ANONYMOUS, Grant(limits=auth.anonymous)).compiled()
+        grant = Grant(limits=auth.anonymous)
+        compiled[ANONYMOUS] = Policy(ANONYMOUS, grant, tenant=ANONYMOUS).compiled()
     return compiled

@@ -32,19 +32,21 @@ class Policy:
     allowed: the models it may use, how much it may ask for, from where it may come.
     expires_at: Unix seconds; None is never.
     block: why it may use nothing for now.
+    tenant: whom it shares kept answers with (njs/keep.js); nobody, where it is empty.
     """
 
     key: str
     allowed: Grant = EVERYTHING
     expires_at: int | None = None
     block: Block | None = None
+    tenant: str = ""
 
     def compiled(self) -> str:
         """The lines that njs/policy.js and njs/admit.js read.
 
         flags · name · expiry · models, a tab before and after each · limits · networks, "!" before
-        those that are denied · block · services. The flags say which of the later lines a request
-        has to look at: most need none.
+        those that are denied · block · tenant · services. The flags say which of the later lines a
+        request has to look at: most need none.
         """
         expiry = "" if self.expires_at is None else str(self.expires_at)
         terms, limits, models = self.allowed, self.allowed.limits, self.allowed.models
@@ -73,6 +75,9 @@ class Policy:
             )
             if raised
         )
+        last = [block, self.tenant, services]
+        while last and not last[-1]:
+            last.pop()
         return "\n".join(
             [
                 flags,
@@ -81,7 +86,6 @@ class Policy:
                 "\t" + "\t".join(models) + "\t",
                 ",".join(str(number or 0) for number in (*numbers, *place)),
                 " ".join([*terms.allow, *(f"!{network}" for network in terms.deny)]),
-                *([block] if block or services else ()),
-                *([services] if services else ()),
+                *last,
             ]
         )

@@ -35,10 +35,17 @@ LONGEST_SEQUENCE = 128
 
 
 def compile_route(
-    config: Config, name: str, model: Model, inventories: Mapping[str, Inventory]
+    config: Config,
+    name: str,
+    model: Model,
+    inventories: Mapping[str, Inventory],
+    fingerprint: str = "",
 ) -> list[Any]:
     """[model, balance, backends, options, names]; njs/route.js describes them. Options are
-    there only where they differ from what njs does without them."""
+    there only where they differ from what njs does without them.
+
+    fingerprint: of the configuration, by nginx.keeping.who_answers.
+    """
     timeouts = timeouts_of(config, model)
     backends = [_backend(config, each, name, model, inventories) for each in model.backends]
     options: dict[str, Any] = {}
@@ -64,6 +71,12 @@ def compile_route(
         options["shadow"] = [model.shadow.backend, model.shadow.percent, model.upstream_name or ""]
     if model.hedge is not None and len(model.backends) > 1:
         options["hedge"] = model.hedge.extra_load
+    if model.cache is not None and model.canary is None:
+        options["cache"] = [
+            _ms(model.cache.ttl),
+            *map(int, (model.cache.shared, model.cache.completions)),
+            fingerprint,
+        ]
     if model.balance == "session":
         options["session"] = model.session_header
     validation = model.validation or config.validation

@@ -12,6 +12,7 @@ from infergate.config.models import Model
 from infergate.config.root import ANY_MODEL, Config
 from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory, ModelInfo
+from infergate.nginx.keeping import who_answers
 from infergate.state.route import LATEST, compile_route, is_ollama
 
 _ANY_NAME: frozenset[Kind] = frozenset({"llamacpp", "tei"})
@@ -53,8 +54,9 @@ def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Rout
                 models[name] = everything.model_copy(update={"backends": backends})
 
     routes: dict[str, str] = {}
+    fingerprint = who_answers(config)
     for name, model in models.items():
-        compiled = _json(compile_route(config, name, model, inventories))
+        compiled = _json(compile_route(config, name, model, inventories, fingerprint))
         for each in (name, *model.aliases, *_short_names(name, model, inventories)):
             routes.setdefault(each, compiled)
     if config.default_model is not None and config.default_model in routes:

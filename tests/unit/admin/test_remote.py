@@ -53,7 +53,7 @@ def test_every_noun_is_changed_from_elsewhere(api: Served, token_file: Path) -> 
     ):
         ran = there(api, token_file, *command.split())
         assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
-    newest = json.loads(here(api, "audit", "-n", "25", "--json").stdout)
+    newest = json.loads(here(api, "audit", "log", "-n", "25", "--json").stdout)
     made = next(each for each in newest if each["action"] == "key.create")
     assert made["who"] == "token full"
     assert made["after"]["limits"] == {"max_prompt_bytes": 65536}
@@ -71,7 +71,7 @@ def test_every_noun_is_changed_from_elsewhere(api: Served, token_file: Path) -> 
         "policies list --json",
         "backend list --json",
         "usage --format json --since 2026-01-01 --until 2026-01-02",
-        "audit --json",
+        "audit log --json",
         "admin token list --json",
         "history --format json",
         "plan --format json",

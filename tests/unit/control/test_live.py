@@ -24,7 +24,7 @@ def anyio_backend() -> str:
 
 
 def state(in_flight: int) -> LiveState:
-    return LiveState(1, 0, 0, {"a": in_flight}, {}, {}, {}, 0)
+    return LiveState(1, 0, 0, {"a": in_flight}, {}, {}, {}, 0, {})
 
 
 async def following(monkeypatch: Any, readings: list[int | None]) -> tuple[Live, list[float]]:

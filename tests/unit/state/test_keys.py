@@ -81,7 +81,22 @@ def test_the_store_wins_over_the_file_and_a_revoked_key_is_gone_from_both() -> N
     kept = _stored("kept", "one", allowed=Grant(models=["m"]))
     gone = _stored("gone", "two", revoked_at=9)
     text = '"Bearer one" 1;\n"Bearer two" 1;\n'
-    assert _compiled(kept, gone, file=text) == {key_hash("one"): "\nkept\n\n\tm\t\n0,0,0,0,0,1,1\n"}
+    assert _compiled(kept, gone, file=text) == {
+        key_hash("one"): "\nkept\n\n\tm\t\n0,0,0,0,0,1,1\n\n\nk key_kept"
+    }
+
+
+def test_kept_answers_are_shared_within_a_team_and_else_with_nobody_of_the_same_name() -> None:
+    mates = [_stored(name, name, team="ml") for name in ("one", "two")]
+    alone = _stored("old", "three", revoked_at=9), _stored("new", "four")
+    found = _compiled(*mates, *alone, file='"Bearer five" 1;')
+    tenants = {hash_: policy.split("\n")[7] for hash_, policy in found.items()}
+    assert tenants == {
+        key_hash("one"): "t ml",
+        key_hash("two"): "t ml",
+        key_hash("four"): "k key_new",
+        key_hash("five"): f"k {key_hash('five')[:16]}",
+    }
 
 
 def test_a_secret_on_its_way_out_ends_before_its_key() -> None:
@@ -103,7 +118,7 @@ def test_a_policy_says_what_its_key_leaves_open() -> None:
     own = Grant.model_validate({"limits": {"concurrent": 1}, "priority": "low"})
     key = _stored("ci", "one", allowed=own, policy="small")
     (compiled,) = _compiled(key, policies={"small": policy}).values()
-    assert compiled == "lq\nci\n\n\ta\t\n7,0,1,0,0,2,2\n"
+    assert compiled == "lq\nci\n\n\ta\t\n7,0,1,0,0,2,2\n\n\nk key_ci"
 
 
 def test_a_declared_key_ends_when_it_says_in_utc() -> None:
@@ -121,5 +136,5 @@ def test_without_required_keys_there_is_a_policy_for_nobody() -> None:
 def test_networks_to_keep_out_and_services_follow_what_is_let_in() -> None:
     kept = Policy("ci", Grant(deny=["10.0.0.5"], allow=["10.0.0.0/8"], services=["qdrant"]))
     assert kept.compiled() == (
-        "is\nci\n\n\t*\t\n0,0,0,0,0,1,1\n10.0.0.0/8 !10.0.0.5/32\n\n\tqdrant\t"
+        "is\nci\n\n\t*\t\n0,0,0,0,0,1,1\n10.0.0.0/8 !10.0.0.5/32\n\n\n\tqdrant\t"
     )

@@ -28,6 +28,13 @@ function expectOnePiece(backend, isCharged, isCalm) {
     calm = isCalm;
 }
 
+// The answer was kept (kept.js): no backend worked for it.
+function forget() {
+    usage = undefined;
+    streaming = false;
+    tail = '';
+}
+
 // js_body_filter, with buffers.
 function filter(r, data, flags) {
     if (streaming === undefined) {
@@ -100,4 +107,4 @@ function settle(r) {
     return '';
 }
 
-export default { expectOnePiece, filter, settle };
+export default { expectOnePiece, forget, streaming, filter, settle };

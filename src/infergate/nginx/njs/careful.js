@@ -20,14 +20,21 @@ function formatOf(r) {
 }
 
 function serve(r) {
+    begin(r, false);
+}
+
+// met: the request took from its limits already (cached.js).
+function begin(r, met) {
     // The short way (hot.js) may have failed half-way.
     const backend = r.variables.ig_backend;
     if (backend !== '') {
         state.hold(backend, -1);
         r.variables.ig_backend = '';
     }
-    charge.settle(r, 0);
-    relay.handle(r, large);
+    if (!met) {
+        charge.settle(r, 0);
+    }
+    relay.handle(r, large, met);
 }
 
-export default { serve, formatOf };
+export default { serve, begin, formatOf };

@@ -33,6 +33,9 @@ function way(r, found, request, backend, location) {
 // nobody else was asked, though the first was late. Or { broken }: what failed in hedge.js itself.
 function told(r) {
     const text = r.variables.upstream_http_x_infergate_hedge;
+    if (r.variables.upstream_cache_status === 'HIT') {
+        return undefined;   // told of the request that the kept answer was for
+    }
     return text ? JSON.parse(text) : undefined;
 }
 

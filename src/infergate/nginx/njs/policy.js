@@ -2,11 +2,11 @@
 // (0.65 µs instead of 1.15 on the embedded engine). Lines:
 //   flags · name · expiry (epoch seconds) · the models, a tab before and after each ·
 //   requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight · networks · block ·
-//   services, a tab before and after each
+//   tenant · services, a tab before and after each
 // '*' is every model. src/infergate/state/policy.py writes it. The flags: e expires, m may manage,
 // x explain, l has limits, q not the usual place in the queue, i networks, g patterns among the
 // models, b a budget is used up, s not all services.
-const MODELS = 3, NUMBERS = 4, BLOCK = 6, SERVICES = 7;
+const MODELS = 3, NUMBERS = 4, BLOCK = 6, SERVICES = 8;
 
 function flags(policy) {
     return policy.slice(0, policy.indexOf('\n'));

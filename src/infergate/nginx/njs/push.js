@@ -21,6 +21,17 @@ function inFlight() {
     return all;
 }
 
+// How often kept answers were given again, and how often there was none: see keep.js.
+function kept() {
+    const all = {};
+    ngx.shared.ig_turns.items(100000).forEach((item) => {
+        if (item[0].startsWith('hits ') || item[0].startsWith('misses ')) {
+            all[item[0]] = item[1];
+        }
+    });
+    return all;
+}
+
 function state(r) {
     snapshot.load();
     if (r.method === 'POST') {
@@ -43,6 +54,7 @@ function state(r) {
         breakers: entries(ngx.shared.ig_breakers),
         waiting: entries(ngx.shared.ig_waiting),
         inflight: inFlight(),
+        kept: kept(),
     }));
 }
 

@@ -12,7 +12,8 @@ import shadow from 'shadow.js';
 // The last step of the ladder of timeouts (src/infergate/nginx/relays.py).
 const LONGEST = 3600000, RUNG = 4;
 
-function handle(r, format) {
+// met: it took from its limits already.
+function handle(r, format, met) {
     if (r.method !== 'POST') {
         refuse.refuse(r, 405, 'method_not_allowed', 'This endpoint takes POST, not ' + r.method + '.');
         return;
@@ -48,7 +49,7 @@ function handle(r, format) {
         return;
     }
     const flags = policy.flags(keyPolicy);
-    if (flags !== '' || options.limits !== undefined) {
+    if (!met && (flags !== '' || options.limits !== undefined)) {
         const refused = limits.meet(r, keyPolicy, flags, options, request);
         if (refused) {
             r.variables.ig_model = found[0];
@@ -100,6 +101,9 @@ function fallBack(r, found, request, format, tried) {
             variables.ig_fallback = JSON.stringify(chain.slice(i + 1));
             variables.ig_why = variables.ig_why + '-> ' + other[0] + ';';
             variables.ig_model = other[0];
+            if (variables.ig_keep) {
+                variables.ig_keep = '';   // this one's answer is not what was asked for
+            }
             r.headersOut['x-infergate-model'] = other[0];
             return send(r, other, request, format, tried);
         }
@@ -150,7 +154,11 @@ function dispatch(r, found, request, format, backend) {
     if (options.hedge !== undefined) {
         location = hedging.way(r, found, request, backend, location) || location;
     }
-    if (request.model === wanted && insert === '') {
+    if (variables.ig_keep) {
+        variables.ig_body = request.model === wanted && insert === '' ? request.buffer || request.text
+            : format.edited(request, wanted, insert);
+        r.internalRedirect(location + '_' + variables.ig_keep);
+    } else if (request.model === wanted && insert === '') {
         r.internalRedirect(location);
     } else {
         variables.ig_body = format.edited(request, wanted, insert);

@@ -123,18 +123,6 @@ function open(r, isSse) {
         return dos !== -1 ? dos + 4 : cut;
     }
 
-    function isOnlyUsage(event) {
-        if (event.indexOf(USAGE) === -1) {
-            return false;
-        }
-        try {
-            const parsed = JSON.parse(event.toString().trim().slice(5));
-            return Array.isArray(parsed.choices) && parsed.choices.length === 0 && parsed.usage !== null;
-        } catch (e) {
-            return false;
-        }
-    }
-
     function takeUsage(text) {
         const told = usageIn(text);
         if (told !== undefined) {
@@ -213,6 +201,24 @@ function open(r, isSse) {
     return { filter, state, failed: () => state.failed !== '' };
 }
 
+function isOnlyUsage(event) {
+    if (event.indexOf(USAGE) === -1) {
+        return false;
+    }
+    try {
+        const parsed = JSON.parse(event.toString().trim().slice(5));
+        return Array.isArray(parsed.choices) && parsed.choices.length === 0 && parsed.usage !== null;
+    } catch (e) {
+        return false;
+    }
+}
+
+// The text of a whole stream without the usage.
+function withoutUsage(text) {
+    const end = text.indexOf('\r\n\r\n') === -1 ? '\n\n' : '\r\n\r\n';
+    return text.split(end).filter((event) => !isOnlyUsage(event)).join(end);
+}
+
 function number(text, name) {
     const at = text.lastIndexOf('"' + name + '":');
     return at === -1 ? 0 : parseInt(text.slice(at + name.length + 3), 10) || 0;
@@ -247,4 +253,4 @@ function usageIn(text) {
     return undefined;
 }
 
-export default { open, usageIn, number };
+export default { open, usageIn, withoutUsage, number };

@@ -1,0 +1,153 @@
+// cached: the short way for an endpoint whose answers are kept. nginx asks for the zone of its cache
+// ($ig_cache) when it has the body; if it has the answer, it needs no backend, and $ig_out is never
+// asked for. Else all goes on as in hot.js, whose redirect leads to missed.js here.
+//
+// A request whose answer is known to be kept is not parsed: keep.js remembers its model by the digest.
+// What only the others need is imported seldom.
+import body from 'body.js';   // seldom
+import charge from 'charge.js';   // seldom
+import door from 'door.js';
+import keep from 'keep.js';
+import kept from 'kept.js';
+import keeping from 'keeping.js';   // seldom
+import limits from 'limits.js';   // seldom
+import plain from 'plain.js';   // seldom
+import policy from 'policy.js';
+import quick from 'quick.js';   // seldom
+import route from 'route.js';   // seldom
+import scan from 'scan.js';   // seldom
+
+// The line of a policy.
+const TENANT = 7;
+// Above, making text of a body is what costs.
+const LARGEST_TEXT = 4096;
+// Above, what came without a Content-Length takes too long to hash.
+const LARGEST = 131072;
+
+let request, found;
+let short = true;      // the short way may do it, if nginx has no answer
+let met = false;       // it took from its limits
+let asked = false;     // a backend was
+let model;             // whose answer nginx may have
+
+// The variable $ig_cache, the first thing that nginx needs here.
+function cache(r) {
+    try {
+        const text = door.size > LARGEST_TEXT ? r.requestBuffer : r.requestText;
+        const tenant = door.keyPolicy.split('\n', TENANT + 1)[TENANT];
+        if (!text || !tenant || text.length > LARGEST) {
+            return '';
+        }
+        const name = keep.nameOf(r, text);
+        return recall(r, tenant, name) ? 'answers' : look(r, tenant, name);
+    } catch (e) {
+        r.error('the cache was not asked: ' + e);
+        short = false;
+        return '';
+    }
+}
+
+// Whether nginx may have the answer, where that is all there is to decide.
+function recall(r, tenant, name) {
+    const zone = ngx.shared.ig_kept;
+    const keyPolicy = door.keyPolicy;
+    const known = zone.get(tenant + name) || zone.get(keep.EVERYBODY + name);
+    if (known === undefined || r.headersIn['Cache-Control'] !== undefined) {
+        return false;
+    }
+    const parts = known.split('\n');
+    const flags = policy.flags(keyPolicy);
+    if (parts[keep.LIMITED] !== '' || flags.indexOf('l') !== -1 || flags.indexOf('b') !== -1
+        || !(policy.allowsModel(keyPolicy, parts[keep.MODEL]) || policy.allowsModel(keyPolicy, parts[keep.NAMED]))) {
+        return false;
+    }
+    model = parts[keep.MODEL];
+    r.variables.ig_model = model;
+    r.variables.ig_cache_key = parts[keep.KEY];
+    return true;
+}
+
+// The same for all others. Returns the zone of nginx's cache that may have the answer, or ''.
+function look(r, tenant, name) {
+    const keyPolicy = door.keyPolicy;
+    request = plain.read(r, door.size) || scan.read(r);
+    if (request === undefined) {
+        short = false;
+        request = body.read(r);
+    }
+    const named = request.model;
+    found = request.error || named === undefined ? undefined : route.look(named);
+    if (!found || !(policy.allowsModel(keyPolicy, found[0]) || policy.allowsModel(keyPolicy, named))) {
+        short = false;
+        return '';
+    }
+    const options = found[route.OPTIONS];
+    if (options === 0 || options.cache === undefined) {
+        return '';
+    }
+    const flags = policy.flags(keyPolicy);
+    if (flags !== '' || options.limits !== undefined) {
+        if (limits.meet(r, keyPolicy, flags, options, request) !== undefined) {
+            short = false;   // and refused there
+            return '';
+        }
+        met = true;
+    }
+    const where = keeping.find(r, request, found, tenant, name);
+    if (where === 'cached') {
+        model = found[0];
+        r.variables.ig_model = model;
+        return 'answers';
+    }
+    if (r.variables.ig_uncached === 'HIT') {
+        short = false;   // missed.js has it
+    }
+    return '';
+}
+
+// The variable $ig_out: see hot.js.
+function out(r) {
+    let text;
+    if (model !== undefined) {   // nginx has no answer
+        r.variables.ig_keep = 'cached';
+        // A completion's location passes on its pieces at once, so it cannot keep them: relay.js has one
+        // that can.
+        short = short && !keeping.isCompletions(r.uri);
+    }
+    try {
+        text = short ? quick.decide(r, request, found, met) : undefined;
+    } catch (e) {
+        r.error('the short way failed: ' + e);
+    }
+    if (text === undefined) {
+        r.variables.ig_policy = door.keyPolicy;
+        r.variables.ig_met = met ? 'yes' : '';
+        return '';
+    }
+    asked = true;
+    return text;
+}
+
+function filter(r, data, flags) {
+    if (asked) {
+        kept.filter(r, data, flags);
+        return;
+    }
+    r.sendBuffer(data, flags);
+    r.done();
+}
+
+function settle(r) {
+    if (asked) {
+        return kept.settle(r);
+    }
+    if (met) {
+        charge.settle(r, 0);
+    }
+    if (r.status === 200) {
+        keep.count('hits ', model);
+    }
+    return '';
+}
+
+export default { admit: door.enter, cache, out, filter, settle };

@@ -1,0 +1,49 @@
+// kept: answer.js where the answer is kept to be given again. nginx keeps the whole ones by itself.
+import answer from 'answer.js';
+import keep from 'keep.js';
+import keeping from 'keeping.js';   // seldom
+import stream from 'stream.js';   // seldom
+
+// Larger streams are not kept.
+const LARGEST_STREAM = 262144;
+
+let pieces;            // of a stream; undefined before the first, false where they are not wanted
+let size = 0;
+let complete = false;  // the last one was there
+
+function filter(r, data, flags) {
+    if (pieces === undefined) {
+        pieces = r.variables.ig_keep === 'stream' ? [] : false;
+    }
+    if (pieces !== false) {
+        size += data.length;
+        if (size > LARGEST_STREAM) {
+            pieces = false;
+        } else if (data.length !== 0) {
+            pieces.push(Buffer.from(data));   // nginx uses its memory again
+        }
+        complete = flags.last;
+    }
+    answer.filter(r, data, flags);
+}
+
+function settle(r) {
+    const variables = r.variables;
+    const hit = variables.upstream_cache_status === 'HIT';   // somebody else asked at the same time
+    if (hit) {
+        answer.forget();
+    }
+    if (variables.ig_keep !== '' && r.status === 200) {
+        keep.count(hit ? 'hits ' : 'misses ', variables.ig_model);
+    }
+    if (pieces && complete && r.status === 200 && answer.streaming && !answer.streaming.failed()) {
+        keeping.keepStream(r, pieces, variables.ig_note === 'strip' ? stream.withoutUsage : same);
+    }
+    return answer.settle(r);
+}
+
+function same(text) {
+    return text;
+}
+
+export default { filter, settle };

@@ -1,0 +1,90 @@
+// quick: the backend of a request that takes the short way, and the body for it.
+import answer from 'answer.js';
+import check from 'check.js';   // seldom
+import door from 'door.js';
+import limits from 'limits.js';   // seldom
+import plain from 'plain.js';
+import policy from 'policy.js';
+import route from 'route.js';
+import scan from 'scan.js';   // seldom
+import state from 'state.js';
+
+// The body for the backend that it chooses; undefined for what the short way does not do.
+// request, found: the body and its route, where they are known; met: it took from its limits then. One
+// function, because another costs every request as much as a look-up in shared memory.
+function decide(r, request, found, met) {
+    if (found === undefined) {
+        request = plain.read(r, door.size) || scan.read(r);
+        if (request === undefined || request.error) {
+            return undefined;
+        }
+        found = route.look(request.model);
+    }
+    const asked = request.model;
+    if (!found || !(policy.allowsModel(door.keyPolicy, found[0]) || policy.allowsModel(door.keyPolicy, asked))) {
+        return undefined;
+    }
+    const options = found[route.OPTIONS];
+    if (options !== 0 && isForRelay(r, found, options, request)) {
+        return undefined;
+    }
+    if ((options === 0 || options.validation === undefined) && request.verdict !== 'fine') {
+        return undefined;
+    }
+    // Longer than the usual timeout, perhaps: relay.js looks at how long.
+    if (request.max_tokens > settings.quick_tokens && request.stream !== true
+        && (options === 0 || options.static === undefined)) {
+        return undefined;
+    }
+    const waits = options !== 0 && options.queue !== undefined;
+    const backend = route.pick(r, found, request, '', waits);
+    if (backend === undefined) {
+        return undefined;
+    }
+    const name = backend[route.NAME];
+    const flags = policy.flags(door.keyPolicy);
+    let charged = false;
+    if (flags !== '' || (options !== 0 && options.limits !== undefined)) {
+        if (!met && limits.meet(r, door.keyPolicy, flags, options, request) !== undefined) {
+            state.hold(name, -1);
+            return undefined;
+        }
+        charged = true;
+        if (flags.indexOf('x') !== -1) {
+            const headers = r.headersOut;
+            headers['x-infergate-backend'] = name;
+            headers['x-infergate-model'] = found[0];
+            headers['x-infergate-attempts'] = '1';
+            headers['x-infergate-queue-ms'] = '0';
+        }
+    }
+    const variables = r.variables;
+    variables.ig_backend = name;
+    variables.ig_model = found[0];
+    variables.ig_why = request.why;
+    const wanted = backend[route.UPSTREAM_NAME] || found[0];
+    if (request.stream === true) {
+        if (request.usage === 'absent' && backend[route.FLAGS].indexOf('u') !== -1
+            && r.uri.endsWith('completions')) {
+            variables.ig_note = 'strip';
+            return edited(request, wanted, '"stream_options":{"include_usage":true},');
+        }
+    } else if (r.uri[1] === 'v') {
+        answer.expectOnePiece(name, charged, request.calm && !waits);
+    }
+    return asked === wanted ? request.buffer || request.text : edited(request, wanted, '');
+}
+
+function edited(request, name, insert) {
+    return request.buffer === undefined ? plain.edited(request, name, insert) : scan.edited(request, name, insert);
+}
+
+// What this route asks for that the short way does not do.
+function isForRelay(r, found, options, request) {
+    return options.slow !== undefined
+        || (options.validation === 'strict'
+            && check.problem(r.uri, request.parsed, 'strict'))
+        || (options.queue !== undefined && ngx.shared.ig_waiting.get('n ' + found[0]) > 0);
+}
+
+export default { decide };
