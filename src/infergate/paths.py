@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,10 +183,11 @@ class Home:
     def tls(self) -> Path:
         return self.root / "tls"
 
-    @property
-    def local_certificate(self) -> Path:
-        """The certificate made here, its CA's and its key, in one file."""
-        return self.tls / "self-signed.pem"
+    def local_certificate(self, hosts: Iterable[str]) -> Path:
+        """The certificate made here for these hosts, its CA's and its key, in one file. Other hosts
+        have another file: what a configuration needs that is only looked at is not served."""
+        digest = hashlib.sha256("\n".join(hosts).encode()).hexdigest()
+        return self.tls / f"self-signed-{digest[:8]}.pem"
 
     @property
     def ca_key(self) -> Path:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from infergate.nginx.certificates import self_signed
 
+from tests.backends.private_ca import PrivateCa
 from tests.backends.servers import Scripted, scripted
 from tests.backends.web_service import WebService, web_service
 from tests.gateway import Gateway, gateway, until
@@ -45,16 +45,15 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "service.crt", folder / "service.key"
-    for path, text in zip((certificate, key), self_signed(["localhost"]), strict=True):
-        path.write_text(text)
+    ca = PrivateCa(folder)
+    pair = ca.issue("localhost")
     users_file = folder / "htpasswd"
     users_file.write_text(f"# people\nbob:{SHA512}\n")
     with (
         scripted() as backend,
         web_service() as web,
-        web_service(certificate, key) as tls,
-        gateway(engine, _config(backend, web, tls, certificate, users_file)) as it,
+        web_service(pair.certificate, pair.key) as tls,
+        gateway(engine, _config(backend, web, tls, ca.certificate, users_file)) as it,
     ):
         yield Stack(it, web, tls)
 

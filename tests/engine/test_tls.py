@@ -241,6 +241,38 @@ def test_files_that_somebody_else_renews_are_taken_over(site: Site) -> None:
     before = serial()
     site.ca.issue("chat.test")  # to the same files, one after the other
     until(lambda: serial() != before, 30)
+    # As a revision of its own, so that a plan finds nothing to do.
+    until(lambda: "certificates changed" in site.it.run("audit", "log").stdout)
+    until(lambda: json.loads(site.it.run("plan", "--format", "json").stdout)["kind"] == "nothing")
+
+
+def test_a_plan_for_other_hosts_leaves_what_is_served_as_it_is(site: Site) -> None:
+    before = site.it.file.read_text()
+    served = {path: path.read_bytes() for path in (site.it.home / "tls").glob("*.pem")}
+    try:
+        site.it.file.write_text(before.replace("api.test,", "api.test, new.test,"))
+        assert json.loads(site.it.run("plan", "--format", "json").stdout)["kind"] == "reload"
+        assert {path: path.read_bytes() for path in served} == served
+    finally:
+        site.it.file.write_text(before)
+
+
+def test_a_change_is_tried_beside_though_clients_need_certificates(site: Site) -> None:
+    before = site.it.file.read_text()
+    try:
+        site.it.file.write_text(before.replace("hosts: [api.test, vip.test]", "hosts: [vip.test]"))
+        site.it.run("apply", "--window", "0s")
+        assert b"400" in site.ask("vip.test", site.trust()).split(b"\r\n")[0]
+        sources = {
+            row["site"]: row["source"]
+            for row in json.loads(site.it.run("status", "--json").stdout)["certificates"]
+        }
+        assert sources["api"] == "self-signed"
+        assert sources["service-chat"] == "files"
+    finally:
+        site.it.file.write_text(before)
+        site.it.run("apply", "--window", "0s")
+    assert not list((site.it.home / "tls" / "acme").glob("accounts/*"))
 
 
 @pytest.mark.skipif("sslyze" in missing(), reason="`python -m tests.tls_tools` brings sslyze")

@@ -31,6 +31,7 @@ models: { m: { backends: [a, b], hedge: {}, timeouts: { first_byte: 9s } } }
 services:
   q: { url: "http://q:1", path: /q/, api_key: secret }
   n: { url: "https://n:1", host: n.test, auth: none }
+  o: { url: "http://o:1", path: /o/, access: { methods: [GET] } }
 access: { allow: [10.0.0.0/8], deny_user_agents: [sqlmap] }
 limits: { per_ip: { rate: 1r/s } }
 """
@@ -84,7 +85,8 @@ SERVICE = "sites-available/service-q.conf"
         ("internal-servers", "internal.conf", "listen ", "listen 127.0.0.1:81; #"),
         ("chosen-by-us", SERVICE, "http://_service_q/", "http://$arg_to/"),
         ("chosen-by-us", "sites-available/api.conf", "location @manage", "location /manage"),
-        ("if-returns", SERVICE, "return 401;", "set $x 1; return 401;"),
+        ("if-returns", SERVICE, "return 401;", "set $x 1;"),
+        ("if-returns", SERVICE, "return 401;", "add_header x 1; return 401;"),
         ("alias", SERVICE, "location /", "location /f { alias /s/; }\nlocation /"),
         ("no-files", SERVICE, "location /", "location /f { root /; }\nlocation /"),
         ("no-files", "nginx.conf", "server_tokens  off;", "autoindex on;"),

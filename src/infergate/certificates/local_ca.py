@@ -31,7 +31,7 @@ LEAF_DAYS = 90
 
 def certificate_for(hosts: tuple[str, ...], home: Home) -> Path:
     """A certificate of our CA and its key, in one file, for these hosts; made if need be."""
-    path = home.local_certificate
+    path = home.local_certificate(hosts)
     if not _still_good(path, hosts):
         for folder in (home.tls, home.public):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -29,7 +29,6 @@ from infergate.config.access import Access
 from infergate.config.load import LoadedConfig
 from infergate.control.report import read_inventories
 from infergate.errors import ApplyError, StateError
-from infergate.files import write_atomically
 from infergate.nginx.addresses import Addresses
 from infergate.nginx.apply import rendered
 from infergate.nginx.engine import Engine
@@ -87,7 +86,6 @@ def trial(
         )
         tried = replace(loaded, config=bare)
         prepare_home(scratch, worker_user(bare, scratch))
-        _give_certificates(scratch, home)
         # Nor with files written by hand: nobody knows what to ask of them. nginx tested them.
         files = rendered(tried, scratch, engine, 1, addresses, written=())
         files, listeners = on_sockets(files, scratch)
@@ -128,13 +126,6 @@ def on_sockets(files: Rendered, home: Home) -> tuple[Rendered, tuple[Listener, .
         name: moved(text) if name.endswith(".conf") else text for name, text in files.files.items()
     }
     return Rendered(texts, files.links), tuple(listeners.values())
-
-
-def _give_certificates(scratch: Home, home: Home) -> None:
-    """Those that authorities issued: without them a self-signed one would stand in. What else the
-    folder has of them, accounts and our CA's key, stays where it is."""
-    for path in home.acme.glob("*.pem"):
-        write_atomically(scratch.acme / path.name, path.read_text(), mode=0o600)
 
 
 def _give_state(scratch: Home, tried: LoadedConfig, home: Home, key: str) -> None:
@@ -193,7 +184,7 @@ def _ask(
     """
     if listener.tls:
         for site in tls_sites:
-            yield from _look_at_certificate(listener, _a_name_of(site))
+            yield from _look_at_certificate(listener, site)
         if tls_sites[0].client_ca is not None:  # it takes nobody's question without a certificate
             status, body = _get(listener, "GET", "/healthz")
             _expect(listener, "/healthz without a certificate", status, body, 400)
@@ -209,10 +200,6 @@ def _ask(
     question = json.dumps({"model": _NO_MODEL, "messages": []})
     status, body = _get(listener, "POST", "/v1/chat/completions", question, key=key)
     _expect(listener, "a model that nobody has", status, body, 404)
-
-
-def _a_name_of(site: Site) -> str:
-    return site.hosts[0].replace("*", "any") if site.hosts else "localhost"
 
 
 def _expect(listener: Listener, what: str, status: int, body: str, wanted: int) -> None:
@@ -249,7 +236,8 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-def _look_at_certificate(listener: Listener, host: str) -> Iterator[str]:
+def _look_at_certificate(listener: Listener, site: Site) -> Iterator[str]:
+    host = site.hosts[0].replace("*", "any") if site.hosts else "localhost"
     connection = UnixConnection(listener.socket, _trusting(), host)
     try:
         connection.connect()
@@ -258,6 +246,8 @@ def _look_at_certificate(listener: Listener, host: str) -> Iterator[str]:
         raise _refused(f"{listener.address} has no TLS for {host}: {problem}") from problem
     finally:
         connection.close()
+    if site.source != "files":
+        return  # here it is one that was made for the trial
     certificate = x509.load_der_x509_certificate(shown or b"")
     left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     if left < datetime.timedelta(0):

@@ -282,8 +282,10 @@ class ControlPlane:
 
     def _addresses(self) -> Addresses:
         """Of what nginx has names of."""
-        certificates = served(self._loaded, self._home)
-        return resolve(host_names(self._loaded.config) | responders(certificates))
+        names = host_names(self._loaded.config)
+        with contextlib.suppress(InfergateError, OSError):  # control/certificates.py tells of it
+            names |= responders(served(self._loaded, self._home))
+        return resolve(names)
 
     def _apply_again(self, why: str) -> None:
         """Render the configuration in force anew, and let nginx have it."""
