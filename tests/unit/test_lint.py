@@ -84,7 +84,7 @@ SERVICE = "sites-available/service-q.conf"
         ("internal-servers", "internal.conf", "listen ", "listen 127.0.0.1:81; #"),
         ("chosen-by-us", SERVICE, "http://_service_q/", "http://$arg_to/"),
         ("chosen-by-us", "sites-available/api.conf", "location @manage", "location /manage"),
-        ("if-returns", SERVICE, "return 401;", "set $x 1; return 401;"),
+        ("if-returns", SERVICE, "return 401;", "add_header X y; return 401;"),
         ("alias", SERVICE, "location /", "location /f { alias /s/; }\nlocation /"),
         ("no-files", SERVICE, "location /", "location /f { root /; }\nlocation /"),
         ("no-files", "nginx.conf", "server_tokens  off;", "autoindex on;"),

@@ -71,11 +71,11 @@ def _chosen_backends_are_chosen_by_us(tree: Block, _config: Config) -> Iterator[
 
 
 def _if_only_returns(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
-    """In a location, `if` with anything but `return` does what nobody expects (nginx's own wiki:
-    If is Evil)."""
+    """`if` with anything that is not of the rewrite module itself does what nobody expects (nginx's
+    own wiki: If is Evil)."""
     for check in tree.all("if"):
         for each in check.inner:
-            if each.name != "return":
+            if each.name not in ("return", "set"):
                 yield each, f"{each.name} inside `if`"
 
 
