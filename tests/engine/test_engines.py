@@ -93,7 +93,8 @@ def test_a_second_install_says_that_it_is_there_and_touches_nothing() -> None:
 def test_auto_prefers_debians_to_the_embedded_one() -> None:
     install_debian_engine(HOME, print)
     origins = [engine.origin for engine in find_engines(HOME) if engine.origin != "system"]
-    assert origins == ["debian", "embedded"]
+    # There is one of Debian's for each of its releases that was brought here.
+    assert list(dict.fromkeys(origins)) == ["debian", "embedded"]
     assert choose_engine("debian", HOME).engine.origin == "debian"
     assert choose_engine("embedded", HOME).engine.origin == "embedded"
 

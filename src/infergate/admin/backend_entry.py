@@ -37,4 +37,5 @@ class BackendGroup(Document):
 
     found_by: str
     backends: list[str]
+    left_out: list[str] = Field(description="Found, and named like a backend that is not of it.")
     problem: str | None

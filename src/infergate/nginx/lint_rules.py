@@ -71,13 +71,11 @@ def _chosen_backends_are_chosen_by_us(tree: Block, _config: Config) -> Iterator[
 
 
 def _if_only_returns(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
-    """In a location, `if` that does not end by `return` does what nobody expects (nginx's own wiki:
-    If is Evil); before that, and in a server, it may set a variable."""
+    """`if` with anything that is not of the rewrite module itself does what nobody expects (nginx's
+    own wiki: If is Evil)."""
     for check in tree.all("if"):
-        in_location = check.outer is not None and check.outer.name == "location"
-        may_set = not in_location or bool(check.own("return"))
         for each in check.inner:
-            if each.name != "return" and not (each.name == "set" and may_set):
+            if each.name not in ("return", "set"):
                 yield each, f"{each.name} inside `if`"
 
 
