@@ -118,8 +118,8 @@ def test_only_a_trusted_proxy_s_word_on_the_client_s_address_is_believed(stack: 
     assert seen(PROXY, f"198.51.100.1, {PROXY}")[0] == "198.51.100.1"
     assert seen(PROXY, "203.0.113.9")[0] == "403"
     assert seen(PROXY, "nonsense")[0] == PROXY
-    line = [each for each in stack.it.log() if each.get("service") == "open"][-2]
-    assert (line["status"], line["ip"]) == (403, "203.0.113.9")
+    logged = [(each["status"], each["ip"]) for each in stack.it.log()]
+    assert (403, "203.0.113.9") in logged
 
 
 def test_one_address_gets_so_many_requests_and_another_its_own(stack: Stack) -> None:
