@@ -36,7 +36,7 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
 	$(BIN)/python -m tests.tls_tools
-	$(BIN)/pytest tests/unit tests/engine -n auto --dist worksteal
+	$(BIN)/pytest tests/unit tests/engine -n $$((2 * $$(nproc))) --dist worksteal
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n
