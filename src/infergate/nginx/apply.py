@@ -13,7 +13,7 @@ from infergate.config.load import LoadedConfig
 from infergate.errors import ApplyError, EngineError, InfergateError, StateError
 from infergate.files import locked
 from infergate.nginx.addresses import Addresses, host_names, resolve
-from infergate.nginx.drain import note_old_workers
+from infergate.nginx.drain import note_old_workers, wait_until_closed
 from infergate.nginx.engine import Engine
 from infergate.nginx.hand_written import Written, by_hand, joined
 from infergate.nginx.lint import refuse_findings
@@ -195,6 +195,7 @@ def go_live(home: Home, revision: Revision) -> None:
             where=str(home.logs / "error.log"),
             hint=error_log_tail(home),
         )
+    wait_until_closed(home)
     forget_old(home)
 
 

@@ -14,6 +14,8 @@ from infergate.paths import Home
 SHUTDOWN_TIMEOUT_S = 3600
 """How long open streams may keep an old worker alive after a reload: longer than any answer."""
 
+_CLOSED_WITHIN_S = 2.0
+
 _ESTABLISHED, _LISTENS = "01", "0A"  # states in /proc/net/tcp (include/net/tcp_states.h)
 
 
@@ -62,6 +64,17 @@ def note_old_workers(home: Home, master: int) -> None:
     write_atomically(_file(home), json.dumps([vars(each) for each in known]))
 
 
+def wait_until_closed(home: Home) -> None:
+    """Return when no worker of before takes new connections, or after two seconds.
+
+    The master tells them a tenth of a second after the new ones began; a worker that closed its
+    listening sockets says so in its title (nginx, ngx_worker_process_cycle).
+    """
+    deadline = time.monotonic() + _CLOSED_WITHIN_S
+    while any(not _is_closed(old.pid) for old in _left(home)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def drain(home: Home) -> Drain:
     """What is left on old workers now."""
     old = list(_left(home))
@@ -88,6 +101,13 @@ def _left(home: Home) -> Iterator[_Old]:
         old = _Old(**each)
         if old.started and _started(old.pid) == old.started:
             yield old
+
+
+def _is_closed(pid: int) -> bool:
+    try:
+        return b"is shutting down" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
 
 
 def _started(pid: int) -> str:

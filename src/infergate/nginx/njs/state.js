@@ -27,7 +27,11 @@ import snapshot from 'snapshot.js';   // seldom
 
 function find(zone, key) {
     const value = zone.get(key);
-    return value === undefined && snapshot.load() ? zone.get(key) : value;
+    if (value !== undefined) {
+        return value;
+    }
+    snapshot.load();
+    return zone.get(key);   // another worker may have loaded it since the first look
 }
 
 // Whether an entry of ig_backends other than 'drained' says that the backend is down now.
