@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -28,7 +29,16 @@ def kill(*pids: int) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     for pid in pids:
-        until(functools.partial(is_zombie, pid), 5)
+        until(functools.partial(_is_over, pid), 5)
+
+
+def _is_over(pid: int) -> bool:
+    """Its first thread may be a zombie while others still hold its files."""
+    try:
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+    except FileNotFoundError:
+        return True
+    return is_zombie(pid) and threads == 1
 
 
 def hanging_request(it: Gateway, a: Scripted) -> None:
