@@ -193,16 +193,15 @@ def _measure(systems: list[System], scenario: Scenario, rounds: int) -> list[Row
 
 
 def _engines(wanted: str) -> list[Engine]:
-    found = [
-        engine
-        for engine in find_engines(ENGINES_HOME)
-        if engine.usable and engine.origin in ENGINES and wanted in ("all", engine.origin)
-    ]
-    if wanted in ("all", "debian") and "debian" not in {engine.origin for engine in found}:
+    found: dict[str, Engine] = {}
+    for engine in find_engines(ENGINES_HOME):
+        if engine.usable and engine.origin in ENGINES and wanted in ("all", engine.origin):
+            found.setdefault(engine.origin, engine)  # of several from Debian, the newest
+    if wanted in ("all", "debian") and "debian" not in found:
         print("Debian's engine is not in the cache (`make test` brings it); left out.")
     if not found:
         raise SystemExit("there is no engine to measure")
-    return found
+    return list(found.values())
 
 
 def _missed(rows: list[Row]) -> Iterator[str]:
