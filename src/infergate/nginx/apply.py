@@ -17,7 +17,7 @@ from infergate.nginx.drain import note_old_workers, wait_until_closed
 from infergate.nginx.engine import Engine
 from infergate.nginx.hand_written import Written, by_hand, joined
 from infergate.nginx.lint import refuse_findings
-from infergate.nginx.passwords import passwords_of, publish_passwords
+from infergate.nginx.passwords import publish_passwords
 from infergate.nginx.render import Rendered, render, write
 from infergate.nginx.revisions import (
     Revision,
@@ -99,8 +99,11 @@ def kept(
 ) -> Revision:
     """Write a new revision's folder, and the passwords that its files name; see `stage`."""
     number = next_number(home)
-    files = rendered(loaded, home, engine, number, addresses)
-    publish_passwords(home, passwords_of(loaded), worker_user(loaded.config, home))
+    addresses = look_up(loaded, home) if addresses is None else addresses
+    around = survey(loaded, home, engine, number, addresses)
+    # The very ones whose marks are rendered: their files may change between two looks.
+    publish_passwords(home, around.passwords, worker_user(loaded.config, home))
+    files = joined(render(loaded.config, around), by_hand(home))
     return keep(home, number, files, loaded, engine, of)
 
 

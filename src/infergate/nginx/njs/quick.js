@@ -15,7 +15,7 @@ import state from 'state.js';
 function decide(r, request, found, met) {
     if (found === undefined) {
         request = plain.read(r, door.size) || scan.read(r);
-        if (request === undefined || request.error) {
+        if (request === undefined) {
             return undefined;
         }
         found = route.look(request.model);
