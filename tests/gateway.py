@@ -91,6 +91,7 @@ class Gateway:
         self.file = self.folder / "infergate.yaml"
         self.write(config)
         self.key = ""
+        self._last_id: str | None = None
 
     def write(self, config: str) -> None:
         head = f"engine: {self.engine}\nworkers: 2\n"
@@ -140,7 +141,9 @@ class Gateway:
             **more.pop("headers", {}),
         }
         more = {"timeout": 30, "verify": CERTIFICATES, **more}
-        return httpx.post(self.url + path, content=content, headers=headers, **more)
+        answer = httpx.post(self.url + path, content=content, headers=headers, **more)
+        self._last_id = answer.headers.get("x-infergate-request-id")
+        return answer
 
     def chat(self, model: str = "m", *, key: str | None = None, **body: Any) -> httpx.Response:
         messages = [{"role": "user", "content": "hi"}]
@@ -158,13 +161,16 @@ class Gateway:
         push(Home(self.home).socket, {"breakers": {"replace": True}, "retries": {"replace": True}})
 
     def log(self) -> list[dict[str, Any]]:
-        """The access log so far; nginx writes it a tenth of a second late, or later when busy."""
+        """The access log in order of time, with the last answer of `post`: each worker of nginx
+        writes its lines a tenth of a second late, or later when busy."""
         path, size = self.home / "logs" / "access.log", -1
         time.sleep(0.15)
         while size != (size := path.stat().st_size):
             time.sleep(0.2)
-        lines = path.read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        if self._last_id is not None:
+            until(lambda: f'"{self._last_id}"' in path.read_text())
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return sorted(lines, key=lambda line: line["ts"])
 
     def remove(self) -> None:
         self.run("down", "--now", check=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -46,23 +45,12 @@ def fresh_pair(engine: str, start: Callable[..., Any]) -> Pair:
     return start(gateway, engine, PAIR.format(a=a.url, b=b.url)), a, b
 
 
-@pytest.fixture(scope="session")
-def pairs() -> Iterator[Callable[[str], Pair]]:
-    """Starts the pair of an engine once for all modules."""
-    with ExitStack() as stack:
-
-        @functools.cache
-        def started(engine: str) -> Pair:
-            a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
-            it = stack.enter_context(gateway(engine, PAIR.format(a=a.url, b=b.url)))
-            return it, a, b
-
-        yield started
-
-
 @pytest.fixture(scope="module")
-def module_pair(engine: str, pairs: Callable[[str], Pair]) -> Pair:
-    return pairs(engine)
+def module_pair(engine: str) -> Iterator[Pair]:
+    """One for all tests of a module: one that idles takes a twentieth of a core with its probes."""
+    with ExitStack() as stack:
+        a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
+        yield stack.enter_context(gateway(engine, PAIR.format(a=a.url, b=b.url))), a, b
 
 
 @pytest.fixture

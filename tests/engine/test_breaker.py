@@ -94,10 +94,8 @@ def test_a_backend_that_was_down_and_is_back_is_trusted(pair: Pair) -> None:
 def test_a_hung_backend_costs_one_timeout_and_then_nothing(pair: Pair) -> None:
     it, a, _ = pair
     a.behave(path_prefix="/v1/chat", hang=True)
-    slow = 0
     end = time.monotonic() + 5
     while time.monotonic() < end:
-        began = time.monotonic()
         assert it.chat().status_code == 200
-        slow += time.monotonic() - began > 0.5
-    assert slow == 1
+    bodies = [each["body"].replace(" ", "") for each in a.requests("/v1/chat")]
+    assert sum('"max_tokens":1' not in body for body in bodies) == 1, "the others are our trials"

@@ -272,8 +272,8 @@ def test_streams_on_old_workers_are_reported_until_they_end(pair: Pair) -> None:
     until(lambda: it.status()["drain"]["workers"] == 0, 10)
 
 
-def test_five_applies_cut_no_stream_of_ten(engine: str) -> None:
-    seen = campaign(engine, 5, 10, chunks=10, chunk_delay_s=0.3)
+def test_three_applies_cut_no_stream_of_ten(engine: str) -> None:
+    seen = campaign(engine, 3, 10, chunks=10, chunk_delay_s=0.3)
     assert seen.wrong == []
     assert set(seen.answers) == {200}
     assert seen.streams >= 10

@@ -181,16 +181,21 @@ def test_services_are_judged_with_their_bodies_each_in_its_mode(blocking: Gatewa
     assert entry["attack"]
 
 
-def serve_one(answer: Callable[[socket.socket], None]) -> int:
-    """The port of a server that has one connection, from a thread of its own."""
+def serve(answer: Callable[[socket.socket], None]) -> int:
+    """The port of a server whose connections have a thread each: the first is the control plane's,
+    which looks whether anybody is there."""
     server = socket.create_server(("127.0.0.1", 0))
 
-    def serve() -> None:
-        with server, server.accept()[0] as connection:
-            connection.recv(65536)
-            answer(connection)
+    def one(connection: socket.socket) -> None:
+        with connection:
+            if connection.recv(65536):
+                answer(connection)
 
-    threading.Thread(target=serve, daemon=True).start()
+    def accept() -> None:
+        while True:
+            threading.Thread(target=one, args=(server.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
     return int(server.getsockname()[1])
 
 
@@ -209,8 +214,8 @@ def dripping(connection: socket.socket) -> None:
 def test_websockets_and_event_streams_pass_while_they_are_judged(blocking: Gateway) -> None:
     before = blocking.file.read_text()
     more = f"""
-  socket: {{ url: "http://127.0.0.1:{serve_one(switched)}", host: socket.test, auth: none }}
-  events: {{ url: "http://127.0.0.1:{serve_one(dripping)}", host: events.test, auth: none }}
+  socket: {{ url: "http://127.0.0.1:{serve(switched)}", host: socket.test, auth: none }}
+  events: {{ url: "http://127.0.0.1:{serve(dripping)}", host: events.test, auth: none }}
 waf:"""
     try:
         blocking.file.write_text(before.replace("\nwaf:", more))

@@ -155,8 +155,9 @@ def test_the_log_tells_the_winner_its_tokens_and_why_once(hedged: Hedged) -> Non
 def test_a_quick_answer_is_not_hedged(hedged: Hedged) -> None:
     it, a, b, _ = hedged
     model = trained(hedged)
-    assert all(embed(it, model).json()["seen"]["backend"] == "a" for _ in range(3))
+    answered = [embed(it, model).json()["seen"]["backend"] for _ in range(3)]
     # At most one of them was late by chance: the machine is busy with other tests.
+    assert answered.count("a") >= 2
     assert asked(a) == 3
     assert asked(b) <= 1
 

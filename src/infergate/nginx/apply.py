@@ -184,8 +184,9 @@ def go_live(home: Home, revision: Revision) -> None:
     """
     previous = current(home)
     switch(home, revision)
+    logged = _error_log_size(home)
     reload_nginx(home)
-    problem = _wait_for(home, revision.number)
+    problem = _wait_for(home, revision.number, logged)
     if problem is not None:
         mark_failed(revision, problem)
         again = ""
@@ -209,8 +210,11 @@ def reload_nginx(home: Home) -> None:
     os.kill(master, signal.SIGHUP)
 
 
-def _wait_for(home: Home, number: int) -> str | None:
-    """None once a worker with this revision answers; otherwise what was seen instead."""
+def _wait_for(home: Home, number: int, logged: int) -> str | None:
+    """None once a worker with this revision answers; otherwise what was seen instead.
+
+    logged: the size of the error log before nginx was told. It says there when it gives up.
+    """
     deadline = time.monotonic() + _PROOF_TIMEOUT_S
     seen = "nginx did not answer"
     while time.monotonic() < deadline:
@@ -222,8 +226,29 @@ def _wait_for(home: Home, number: int) -> str | None:
             if live.revision == number:
                 return None
             seen = f"revision {live.revision} goes on answering"
+        if _has_given_up(home, logged):
+            return seen
         time.sleep(0.01)
     return seen
+
+
+def _has_given_up(home: Home, logged: int) -> bool:
+    """Whether nginx has said since then that it goes on as before. A port that is taken is no end
+    yet: it tries five times, half a second apart (ngx_open_listening_sockets)."""
+    try:
+        with (home.logs / "error.log").open("rb") as log:
+            log.seek(logged)
+            said = log.read().splitlines()
+    except FileNotFoundError:
+        return False
+    return any(b" [emerg] " in line and b" bind() to " not in line for line in said)
+
+
+def _error_log_size(home: Home) -> int:
+    try:
+        return (home.logs / "error.log").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def error_log_tail(home: Home, lines: int = 3) -> str:
