@@ -16,6 +16,9 @@ from tests.backends.servers import Scripted, scripted
 from tests.dns_server import DnsServer, dns_server
 from tests.gateway import Gateway, gateway, until
 
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
+"""What the control plane does beside nginx: one engine tells as much as two."""
+
 SERVICE = "_llm._tcp.test"
 CONFIG = """
 backends:

@@ -19,6 +19,9 @@ from tests.access_log import in_logs
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
+"""What the control plane does beside nginx: one engine tells as much as two."""
+
 CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm }} }}
 models: {{ m: {{ backends: [a], price: {{ input: 1, output: 2 }} }} }}

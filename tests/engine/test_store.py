@@ -6,10 +6,15 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from infergate.paths import Home
 from tests.backends.servers import scripted
 from tests.databases import postgres_url, server
 from tests.gateway import gateway, until
+
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
+"""What the control plane does beside nginx: one engine tells as much as two."""
 
 __all__ = ["postgres_url", "server"]
 
