@@ -76,10 +76,12 @@ SCENARIOS = (
 
 @dataclass
 class Samples:
-    """What the rounds gave for one system; full_us: CPU with as many requests as are answered."""
+    """What the rounds gave for one system; full_us: CPU with as many requests as are answered;
+    paced_p99_us: latency at the load that is the same for all."""
 
     cpu_us: list[float] = field(default_factory=list)
     full_us: list[float] = field(default_factory=list)
+    paced_p99_us: list[float] = field(default_factory=list)
     p50_us: dict[int, list[float]] = field(default_factory=lambda: {1: [], 16: []})
     p99_us: dict[int, list[float]] = field(default_factory=lambda: {1: [], 16: []})
 
@@ -136,9 +138,12 @@ def _round(system: System, scenario: Scenario, samples: Samples) -> None:
     _, seen[1] = _cpu_of(system, scenario, 1, 5 if scenario.stream else max(20, requests // 10))
     if scenario.stream:
         samples.cpu_us.append(full)  # the mock's chunks set the pace
+        samples.paced_p99_us.append(seen[16]["p99_us"])
     else:
         samples.full_us.append(full)
-        samples.cpu_us.append(_cpu_of(system, scenario, 16, requests, scenario.rate)[0])
+        paced, at_pace = _cpu_of(system, scenario, 16, requests, scenario.rate)
+        samples.cpu_us.append(paced)
+        samples.paced_p99_us.append(at_pace["p99_us"])
     for connections, each in seen.items():
         samples.p50_us[connections].append(each["p50_us"])
         samples.p99_us[connections].append(each["p99_us"])
@@ -186,6 +191,7 @@ def _measure(systems: list[System], scenario: Scenario, rounds: int) -> list[Row
                 cpu_us_per_chunk=median(taken.cpu_us) / CHUNKS if scenario.stream else None,
                 nginx_rss_mb=rss_mb((system.nginx,)),
                 python_rss_mb=rss_mb(system.python),
+                added_p99_us_paced=median(taken.paced_p99_us) - median(direct.paced_p99_us),
                 **added,
             )
         )

@@ -28,8 +28,8 @@ class Row:
     cpu_us: of nginx, for a request, at the same load for all. ratio: to raw nginx in the same
     round, of the same engine, or of Debian's where a system has none. full: the same with as many
     requests as 16 connections get answered; None for streams, whose pace is the mock's. added: to
-    the latency of the mock itself, at 1 and 16 connections. nginx_rss_mb: of another gateway's
-    process, if it is one.
+    the latency of the mock itself, at 1 and 16 connections; paced: at the same load for all.
+    nginx_rss_mb: of another gateway's process, if it is one.
     """
 
     scenario: str
@@ -44,6 +44,7 @@ class Row:
     added_p99_us_at_1: float
     added_p50_us_at_16: float
     added_p99_us_at_16: float
+    added_p99_us_paced: float
     nginx_rss_mb: float
     python_rss_mb: float
 
@@ -61,6 +62,7 @@ _COLUMNS = (
     "p99 +1",
     "p50 +16",
     "p99 +16",
+    "p99 paced",
     "RSS MB",
 )
 
@@ -80,6 +82,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.added_p99_us_at_1:.0f}",
         f"{row.added_p50_us_at_16:.0f}",
         f"{row.added_p99_us_at_16:.0f}",
+        f"{row.added_p99_us_paced:.0f}",
         rss,
     ]
 
@@ -123,7 +126,7 @@ def _footnotes(
         "CPU of nginx (or the other gateway) for a request, over 16 connections: at the same load "
         "for all, and (full) with as many requests as it answers, and the requests a second on one "
         "core that this makes; latency in µs added to the mock's own, at 1 and 16 connections "
-        "without a pause; RSS of the same + Python."
+        "without a pause, and over 16 at the same load for all (paced); RSS of the same + Python."
     ]
     if versions:
         named = (

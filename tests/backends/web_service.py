@@ -2,8 +2,8 @@
 
 It runs in a thread of the test. Paths: /ws echoes frames, /redirect and /cookie answer with what
 the path in front of the service has to be put before, /headers with what must not get out,
-/wait?s=1 is a long poll, /login/check lets cookies with session=NAME in; anything else is told back
-as JSON.
+/wait?s=1 is a long poll, /static/x?Name=value has these headers and says the number of the request,
+/login/check lets cookies with session=NAME in; anything else is told back as JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 _WEBSOCKET_MARK = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
@@ -54,7 +55,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         entry["bytes"] = self._read_body(headers)
         if path == "/wait":
             time.sleep(float(query.removeprefix("s=")))
-        if path == "/login/check":
+        if path.startswith("/static/"):
+            self._send(200, str(len(self.service.seen)).encode(), **dict(parse_qsl(query)))
+        elif path == "/login/check":
             self._decide(headers.get("cookie", ""))
         elif path == "/redirect":
             self._send(302, Location=f"{self.service.url}/app/")

@@ -189,6 +189,13 @@ def _services(config: Config) -> Iterator[Finding]:
                 yield ("services", name, "path"), f"paths below {ours} are the gateway's own"
             elif taken != name:
                 yield ("services", name, "path"), f"{service.path} is taken by {taken}"
+    for name, service in config.services.items():
+        if service.path is not None and service.cache is not None:
+            for at, path in enumerate(service.cache.paths):
+                whole = service.path + path[1:]
+                if whole in paths:
+                    field = ("services", name, "cache", "paths", at)
+                    yield field, f"{whole} is taken by {paths[whole]}"
 
 
 def _firewall(config: Config) -> Iterator[Finding]:

@@ -42,6 +42,33 @@ class Forward(Section):
     verify_tls: bool = Field(True, description="Check the certificate of an https endpoint.")
 
 
+class KeptFiles(Section):
+    """What is kept of a service's answers to GET, to be given again to everybody it lets in."""
+
+    paths: list[LocationPath] = Field(
+        min_length=1,
+        description="Below these paths of the service: files that are the same for everybody.",
+    )
+    ttl: Seconds = Field(
+        600.0,
+        ge=1,
+        le=365 * 86400,
+        description="How long an answer is given again that does not say so itself.",
+    )
+    max_size: Bytes = Field(
+        256 * 1024**2,
+        ge=1024**2,
+        description="On the disk; what was asked for least lately goes first.",
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> KeptFiles:
+        twice = next((path for path in self.paths if self.paths.count(path) > 1), None)
+        if twice is not None:
+            raise ValueError(f"paths has {twice} twice")
+        return self
+
+
 class Service(Section):
     """One service, reached below a path or under a host name of its own."""
 
@@ -83,6 +110,9 @@ class Service(Section):
         description="What shows that it is up: auto, any answer below 500; a path that answers "
         "2xx; tcp, an accepted connection.",
     )
+    cache: KeptFiles | None = Field(
+        None, description="Its static files, kept to be given again; nothing is, when not given."
+    )
     waf: ServiceWaf = Field(ServiceWaf(), description="What differs from the waf section.")
     security_headers: bool = Field(
         True, description="Add X-Frame-Options, nosniff, Referrer-Policy where it sends none."
@@ -102,4 +132,6 @@ class Service(Section):
             raise ValueError("auth: forward needs forward, and no other auth has it")
         if self.path is not None and self.forward is not None and self.forward.path is not None:
             raise ValueError("forward.path needs a host: below a path there is no room for it")
+        if self.forward and self.cache and self.forward.path in self.cache.paths:
+            raise ValueError("cache.paths has forward.path, whose answers are nobody else's")
         return self

@@ -1,8 +1,9 @@
-"""Forget answers that are kept to be given again, and their files."""
+"""Forget answers that are kept to be given again, and the files of services."""
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from infergate.nginx.shared_memory import forget_answers
 from infergate.paths import Home
@@ -28,6 +29,24 @@ def purge(home: Home, model: str | None) -> int:
     return len(keys) + streams
 
 
+def purge_service(home: Home, name: str) -> int:
+    """Nothing of this service is given again from now on; returns how many files there were.
+
+    nginx finds that a file is gone when it is asked for, and asks the service.
+    """
+    gone = 0
+    for path in service_folder(home, name).rglob("*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
+            gone += 1
+    return gone
+
+
+def service_folder(home: Home, name: str) -> Path:
+    """Where services.conf.j2 has nginx keep a service's files."""
+    return home.cache / f"service-{name}"
+
+
 def cache_file(key: str) -> str:
     """Where nginx keeps the answer of a key, below the folder: `levels=1:2` of the key's MD5.
 
@@ -37,12 +56,13 @@ def cache_file(key: str) -> str:
     return f"{digest[-1]}/{digest[-3:-1]}/{digest}"
 
 
-def size_bytes(home: Home) -> int:
-    """What the files take on the disk."""
-    total = 0
-    for path in (home.cache / FOLDER).rglob("*"):
+def size_bytes(folder: Path) -> tuple[int, int]:
+    """How many files are below a folder, and what they take on the disk."""
+    files = total = 0
+    for path in folder.rglob("*"):
         try:
-            total += path.stat().st_blocks * 512 if path.is_file() else 0
+            if path.is_file():
+                files, total = files + 1, total + path.stat().st_blocks * 512
         except FileNotFoundError:  # nginx removed it meanwhile
             continue
-    return total
+    return files, total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 from infergate.config.backends import Backend
 from infergate.config.root import Config
-from infergate.config.services import Forward
+from infergate.config.services import Forward, Service
 from infergate.config.types import is_ip
 from infergate.nginx.access import Guard, guard_of_service
 from infergate.nginx.passwords import mark_of
@@ -37,6 +38,18 @@ class LoginEndpoint:
     login: str | None
     path: str | None
     headers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KeptFiles:
+    """Of a service, what nginx keeps. zone: its name; server: another text once the service is
+    another server, whose answers are others."""
+
+    zone: str
+    server: str
+    paths: tuple[str, ...]
+    ttl_s: int
+    max_size: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,7 @@ class Upstream:
     passwords_file: str = ""
     passwords_mark: str = ""
     security_headers: bool = True
+    kept: KeptFiles | None = None
 
 
 def _addresses(host: str, port: int, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -126,6 +140,19 @@ def service_of(config: Config, around: Surroundings, name: str, index: int) -> U
         passwords_file=str(around.home.passwords(name, mark)) if mark else "",
         passwords_mark=mark,
         security_headers=service.security_headers,
+        kept=_kept(name, service),
+    )
+
+
+def _kept(name: str, service: Service) -> KeptFiles | None:
+    if service.cache is None:
+        return None
+    return KeptFiles(
+        zone=f"service-{name}",
+        server=hashlib.sha256(service.url.encode()).hexdigest()[:16],
+        paths=tuple(service.cache.paths),
+        ttl_s=math.ceil(service.cache.ttl),
+        max_size=service.cache.max_size,
     )
 
 

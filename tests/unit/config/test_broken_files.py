@@ -88,6 +88,14 @@ BROKEN = [
         "53:52",
         "is taken by n8n",
     ),
+    (
+        "phoenix.yaml",
+        "path: /qdrant/ }",
+        "path: /qdrant/, cache: { paths: [/ui/] } }\n  ui: { url: "
+        "http://10.0.0.152:80, path: /qdrant/ui/ }",
+        "51:79",
+        "/qdrant/ui/ is taken by ui",
+    ),
 ]
 
 
