@@ -22,6 +22,9 @@ from tests.apply_campaign import campaign
 from tests.backends.servers import Scripted, free_port, scripted
 from tests.gateway import Gateway, gateway, until
 
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
+"""What the control plane does beside nginx: one engine tells as much as two (`make soak`: both)."""
+
 Pair = tuple[Gateway, Scripted, Scripted]
 
 

@@ -151,6 +151,7 @@ def test_a_sigterm_ends_everything(fresh_pair: Pair) -> None:
         until(functools.partial(is_zombie, pid), 5)
 
 
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)  # beside nginx: one tells as much
 @pytest.mark.parametrize("restart", ["cold", "warm"])
 def test_discovered_models_outlive_a_restart_while_their_backend_is_away(
     engine: str, start: Callable[..., Any], restart: str

@@ -25,10 +25,10 @@ def follow(declared: LoadedConfig, home: Home, database: Database | None = None)
             note_changes(home, database)
         loaded = bring_into_force(declared, home)
         if missing(loaded.config, home) and _runs(home):
-            from infergate.nginx.apply import apply  # the renderer takes long to load
+            from infergate.nginx.apply import apply_again  # the renderer takes long to load
             from infergate.nginx.engine import choose_engine
 
-            apply(loaded, home, choose_engine(loaded.config.engine, home.root).engine)
+            apply_again(loaded, home, choose_engine(loaded.config.engine, home.root).engine)
     return loaded
 
 
