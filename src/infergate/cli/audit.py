@@ -30,7 +30,7 @@ def log(
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show who changed keys, teams, policies, backends and the configuration."""
+    """Show who changed keys, backends, the configuration."""
     from infergate.admin.audit import list_audit
 
     begin = 0 if since is None else max(0, int(time.time() - seconds_of(since, "--since")))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from infergate.cli.target import Target
 
 app = typer.Typer(
-    help="Backends: list, drain, weigh, add and remove them while the gateway runs.",
+    help="Backends: list, drain, weigh, add, remove them.",
     no_args_is_help=True,
 )
 
@@ -94,7 +94,10 @@ def add(
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Put a new backend into service; it serves every model it has that the gateway serves."""
+    """Put a new backend into service.
+
+    It serves every model it has that the gateway serves.
+    """
     from infergate.admin import backends
 
     names = None if models is None else [each.strip() for each in models.split(",") if each.strip()]
@@ -151,7 +154,10 @@ def remove(
 
 @app.command()
 def reset(name: NameArgument, config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Undo what was changed of it by hand: it is again what the configuration says."""
+    """Undo what was changed of it by hand.
+
+    It is again what the configuration says.
+    """
     from infergate.admin import backends
 
     done = target(config).run(backends.reset_backend, name)

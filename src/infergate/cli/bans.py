@@ -117,7 +117,7 @@ def fail2ban(
     ] = True,
     config: ConfigOption = None,
 ) -> None:
-    """Write filters and jails for fail2ban, with the thresholds of bans:."""
+    """Write filters and jails for fail2ban, with our thresholds."""
     from infergate.bans.fail2ban import Setting, fail2ban_files
     from infergate.bans.judge import protected_networks
 

@@ -32,7 +32,7 @@ def _caching(config: Config, where: str) -> tuple[list[str], list[str]]:
 
 @app.command()
 def stats(config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """How many are kept of each, how much room they take, and how often they served."""
+    """Show how many are kept, their room and their hits."""
     loaded, home = load(config, quiet=True)
     caching, services = _caching(loaded.config, str(loaded.path))
     said = _of_models(loaded.config, home) if caching else {}

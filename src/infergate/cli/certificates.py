@@ -33,7 +33,7 @@ _StagingOption = Annotated[
 
 @app.command("list")
 def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Show each certificate: its hosts, who issued it, until when, and what is wrong."""
+    """Show each certificate: its hosts, issuer, end and problems."""
     from infergate.certificates.overview import overview
     from infergate.certificates.served import served_certificates
     from infergate.cli.certificate_rows import print_certificates
@@ -71,7 +71,10 @@ def renew(
 
 @app.command()
 def ca(config: ConfigOption = None) -> None:
-    """Print the CA of the certificates made here, for clients that shall trust them."""
+    """Print the CA of the certificates made here.
+
+    For clients that shall trust them.
+    """
     from infergate.certificates.served import served_certificates
 
     loaded, home = load(config, quiet=True)

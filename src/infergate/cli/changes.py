@@ -57,7 +57,10 @@ def diff(
     nginx: Annotated[bool, typer.Option("--nginx", help="Of nginx's files.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show the lines that differ between what is in force and the file, or two revisions."""
+    """Show the lines that differ.
+
+    Between what is in force and the file, or of two revisions.
+    """
     from infergate.admin import changes
 
     found = target(config).run(changes.show_diff, before=before, after=after, nginx=nginx)
@@ -71,12 +74,18 @@ def apply(
     ] = "10s",
     config: ConfigOption = None,
 ) -> None:
-    """Bring the file into force: tested, tried beside, watched, and taken back if it fails."""
+    """Bring the file into force, with proof.
+
+    It is tested, tried beside, watched, and taken back if it fails.
+    """
     _apply(config, seconds_of(window, "--window"))
 
 
 def reload(config: ConfigOption = None) -> None:
-    """As apply, at once and whatever the backends say: nothing is watched afterwards."""
+    """As apply, at once and whatever the backends say.
+
+    Nothing is watched afterwards.
+    """
     _apply(config, None)
 
 
@@ -108,7 +117,7 @@ def history(
     config: ConfigOption = None,
     format_: FormatOption = "table",
 ) -> None:
-    """Show which configurations were in force, since when, and who brought them there."""
+    """Show which configurations were in force, and by whom."""
     from infergate.admin import changes
     from infergate.cli.change_words import print_history
 

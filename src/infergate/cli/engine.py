@@ -21,7 +21,10 @@ def install(
         bool, typer.Option("--waf", help="With ModSecurity and the OWASP Core Rule Set.")
     ] = False,
 ) -> None:
-    """Bring Debian 13's signed nginx into the state folder; no root needed, about 20 MB."""
+    """Bring Debian 13's signed nginx into the state folder.
+
+    No root is needed; it is about 20 MB.
+    """
     from infergate.nginx.debian import install_debian_engine
     from infergate.nginx.engine_facts import dotted
 

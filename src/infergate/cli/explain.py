@@ -22,7 +22,10 @@ def explain(
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show why a request went where it went: rule, scores, waits, attempts, tokens."""
+    """Show why a request went where it went.
+
+    The rule, the candidates' scores, waits, attempts, tokens.
+    """
     from infergate.admin import requests
 
     found = target(config).run(requests.explain, request)

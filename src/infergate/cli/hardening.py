@@ -38,7 +38,10 @@ def audit(
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Check how hard this gateway is to break into, and what to do about it."""
+    """Check how hard this gateway is to break into.
+
+    And say what to do about it.
+    """
     if context.invoked_subcommand is not None:
         return
     from infergate.hardening.audit import audit as checks_of

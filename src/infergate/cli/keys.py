@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from infergate.admin.keys import Key, KeySecret
 
 app = typer.Typer(
-    help="API keys: create, set, list, show, rotate, revoke, import, export.",
+    help="API keys: create, set, list, rotate, revoke and more.",
     no_args_is_help=True,
 )
 
@@ -118,7 +118,7 @@ def list_(
 
 @app.command()
 def show(key: KeyArgument, config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Show one key: what it may do, its secrets' first characters, what is left of its budgets."""
+    """Show one key: what it may do, and what is left of its budgets."""
     from infergate.admin import keys
     from infergate.cli.key_table import print_key
 
@@ -185,7 +185,7 @@ def import_(
 
 @app.command()
 def export(config: ConfigOption = None) -> None:
-    """Print the keys with their hashes, for `keys import` at another gateway."""
+    """Print the keys with their hashes, for `keys import`."""
     from infergate.admin import keys
 
     print(target(config).run(keys.export_keys).text)

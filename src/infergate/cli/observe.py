@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Show the processes, and every backend and service with its state."""
+    """Show processes, backends and services with their states."""
     from infergate.admin.status import status as ask_status
     from infergate.cli.status import print_status
 
@@ -102,7 +102,7 @@ def _readable(line: str) -> str:
 
 
 def doctor(config: ConfigOption = None) -> None:
-    """Show which nginx there is, what each offers, and why one was chosen."""
+    """Show which nginx there is, and why one was chosen."""
     from infergate.cli.doctor import print_backends, print_doctor, print_ledger, print_tls
 
     path = find_config(config)

@@ -36,7 +36,7 @@ def usage(
     ] = "table",
     config: ConfigOption = None,
 ) -> None:
-    """Show requests, tokens and money by key, team, model, backend or time."""
+    """Show requests, tokens and money, by key, model, team or time."""
     from infergate.admin.usage import usage as ask_usage
 
     fields = [field.strip() for field in by.split(",") if field.strip()]

@@ -24,7 +24,10 @@ def waf(
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show which of the firewall's rules matched, and how to exclude one."""
+    """Show which rules of the firewall matched.
+
+    And how to exclude one.
+    """
     from infergate.nginx.waf import wanted
     from infergate.waf.report import sums
 

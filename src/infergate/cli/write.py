@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 
 def check(config: ConfigOption = None) -> None:
-    """Say everything that is wrong with a configuration; asks no DNS and touches nothing."""
+    """Say everything that is wrong with a configuration.
+
+    It asks no DNS and touches nothing.
+    """
     from infergate.nginx.apply import test_elsewhere
     from infergate.nginx.engine import choose_engine
     from infergate.nginx.engine_facts import dotted
