@@ -142,11 +142,14 @@ function handOut() {
                 if (backend === undefined) {
                     break;
                 }
+                // The slot first: who finds no ticket looks for a slot, and leaves without one.
+                zone.set('g ' + id, backend + '\n' + now);
                 if (zone.pop('t ' + id) === undefined) {   // it left meanwhile
-                    hold(backend, -1);
+                    if (zone.pop('g ' + id) !== undefined) {
+                        hold(backend, -1);
+                    }
                     continue;
                 }
-                zone.set('g ' + id, backend + '\n' + now);
                 left(model);
                 ngx.shared.ig_waiting.set('v ' + model, ticket[TAG]);
             }

@@ -26,12 +26,9 @@ async function wait(r) {
             looked = now;
             queue.handOut();
         }
-        if (zone.get('g ' + id) !== undefined || now > until) {
+        // Without a ticket it has a slot (queue.js gives it before it takes the ticket), or its client left.
+        if (zone.get('t ' + id) === undefined || now > until) {
             break;
-        }
-        if (zone.get('t ' + id) === undefined) {   // the client left
-            r.return(204);
-            return;
         }
         await sleep(Math.min(LONGEST, SHORTEST + (waiting.get('') || 0) / 8));
     }
