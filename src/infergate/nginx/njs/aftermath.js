@@ -7,7 +7,7 @@ function open() {
     function usage(r, streaming, tail) {
         let found;
         if (streaming) {
-            found = streaming.state.usage;
+            found = streaming.usage();
         } else {
             const at = tail.lastIndexOf('"usage"');
             if (at !== -1) {

@@ -1,13 +1,23 @@
 // stream: an answer in events (SSE) or lines (NDJSON), piece by piece. See answer.js.
+//
+// A search through a piece of 200 bytes takes 6,500 instructions of njs 0.8.9, three of them more than
+// everything else that is done for the piece. What matters in OpenAI's streams stands at their end, so
+// there the last pieces are kept and searched once. Buffer.copy into memory that is there already,
+// because njs frees nothing that a request makes before it is over.
 
 const USAGE = '"usage"';
 // An event is a few hundred bytes; two in a piece are counted when they could be.
 const TWO_EVENTS = 400;
 const LONGEST_EVENT = 1048576;
+// Of what came last: this much at least, and up to twice as much. A usage takes up to 500 bytes.
+const KEPT = 2048;
 
 function open(r, isSse) {
     const strip = isSse && r.variables.ig_note === 'strip';   // the usage was asked for by us alone
     const state = { events: 0, failed: '', usage: undefined };
+    const endTells = isSse && isOpenAI();
+    const recent = endTells ? Buffer.alloc(2 * KEPT) : undefined;
+    let filled = 0;        // bytes of `recent`
     let pieces = 0;
     let ended = false;     // the stream's own end was seen
     let held;              // the start of an event that is not complete yet
@@ -26,7 +36,10 @@ function open(r, isSse) {
         pieces++;
         state.events += data.length < TWO_EVENTS ? 1 : countEvents(data);
         if (strip && (held !== undefined || data.indexOf(USAGE) !== -1 || !endsEvent(data))) {
+            lookBack();   // in the order they came
             data = withoutUsage(data);
+        } else if (endTells) {
+            remember(data);
         } else {
             look(data);
         }
@@ -36,6 +49,32 @@ function open(r, isSse) {
             return;
         }
         r.sendBuffer(data, flags);
+    }
+
+    function isOpenAI() {
+        return r.uri === '/v1/chat/completions' || r.uri === '/v1/completions';
+    }
+
+    // A piece that goes on unchanged, where it is soon enough to look at it in the end.
+    function remember(data) {
+        const length = Math.min(data.length, KEPT);
+        if (filled + length > 2 * KEPT) {
+            recent.copy(recent, 0, filled - KEPT, filled);
+            filled = KEPT;
+        }
+        data.copy(recent, filled, data.length - length);
+        filled += length;
+    }
+
+    function lookBack() {
+        if (filled === 0) {
+            return;
+        }
+        const last = recent.slice(0, filled);
+        filled = 0;
+        look(last);
+        // A comment may stand after it.
+        ended = ended || last.lastIndexOf('\ndata: [DONE]') !== -1 || last.lastIndexOf('\ndata:[DONE]') !== -1;
     }
 
     function countEvents(data) {
@@ -53,7 +92,6 @@ function open(r, isSse) {
             || (data[length - 2] === 0x0d && data[length - 3] === 0x0a));
     }
 
-    // A piece that goes on unchanged.
     function look(data) {
         if (!isSse) {
             lookAtLines(data);
@@ -65,11 +103,11 @@ function open(r, isSse) {
             && data.indexOf('[DONE]') !== -1) {
             ended = true;
         }
-        const at = data.indexOf(USAGE);
+        const at = data.lastIndexOf(USAGE);   // the ones before may say null
         if (at !== -1) {
             takeUsage(data.slice(at).toString());
         }
-        if (data.indexOf('"error"') !== -1 || data.indexOf('event: error') !== -1) {
+        if (data.indexOf('error') !== -1) {
             takeError(data.toString());
         }
     }
@@ -155,6 +193,7 @@ function open(r, isSse) {
 
     // The end: complete, or not.
     function finish(flags) {
+        lookBack();
         let last = held;
         held = undefined;
         if (last !== undefined) {
@@ -176,8 +215,7 @@ function open(r, isSse) {
 
     // Streams of which the end is known; one that was closed without it was cut.
     function endsWithDone() {
-        return r.uri === '/v1/chat/completions' || r.uri === '/v1/completions'
-            || r.uri === '/api/chat' || r.uri === '/api/generate';
+        return isOpenAI() || r.uri === '/api/chat' || r.uri === '/api/generate';
     }
 
     function errorEvent() {
@@ -198,7 +236,13 @@ function open(r, isSse) {
         }) + '\n\n';
     }
 
-    return { filter, state, failed: () => state.failed !== '' };
+    // [prompt, completion, cached] tokens as they were told until now.
+    function usage() {
+        lookBack();
+        return state.usage;
+    }
+
+    return { filter, state, usage, failed: () => state.failed !== '' };
 }
 
 function isOnlyUsage(event) {
