@@ -33,7 +33,13 @@ class WebService:
         self.seen: list[dict[str, Any]] = []
 
     def last(self) -> dict[str, Any]:
-        return self.seen[-1]
+        """The last request that was not a look whether anybody is there."""
+        asked = (each for each in reversed(self.seen) if not _is_probe(each))
+        return next(asked)
+
+
+def _is_probe(entry: dict[str, Any]) -> bool:
+    return bool(entry["headers"].get("user-agent", "").startswith("infergate-"))
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
