@@ -96,6 +96,25 @@ def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(stack: Stack, si
     assert it.log()[-1]["tokens"] == [7, 5, 0]
 
 
+@pytest.mark.parametrize("size", [100, 333, 1000, 5000])
+def test_usage_is_found_at_the_end_of_a_long_stream(stack: Stack, size: int) -> None:
+    """Of such a stream the last bytes are kept, not all: also where a comment stands after them."""
+    it, a, _ = stack
+    content = json.dumps({"choices": [{"delta": {"content": "x" * 700}}], "usage": None})
+    usage = json.dumps({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 8}})
+    whole = (
+        f"data: {content}\n\n" * 12 + f"data: {usage}\n\n: {'y' * 900}\n\ndata: [DONE]\n\n"
+    ).encode()
+    pieces = [whole[i : i + size] for i in range(0, len(whole), size)]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
+    a.behave(path_prefix="/v1/chat", raw=(head + b"\r\n" + body).decode("latin-1"))
+    asked = {**CHAT, "stream_options": {"include_usage": True}}
+    assert read(it, "/v1/chat/completions", asked) == (whole, True)
+    line = it.log()[-1]
+    assert (line["tokens"], line["error"]) == ([9, 8, 0], "")
+
+
 def test_tokens_of_an_answer_in_one_piece_are_counted(stack: Stack) -> None:
     it, _, _ = stack
     assert it.chat().status_code == 200
