@@ -18,6 +18,7 @@ from infergate.errors import StateError
 from infergate.nginx.shared_memory import read
 
 Share = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000})]
+Slots = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100_000})]
 Engine = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(EngineKind))})]
 BackendName = Annotated[
     str, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"})
@@ -69,7 +70,7 @@ class NewBackend(Request):
     engine: Engine | None = Field(None, description="What runs there; else it is asked.")
     models: list[ModelName] | None = Field(None, description="What it has; else it is asked.")
     weight: Share | None = Field(None, description="Its share of the requests.")
-    max_in_flight: Share | None = Field(None, description="Requests at once, at most.")
+    max_in_flight: Slots | None = Field(None, description="Requests at once, at most.")
 
 
 class AddedBackend(Document):
