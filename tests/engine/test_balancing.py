@@ -156,6 +156,14 @@ def test_a_canary_gets_its_share_of_keys_and_each_key_stays(three: Three) -> Non
     assert 0 < first.count("b") < 40
 
 
+def test_a_key_that_may_not_use_the_canary_s_model_stays_with_the_one_it_asked_for(
+    three: Three,
+) -> None:
+    it, *_ = three
+    keys = [it.new_key(f"strict{n}", "--models", "old") for n in range(12)]
+    assert {who(it.chat("old", key=key)) for key in keys} == {"a"}
+
+
 def test_a_box_that_has_the_model_loaded_is_preferred(engine: str) -> None:
     with ExitStack() as stack:
         # The double says of its first model that it is in memory.

@@ -58,6 +58,20 @@ def test_a_drained_model_falls_back_without_an_attempt(pair: Pair) -> None:
     assert a.requests() == []
 
 
+def test_a_key_falls_back_only_to_models_that_it_may_use(pair: Pair) -> None:
+    it, a, b = pair
+    a.behave(path_prefix="/v1/chat", status=503)
+    key = it.new_key("big-only", "--models", "big,middle")
+    for stream in (False, True):
+        assert it.chat("big", key=key, stream=stream).status_code == 503
+    it.run("backend", "drain", "a")
+    assert it.chat("big", key=key).status_code == 503
+    it.run("backend", "undrain", "a")
+    assert b.requests() == []
+    pattern = it.new_key("pattern", "--models", "big,sm*")
+    assert it.chat("big", key=pattern).headers["x-infergate-model"] == "small"
+
+
 def test_attempts_are_as_many_as_the_model_allows(pair: Pair) -> None:
     it, a, b = pair
     for backend in (a, b):

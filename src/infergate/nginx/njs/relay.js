@@ -57,7 +57,8 @@ function handle(r, format, met) {
             return;
         }
     }
-    if (options.canary !== undefined && affinity.open().share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
+    if (options.canary !== undefined && policy.allowsModel(keyPolicy, options.canary[0])
+        && affinity.open().share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
         found = route.find(options.canary[0]) || found;
     }
     if (options.shadow !== undefined) {
@@ -71,7 +72,7 @@ function handle(r, format, met) {
 }
 
 // Sends the request to the best backend not yet tried, or lets it wait for one, or, where a model has
-// no backend left, to the model it falls back to. Returns undefined, or the refusal.
+// no backend left, to the next model it falls back to that its key may use. Returns undefined, or the refusal.
 function send(r, found, request, format, tried) {
     const options = found[route.OPTIONS];
     // One that was sent out once does not go back to the end of the queue.
@@ -95,7 +96,7 @@ function fallBack(r, found, request, format, tried) {
     const chain = r.variables.ig_fallback === '' ? found[route.OPTIONS].fallback || []
         : JSON.parse(r.variables.ig_fallback);
     for (let i = 0; i < chain.length; i++) {
-        const other = route.find(chain[i]);
+        const other = policy.allowsModel(r.variables.ig_policy, chain[i]) ? route.find(chain[i]) : undefined;
         if (other) {
             const variables = r.variables;
             variables.ig_fallback = JSON.stringify(chain.slice(i + 1));
