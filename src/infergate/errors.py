@@ -14,12 +14,15 @@
     ├── CertificateError          a certificate cannot be read or made
     │   └── NotIssued             an ACME authority gave none
     ├── StateError                the state could not be stored or pushed
+    │   └── MemoryFull            nginx has no room for some of it; the rest is in force
     └── AlreadyRunning            a gateway already uses this state folder
 
 The command line prints them and ends with the exit code: 0 done, 1 failed, 2 your input.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class InfergateError(Exception):
@@ -105,6 +108,23 @@ class NotIssued(CertificateError):
 
 class StateError(InfergateError):
     """The live state could not be written to disk or pushed into nginx."""
+
+
+class MemoryFull(StateError):
+    """A zone of nginx's shared memory is full. What ended has ended, and what had room is in force.
+
+    zones: zone, without "ig_" → entries that had no room.
+    """
+
+    def __init__(self, zones: Mapping[str, int], *, where: str) -> None:
+        full = (f"ig_{name} is full ({count} not in force)" for name, count in zones.items())
+        super().__init__(
+            f"nginx's shared memory has no room: {', '.join(full)}",
+            where=where,
+            hint="What was revoked or taken away counts already. `infergate status` shows how full "
+            "each zone is; `infergate apply` makes them as large as what is kept needs.",
+        )
+        self.zones = zones
 
 
 class AlreadyRunning(InfergateError):

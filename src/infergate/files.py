@@ -34,6 +34,37 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
         raise StateError(f"cannot be written: {problem.strerror}", where=str(path)) from problem
 
 
+def replace_or_overwrite(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """As write_atomically; but where the disk has no room for another file, the one that is there
+    is written over. A crash in that moment leaves half of it.
+
+    Raises StateError if neither can be done; the old content is then still there.
+    """
+    try:
+        write_atomically(path, text, mode=mode)
+    except StateError:
+        try:
+            _overwrite(path, text.encode())
+        except OSError:
+            pass
+        else:
+            return
+        raise
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        os.posix_fallocate(descriptor, 0, len(content))  # what has no room fails before any harm
+        for at in range(0, len(content), _PIECE):
+            file.write(content[at : at + _PIECE])
+        file.truncate()
+        os.fsync(descriptor)
+
+
+_PIECE = 1 << 20
+
+
 def _give_to_owner_of(folder: Path, descriptor: int) -> None:
     """Under root, nginx's workers are somebody else: the folder's group says who may read."""
     if os.geteuid() == 0:
@@ -51,8 +82,15 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file at path; waits for another holder. A killed holder's lock is free."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    """Hold the lock file at path; waits for another holder. A killed holder's lock is free.
+
+    Raises StateError if there is none and the disk takes no new one.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as problem:
+        raise StateError(f"cannot be made: {problem.strerror}", where=str(path)) from problem
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

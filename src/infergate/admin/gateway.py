@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -57,3 +57,9 @@ class Gateway:
         from infergate.state.publish import publish_keys
 
         return publish_keys(self.home, self.loaded, self.database)
+
+    def end_keys(self, hashes: Iterable[str]) -> bool:
+        """Have nginx refuse these keys at once; whether it runs and did (state/publish.py)."""
+        from infergate.state.publish import end_keys
+
+        return end_keys(self.home, hashes)

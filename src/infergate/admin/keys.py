@@ -22,12 +22,14 @@ from infergate.admin.operation import (
 from infergate.admin.terms import Setting, Terms
 from infergate.config.budgets import NANO, parse_budget, window_of
 from infergate.config.policies import Grant
+from infergate.errors import StateError
 from infergate.state.exchange import keys_of_text, text_of_keys
 from infergate.state.publish import keys_of_file
 from infergate.store import key_changes
 from infergate.store.database import Database
 from infergate.store.keys import StoredKey, all_keys, find_key, keys_after
 from infergate.store.policies import all_policies
+from infergate.store.secrets import key_hash
 from infergate.store.usage import Period, Spent, spent
 
 _NOTHING = Spent(0, 0, 0)
@@ -174,8 +176,31 @@ def create_key(gateway: Gateway, body: NewKey) -> KeySecret:
         policy=body.policy,
         expires_at=body.expires_at,
     )
-    gateway.publish_keys()
+    _publish_or_withdraw(gateway, made, None)
     return _with_secret(made)
+
+
+def _publish_or_withdraw(
+    gateway: Gateway, made: key_changes.NewKey, before: StoredKey | None
+) -> None:
+    """Bring a new secret into force, or take it back: nobody has seen it, so it must not be valid.
+
+    before: the key as it was without it; None if it is a new key. Raises StateError.
+    """
+    try:
+        gateway.publish_keys()
+    except StateError as problem:
+        try:
+            key_changes.withdraw(gateway.database, made, before)
+            gateway.end_keys([key_hash(made.secret)])
+        except StateError as other:
+            raise StateError(
+                f"{made.stored.name!r} has a new secret that nobody saw: {problem.what}",
+                where=problem.where,
+                hint=f"It could not be taken back ({other.what}). Once there is room, "
+                f"`infergate keys revoke {made.stored.name}` does.",
+            ) from problem
+        raise
 
 
 @operation("GET", "/keys/{key}")
@@ -235,17 +260,39 @@ def set_key(gateway: Gateway, key: Which, body: KeyChange) -> Key:
 @operation("POST", "/keys/{key}/rotate")
 def rotate_key(gateway: Gateway, key: Which, body: Rotation = Rotation()) -> KeySecret:  # noqa: B008 - frozen
     """Give a key a new secret; the old one stays valid for a while."""
+    before = find_key(gateway.database, key)
     rotated = key_changes.rotate_key(gateway.database, key, body.grace_s)
-    gateway.publish_keys()
+    _publish_or_withdraw(gateway, rotated, before)
     return _with_secret(rotated)
 
 
 @operation("POST", "/keys/{key}/revoke")
 def revoke_key(gateway: Gateway, key: Which) -> Key:
     """End a key's validity, from the next request on."""
-    revoked = key_changes.revoke_key(gateway.database, key)
-    gateway.publish_keys()
+    found = find_key(gateway.database, key)
+    try:
+        revoked = key_changes.revoke_key(gateway.database, key)
+    except StateError as problem:
+        if _end(gateway, found):
+            hint = "nginx refuses the key, but only until keys are changed or it is started again."
+            raise StateError(problem.what, where=problem.where, hint=hint) from problem
+        raise
+    # First by itself: that needs neither room nor a disk. The control plane publishes until it can.
+    ended = _end(gateway, revoked)
+    try:
+        gateway.publish_keys()
+    except StateError:
+        if not ended:
+            raise
     return _key(revoked)
+
+
+def _end(gateway: Gateway, key: StoredKey) -> bool:
+    """Whether nginx refuses all secrets of the key from now on."""
+    try:
+        return gateway.end_keys(secret.hash for secret in key.secrets)
+    except StateError:
+        return False
 
 
 @operation("POST", "/keys:import")

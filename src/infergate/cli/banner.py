@@ -53,21 +53,19 @@ def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
 def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
     """The secret of a first key, made if keys are needed and there is not one."""
     # The database takes half a second to load, and `infergate status` does not need it.
-    from infergate.state.publish import keys_of_file, publish_keys
-    from infergate.store.database import database_for
-    from infergate.store.key_changes import create_key
+    from infergate.admin.gateway import Gateway
+    from infergate.admin.keys import NewKey, create_key
+    from infergate.state.publish import keys_of_file
     from infergate.store.keys import all_keys
 
     auth = loaded.config.auth
-    database = database_for(loaded.config, home)
+    gateway = Gateway(loaded, home)
     try:
-        if not auth.required or auth.keys or keys_of_file(loaded) or all_keys(database):
+        if not auth.required or auth.keys or keys_of_file(loaded) or all_keys(gateway.database):
             return None
-        secret = create_key(database, FIRST_KEY_NAME).secret
-        publish_keys(home, loaded, database)
+        return create_key(gateway, NewKey(name=FIRST_KEY_NAME)).key
     except StateError:  # the supervisor said so; nginx has the keys of last time
         return None
-    return secret
 
 
 def _curl(loaded: LoadedConfig, url: str, report: Report | None, secret: str | None) -> str:

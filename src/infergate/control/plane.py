@@ -24,7 +24,7 @@ from infergate.control.report import read_inventories, write_report
 from infergate.control.services import Services
 from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
-from infergate.errors import InfergateError
+from infergate.errors import InfergateError, MemoryFull
 from infergate.files import stamp
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
@@ -56,6 +56,10 @@ REPORT_INTERVAL_S = 2.0
 
 RESOLVE_INTERVAL_S = 30.0
 """Between two look-ups of the backends' names; home DNS has no shorter TTL in practice."""
+
+
+_NO_DATABASE = "the keys hold as they are: the database cannot be read, or they cannot be published"
+_NO_ROOM = "nginx has no room for all keys; those that ended are refused, and some new ones too"
 
 
 class ControlPlane:
@@ -262,7 +266,8 @@ class ControlPlane:
                 self._keys_due = True
                 if trouble != str(problem):  # once, not twice a second
                     trouble = str(problem)
-                    log.error("the database cannot be read; the keys hold as they are", why=trouble)
+                    said = _NO_ROOM if isinstance(problem, MemoryFull) else _NO_DATABASE
+                    log.error(said, why=trouble)
             await asyncio.sleep(FOLLOW_INTERVAL_S)
 
     async def _follow_names(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infergate.errors import StateError
+from infergate.errors import MemoryFull, StateError
 
 _TIMEOUT_S = 5.0
 
@@ -74,6 +74,8 @@ def _ask(path: Path, method: str, body: str | None = None, uri: str = "/state") 
         raise StateError(f"nginx did not answer: {problem}", where=str(path)) from problem
     finally:
         connection.close()
+    if response.status == http.HTTPStatus.INSUFFICIENT_STORAGE:
+        raise MemoryFull(json.loads(text), where=str(path))
     if response.status >= 300:
         raise StateError(f"nginx refused the state: {response.status} {text}", where=str(path))
     return text
@@ -82,7 +84,8 @@ def _ask(path: Path, method: str, body: str | None = None, uri: str = "/state") 
 def push(path: Path, document: Mapping[str, Any]) -> None:
     """Bring shared memory to what the document says; njs/state.js describes it.
 
-    Raises NginxNotThere if nginx is not running, StateError if it refuses.
+    Raises NginxNotThere if nginx is not running, MemoryFull if some of it had no room, StateError
+    if nginx refuses it.
     """
     _ask(path, "POST", json.dumps(document, ensure_ascii=False))
 

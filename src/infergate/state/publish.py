@@ -1,7 +1,8 @@
 """Compile, write the snapshot, push: how a change reaches nginx without a reload.
 
 The snapshot is written first. If the push fails because nginx is not running, nginx loads the
-snapshot when it starts; so a change that was accepted is never lost.
+snapshot when it starts; so a change that was accepted is never lost. If the disk takes no snapshot,
+the push is made all the same: a key that was revoked must not go on because a disk is full.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from infergate.config.load import LoadedConfig
-from infergate.files import locked, write_atomically
+from infergate.errors import StateError
+from infergate.files import locked, replace_or_overwrite
 from infergate.nginx.shared_memory import NginxNotThere, push
 from infergate.paths import Home
 from infergate.state.budgets import Budgeted, used_up
@@ -48,13 +50,25 @@ def publish_keys(home: Home, loaded: LoadedConfig, database: Database) -> int:
     """Make exactly the keys valid that are so now, without those whose budget is used up; returns
     how many.
 
-    Raises StateError if the database cannot be read; the keys hold as they are then.
+    Raises StateError if the database cannot be read; the keys hold as they are then. MemoryFull if
+    nginx has no room for all, StateError if the disk takes no snapshot: what is no longer valid is
+    refused all the same then.
     """
     with locked(home.state / "keys.lock"):  # its own: the database may take its time
         keys, blocks = _keys_and_blocks(loaded, database)
         compiled = compile_keys(loaded.config.auth, keys, blocks)
         _publish(home, home.keys_snapshot, {"keys": _exactly(compiled)})
     return len(compiled)
+
+
+def end_keys(home: Home, hashes: Iterable[str]) -> bool:
+    """Refuse these keys from the next request on, whatever else can be published; whether nginx
+    took it. publish_keys is due then. Raises StateError if nginx runs and does not take it."""
+    try:
+        push(home.socket, {"keys": {"delete": list(hashes)}})
+    except NginxNotThere:
+        return False
+    return True
 
 
 def budgeted_keys(loaded: LoadedConfig, database: Database) -> set[Budgeted]:
@@ -148,9 +162,16 @@ def _exactly(entries: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _publish(home: Home, snapshot: Path, document: Mapping[str, Any]) -> None:
-    write_atomically(snapshot, json.dumps(document, ensure_ascii=False), mode=0o640)
+    text = json.dumps(document, ensure_ascii=False)
+    not_kept = None
+    try:
+        replace_or_overwrite(snapshot, text, mode=0o640)
+    except StateError as problem:
+        not_kept = problem
     with contextlib.suppress(NginxNotThere):
         push(home.socket, document)
+    if not_kept is not None:
+        raise not_kept
 
 
 def _read(snapshot: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from infergate.config.policies import EVERYTHING, Grant
@@ -156,6 +156,25 @@ def rotate_key(database: Database, which: str, grace_s: float) -> NewKey:
         after = {**rotated.public(), "old_secret_until": ends}
         note(connection, "key.rotate", key.name, before=key.public(), after=after)
         return NewKey(secret, find_in(connection, key.id))
+
+
+def withdraw(database: Database, made: NewKey, before: StoredKey | None) -> None:
+    """Take back a secret that nobody has seen: with its key, or so that the key is as before."""
+    if before is None:
+        revoke_key(database, made.stored.id)
+        return
+    with database.write() as connection:
+        connection.execute(delete(secrets).where(secrets.c.hash == key_hash(made.secret)))
+        for secret in before.secrets:
+            row = update(secrets).where(secrets.c.hash == secret.hash)
+            connection.execute(row.values(valid_until=secret.valid_until))
+        note(
+            connection,
+            "key.withdraw",
+            before.name,
+            before=made.stored.public(),
+            after=before.public(),
+        )
 
 
 def revoke_key(database: Database, which: str) -> StoredKey:

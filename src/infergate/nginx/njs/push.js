@@ -35,19 +35,24 @@ function kept() {
 function state(r) {
     snapshot.load();
     if (r.method === 'POST') {
+        let full;
         try {
-            snapshot.merge(JSON.parse(r.requestText), true);
+            full = snapshot.merge(JSON.parse(r.requestText), true);
         } catch (e) {
-            r.return(e.name === 'SharedMemoryError' ? 507 : 400, String(e));
+            r.return(400, String(e));
             return;
         }
-        r.return(204);
+        if (Object.keys(full).length === 0) {
+            r.return(204);
+        } else {
+            r.return(507, JSON.stringify(full));
+        }
         return;
     }
     r.headersOut['Content-Type'] = 'application/json';
     r.return(200, JSON.stringify({
         revision: settings.revision,
-        keys: ngx.shared.ig_keys.size(),
+        keys: Math.max(0, ngx.shared.ig_keys.size() - 1),   // one is snapshot.js's
         routes: ngx.shared.ig_routes.size(),
         backends: entries(ngx.shared.ig_backends),
         load: entries(ngx.shared.ig_load),
