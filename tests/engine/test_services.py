@@ -240,7 +240,8 @@ def test_forward_login_asks_for_each_request_and_tells_the_service_who_it_is(
     )
     program = stack.get("wiki.test", "/a")
     assert (program.status_code, program.json()["error"]["code"]) == (401, "not_logged_in")
-    assert stack.get("wiki.test", headers={"Cookie": "session=mallory"}).status_code == 403
+    mallory = stack.get("wiki.test", headers={"Cookie": "session=mallory"})
+    assert (mallory.status_code, mallory.json()["error"]["code"]) == (403, "forbidden_by_login")
     inside = stack.get("wiki.test", headers={"Cookie": "session=alice", "Remote-User": "root"})
     assert inside.json()["headers"]["remote-user"] == "alice"
     assert inside.headers["set-cookie"] == "session=alice"

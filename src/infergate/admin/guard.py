@@ -7,7 +7,6 @@ can send; and the Host must be a name of ours, so that no foreign name can be po
 
 from __future__ import annotations
 
-import ipaddress
 import pwd
 import socket
 import time
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infergate.admin.gateway import Gateway
 from infergate.admin.problems import Refused, response_to
+from infergate.bans.judge import client_network
 from infergate.config.root import Config
 from infergate.config.types import is_ip
 from infergate.errors import InfergateError
@@ -50,7 +50,7 @@ class Caller:
 
 
 class WrongTokens:
-    """Counts wrong tokens by address, and lets those wait who try too many."""
+    """Counts wrong tokens by client, and lets those wait who try too many."""
 
     def __init__(self, at_most: int) -> None:
         self._at_most = at_most
@@ -58,7 +58,7 @@ class WrongTokens:
 
     def wait_s(self, address: str, now: float) -> float:
         """Seconds until it may try again; 0 if it may now. now: of time.monotonic()."""
-        seen = self._seen.get(_group(address))
+        seen = self._seen.get(client_network(address))
         if not seen:
             return 0.0
         while seen and seen[0] <= now - _WRONG_WITHIN_S:
@@ -71,14 +71,7 @@ class WrongTokens:
             late = [each for each, seen in self._seen.items() if seen[-1] <= now - _WRONG_WITHIN_S]
             for each in late or list(self._seen)[:1]:
                 del self._seen[each]
-        self._seen[_group(address)].append(now)
-
-
-def _group(address: str) -> str:
-    """One subscriber has a whole /64 of IPv6 addresses (RFC 6177)."""
-    if ":" not in address:
-        return address
-    return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+        self._seen[client_network(address)].append(now)
 
 
 class Guard:
@@ -90,7 +83,6 @@ class Guard:
         """wrong_tokens: how many an address may send in a minute."""
         self._app, self._gateway = app, gateway
         self._wrong = WrongTokens(wrong_tokens)
-        self._known: set[str] = set()  # hashes of tokens that were right once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -122,19 +114,18 @@ class Guard:
         address = (scope.get("client") or ("the socket", 0))[0]
         kind, _, secret = (given or "").partition(" ")
         digest = key_hash(secret) if kind.lower() == "bearer" else ""
+        # A right one is let in whoever else guesses from there: behind one address may be many, and
+        # to wait keeps nobody from finding 256 random bits who would otherwise find them.
+        token = await run_in_threadpool(token_of, gateway.database, digest) if digest else None
+        if token is not None:
+            return Caller(f"token {token.name}", token.role)
         wait_s = self._wrong.wait_s(address, time.monotonic())
-        # Behind one address may be many: whoever guesses there does not lock out the others.
-        if wait_s and given is not None and digest not in self._known:
+        if wait_s and given is not None:
             raise Refused(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"too many wrong tokens came from {address}",
                 headers={"Retry-After": str(int(wait_s) + 1)},
             )
-        token = await run_in_threadpool(token_of, gateway.database, digest) if digest else None
-        if token is not None:
-            self._known.add(digest)
-            return Caller(f"token {token.name}", token.role)
-        self._known.discard(digest)
         if given is not None:
             self._wrong.note(address, time.monotonic())
         raise Refused(

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from infergate.bans.offences import KINDS, SCANNED
+from infergate.bans.offences import KINDS, NO_OFFENCE, SCANNED
 from infergate.config.bans import Bans
 
 _TEXT = r"(?:[^\"\\]|\\.)*"
@@ -35,9 +35,12 @@ def _regex(status: str, error: str, *, uri: str = "", key: str = _TEXT) -> str:
 _OURS = '(?!")'
 """An error of the gateway, and not of a service."""
 
+_OFFENCE = f'(?!(?:{"|".join(NO_OFFENCE)}|waf_blocked|)")'
+"""One of those that count, and not the firewall's, which has a filter of its own."""
+
 _REGEX: Mapping[str, str] = {
-    "wrong_key": _regex("401", _OURS),
-    "denied": _regex("403", r'(?!"|waf_blocked")'),
+    "wrong_key": _regex("401", _OFFENCE, key=""),
+    "denied": _regex("403", _OFFENCE, key=""),
     "rate": _regex("429", _OURS, key=""),
     "waf": _regex("403", 'waf_blocked"'),
     "scanner": _regex(r"4\d\d", _OURS, uri=f"(?i:{SCANNED})", key=""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from infergate.bans.offences import Offence
@@ -57,8 +57,18 @@ def network_of(ip: str, ipv6_prefix: int) -> Network | None:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return ipaddress.IPv4Network(address.ipv4_mapped)
-        return ipaddress.IPv6Network((address, ipv6_prefix), strict=False)
+        # By number: a zone, as in fe80::1%eth0, is of this machine.
+        return ipaddress.IPv6Network((int(address), ipv6_prefix), strict=False)
     return ipaddress.IPv4Network(address)
+
+
+def client_network(ip: str) -> str:
+    """Who is counted as one client: an IPv4 address, an IPv6 /64; what is no address, as it is.
+
+    nginx counts the same: see `$ig_client` in access.conf.
+    """
+    network = network_of(ip, 64)
+    return ip if network is None else str(network)
 
 
 def ban_duration_s(settings: Bans, times: int) -> float:
@@ -73,12 +83,23 @@ class Judge:
         self._offences: dict[Network, deque[tuple[float, str]]] = {}
 
     def see(
-        self, offence: Offence, settings: Bans, protected: Sequence[Network]
+        self,
+        offence: Offence,
+        settings: Bans,
+        protected: Sequence[Network],
+        banned: Collection[str] = (),
     ) -> Offender | None:
-        """Take an offence; the offender if it was one too many. Its count starts anew then."""
+        """Take an offence; the offender if it was one too many. Its count starts anew then.
+
+        banned: networks (CIDR) that are already. What they do until nginx knows of it, or on a
+            connection that was open before, does not count for the next ban.
+        """
         limit = getattr(settings.offences, offence.kind)
         network = network_of(offence.ip, settings.ipv6_prefix)
         if not limit or network is None or protector_of(network, protected):
+            return None
+        if str(network) in banned:
+            self._offences.pop(network, None)
             return None
         seen = self._offences.pop(network, deque())
         seen.append((offence.ts, offence.kind))

@@ -1,6 +1,9 @@
 """Which lines of the access log are offences, and of what kind.
 
-Only what the gateway itself refused counts. A service's own 401 may be a session that ran out.
+Only what the gateway itself refused counts, and only of strangers. A service's own 401 may be a
+session that ran out, and so may one of the login of `auth: forward`. Who has a key that we know, be
+it expired, used from elsewhere or asking for what is not its own, is somebody's client with a wrong
+setting: a ban would hit everybody behind its address, and the key can be revoked.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ SCANNED = (
     r"|[^\"]*\.(?:php\d?|aspx?|jspx?|cgi|cfm|sql|bak)(?=\"|$))"
 )
 """How paths begin that nothing here has and every scanner asks for; in any case of letters."""
+
+NO_OFFENCE = ("not_logged_in", "forbidden_by_login", "missing_password")
+"""Errors of njs/refusal.js that say nothing of who asks: browsers ask without a password first,
+and for some files (a page's manifest) always."""
 
 _SCANNED = re.compile(SCANNED, re.IGNORECASE)
 _REFUSED = re.compile(r'\{"ts":[\d.]+,"status":4')
@@ -45,16 +52,12 @@ def offence_in(line: str) -> Offence | None:
 
 
 def _kind(status: int, error: str, key: str, uri: str) -> str | None:
-    if not error:
-        return None
     if error == "waf_blocked":
         return "waf"
-    if not key and _SCANNED.match(uri):
+    if not error or key:
+        return None
+    if _SCANNED.match(uri):
         return "scanner"
-    if status == 401:
-        return "wrong_key"
-    if status == 403:
-        return "denied"
-    if status == 429 and not key:
-        return "rate"
-    return None
+    if error in NO_OFFENCE:
+        return None
+    return {401: "wrong_key", 403: "denied", 429: "rate"}.get(status)

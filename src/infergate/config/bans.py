@@ -16,8 +16,10 @@ class Offences(Section):
     Half of one kind and half of another are a ban, too.
     """
 
-    wrong_key: int = Field(10, ge=0, description="Requests without a valid key (401).")
-    denied: int = Field(20, ge=0, description="Requests that access rules or a key forbid (403).")
+    wrong_key: int = Field(
+        10, ge=0, description="Requests without a key, or with a wrong key or password (401)."
+    )
+    denied: int = Field(20, ge=0, description="Requests that access rules forbid (403).")
     rate: int = Field(
         100, ge=0, description="Requests without a valid key above an address's rate (429)."
     )

@@ -20,7 +20,7 @@ from infergate.ledger.tail import Tail
 from infergate.nginx.bans import enforce
 from infergate.paths import Home
 from infergate.store.audit import newest
-from infergate.store.bans import Ban, active_bans, ban, times_banned
+from infergate.store.bans import Ban, active_bans, ban_anew
 from infergate.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -58,43 +58,46 @@ class BanWatch:
             await asyncio.sleep(INTERVAL_S)
 
     def _once(self) -> None:
-        for offender in self._offenders():
-            self._ban(offender)
         self._follow_store()
+        self._judge_log()
         self._enforce()
 
-    def _offenders(self) -> list[Offender]:
-        """Who offended too often in what was logged since; nobody at the first look."""
+    def _judge_log(self) -> None:
+        """Ban who offended too often in what was logged since; nobody at the first look."""
         config = self._config()
         if config.bans.mode == "off":
             self._close()
-            return []
+            return
         if self._tail is None:
             self._tail = Tail(self._home.access_log, {})
             self._tail.skip()
-        protected = protected_networks(config)
-        found = []
+        protected, banned = protected_networks(config), self._banned()
         for piece in self._tail.pieces():
             for line in piece.data.decode("utf-8", "replace").splitlines():
                 offence = offence_in(line)
-                offender = offence and self._judge.see(offence, config.bans, protected)
+                offender = offence and self._judge.see(offence, config.bans, protected, banned)
                 if offender:
-                    found.append(offender)
+                    self._ban(offender)
+                    self._follow_store()
+                    banned = self._banned()
             self._tail.counted(piece)
         self._judge.forget_before(time.time() - config.bans.within)
-        return found
 
     def _ban(self, offender: Offender) -> None:
         settings = self._config().bans
         if settings.mode == "detect":
             log.warning("would be banned", network=offender.network, why=offender.reason)
             return
-        times = times_banned(self._database, offender.network)
-        duration_s = ban_duration_s(settings, times)
-        ban(self._database, offender.network, duration_s=duration_s, reason=offender.reason)
-        log.warning(
-            "banned", network=offender.network, why=offender.reason, for_s=round(duration_s)
+        made = ban_anew(
+            self._database,
+            offender.network,
+            lambda times: ban_duration_s(settings, times),
+            reason=offender.reason,
         )
+        if made is not None and made.until is not None:
+            log.warning(
+                "banned", network=made.network, why=made.reason, for_s=made.until - made.since
+            )
 
     def _follow_store(self) -> None:
         """Bans of the command line, or of gateways that share the database."""
@@ -103,11 +106,15 @@ class BanWatch:
             self._active = active_bans(self._database)
             self._seen = change
 
-    def _enforce(self) -> None:
+    def _banned(self) -> frozenset[str]:
+        """Networks whose bans hold now."""
         now = time.time()
-        wanted = frozenset(
+        return frozenset(
             each.network for each in self._active if each.until is None or each.until > now
         )
+
+    def _enforce(self) -> None:
+        wanted = self._banned()
         if wanted == self._enforced:
             return
         new = self._enforced is None or bool(wanted - self._enforced)

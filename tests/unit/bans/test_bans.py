@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from infergate.config.load import parse_config
 from infergate.control import bans as control
@@ -13,8 +14,9 @@ from infergate.control.bans import BanWatch
 from infergate.nginx.bans import enforce
 from infergate.paths import Home
 from infergate.store.audit import entries
-from infergate.store.bans import active_bans, ban, times_banned, unban
+from infergate.store.bans import Ban, active_bans, ban, ban_anew, unban
 from infergate.store.database import Database, database_for
+from infergate.store.tables import bans
 from tests.unit.bans.test_offences import line
 
 
@@ -45,11 +47,24 @@ def test_a_ban_holds_until_it_ends_and_the_next_one_knows_of_it(database: Databa
     ban(database, "192.0.2.2/32", duration_s=60, reason="a")
     ban(database, "192.0.2.3/32", duration_s=None, reason="b")
     assert sorted(networks(database)) == ["192.0.2.2/32", "192.0.2.3/32"]
-    assert times_banned(database, "192.0.2.1/32") == 1
     assert ban(database, "192.0.2.1/32", duration_s=60, reason="again").times == 2
     assert unban(database, "192.0.2.1/32")
     assert not unban(database, "192.0.2.1/32")
-    assert times_banned(database, "192.0.2.1/32") == 0
+    assert ban(database, "192.0.2.1/32", duration_s=60, reason="as if the first").times == 1
+
+
+def test_who_is_banned_is_not_banned_again_and_who_was_is_for_longer(database: Database) -> None:
+    def offend() -> Ban | None:
+        return ban_anew(database, "192.0.2.1/32", lambda times: 60 * 2.0**times, reason="r")
+
+    first = offend()
+    assert first is not None
+    assert offend() is None, "as from a second gateway with the same database"
+    ban(database, "192.0.2.1/32", duration_s=-1, reason="over now")
+    again = offend()
+    assert again is not None
+    assert again.until is not None
+    assert (again.times, again.until - again.since) == (3, 240)
 
 
 def test_every_change_is_in_the_audit_log(database: Database) -> None:
@@ -100,6 +115,25 @@ def test_an_offender_in_the_log_is_banned_and_what_was_before_is_not_read(
     assert "192.0.2.7/32" in (home.bans / "networks.conf").read_text()
 
 
+def test_offences_while_a_ban_is_being_applied_make_it_no_longer(
+    home: Home, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = watch(home, database, BLOCK.replace("1h", "10s"))
+    it._once()
+    for _ in range(3):  # in one look, and in later ones
+        append(home, *[line(401, "invalid_api_key")] * 10)
+        it._once()
+    (only,) = active_bans(database)
+    assert only.until is not None
+    assert (only.times, only.until - only.since) == (1, 10)
+    after = only.until + 1
+    monkeypatch.setattr("infergate.control.bans.time.time", lambda: after)
+    append(home, *[line(401, "invalid_api_key")] * 2)
+    it._once()
+    with database.read() as connection:
+        assert connection.execute(select(bans.c.times)).scalar() == 1, "nothing was left over"
+
+
 def test_a_log_that_is_rotated_between_is_read_on(home: Home, database: Database) -> None:
     it = watch(home, database, BLOCK)
     it._once()
@@ -135,13 +169,14 @@ def test_bans_are_brought_into_force_together(
     monkeypatch.setattr("infergate.nginx.apply.reload_nginx", lambda _: reloads.append(1))
     it = watch(home, database, "'off'")
     for host in range(5):
-        ban(database, f"192.0.2.{host}/32", duration_s=1, reason="")
+        ban(database, f"192.0.2.{host}/32", duration_s=3600, reason="")
         it._once()
     assert len(reloads) == 1, "the first at once, the others later"
     monkeypatch.setattr(control, "NEW_BANS_AFTER_S", 0.0)
     it._once()
     assert len(reloads) == 2
-    time.sleep(2.1)
+    later = time.time() + 3601
+    monkeypatch.setattr("infergate.control.bans.time.time", lambda: later)
     it._once()
     assert len(reloads) == 2, "what ran out can wait"
     monkeypatch.setattr(control, "EXPIRY_AFTER_S", 0.0)

@@ -61,6 +61,14 @@ def test_who_is_protected_or_no_address_is_never_banned(ip: str) -> None:
     assert not any(see(judge, "scanner", ip=ip) for _ in range(10))
 
 
+def test_who_is_banned_already_is_not_counted() -> None:
+    judge = Judge()
+    offence = Offence(0, "192.0.2.7", "scanner")
+    see(judge, "scanner")
+    assert judge.see(offence, SETTINGS, [], {"192.0.2.7/32"}) is None
+    assert see(judge, "scanner") is None, "nor is what it did before"
+
+
 def test_the_past_is_forgotten() -> None:
     judge = Judge()
     see(judge, "scanner", 0, "192.0.2.1")

@@ -56,7 +56,18 @@ CASES = [
     (line(404, "unknown_endpoint", "/WP-login.php"), "scanner"),
     (line(404, "unknown_endpoint", "/a/b/shell.php"), "scanner"),
     (line(401, "missing_api_key", "/phpmyadmin/"), "scanner"),
-    # A key that holds is no stranger's.
+    (line(401, "wrong_password"), "wrong_key"),
+    # Who has a key that we know is no stranger.
+    (line(401, "expired_api_key", key="key-1"), None),
+    (line(401, "address_not_allowed", key="key-1"), None),
+    (line(403, "model_not_allowed", key="key-1"), None),
+    (line(403, "service_not_allowed", "/qdrant/x", key="key-1"), None),
+    (line(401, "expired_api_key", "/n8n/wp-login.php", key="key-1"), None),
+    # A session that ran out, and what browsers ask without a password.
+    (line(401, "not_logged_in", "/api/user"), None),
+    (line(403, "forbidden_by_login", "/admin"), None),
+    (line(401, "missing_password", "/manifest.json"), None),
+    (line(401, "missing_password", "/.env"), "scanner"),
     (line(429, "rate_limit_exceeded", key="key-1"), None),
     (line(404, "unknown_endpoint", "/.env", key="key-1"), None),
     # A service's own answers, and what went well.

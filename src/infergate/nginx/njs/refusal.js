@@ -127,8 +127,11 @@ function failure(r) {
     if (status === 401 && r.variables.ig_login) {
         code = 'not_logged_in';
         message = 'You are not logged in.';
+    } else if (status === 403 && r.variables.ig_login) {   // set after the access rules let it in
+        code = 'forbidden_by_login';
+        message = 'You may not do that here.';
     } else if (status === 401 && r.headersOut['WWW-Authenticate']) {
-        code = 'wrong_password';
+        code = r.headersIn['Authorization'] ? 'wrong_password' : 'missing_password';
         message = 'A name and its password are needed.';
     } else if (status === 401) {
         const admitted = r.variables.ig_admitted;
