@@ -68,6 +68,11 @@ class Home:
         return self.state / "keys.json"
 
     @property
+    def keys_file(self) -> Path:
+        """What `auth.keys_file` said when it was last understood, as hashes."""
+        return self.state / "keys_file.json"
+
+    @property
     def routes_snapshot(self) -> Path:
         return self.state / "routes.json"
 

@@ -24,7 +24,7 @@ from infergate.config.budgets import NANO, parse_budget, window_of
 from infergate.config.policies import Grant
 from infergate.errors import StateError
 from infergate.state.exchange import keys_of_text, text_of_keys
-from infergate.state.publish import keys_of_file
+from infergate.state.keys_file import read_keys_file
 from infergate.store import key_changes
 from infergate.store.database import Database
 from infergate.store.keys import StoredKey, all_keys, find_key, keys_after
@@ -159,7 +159,7 @@ def list_keys(
         items=[_key(key) for key in found],
         next=following,
         declared=list(gateway.loaded.config.auth.keys),
-        in_keys_file=[key.name for key in keys_of_file(gateway.loaded)],
+        in_keys_file=[key.name for key in read_keys_file(gateway.loaded, gateway.home).keys],
     )
 
 

@@ -24,6 +24,7 @@ from infergate.ledger.status import read_status
 from infergate.nginx.drain import drain
 from infergate.nginx.revisions import current
 from infergate.nginx.shared_memory import read
+from infergate.state.keys_file import read_keys_file
 from infergate.supervise.instance import running
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ class OldWorkers(Document):
     streams: int
     oldest_s: float
     left_s: float
+
+
+class KeysFileState(Document):
+    """How `auth.keys_file` is read."""
+
+    file: str
+    keys: int = Field(description="Those of it that are valid now.")
+    problem: str = Field(description="Why they are not what the file says; empty if they are.")
 
 
 class BackendState(BackendEntry):
@@ -132,6 +141,7 @@ class Status(Document):
     file_applied: bool = Field(description="Whether the file is what is in force.")
     drain: OldWorkers
     keys: int | None
+    keys_file: KeysFileState | None = Field(description="Null where none is configured.")
     ledger: Counting | None
     backends: list[BackendState]
     removed_backends: list[BackendChange]
@@ -167,6 +177,7 @@ def status(gateway: Gateway) -> Status:
             "file_applied": applied is not None and _text(loaded.path) == applied.text,
             "drain": asdict(drain(home)),
             "keys": live.keys if live else None,
+            "keys_file": _keys_file(gateway),
             "ledger": asdict(ledger) if ledger else None,
             "backends": [
                 {**there["backends"][backend.name], **seen(backend, live, drained)}
@@ -206,6 +217,14 @@ def _drained(gateway: Gateway, live: LiveState | None) -> Mapping[str, float]:
     except StateError:
         conditions = live.conditions if live else {}
         return {name: time.time() for name, each in conditions.items() if each == "drained"}
+
+
+def _keys_file(gateway: Gateway) -> KeysFileState | None:
+    name = gateway.applied.config.auth.keys_file
+    if name is None:
+        return None
+    found = read_keys_file(gateway.applied, gateway.home)
+    return KeysFileState(file=name, keys=len(found.keys), problem=found.problem)
 
 
 def _text(path: Path) -> str | None:

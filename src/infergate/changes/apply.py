@@ -38,7 +38,7 @@ from infergate.nginx.revisions import (
 )
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force, note_changes
-from infergate.state.publish import publish_keys, publish_routes
+from infergate.state.publish import out_of_service, publish_keys, publish_routes
 from infergate.state.routes import compile_routes
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
@@ -213,7 +213,9 @@ class _Change:
         """Bring shared memory and the control plane to this configuration."""
         # First, because requests go by the routes of before until then. The control plane does it
         # too, a moment later; then with backends it did not know.
-        routes = compile_routes(loaded.config, read_inventories(self._home.health))
+        routes = compile_routes(
+            loaded.config, read_inventories(self._home.health), out_of_service(self._home)
+        )
         publish_routes(self._home, routes)
         count = publish_keys(self._home, loaded, database_for(loaded.config, self._home))
         control = running(self._home).control

@@ -38,6 +38,7 @@ from infergate.nginx.shared_memory import UnixConnection, read
 from infergate.nginx.surroundings import prepare_home, worker_user
 from infergate.paths import Home
 from infergate.state.policy import Policy
+from infergate.state.publish import out_of_service
 from infergate.state.routes import compile_routes
 from infergate.store.secrets import key_hash
 
@@ -130,7 +131,7 @@ def on_sockets(files: Rendered, home: Home) -> tuple[Rendered, tuple[Listener, .
 
 def _give_state(scratch: Home, tried: LoadedConfig, home: Home, key: str) -> None:
     """A key that is valid here only, and the routes as they would be."""
-    routes = compile_routes(tried.config, read_inventories(home.health))
+    routes = compile_routes(tried.config, read_inventories(home.health), out_of_service(home))
     _snapshot(scratch.keys_snapshot, keys={key_hash(key): Policy("trial").compiled()})
     _snapshot(scratch.routes_snapshot, routes=routes.routes, catalog=routes.catalog)
 

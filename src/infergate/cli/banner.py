@@ -55,13 +55,12 @@ def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
     # The database takes half a second to load, and `infergate status` does not need it.
     from infergate.admin.gateway import Gateway
     from infergate.admin.keys import NewKey, create_key
-    from infergate.state.publish import keys_of_file
     from infergate.store.keys import all_keys
 
     auth = loaded.config.auth
     gateway = Gateway(loaded, home)
     try:
-        if not auth.required or auth.keys or keys_of_file(loaded) or all_keys(gateway.database):
+        if not auth.required or auth.keys or auth.keys_file or all_keys(gateway.database):
             return None
         return create_key(gateway, NewKey(name=FIRST_KEY_NAME)).key
     except StateError:  # the supervisor said so; nginx has the keys of last time

@@ -42,6 +42,8 @@ def print_status(document: Mapping[str, Any]) -> None:
                 f"[yellow]{name} is not what is in force; `infergate plan` shows what applying it "
                 "would change.[/yellow]"
             )
+    if (keys_file := document["keys_file"]) and keys_file["problem"]:
+        print(f"keys_file: {keys_file['problem']}.")
     for name, what in (("supervisor", "nothing is started again"), ("control", "no probes")):
         if document["running"] and processes[name] is None:
             console.print(

@@ -41,7 +41,8 @@ class Auth(Section):
 
     required: bool = Field(True, description="Refuse requests without a key.")
     keys_file: FilePath | None = Field(
-        None, description='A file of lines "Bearer <key>" 1; read and hashed when it changes.'
+        None,
+        description='A file of lines "Bearer <key>" 1; # name, read and hashed when it changes.',
     )
     anonymous: KeyLimits = Field(
         KeyLimits(), description="What callers without a key may ask for, where none is required."

@@ -37,7 +37,9 @@ class Discover(Section):
         "has SRV records, which tell the ports too.",
     )
     file: FilePath | None = Field(
-        None, description="A JSON or YAML file that lists backends; it is read when it changes."
+        None,
+        description="A JSON or YAML file that lists backends, or *.conf, the inside of an nginx "
+        "upstream; it is read when it changes.",
     )
     interval: Seconds = Field(
         30.0, ge=1, le=86400, description="Longest time between look-ups; a shorter TTL is kept."
@@ -66,6 +68,9 @@ class Backend(Section):
         "2xx; tcp, an accepted connection.",
     )
     weight: int = Field(1, ge=1, le=1000, description="Share of the load relative to the others.")
+    backup: bool = Field(
+        False, description="It gets requests only while no other backend of the model is up."
+    )
     max_in_flight: int | None = Field(
         None,
         ge=1,
@@ -136,6 +141,7 @@ class FoundBackend(Section):
     engine: EngineKind | None = None
     health: HealthCheck | None = None
     weight: int | None = Field(None, ge=1, le=1000)
+    backup: bool | None = None
     max_in_flight: int | None = Field(None, ge=1, le=100_000)
     models: list[ModelName] | None = None
 

@@ -31,7 +31,7 @@ from infergate.state.in_force import (
     read_groups,
 )
 from infergate.state.publish import drain as publish_drain
-from infergate.state.publish import publish_routes
+from infergate.state.publish import out_of_service, publish_routes
 from infergate.state.routes import compile_routes
 from infergate.store.backend_changes import forget, forget_added, reset, set_change
 from infergate.store.database import Database
@@ -167,7 +167,9 @@ def in_flight(home: Home, name: str) -> int:
 def _bring_into_force(gateway: Gateway) -> None:
     """The control plane does this too, half a second later; it may not run."""
     loaded = follow(gateway.declared, gateway.home, gateway.database)
-    routes = compile_routes(loaded.config, read_inventories(gateway.home.health))
+    routes = compile_routes(
+        loaded.config, read_inventories(gateway.home.health), out_of_service(gateway.home)
+    )
     publish_routes(gateway.home, routes)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 import structlog
 
@@ -44,7 +45,8 @@ class Groups:
         self._known = read_groups(home)
         self._asked: dict[str, Discover] = {}
         self._due: dict[str, float] = {}
-        self._stamps: dict[str, object] = {}
+        self._files: dict[str, tuple[Path, ...]] = {}
+        self._stamps: dict[str, tuple[object, ...]] = {}
         self._to_tell = False
 
     async def run(self) -> None:
@@ -80,7 +82,8 @@ class Groups:
             self._asked[name] = discover
             return True
         if discover.file is not None:
-            return self._stamps.get(name) != stamp(loaded.resolve(discover.file))
+            files = self._files.get(name, (loaded.resolve(discover.file),))
+            return self._stamps.get(name) != tuple(map(stamp, files))
         return time.monotonic() >= self._due[name]
 
     async def _look_up(self, name: str, discover: Discover, loaded: LoadedConfig) -> Group:
@@ -94,17 +97,32 @@ class Groups:
         self, name: str, discover: Discover, loaded: LoadedConfig
     ) -> tuple[FoundBackend, ...]:
         if discover.file is not None:
-            from infergate.health.group_file import read_group
-
-            path = loaded.resolve(discover.file)
-            self._stamps[name] = stamp(path)
-            return await asyncio.to_thread(read_group, name, path)
+            return await self._listed(name, loaded.resolve(discover.file))
         from infergate.health.group_dns import look_up  # dnspython, where it is needed
 
         answer = await look_up(name, discover)
         wait_s = max(SHORTEST_S, min(discover.interval, answer.ttl_s))
         self._due[name] = time.monotonic() + wait_s
         return answer.backends
+
+    async def _listed(self, name: str, path: Path) -> tuple[FoundBackend, ...]:
+        from infergate.health.group_file import read_group
+
+        before = {file: stamp(file) for file in (path, *self._files.get(name, ()))}
+        try:
+            listed = await asyncio.to_thread(read_group, name, path)
+        except GroupUnknown as problem:
+            self._follow(name, problem.files or (path,), before)
+            raise
+        self._follow(name, listed.files, before)
+        return listed.backends
+
+    def _follow(self, name: str, files: tuple[Path, ...], before: Mapping[Path, object]) -> None:
+        """Look the group up again when one of these is no longer as it was before it was read."""
+        self._files[name] = files
+        self._stamps[name] = tuple(
+            before[file] if file in before else stamp(file) for file in files
+        )
 
     def _tell(self, name: str, before: Group, after: Group) -> None:
         names, gone = ({each.name for each in group.backends} for group in (after, before))

@@ -18,6 +18,7 @@ from infergate.control.counting import Counting
 from infergate.control.firewall import FirewallLog
 from infergate.control.follow import follow
 from infergate.control.groups import AGAIN_AFTER_S, Groups
+from infergate.control.keys_file import KeysFileWatch
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
 from infergate.control.report import read_inventories, write_report
@@ -25,7 +26,6 @@ from infergate.control.services import Services
 from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError, MemoryFull
-from infergate.files import stamp
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
 from infergate.nginx.addresses import Addresses, host_names, resolve
@@ -36,6 +36,7 @@ from infergate.paths import home_for
 from infergate.state.conflicts import conflicts
 from infergate.state.in_force import bring_into_force
 from infergate.state.publish import (
+    out_of_service,
     publish_conditions,
     publish_drained,
     publish_keys,
@@ -49,7 +50,7 @@ from infergate.store.revisions import note_revision
 log = structlog.get_logger(__name__)
 
 FOLLOW_INTERVAL_S = 0.5
-"""Between two looks at the keys file and the database: a change counts within a second."""
+"""Between two looks at the database: a change counts within a second."""
 
 REPORT_INTERVAL_S = 2.0
 """Between two reports of numbers that move all the time; a change of state is reported at once."""
@@ -105,7 +106,7 @@ class ControlPlane:
             for each in (
                 self._live.run(),
                 self._monitor.run(),
-                self._follow_keys_file(),
+                KeysFileWatch(self._home, self._database, lambda: self._loaded).run(),
                 self._follow_store(),
                 self._follow_names(),
                 self._groups.run(),
@@ -148,17 +149,17 @@ class ControlPlane:
             name: each for name, each in self._inventories.items() if name in config.backends
         }
         try:
-            routes = compile_routes(config, self._inventories)
-            if everything or routes != self._routes:
-                publish_routes(self._home, routes)
-                self._routes = routes
-                self._peers = peers_of(routes.routes)
-            self._conflicts = conflicts(config, self._inventories)
             down = frozenset(s.name for s in statuses if s.state in ("down", "hung"))
             self._down = down
             if everything or down != self._published_down:
                 publish_conditions(self._home, down)
                 self._published_down = down
+            routes = compile_routes(config, self._inventories, out_of_service(self._home))
+            if everything or routes != self._routes:
+                publish_routes(self._home, routes)
+                self._routes = routes
+                self._peers = peers_of(routes.routes)
+            self._conflicts = conflicts(config, self._inventories)
             self._report()
         except InfergateError as problem:
             log.error("the state could not be published; trying again", problem=str(problem))
@@ -227,23 +228,6 @@ class ControlPlane:
             self._take(loaded)
         return True
 
-    async def _follow_keys_file(self) -> None:
-        name = self._loaded.config.auth.keys_file
-        seen = stamp(self._loaded.resolve(name)) if name else None
-        while True:
-            await asyncio.sleep(FOLLOW_INTERVAL_S)
-            name = self._loaded.config.auth.keys_file
-            now = stamp(self._loaded.resolve(name)) if name else None
-            if now != seen:
-                seen = now
-                try:
-                    count = await asyncio.to_thread(
-                        publish_keys, self._home, self._loaded, self._database
-                    )
-                    log.info("keys file read", keys=count)
-                except InfergateError as problem:
-                    log.error("keys file not taken over; the old keys hold", problem=str(problem))
-
     async def _follow_store(self) -> None:
         """Backends drained and keys changed by other processes, or at other gateways that share
         the database."""
@@ -257,6 +241,7 @@ class ControlPlane:
                 if newest_change != seen or self._keys_due:
                     await asyncio.to_thread(publish_drained, self._home, self._database)
                     publish_conditions(self._home, self._down)
+                    self._publish()  # backups stand in for those that are drained
                     self._keys_due = False
                     await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
                     self._keys_due = not await self._follow_changes(self._database)

@@ -1,4 +1,5 @@
-"""The backends of a group that a file lists: URLs, or settings of backends.
+"""The backends of a group that a file lists: URLs, or settings of backends; in a file `….conf`
+the inside of nginx's `upstream` (group_upstream.py).
 
     ["http://10.0.0.5:8000", {"url": "http://10.0.0.6:8000", "name": "gpu6", "weight": 2}]
 
@@ -7,6 +8,7 @@ Prometheus' targets are understood too: [{"targets": ["10.0.0.5:8000"], "labels"
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,29 @@ from infergate.health.group_names import MOST, GroupUnknown, name_of
 _LARGEST_BYTES = 1_000_000
 
 
-def read_group(group: str, path: Path) -> tuple[FoundBackend, ...]:
-    """The backends that a JSON or YAML file lists.
+@dataclass(frozen=True)
+class Listed:
+    """What a file lists. files: what to look at for changes, the file and what it includes."""
 
-    Raises GroupUnknown with the reason if it is not there or anything in it is wrong: half a file,
-    caught while it is written, must not take backends away.
+    backends: tuple[FoundBackend, ...]
+    files: tuple[Path, ...]
+
+
+def read_group(group: str, path: Path) -> Listed:
+    """The backends that a file lists. Raises GroupUnknown with the reason if it is not there or
+    anything in it is wrong: half a file, caught while it is written, must not take backends away.
     """
+    if path.suffix == ".conf":
+        from infergate.health.group_upstream import read_upstream
+
+        backends, files = read_upstream(group, path)
+    else:
+        backends, files = _read_list(group, path), (path,)
+    return Listed(backends[:MOST], files)
+
+
+def _read_list(group: str, path: Path) -> tuple[FoundBackend, ...]:
+    """Those of a JSON or YAML file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
@@ -38,7 +57,7 @@ def read_group(group: str, path: Path) -> tuple[FoundBackend, ...]:
     except (YAMLError, ValueError, RecursionError):
         raise GroupUnknown(f"{path.name} is neither JSON nor YAML") from None
     if not isinstance(entries, list):
-        raise GroupUnknown(f"{path.name} is not a list of backends")
+        raise GroupUnknown(f"{path.name} is not a list of backends (and no nginx file: *.conf)")
     found: dict[str, FoundBackend] = {}
     for number, entry in enumerate(entries, start=1):
         for settings in _settings(entry):
@@ -46,7 +65,7 @@ def read_group(group: str, path: Path) -> tuple[FoundBackend, ...]:
             if backend.name in found:
                 raise GroupUnknown(f"{path.name} has {backend.name} twice")
             found[backend.name] = backend
-    return tuple(found.values())[:MOST]
+    return tuple(found.values())
 
 
 def _settings(entry: Any) -> list[Any]:

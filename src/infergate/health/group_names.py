@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 MOST = 200
 """Backends of one group; more of them are left out."""
@@ -13,7 +14,14 @@ _ODD = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class GroupUnknown(Exception):
-    """The backends of a group cannot be told now; the text says why, in plain words."""
+    """The backends of a group cannot be told now; the text says why, in plain words.
+
+    files: what was read for it until then, if it is files.
+    """
+
+    def __init__(self, why: str, files: tuple[Path, ...] = ()) -> None:
+        super().__init__(why)
+        self.files = files
 
 
 def name_of(group: str, place: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from infergate.errors import KeyInputError
-from infergate.state.keys import read_keys_file
+from infergate.state.keys_file import keys_of_lines
 from infergate.store.keys import StoredKey
 from infergate.store.names import checked_name
 from infergate.store.secrets import StoredSecret
@@ -46,7 +46,7 @@ def keys_of_text(text: str, name: str) -> tuple[list[StoredKey], bool]:
     now = int(time.time())
     return [
         StoredKey("", key.name, now, (StoredSecret(key.hash, "", now),))
-        for key in read_keys_file(text, name)
+        for key in keys_of_lines(text, name)
     ], True
 
 

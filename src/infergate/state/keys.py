@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from infergate.config.auth import Auth
 from infergate.config.policies import EVERYTHING, Grant
-from infergate.errors import KeyInputError
+from infergate.state.keys_file import FileKey
 from infergate.state.policy import ANONYMOUS, Block, Policy
 from infergate.store.keys import StoredKey
-from infergate.store.secrets import key_hash
 
-_LINE = re.compile(r"""\s*(?:"Bearer\s+([^"\s]+)"|'Bearer\s+([^'\s]+)')\s+(\S+)\s*;\s*(?:\#.*)?""")
 IDENTITY_LENGTH = 16
 """Characters of a key's id or hash that tell it from every other one: 64 bits."""
-
-_IGNORED = re.compile(r"\s*(?:#.*|default\s+\S+\s*;|map\s+.*\{|\})?\s*(?:#.*)?")
-
-
-@dataclass(frozen=True)
-class FileKey:
-    """One line of a keys file: the key's hash and what the log calls it."""
-
-    name: str
-    hash: str
-
-
-def read_keys_file(text: str, name: str) -> tuple[FileKey, ...]:
-    """The keys of a file of lines `"Bearer <key>" 1;`, the format of hand-written gateways.
-
-    A line whose value is 0 is a key that was switched off and is left out. Comments, the
-    surrounding `map … { }` and its `default` are understood.
-    name: the file's name, for the keys' names and for errors.
-    Raises KeyInputError, naming the lines (never their content), if a line is not understood.
-    """
-    keys: dict[str, FileKey] = {}
-    wrong = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        match = _LINE.fullmatch(line)
-        if match and match[3] == "1":
-            digest = key_hash(match[1] or match[2])
-            keys.setdefault(digest, FileKey(f"{name}:{number}", digest))
-        elif not match and not _IGNORED.fullmatch(line):
-            wrong.append(number)
-    if wrong:
-        lines = ", ".join(str(number) for number in wrong[:10])
-        raise KeyInputError(
-            f"not understood: line {lines}",
-            where=name,
-            hint='A key is one line of the form: "Bearer <key>" 1;',
-        )
-    return tuple(keys.values())
 
 
 @dataclass(frozen=True)

@@ -89,3 +89,8 @@ class Policy:
                 *last,
             ]
         )
+
+
+def name_in(compiled: str) -> str:
+    """The key's name in what Policy.compiled gave; "" where there is none."""
+    return "".join(compiled.split("\n", 2)[1:2])

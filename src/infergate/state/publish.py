@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,8 +21,9 @@ from infergate.files import locked, replace_or_overwrite
 from infergate.nginx.shared_memory import NginxNotThere, push
 from infergate.paths import Home
 from infergate.state.budgets import Budgeted, used_up
-from infergate.state.keys import FileKey, ValidKey, compile_keys, read_keys_file, valid_keys
-from infergate.state.policy import Block
+from infergate.state.keys import ValidKey, compile_keys, valid_keys
+from infergate.state.keys_file import FileKey, note_keys_file, read_keys_file
+from infergate.state.policy import name_in
 from infergate.state.routes import Routes
 from infergate.store.database import Database
 from infergate.store.drained import drain as keep_drained
@@ -29,21 +31,10 @@ from infergate.store.drained import drained_backends, undrain
 from infergate.store.keys import StoredKey, all_keys
 from infergate.store.policies import all_policies
 from infergate.store.teams import all_teams
+from infergate.store.usage import rename_usage
 
-
-def keys_of_file(loaded: LoadedConfig) -> tuple[FileKey, ...]:
-    """The keys of `auth.keys_file`; none if there is no such file yet.
-
-    Raises KeyInputError if a line is not understood.
-    """
-    name = loaded.config.auth.keys_file
-    if name is None:
-        return ()
-    path = loaded.resolve(name)
-    try:
-        return read_keys_file(path.read_text(), path.name)
-    except FileNotFoundError:
-        return ()
+_BY_LINE = re.compile(r".+:\d+")
+"""A key's name by its file and line, as it was until 0.1; no name of now has a colon."""
 
 
 def publish_keys(home: Home, loaded: LoadedConfig, database: Database) -> int:
@@ -55,9 +46,15 @@ def publish_keys(home: Home, loaded: LoadedConfig, database: Database) -> int:
     refused all the same then.
     """
     with locked(home.state / "keys.lock"):  # its own: the database may take its time
-        keys, blocks = _keys_and_blocks(loaded, database)
+        found = read_keys_file(loaded, home)
+        _name_as_now(home, found.keys, database)
+        stored = all_keys(database)
+        keys = _valid(loaded, database, stored, found.keys)
+        budgeted = _budgeted(keys, stored)
+        blocks = used_up(database, budgeted, all_teams(database), time.time())
         compiled = compile_keys(loaded.config.auth, keys, blocks)
         _publish(home, home.keys_snapshot, {"keys": _exactly(compiled)})
+        note_keys_file(home, loaded, found)
     return len(compiled)
 
 
@@ -71,25 +68,29 @@ def end_keys(home: Home, hashes: Iterable[str]) -> bool:
     return True
 
 
+def _name_as_now(home: Home, keys: Iterable[FileKey], database: Database) -> None:
+    """Usage of keys that an earlier version named by their line is theirs by their name of now."""
+    known = _read(home.keys_snapshot).get("keys", {}).get("set", {})
+    for key in keys:
+        before = name_in(known.get(key.hash, ""))
+        if _BY_LINE.fullmatch(before):
+            with contextlib.suppress(StateError):  # a disk that is full must not hold up a key
+                rename_usage(database, before, key.name)
+
+
 def budgeted_keys(loaded: LoadedConfig, database: Database) -> set[Budgeted]:
     """The keys that have a budget or a team, the revoked ones of teams too."""
     stored = all_keys(database)
-    return _budgeted(_valid(loaded, database, stored), stored)
-
-
-def _keys_and_blocks(
-    loaded: LoadedConfig, database: Database
-) -> tuple[Mapping[str, ValidKey], dict[str, Block]]:
-    stored = all_keys(database)
-    keys = _valid(loaded, database, stored)
-    return keys, used_up(database, _budgeted(keys, stored), all_teams(database), time.time())
+    return _budgeted(_valid(loaded, database, stored, ()), stored)  # those of the file have none
 
 
 def _valid(
-    loaded: LoadedConfig, database: Database, stored: Iterable[StoredKey]
+    loaded: LoadedConfig,
+    database: Database,
+    stored: Iterable[StoredKey],
+    from_file: Iterable[FileKey],
 ) -> dict[str, ValidKey]:
-    auth = loaded.config.auth
-    return valid_keys(auth, stored, all_policies(database), keys_of_file(loaded))
+    return valid_keys(loaded.config.auth, stored, all_policies(database), from_file)
 
 
 def _budgeted(keys: Mapping[str, ValidKey], stored: Iterable[StoredKey]) -> set[Budgeted]:
@@ -146,6 +147,11 @@ def drain(home: Home, database: Database, backend: str, *, drained: bool) -> Non
             else {name: condition for name, condition in known.items() if name != backend}
         )
         _publish_conditions(home, conditions)
+
+
+def out_of_service(home: Home) -> frozenset[str]:
+    """The backends that get no requests now: down, or drained."""
+    return frozenset(_conditions(home))
 
 
 def _conditions(home: Home) -> dict[str, str]:

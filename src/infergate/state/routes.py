@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,11 +33,14 @@ class Routes:
     missing: tuple[tuple[str, str], ...] = ()
 
 
-def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Routes:
+def compile_routes(
+    config: Config, inventories: Mapping[str, Inventory], down: Collection[str] = ()
+) -> Routes:
     """Routes and lists for the backends as they describe themselves now.
 
     inventories: backend → what it has; a backend that was never reached is absent, and then only
         the models that the configuration names are routed to it.
+    down: backends that serve nothing now; those that are `backup` stand in for them.
     """
     named = {name: model for name, model in config.models.items() if name != ANY_MODEL}
     models = {n: _where_it_is(config, n, model, inventories) for n, model in named.items()}
@@ -53,6 +56,7 @@ def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Rout
             if name not in taken:
                 models[name] = everything.model_copy(update={"backends": backends})
 
+    models = {name: _without_spares(config, model, down) for name, model in models.items()}
     routes: dict[str, str] = {}
     fingerprint = who_answers(config)
     for name, model in models.items():
@@ -94,6 +98,14 @@ def _with_added(model: Model, joined: Iterable[str]) -> Model:
 
 def _may_have(inventory: Inventory | None, name: str) -> bool:
     return inventory is None or inventory.kind in _ANY_NAME or _has(inventory, name)
+
+
+def _without_spares(config: Config, model: Model, down: Collection[str]) -> Model:
+    """A model without its `backup` backends, while one of the others is up."""
+    first = [name for name in model.backends if not config.backends[name].backup]
+    if len(first) == len(model.backends) or (down and set(first) <= set(down)):
+        return model
+    return model.model_copy(update={"backends": first}) if first else model
 
 
 def _lists(inventory: Inventory, name: str) -> bool:

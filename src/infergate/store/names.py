@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from infergate.config.problems import did_you_mean
 from infergate.errors import KeyInputError, NotThere
 
-NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9_.@ -]{0,62}"
+LONGEST_NAME = 63
+NAME_PATTERN = f"[A-Za-z0-9][A-Za-z0-9_.@ -]{{0,{LONGEST_NAME - 1}}}"
 _NAME = re.compile(NAME_PATTERN)
 
 

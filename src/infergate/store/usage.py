@@ -68,6 +68,21 @@ def add_usage(connection: Connection, found: Mapping[Group, Sequence[int]]) -> N
         connection.exec_driver_sql(_ADD[connection.dialect.name], rows)
 
 
+def rename_usage(database: Database, key: str, now: str) -> None:
+    """What is counted for a key is counted for it under another name from now on."""
+    of_it = usage.c.key == key
+    with database.write() as connection:
+        rows = connection.execute(select(usage).where(of_it)).mappings().all()
+        connection.execute(delete(usage).where(of_it))
+        found = {
+            Group(**{name: row[name] for name in Group._fields} | {"key": now}): Sums(
+                **{name: row[name] for name in Sums._fields}
+            )
+            for row in rows
+        }
+        add_usage(connection, found)
+
+
 @dataclass(frozen=True)
 class Spent:
     """What counts against budgets. requests: those that were answered; cost: in billionths."""

@@ -13,7 +13,7 @@ from infergate.health.group_names import GroupUnknown
 def found(tmp_path: Path, text: str) -> list[tuple[str, str, int | None]]:
     path = tmp_path / "group.json"
     path.write_text(text)
-    return [(each.name, each.url, each.weight) for each in read_group("g", path)]
+    return [(each.name, each.url, each.weight) for each in read_group("g", path).backends]
 
 
 def test_urls_settings_and_prometheus_targets_are_understood(tmp_path: Path) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
 from infergate.config.auth import Auth
 from infergate.config.policies import Grant
-from infergate.errors import KeyInputError
-from infergate.state.keys import compile_keys, read_keys_file, valid_keys
+from infergate.state.keys import compile_keys, valid_keys
+from infergate.state.keys_file import keys_of_lines
 from infergate.state.policy import ANONYMOUS, Block, Policy
 from infergate.store.keys import StoredKey
 from infergate.store.secrets import StoredSecret, key_hash
@@ -38,25 +36,6 @@ def test_the_flags_say_which_lines_of_a_policy_matter() -> None:
     )
 
 
-def test_the_old_format_is_read_with_its_map_comments_and_switched_off_keys() -> None:
-    text = (
-        "# Format\nmap $http_authorization $ok {\n  default 0;\n"
-        '  "Bearer one"  1;  # a person\n\n  \'Bearer two\' 1;\n  "Bearer off" 0;\n}\n'
-    )
-    keys = read_keys_file(text, "api_keys.conf")
-    assert [(key.name, key.hash) for key in keys] == [
-        ("api_keys.conf:4", key_hash("one")),
-        ("api_keys.conf:6", key_hash("two")),
-    ]
-
-
-def test_a_line_that_is_not_understood_is_named_and_never_quoted() -> None:
-    with pytest.raises(KeyInputError) as caught:
-        read_keys_file('"Bearer a" 1;\n"Bearer sk-secret 1;\n', "f.conf")
-    assert "line 2" in str(caught.value)
-    assert "sk-secret" not in str(caught.value)
-
-
 def test_a_budget_that_is_used_up_is_a_line_of_its_own() -> None:
     blocked = Policy("ci", block=Block("10M-tokens/month", 99))
     assert blocked.compiled() == "b\nci\n\n\t*\t\n0,0,0,0,0,1,1\n\n10M-tokens/month\t99"
@@ -73,7 +52,7 @@ def _stored(name: str, *secrets: str, **more: Any) -> StoredKey:
 
 
 def _compiled(*stored: StoredKey, policies: Mapping[str, Grant] = {}, file: str = "") -> Any:
-    keys = valid_keys(Auth(), stored, policies, read_keys_file(file, "f"))
+    keys = valid_keys(Auth(), stored, policies, keys_of_lines(file, "f"))
     return compile_keys(Auth(), keys, {})
 
 

@@ -128,3 +128,19 @@ def test_a_hedged_model_leaves_the_short_way_unless_nobody_else_could_be_asked()
     routes = compile_routes(config(text), {}).routes
     assert json.loads(routes["two"])[3] == {"hedge": 0.05, "slow": 1}
     assert json.loads(routes["one"])[3] == 0
+
+
+def test_a_backup_stands_in_only_while_every_other_backend_is_out() -> None:
+    text = """
+backends: { a: http://x:1, b: http://y:1, c: { url: http://z:1, backup: true } }
+models: { m: [a, b, c], only: [c] }
+"""
+    everywhere = {name: has("m", "only") for name in "abc"}
+
+    def who(*down: str) -> dict[str, list[str]]:
+        routes = compile_routes(config(text), everywhere, frozenset(down)).routes
+        return {name: backends_of(route) for name, route in routes.items()}
+
+    assert who() == {"m": ["a", "b"], "only": ["c"]}
+    assert who("a", "c")["m"] == ["a", "b"]
+    assert who("a", "b")["m"] == ["a", "b", "c"]

@@ -1,0 +1,162 @@
+"""What people keep in a file of its own and include in a block of nginx: `map`, `upstream`.
+
+Read with crossplane, as nginx would; what the lines mean is said by who asks for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+LARGEST_BYTES = 1_000_000
+_MOST_FILES = 100
+_DEEPEST = 10
+_ESCAPED = re.compile(r"\\([\"'\\])")
+_WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One directive. words: without quotes and their escapes; comment: what follows on its line.
+
+    place: where it is, such as "line 7", with the file's name if that is an included one.
+    """
+
+    words: tuple[str, ...]
+    comment: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """The lines of a file and of what it includes.
+
+    files: what was read, and folders where an `include` with a `*` looks: a change of any of them
+    changes the lines.
+    """
+
+    lines: tuple[Line, ...]
+    files: tuple[Path, ...]
+
+
+class SnippetError(Exception):
+    """It cannot be read; the text says why and where, and quotes nothing: keys may be in it.
+
+    files: as of a Snippet, of what was read until then.
+    """
+
+    files: tuple[Path, ...] = ()
+
+
+def read_snippet(path: Path, block: str) -> Snippet:
+    """The lines of a file, with or without `block … { }` around them.
+
+    An `include` is followed; a path that is not absolute starts at the folder of the file that
+    has it. Raises SnippetError.
+    """
+    reading = _Reading(block)
+    try:
+        lines = tuple(reading.file(path, path.name, 0))
+    except SnippetError as problem:
+        problem.files = tuple(reading.files)
+        raise
+    return Snippet(lines, tuple(reading.files))
+
+
+def read_text(text: str, block: str) -> tuple[Line, ...]:
+    """The lines of a text that came without its file; it may include none. Raises SnippetError."""
+    return tuple(_Reading(block).text(text, None, "", 0))
+
+
+@dataclass
+class _Reading:
+    block: str
+    files: list[Path] = field(default_factory=list)
+
+    def file(self, path: Path, name: str, depth: int) -> Iterator[Line]:
+        self.files.append(path)
+        if len(self.files) > _MOST_FILES or depth > _DEEPEST:
+            raise SnippetError(f"{name} includes too many files, or itself")
+        where = f"{name} " if depth else ""
+        try:
+            content = path.read_bytes()
+            if len(content) > LARGEST_BYTES:
+                raise SnippetError(f"{name} is larger than 1 MB")
+            text = content.decode("utf-8-sig")
+        except OSError as problem:
+            raise SnippetError(f"{name} cannot be read: {problem.strerror}") from None
+        except UnicodeDecodeError:
+            raise SnippetError(f"{name} cannot be read: it is no text") from None
+        yield from self.text(text, path, where, depth)
+
+    def text(self, text: str, path: Path | None, where: str, depth: int) -> Iterator[Line]:
+        statements = _inside(_parsed(text, where), self.block, where)
+        for number, each in enumerate(statements):
+            if each["directive"] == "#":
+                continue
+            place = f"{where}line {each['line']}"
+            words = tuple(_ESCAPED.sub(r"\1", word) for word in (each["directive"], *each["args"]))
+            if "block" in each:
+                raise SnippetError(f"{place}: a block cannot stand here")
+            if each["directive"] == "include" and len(words) == 2:
+                yield from self.included(words[1], path, place, depth)
+                continue
+            yield Line(words, _comment(statements[number + 1 : number + 2], each["line"]), place)
+
+    def included(self, pattern: str, path: Path | None, place: str, depth: int) -> Iterator[Line]:
+        if path is None:
+            raise SnippetError(f"{place}: a file cannot be included from here")
+        target = path.parent / pattern
+        if not _WILD.search(pattern):
+            yield from self.file(target, pattern, depth + 1)
+            return
+        folder = target.parent  # nginx too takes `*` in names of files; of folders few use it
+        self.files.append(folder)
+        for each in sorted(folder.glob(target.name)):
+            yield from self.file(each, each.name, depth + 1)
+
+
+def _parsed(text: str, where: str) -> list[dict[str, Any]]:
+    import crossplane  # it is slow to load, and few have such files
+
+    try:
+        payload = crossplane.parse_string(
+            text, single=True, comments=True, check_ctx=False, check_args=False
+        )
+    except RecursionError:
+        raise SnippetError(f"{where}is nested too deeply") from None
+    wrong = [error["line"] or 1 for error in payload["errors"]]
+    if not wrong:
+        # crossplane lets the last line end without ';': it may be half of one.
+        tokens = crossplane.lex_string(text)
+        ends = [each for each in tokens if each[2] or not each[0].startswith("#")][-1:]
+        wrong = [line for token, line, quoted in ends if quoted or token not in (";", "}")]
+    if wrong:
+        raise SnippetError(
+            f"{where}line {wrong[0]} has no end: a ';', a quote or a bracket is missing"
+        )
+    parsed: list[dict[str, Any]] = payload["config"][0]["parsed"]
+    return parsed
+
+
+def _inside(statements: list[dict[str, Any]], block: str, where: str) -> list[dict[str, Any]]:
+    """The lines themselves, where the whole `block … { }` was pasted."""
+    around = [each for each in statements if each["directive"] == block and "block" in each]
+    if not around:
+        return statements
+    beside = [each for each in statements if each["directive"] != "#" and each is not around[0]]
+    if beside:
+        line = beside[0]["line"]
+        raise SnippetError(f"{where}line {line}: only one {block} can be in the file, and no more")
+    inside: list[dict[str, Any]] = around[0]["block"]
+    return inside
+
+
+def _comment(following: Sequence[dict[str, Any]], line: int) -> str:
+    for each in following:
+        if each["directive"] == "#" and each["line"] == line:
+            return str(each["comment"]).strip()
+    return ""
