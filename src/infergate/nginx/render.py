@@ -30,6 +30,7 @@ from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
+from infergate.nginx.statuses import INTERNAL
 from infergate.nginx.upstreams import backend_of, service_of
 from infergate.nginx.waf import Firewall, profiles
 from infergate.paths import Home
@@ -137,6 +138,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
     values = {
         **vars(around),
         "home": str(around.home.root),
+        "internal": INTERNAL,
         "socket": str(around.home.socket),
         "queue_socket": str(around.home.queue_socket),
         "hedge_socket": str(around.home.hedge_socket),
@@ -301,6 +303,7 @@ def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict
         "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
         "who_answers": who_answers(config),
         "hedge_socket": str(around.home.hedge_socket),
+        "undecided": INTERNAL.undecided,
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": {
             "failures": config.breaker.failures,

@@ -20,7 +20,8 @@ function again(r) {
     if (told.second !== undefined) {
         variables.ig_tried = told.second + ',';
     }
-    retry.again(r, told.status, told.reached);
+    // A backend may say what hedge.js says when it is broken.
+    retry.again(r, told.status === settings.undecided ? 502 : told.status, told.reached);
 }
 
 // hedge.js itself failed: its worker was killed, perhaps. The backend that has the slot is asked alone.

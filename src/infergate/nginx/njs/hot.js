@@ -6,7 +6,7 @@
 // docs/decisions/005.
 //
 // Whatever is not usual bounces: $ig_peer stays empty, which hashes to the internal server that
-// answers 530, and error_page leads on to @careful. So does every exception.
+// says that it is undecided, and error_page leads on to @careful. So does every exception.
 import answer from 'answer.js';
 import door from 'door.js';
 import quick from 'quick.js';

@@ -36,7 +36,8 @@ function settle(r) {
     if (variables.ig_keep !== '' && r.status === 200) {
         keep.count(hit ? 'hits ' : 'misses ', variables.ig_model);
     }
-    if (pieces && complete && r.status === 200 && answer.streaming && !answer.streaming.failed()) {
+    if (pieces && complete && r.status === 200 && answer.streaming && !answer.streaming.failed()
+        && r.headersOut['Content-Encoding'] === undefined) {
         keeping.keepStream(r, pieces, variables.ig_note === 'strip' ? stream.withoutUsage : same);
     }
     return answer.settle(r);

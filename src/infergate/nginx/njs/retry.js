@@ -11,6 +11,8 @@ import state from 'state.js';
 const WINDOW = 30000, FREE = 10;
 // Attempts and budget of a route that does not say (src/infergate/config/policies.py, Retries).
 const USUAL = [3, 0.2];
+// Every other status is one of ours that a backend said (nginx/statuses.py).
+const RETRIED = [429, 502, 503, 504];
 
 // The last of nginx's comma- and colon-separated values, one for each attempt.
 function last(list) {
@@ -50,7 +52,8 @@ function obstacle(r, found, tried) {
 // error_page of the relay: no byte has gone to the client yet.
 function retry(r) {
     const variables = r.variables;
-    again(r, Number(last(variables.upstream_status)) || 502, last(variables.upstream_header_time) !== '-');
+    const status = Number(last(variables.upstream_status));
+    again(r, RETRIED.indexOf(status) === -1 ? 502 : status, last(variables.upstream_header_time) !== '-');
 }
 
 // status: how the backend failed; reached: whether it was it who answered that.

@@ -51,6 +51,17 @@ function open(r, isSse) {
         r.sendBuffer(data, flags);
     }
 
+    // The stream of a backend that compresses though it is asked not to: nothing in it can be read, and
+    // nothing added without making all of it unreadable. That it breaks off is the sign then.
+    function encoded(data, flags) {
+        pieces++;
+        state.events++;
+        if (data.length === 0 && !flags.last && pieces > 1) {
+            state.failed = 'stream_truncated';
+        }
+        r.sendBuffer(data, flags);
+    }
+
     function isOpenAI() {
         return r.uri === '/v1/chat/completions' || r.uri === '/v1/completions';
     }
@@ -242,7 +253,10 @@ function open(r, isSse) {
         return state.usage;
     }
 
-    return { filter, state, usage, failed: () => state.failed !== '' };
+    return {
+        filter: (r.headersOut['Content-Encoding'] || 'identity') === 'identity' ? filter : encoded,
+        state, usage, failed: () => state.failed !== '',
+    };
 }
 
 function isOnlyUsage(event) {

@@ -1,0 +1,150 @@
+"""What a backend says goes to the client as an answer of the gateway, or not at all."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from infergate.nginx.statuses import INTERNAL
+from tests.backends.servers import Scripted, scripted
+from tests.gateway import Gateway, gateway, until
+from tests.wire import raw
+
+CONFIG = """
+backends: {{ a: {{ url: {url}, engine: vllm }}, b: {{ url: {url}, engine: vllm }} }}
+breaker: {{ failures: 1000, error_rate: 1 }}
+models:
+  m: [a]
+  slow: {{ backends: [a], upstream_name: m, timeouts: {{ first_byte: 99s }} }}
+  hedged: {{ backends: [a, b], upstream_name: m, hedge: {{}} }}
+  kept: {{ backends: [a], upstream_name: m, cache: {{ completions: true }} }}
+services: {{ s: {{ url: {url}, path: /s/, auth: none }} }}
+"""
+FORM = '--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--x--\r\n'
+
+WAYS = {
+    "the short way": ("/v1/chat/completions", '{"model":"m","messages":[]}'),
+    "the short way, streamed": (
+        "/v1/chat/completions",
+        '{"model":"m","stream":true,"messages":[]}',
+    ),
+    "the long way": ("/v1/chat/completions", '{"model":"slow","messages":[]}'),
+    "a closer look": ("/v1/chat/completions", '{"mod\\u0065l":"m","messages":[]}'),
+    "Anthropic's dialect": ("/v1/messages", '{"model":"m","max_tokens":1,"messages":[]}'),
+    "a form": ("/v1/audio/transcriptions", FORM),
+    "hedged": ("/v1/embeddings", '{"model":"hedged","input":"a"}'),
+    "kept": ("/v1/embeddings", '{"model":"kept","input":"a"}'),
+    "a service": ("/s/v1/x", "{}"),
+}
+MODELS = [way for way in WAYS if way != "a service"]
+Stack = tuple[Gateway, Scripted]
+
+
+@pytest.fixture(scope="module")
+def running(engine: str) -> Iterator[Stack]:
+    with ExitStack() as stack:
+        a = stack.enter_context(scripted(name="a"))
+        yield stack.enter_context(gateway(engine, CONFIG.format(url=a.url))), a
+
+
+@pytest.fixture
+def stack(running: Stack) -> Stack:
+    running[1].reset()
+    running[0].forget_failures()
+    return running
+
+
+def ask(it: Gateway, way: str, headers: str = "") -> bytes:
+    """All bytes that come back over one connection for a request and one more."""
+    path, body = WAYS[way]
+    kind = "multipart/form-data; boundary=x" if body is FORM else "application/json"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {it.key}\r\n{headers}"
+        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return raw(
+        it.port, head + body + "GET /healthz HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n"
+    )
+
+
+def statuses(answer: bytes) -> list[int]:
+    """Of each response that a client finds in these bytes."""
+    found = []
+    while answer:
+        head, _, answer = answer.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        assert lines[0].startswith("HTTP/1.1 "), lines[0]
+        found.append(int(lines[0].split()[1]))
+        headers = {n.lower(): v.strip() for n, _, v in (line.partition(":") for line in lines[1:])}
+        if "content-length" in headers:
+            answer = answer[int(headers["content-length"]) :]
+        elif headers.get("transfer-encoding") == "chunked":
+            size = 1
+            while size:
+                line, _, answer = answer.partition(b"\r\n")
+                size = int(line, 16)
+                answer = answer[size + 2 :]
+        if headers.get("connection") == "close":
+            break
+    return found
+
+
+SPOKEN = [418, 452, 453, 455, 530, 599, *INTERNAL]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_status_of_a_backend_is_taken_for_one_of_ours(stack: Stack, way: str) -> None:
+    it, a = stack
+    for status in SPOKEN:
+        a.reset()
+        a.behave(path_prefix="/v1/", status=status, body='{"its": "own"}')
+        answer = ask(it, way)
+        first, second = statuses(answer)
+        assert second == 200
+        if first == 502:
+            assert status in INTERNAL
+            assert way != "a service"
+        else:
+            assert first == status
+            assert b'{"its": "own"}' in answer
+    said = {line["error"] for line in it.log() if line["backend"] or line["status"] != 200}
+    assert said <= {"", "backend_failed"}
+
+
+def gzipped(complete: bool) -> str:
+    """A stream that is compressed though nobody accepts it, as HTTP in Latin-1."""
+    body = gzip.compress(b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\n' * 9)
+    end = "0\r\n\r\n" if complete else ""
+    return (
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n"
+        f"Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body.decode('latin-1')}\r\n{end}"
+    )
+
+
+@pytest.mark.parametrize("model", ["m", "slow", "kept"])
+def test_nothing_is_added_to_a_compressed_stream_and_its_cut_is_seen(
+    stack: Stack, model: str
+) -> None:
+    it, a = stack
+    body = {"model": model, "stream": True, "messages": [], "temperature": 0}
+    for complete in (True, True, False):
+        a.reset()
+        a.behave(path_prefix="/v1/chat", raw=gzipped(complete))
+        request = httpx.stream(
+            "POST", f"{it.url}/v1/chat/completions", headers=it.headers(), json=body
+        )
+        with request as answer:
+            assert answer.headers["content-encoding"] == "gzip"
+            got, cut = b"", False
+            try:
+                for piece in answer.iter_raw():
+                    got += piece
+            except httpx.RemoteProtocolError:
+                cut = True
+        assert gzip.decompress(got).endswith(b"\n\n")
+        assert cut != complete
+    until(lambda: it.log()[-1]["error"] == "stream_truncated")
