@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help up install test e2e soak bench lint format lock clean
+.PHONY: help up install test e2e soak bench count lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -50,6 +50,9 @@ soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, 
 
 bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx
 	$(BIN)/python -m bench
+
+count: $(VENV)/.installed-test  ## Count instructions per request (needs valgrind); fails above 3 % more
+	$(BIN)/python -m bench.count
 
 lint: $(VENV)/.installed-test  ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

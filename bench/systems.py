@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,47 +162,58 @@ def raw_nginx(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
         yield System("raw nginx", engine.origin, port, nginx=pid)
 
 
+class Instance:
+    """One gateway on three backends at `upstream`, and what else `config` has; not started."""
+
+    def __init__(self, engine: Engine, folder: Path, upstream: int, config: str) -> None:
+        self._folder = folder / f"ig-{engine.origin}-{upstream}"
+        self.home = self._folder / "home"
+        self.home.mkdir(parents=True)
+        (self.home / "engines").symlink_to(ENGINES_HOME / "engines")
+        self.port, self._file = free_port(), self._folder / "infergate.yaml"
+        address = f"{{ url: http://127.0.0.1:{upstream}, engine: vllm }}"
+        self._file.write_text(
+            f"engine: {engine.origin}\nworkers: 1\nlisten: 127.0.0.1:{self.port}\n"
+            f"backends: {{ a: {address}, b: {address}, c: {address} }}\n" + config
+        )
+
+    def run(self, *arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "infergate", *arguments, "-c", str(self._file)],
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "INFERGATE_HOME": str(self.home)},
+        ).stdout
+
+    def new_key(self, name: str, *limits: str) -> str:
+        return str(json.loads(self.run("keys", "create", name, *limits, "--json"))["key"])
+
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        self.run("up", "--detach")
+        try:
+            yield
+        finally:
+            self.run("down", "--now")
+
+
 @contextmanager
 def gateway(engine: Engine, folder: Path, upstream: int) -> Iterator[tuple[System, ...]]:
     """Infergate with everything on: keys, routing over three backends, log, control plane.
 
     Two systems of the same processes: a key without limits, and one whose limits are counted.
     """
-    below = folder / f"ig-{engine.origin}-{upstream}"
-    home = below / "home"
-    home.mkdir(parents=True)
-    (home / "engines").symlink_to(ENGINES_HOME / "engines")
-    port, file = free_port(), below / "infergate.yaml"
-    address = f"{{ url: http://127.0.0.1:{upstream}, engine: vllm }}"
-    file.write_text(
-        f"engine: {engine.origin}\nworkers: 1\nlisten: 127.0.0.1:{port}\n"
-        f"backends: {{ a: {address}, b: {address}, c: {address} }}\n"
-        "models: { bench: [a, b, c] }\n"
-    )
-
-    def run(*arguments: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-m", "infergate", *arguments, "-c", str(file)],
-            check=True,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "INFERGATE_HOME": str(home)},
-        ).stdout
-
-    with ExitStack() as stack:
-        run("up", "--detach")
-        stack.callback(run, "down", "--now")
+    it = Instance(engine, folder, upstream, "models: { bench: [a, b, c] }\n")
+    with it.up():
         keys = {
-            name: json.loads(run("keys", "create", owner, *limits, "--json"))["key"]
-            for name, owner, limits in (
-                ("gateway", "bench", ()),
-                ("gateway, limits on", "limited", LIMITS),
-            )
+            "gateway": it.new_key("bench"),
+            "gateway, limits on": it.new_key("limited", *LIMITS),
         }
-        pids = json.loads(run("status", "--json"))["processes"]
+        pids = json.loads(it.run("status", "--json"))["processes"]
         python = (pids["supervisor"], pids["control"])
         yield tuple(
-            System(name, engine.origin, port, key, pids["nginx"], python)
+            System(name, engine.origin, it.port, key, pids["nginx"], python)
             for name, key in keys.items()
         )

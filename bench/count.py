@@ -1,0 +1,230 @@
+"""`make count`: instructions that nginx executes for a request, counted by valgrind's callgrind.
+A row that is more than 3 % above bench/counts.json fails it.
+
+They do not depend on what else the machine does, and repeat within 1 %. The gateway is started as
+always, stopped again, and its nginx alone, as one process, goes on under callgrind with the same
+files and the same state: nothing probes or counts beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.load import prompt
+from bench.lockstep import Client, mock
+from bench.systems import LIMITS, Instance
+from infergate.nginx.engine import Engine, find_engines
+from infergate.nginx.engine_facts import dotted
+from tests.cache import ENGINES_HOME
+
+BASELINE = Path(__file__).parent / "counts.json"
+"""Engine with its versions → row → instructions."""
+
+MOST = 1.03
+"""Times the baseline; a row above it fails the gate."""
+
+_START_WITHIN_S = 180.0
+_DUMP_WITHIN_S = 60.0
+_WARM = 3
+"""Requests before the count: connections are opened, memory is taken, answers are kept."""
+
+_BY_THE_CLOCK = re.compile(r"^ *js_periodic .*;$| flush=\w+", re.MULTILINE)
+"""What nginx does every so often, however many requests there are. Taken out, because a machine
+that is busy would have more of it in each request."""
+
+_CONFIG = """\
+models: {{ bench: [a, b, c], kept: {{ backends: [a], cache: {{ ttl: 1h }} }} }}
+services: {{ other: {{ url: http://127.0.0.1:{upstream}, path: /other/ }} }}
+"""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One row. requests: so many of them are counted; key: whose, see `_KEYS`; chunks: of a stream,
+    where the row is what one more of them costs."""
+
+    name: str
+    requests: int
+    path: str = "/v1/chat/completions"
+    model: str = "bench"
+    content: tuple[int, str] = (120, "x")
+    key: str = "free"
+    chunks: int = 0
+
+
+ROWS = (
+    Counted("200 B", 300),
+    Counted("200 B, limits", 300, key="limited"),
+    Counted("20 kB", 100, content=(20_000, "x")),
+    Counted("1 MB", 10, content=(1_000_000, "base64")),
+    Counted("chunk", 4, chunks=200),
+    Counted("embedding, kept", 300, path="/v1/embeddings", model="kept"),
+    Counted("service", 300, path="/other/collections"),
+)
+_KEYS: Mapping[str, Sequence[str]] = {"free": (), "limited": LIMITS}
+
+
+class Callgrind:
+    """An nginx under callgrind, one process in all."""
+
+    def __init__(self, pid: int, out: Path) -> None:
+        self._pid, self._out, self._dumps = pid, out, 0
+
+    def executed(self) -> int:
+        """Instructions since the last call of this."""
+        command = ["vgdb", f"--vgdb-prefix={self._out}/vgdb", f"--pid={self._pid}", "dump"]
+        subprocess.run(command, check=True, capture_output=True, timeout=_DUMP_WITHIN_S)
+        self._dumps += 1
+        dump = (self._out / f"out.{self._dumps}").read_text()
+        return int(dump.rpartition("\ntotals: ")[2].split()[0])
+
+
+def count(
+    engine: Engine, folder: Path, wanted: Sequence[Counted] = ROWS
+) -> Iterator[tuple[str, int]]:
+    """Row → instructions of one request, or of one chunk, as they are counted."""
+    with mock() as backend:
+        it = Instance(engine, folder, backend.port, _CONFIG.format(upstream=backend.port))
+        with it.up():
+            keys = {name: it.new_key(name, *limits) for name, limits in _KEYS.items()}
+        with _alone(engine, it) as nginx:
+            client = Client(it.port, backend.taken)
+            for row in wanted:
+                yield row.name, _count_row(row, keys[row.key], client, nginx)
+            client.close()
+
+
+@contextmanager
+def _alone(engine: Engine, it: Instance) -> Iterator[Callgrind]:
+    """The nginx of a gateway that was stopped, as one process under callgrind."""
+    for file in (it.home / "current").resolve().rglob("*.conf"):
+        file.write_text(_BY_THE_CLOCK.sub("", file.read_text()))
+    out = it.home / "callgrind"
+    out.mkdir()
+    valgrind = ("valgrind", "--tool=callgrind", f"--vgdb-prefix={out}/vgdb", "--quiet")
+    command = replace(
+        engine, argv=(*valgrind, f"--callgrind-out-file={out}/out", *engine.argv)
+    ).command("-p", str(it.home), "-c", str(it.home / "current/nginx.conf"), "-g")
+    with (out / "said").open("wb") as said:
+        process = subprocess.Popen(
+            [*command, "master_process off;"], stdout=said, stderr=said, cwd=it.home
+        )
+    try:
+        _wait_for(it.port, process, out / "said")
+        yield Callgrind(process.pid, out)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], said: Path) -> None:
+    deadline = time.monotonic() + _START_WITHIN_S
+    while True:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            why = said.read_text() or f"exit code {process.poll()}"
+            raise SystemExit(f"nginx did not start under callgrind: {why}")
+        time.sleep(0.1)
+
+
+def _count_row(row: Counted, key: str, client: Client, nginx: Callgrind) -> int:
+    def executed(request: bytes) -> int:
+        nginx.executed()
+        for _ in range(row.requests):
+            client.ask(request)
+        return nginx.executed()
+
+    request = _request(row, key, row.chunks)
+    for _ in range(_WARM):
+        client.ask(request)
+    if not row.chunks:
+        return round(executed(request) / row.requests)
+    fewer = row.chunks // 4
+    more = executed(request) - executed(_request(row, key, fewer))
+    return round(more / row.requests / (row.chunks - fewer))
+
+
+def _request(row: Counted, key: str, chunks: int) -> bytes:
+    content = prompt(*row.content)
+    asked: dict[str, object] = {"model": row.model, "max_tokens": chunks or 100}
+    if row.path.endswith("/embeddings"):
+        asked["input"] = content
+    else:
+        asked["messages"] = [{"role": "user", "content": content}]
+    if chunks:
+        asked.update(stream=True, stream_options={"include_usage": True})
+    body = json.dumps(asked).encode()
+    head = (
+        f"POST {row.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def name_of(engine: Engine) -> str:
+    """ "debian, nginx 1.26.3, njs 0.8.9": what a baseline holds for."""
+    njs = dotted(engine.njs_version or ())
+    return f"{engine.origin}, nginx {dotted(engine.nginx_version)}, njs {njs}"
+
+
+def read_baseline() -> dict[str, dict[str, int]]:
+    baseline: dict[str, dict[str, int]] = json.loads(BASELINE.read_text())
+    return baseline
+
+
+def _in_words(name: str, instructions: int, before: int | None) -> str:
+    line = f"  {name:18}{instructions:>11,}"
+    return f"{line}  {instructions / before - 1:+7.1%}" if before else f"{line}  no baseline"
+
+
+def _engines(wanted: str) -> dict[str, Engine]:
+    found: dict[str, Engine] = {}
+    for engine in find_engines(ENGINES_HOME):
+        if engine.usable and wanted in ("all", engine.origin):
+            found.setdefault(engine.origin, engine)  # of several from Debian, the newest
+    if not found:
+        raise SystemExit("there is no engine to count on (`make test` brings them)")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.count", description=__doc__)
+    parser.add_argument("--engine", default="all", help="debian, embedded, system; all if not said")
+    parser.add_argument("--row", action="append", choices=[row.name for row in ROWS])
+    parser.add_argument("--accept", action="store_true", help="make this the baseline")
+    options = parser.parse_args()
+    if shutil.which("vgdb") is None:
+        raise SystemExit("valgrind is not installed; your distribution has a package of that name")
+    rows = [row for row in ROWS if options.row is None or row.name in options.row]
+    baseline, above = read_baseline(), list[str]()
+    for engine in _engines(options.engine).values():
+        print(name_of(engine))
+        known = baseline.setdefault(name_of(engine), {})
+        with tempfile.TemporaryDirectory(prefix="ig-") as folder:
+            Path(folder).chmod(0o755)
+            for name, instructions in count(engine, Path(folder), rows):
+                print(_in_words(name, instructions, known.get(name)), flush=True)
+                if options.accept:
+                    known[name] = instructions
+                elif instructions > MOST * known.get(name, instructions):
+                    above.append(f"{name} on {engine.origin}")
+    if options.accept:
+        BASELINE.write_text(json.dumps(baseline, indent=1) + "\n")
+    if above:
+        raise SystemExit(f"more than {MOST - 1:.0%} above bench/counts.json: {', '.join(above)}")
+
+
+if __name__ == "__main__":
+    main()
