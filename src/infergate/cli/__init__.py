@@ -15,6 +15,7 @@ from infergate.cli import (
     cache,
     certificates,
     changes,
+    deploy,
     engine,
     explain,
     keys,
@@ -38,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.callback()(elsewhere)
-for module in (run, changes, write, observe, explain, usage, waf):
+for module in (run, changes, write, observe, explain, usage, waf, deploy):
     module.register(app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

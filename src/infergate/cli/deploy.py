@@ -1,0 +1,84 @@
+"""deploy: files that bring a gateway to a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infergate.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from infergate.deploy.folder import Step
+    from infergate.deploy.kinds import Kind
+
+_MARKS = {"new": "+", "same": "=", "replaced": "~", "yours": "="}
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(deploy)
+
+
+def deploy(
+    kind: Annotated[str, typer.Argument(help="docker.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="The folder to write to; made if needed.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan, write nothing.")
+    ] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Then bring it to this machine, too.")
+    ] = False,
+) -> None:
+    """Write the files that bring a gateway to a machine.
+
+    They are yours to read, change and commit. A file that is replaced is copied aside.
+    """
+    from infergate.deploy.folder import plan, write
+    from infergate.deploy.kinds import KINDS
+
+    if kind not in KINDS:
+        raise UserError(f"{kind!r} is no kind of deployment", hint=f"There is: {', '.join(KINDS)}.")
+    steps = plan(KINDS[kind].files(), out)
+    _show(steps, out)
+    commands = KINDS[kind].apply() if apply else ()
+    for command in commands:
+        print(f"  $ {' '.join(command)}")
+    if dry_run:
+        return
+    for step, aside in write(steps, out):
+        if aside is not None:
+            print(f"{step.file.path} of before is {aside.name} now.")
+    if apply:
+        _run(commands, out)
+    elif any(step.what == "new" for step in steps):
+        _show_next(KINDS[kind], out)
+
+
+def _show(steps: Sequence[Step], out: Path) -> None:
+    print(f"{out}:")
+    for step in steps:
+        folder = "/" * (step.file.content is None)
+        left = "   (yours; left as it is)" * (step.what == "yours")
+        print(f"  {_MARKS[step.what]} {step.file.path}{folder}{left}")
+    if all(step.what in ("same", "yours") for step in steps):
+        print("Nothing is to be written.")
+
+
+def _show_next(kind: Kind, out: Path) -> None:
+    print("\nNext:")
+    for line in (f"cd {out}", *kind.next_steps):
+        print(f"  {line}")
+
+
+def _run(commands: Sequence[Sequence[str]], out: Path) -> None:
+    import subprocess
+
+    for command in commands:
+        ran = subprocess.run(command, cwd=out, check=False)
+        if ran.returncode != 0:
+            raise typer.Exit(1)
