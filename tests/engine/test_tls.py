@@ -107,37 +107,6 @@ def test_a_host_with_a_client_ca_lets_in_only_who_has_a_certificate_of_it(site: 
     assert b" 200 " in site.ask("api.test", site.trust()).split(b"\r\n")[0]
 
 
-def test_no_other_name_in_the_handshake_leads_around_a_client_ca(site: Site) -> None:
-    for name, ours in (("api.test", True), ("chat.test", False), (None, True)):
-        head = site.ask(name, site.trust(ours=ours), host="vip.test").split(b"\r\n")[0]
-        assert head.split()[1] in (b"400", b"421"), (name, head)
-
-
-def test_a_session_of_one_host_is_not_taken_up_at_one_that_asks_for_certificates(
-    site: Site,
-) -> None:
-    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-        context = site.trust()
-        context.maximum_version = version
-        context.check_hostname = False
-
-        def status(name: str, session: ssl.SSLSession | None) -> tuple[int, ssl.SSLSession | None]:
-            raw = socket.create_connection(("127.0.0.1", site.https), timeout=10)
-            with context.wrap_socket(raw, server_hostname=name, session=session) as connection:  # noqa: B023
-                connection.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
-                line = connection.makefile("rb").readline()
-                return int(line.split()[1]), connection.session
-
-        code, session = status("api.test", None)
-        assert (code, session is not None) == (200, True)
-        assert status("api.test", session)[0] == 200
-        try:
-            refused: object = status("vip.test", session)[0]
-        except ssl.SSLError as problem:  # in the handshake already
-            refused = problem.reason
-        assert refused in (400, 421, "TLSV1_ALERT_ACCESS_DENIED"), version
-
-
 def test_the_ca_can_be_fetched_over_plain_http_and_all_else_is_redirected(site: Site) -> None:
     url = f"http://127.0.0.1:{site.http}"
     fetched = httpx.get(f"{url}/ca.crt", headers={"Host": "api.test"})

@@ -31,6 +31,7 @@ from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
 from infergate.nginx.statuses import INTERNAL
+from infergate.nginx.tls_values import tls_values
 from infergate.nginx.upstreams import backend_of, service_of
 from infergate.nginx.waf import Firewall, profiles
 from infergate.paths import Home
@@ -167,7 +168,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "https_listen": _listen(config.listen.https, proxy_protocol=config.listen.proxy_protocol),
         "https_port_suffix": _port_suffix(config.listen.https),
         "redirect_http": config.listen.http is not None and config.listen.https is not None,
-        **_tls_values(config, around),
+        **tls_values(config, around),
         "json_paths": endpoints.JSON_PATHS,
         "form_paths": endpoints.FORM_PATHS,
         "list_paths": endpoints.LIST_PATHS,
@@ -263,19 +264,6 @@ def _waf(config: Config, around: Surroundings) -> dict[str, object]:
         "waf_reports": str(around.home.waf_reports),
         "waf_rule_files": firewall.rules if firewall else (),
         "waf_has_unicode_map": firewall is not None and firewall.unicode_map is not None,
-    }
-
-
-def _tls_values(config: Config, around: Surroundings) -> dict[str, object]:
-    """What the templates know of TLS beside each site's certificate."""
-    tls, sources = config.tls, {site.source for site in sites(config)}
-    by_http = tls is not None and tls.acme is not None and tls.acme.challenge == "http-01"
-    return {
-        "tls": tls,
-        "hsts": tls.hsts.header if tls and tls.hsts and sources else "",
-        "public": str(around.home.public),
-        "answers_challenges": by_http and "acme" in sources,
-        "gives_ca": "self-signed" in sources,
     }
 
 
