@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from infergate.errors import UserError
 
 HOME_VARIABLE = "INFERGATE_HOME"
 GENERATED_NAME = "generated.yaml"
@@ -125,7 +128,7 @@ class Home:
 
     @property
     def queue_socket(self) -> Path:
-        """Where nginx's workers wait for a turn, in a folder that only they can enter."""
+        """Where nginx's workers wait for a turn, in a folder that only their group can enter."""
         return self._socket("queue")
 
     @property
@@ -181,7 +184,7 @@ class Home:
 
     @property
     def cache(self) -> Path:
-        """Made by nginx's workers, and theirs."""
+        """The folders in it are made by nginx, and its workers'."""
         return self.root / "cache"
 
     @property
@@ -224,9 +227,36 @@ class Home:
 
 
 def home_for(config_path: Path) -> Home:
-    """$INFERGATE_HOME, else the folder .infergate beside the configuration file."""
+    """$INFERGATE_HOME, else the folder .infergate beside the configuration file.
+
+    Raises UserError for root where it is another user's.
+    """
     named = os.environ.get(HOME_VARIABLE)
     if named is None and config_path.name == GENERATED_NAME:
-        return Home(config_path.parent.absolute())
-    root = Path(named).expanduser() if named else config_path.parent / ".infergate"
-    return Home(root.absolute())
+        root = config_path.parent
+    else:
+        root = Path(named).expanduser() if named else config_path.parent / ".infergate"
+    home = Home(root.absolute())
+    if os.geteuid() == 0:
+        _refuse_of_another(home)
+    return home
+
+
+def _refuse_of_another(home: Home) -> None:
+    """Root would follow whatever that user, or who got hold of its nginx, put there: the engine
+    that it starts, links in place of files."""
+    try:
+        owner = home.root.stat().st_uid
+    except OSError:
+        return  # it is not there
+    if owner == 0:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"#{owner}"
+    raise UserError(
+        f"this state folder belongs to {name}, so root does nothing in it",
+        where=str(home.root),
+        hint=f"Be {name} for it: sudo -u {name} infergate … (or runuser -u {name} -- infergate …).",
+    )

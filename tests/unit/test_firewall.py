@@ -134,7 +134,7 @@ REPORT = {
 
 
 def test_a_report_is_kept_without_what_the_client_sent() -> None:
-    report = read_report(json.dumps(REPORT))
+    report = read_report(json.dumps(REPORT).encode())
     assert report is not None
     assert "S3CRET" not in report.line()
     assert (report.path, report.attack, report.ts) == ("/a", True, 1795260730.212)
@@ -143,11 +143,11 @@ def test_a_report_is_kept_without_what_the_client_sent() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"transaction": {"messages": 1}}'])
 def test_what_is_no_report_is_none(text: str) -> None:
-    assert read_report(text) is None
+    assert read_report(text.encode()) is None
 
 
 def test_findings_are_summed_by_rule_and_place() -> None:
-    report = read_report(json.dumps(REPORT))
+    report = read_report(json.dumps(REPORT).encode())
     assert report is not None
     found = sums([report.line(), "torn {", report.line()])
     assert [(each.rule, each.where, each.requests, each.attacks) for each in found] == [

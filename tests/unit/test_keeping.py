@@ -73,4 +73,4 @@ def test_answers_of_two_models_are_not_kept() -> None:
 
 def test_the_file_of_a_key_is_where_nginx_puts_it() -> None:
     # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_path has c/29/b7f5…029c
-    assert cache_file("a") == "1/66/0cc175b9c0f1b6a831c399e269772661"
+    assert str(cache_file("a")) == "1/66/0cc175b9c0f1b6a831c399e269772661"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infergate.nginx.surroundings import prepare_home
+from infergate.nginx.folders import prepare_home
 from infergate.paths import Home
 
 
@@ -19,7 +19,11 @@ def test_workers_are_never_locked_out_while_a_configuration_is_applied(
     prepare_home(home, "nobody")
     before = {folder: folder.stat().st_mode for folder in (home.root, home.run, home.state)}
     changed: list[tuple[Path, int]] = []
-    monkeypatch.setattr(Path, "chmod", lambda folder, mode: changed.append((folder, mode)))
+
+    def fchmod(descriptor: int, mode: int) -> None:
+        changed.append((Path(f"/proc/self/fd/{descriptor}").readlink(), mode))
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
     prepare_home(home, "nobody")
     assert {folder for folder, _ in changed} >= set(before)
     for folder, mode in changed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import http.client
 import json
+import os
 import re
 import secrets
 import ssl
@@ -32,10 +33,11 @@ from infergate.errors import ApplyError, StateError
 from infergate.nginx.addresses import Addresses
 from infergate.nginx.apply import rendered
 from infergate.nginx.engine import Engine
+from infergate.nginx.folders import prepare_home
 from infergate.nginx.passwords import passwords_of, publish_passwords
 from infergate.nginx.render import Rendered, write
 from infergate.nginx.shared_memory import UnixConnection, read
-from infergate.nginx.surroundings import prepare_home, worker_user
+from infergate.nginx.worker_user import account, worker_user
 from infergate.paths import Home
 from infergate.state.policy import Policy
 from infergate.state.publish import out_of_service
@@ -72,8 +74,8 @@ def trial(
     """
     with tempfile.TemporaryDirectory(prefix="ig-") as folder:
         scratch = Home(Path(folder) / "home")
-        # Without what depends on the caller's address, which a unix socket does not have; without a
-        # model for those that nobody has; and with workers who can enter our own folder.
+        # Without what depends on the caller's address, which a unix socket does not have, and
+        # without a model for those that nobody has.
         config = loaded.config
         bare = config.model_copy(
             update={
@@ -82,16 +84,17 @@ def trial(
                 "listen": config.listen.model_copy(update={"proxy_protocol": False}),
                 "default_model": None,
                 "workers": 1,
-                "user": None,
             }
         )
         tried = replace(loaded, config=bare)
-        prepare_home(scratch, worker_user(bare, scratch))
+        _let_in(loaded, home, Path(folder))
+        user = worker_user(bare, scratch)
+        prepare_home(scratch, user)
         # Nor with files written by hand: nobody knows what to ask of them. nginx tested them.
         files = rendered(tried, scratch, engine, 1, addresses, written=())
         files, listeners = on_sockets(files, scratch)
         write(files, scratch.revisions / "1")
-        publish_passwords(scratch, passwords_of(tried), worker_user(bare, scratch))
+        publish_passwords(scratch, passwords_of(tried), user)
         needs_key, tls_sites = config.auth.required, sites(config)
         key = secrets.token_urlsafe()
         _give_state(scratch, tried, home, key)
@@ -101,6 +104,14 @@ def trial(
                 for listener in listeners
                 for warning in _ask(listener, key, tls_sites, needs_key=needs_key)
             )
+
+
+def _let_in(loaded: LoadedConfig, home: Home, folder: Path) -> None:
+    """Under root, the workers' group may enter the scratch folder, and nobody else."""
+    user = worker_user(loaded.config, home)
+    if user is not None:
+        os.chown(folder, 0, account(user).gid)
+        folder.chmod(0o710)
 
 
 def on_sockets(files: Rendered, home: Home) -> tuple[Rendered, tuple[Listener, ...]]:

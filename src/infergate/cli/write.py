@@ -27,9 +27,11 @@ def check(config: ConfigOption = None) -> None:
     from infergate.nginx.apply import test_elsewhere
     from infergate.nginx.engine import choose_engine
     from infergate.nginx.engine_facts import dotted
+    from infergate.nginx.worker_user import worker_user
 
     loaded, home = load(config)
     warn_of_sites(loaded, home)
+    worker_user(loaded.config, home)  # where it will run, and not in the scratch folder
     engine = choose_engine(loaded.config.engine, home.root).engine
     with tempfile.TemporaryDirectory(prefix="ig-") as folder:
         for note in test_elsewhere(loaded, engine, Path(folder)):

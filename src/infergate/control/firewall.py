@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +16,15 @@ from infergate.config.root import Config
 from infergate.nginx.waf import wanted
 from infergate.paths import Home
 from infergate.waf.report import read_report
+from infergate.worker_files import WorkersFolder, open_regular
 
 log = structlog.get_logger(__name__)
 
 INTERVAL_S = 1.0
 _AT_ONCE = 1000
+_FOLDERS = 2
+"""Day and minute: ModSecurity's SecAuditLogStorageDir."""
+_LONGEST_REPORT = 1024 * 1024
 _UNFINISHED_S = 10.0
 """A report that cannot be read and is younger may still be being written."""
 _ROTATED_BYTES = 32 * 1024 * 1024
@@ -49,32 +53,35 @@ class FirewallLog:
 
 
 def collect(home: Home) -> int:
-    """Move what is there into the log; returns how many requests. Raises OSError."""
-    files = list(itertools.islice(home.waf_reports.glob("*/*/*"), _AT_ONCE))
-    if not files:
-        return 0
-    done, lines = [], []
-    for file in sorted(files):
-        report = read_report(file.read_text(errors="replace"))
+    """Move what is there into the log; returns how many requests. Raises OSError.
+
+    Whatever else a worker put there is removed unread.
+    """
+    folder = WorkersFolder(home.waf_reports)
+    done, reports = [], []
+    for name, facts in itertools.islice(folder.files(_FOLDERS), _AT_ONCE):
+        report = read_report(folder.read(name, _LONGEST_REPORT) or b"")
         if report is not None:
-            lines.append(report.line() + "\n")
-        elif time.time() - file.stat().st_mtime < _UNFINISHED_S:
+            reports.append(report)
+        elif stat.S_ISREG(facts.st_mode) and 0 <= time.time() - facts.st_mtime < _UNFINISHED_S:
             continue
-        done.append(file)
-    _append(home.waf_log, "".join(lines))
-    for file in done:
-        file.unlink()
-    for folder in {file.parent for file in done}:
-        # A worker may be making a file in it; it stays then.
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-            folder.parent.rmdir()
-    return len(lines)
+        done.append(name)
+    reports.sort(key=lambda each: each.ts)
+    if reports:
+        _append(home.waf_log, "".join(each.line() + "\n" for each in reports))
+    for name in done:
+        folder.remove(name)
+    # A worker may be making a file in one; it stays then.
+    for minute in {name.parent for name in done}:
+        if folder.remove_empty(minute):
+            folder.remove_empty(minute.parent)
+    return len(reports)
 
 
 def _append(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
-    if path.stat().st_size > _ROTATED_BYTES:
+        large = os.fstat(descriptor).st_size + len(text) > _ROTATED_BYTES
+    if large:
         path.replace(path.with_name(path.name + ".1"))

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
+from infergate.errors import EngineError
 from infergate.hardening.check import Check, bad, good
-from infergate.nginx.surroundings import worker_user
+from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home
 
 
@@ -26,15 +27,13 @@ def check_files(loaded: LoadedConfig, home: Home) -> Iterator[Check]:
     else:
         yield good("files.secrets", "high", "secrets are readable by their owner only")
     if os.geteuid() == 0:
-        if worker_user(loaded.config, home) == "root":
-            yield bad(
-                "files.workers",
-                "medium",
-                "nginx's workers run as root",
-                "Name another user with user:, and put the state folder where it may enter.",
-            )
+        try:
+            worker_user(loaded.config, home)
+        except EngineError as problem:
+            what = f"{problem.where}: {problem.what}"
+            yield bad("files.workers", "high", what, problem.hint or "")
         else:
-            yield good("files.workers", "medium", "nginx's workers are not root")
+            yield good("files.workers", "high", "nginx's workers are not root")
 
 
 def _secrets(loaded: LoadedConfig, home: Home) -> Iterator[Path]:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+
+from infergate.worker_files import open_regular
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +133,7 @@ class Tail:
             seen.add(key)
             if key not in self._open:
                 try:
-                    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                    descriptor = open_regular(path)
                 except FileNotFoundError:
                     continue
                 facts = os.fstat(descriptor)
@@ -203,11 +206,13 @@ class Tail:
 
 def log_files(path: Path) -> list[Path]:
     """The access log and those it was rotated to, the oldest first; compressed ones are left out:
-    they were counted before."""
+    they were counted before. So is what is no regular file."""
     found = []
     for each in path.parent.glob(path.name + "*"):
         is_log = each == path or each.name.startswith(path.name + ".")
         if is_log and each.suffix not in _COMPRESSED:
             with contextlib.suppress(FileNotFoundError):
-                found.append((each == path, each.stat().st_mtime, each))
+                facts = each.lstat()
+                if stat.S_ISREG(facts.st_mode):
+                    found.append((each == path, facts.st_mtime, each))
     return [each for _, _, each in sorted(found)]

@@ -15,6 +15,7 @@ from infergate.files import locked
 from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.drain import note_old_workers, wait_until_closed
 from infergate.nginx.engine import Engine
+from infergate.nginx.folders import prepare_home
 from infergate.nginx.hand_written import Written, by_hand, joined
 from infergate.nginx.lint import refuse_findings
 from infergate.nginx.passwords import publish_passwords
@@ -30,9 +31,11 @@ from infergate.nginx.revisions import (
     switch,
 )
 from infergate.nginx.shared_memory import read
-from infergate.nginx.surroundings import prepare_home, survey, worker_user
+from infergate.nginx.surroundings import survey
 from infergate.nginx.tls import responders, served
+from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home
+from infergate.worker_files import tail_of
 
 _PROOF_TIMEOUT_S = 20.0
 
@@ -235,13 +238,9 @@ def _wait_for(home: Home, number: int, logged: int) -> str | None:
 def _has_given_up(home: Home, logged: int) -> bool:
     """Whether nginx has said since then that it goes on as before. A port that is taken is no end
     yet: it tries five times, half a second apart (ngx_open_listening_sockets)."""
-    try:
-        with (home.logs / "error.log").open("rb") as log:
-            log.seek(logged)
-            said = log.read().splitlines()
-    except FileNotFoundError:
-        return False
-    return any(b" [emerg] " in line and b" bind() to " not in line for line in said)
+    new = max(0, min(_error_log_size(home) - logged, 2**20))
+    said = tail_of(home.logs / "error.log", new).splitlines()
+    return any(" [emerg] " in line and " bind() to " not in line for line in said)
 
 
 def _error_log_size(home: Home) -> int:
@@ -253,7 +252,4 @@ def _error_log_size(home: Home) -> int:
 
 def error_log_tail(home: Home, lines: int = 3) -> str:
     """The last lines of nginx's error log."""
-    try:
-        return "\n  ".join((home.logs / "error.log").read_text().splitlines()[-lines:])
-    except FileNotFoundError:
-        return ""
+    return "\n  ".join(tail_of(home.logs / "error.log").splitlines()[-lines:])

@@ -70,7 +70,7 @@ def publish_passwords(home: Home, texts: Mapping[str, str], user: str | None) ->
         return
     folder = home.passwords_folder
     folder.mkdir(exist_ok=True, mode=0o700)
-    account = pwd.getpwnam(user) if user is not None and user != "root" else None
+    account = pwd.getpwnam(user) if user is not None else None
     if account is not None:
         os.chown(folder, 0, account.pw_gid)
         folder.chmod(0o710)

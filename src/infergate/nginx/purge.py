@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from infergate.nginx.shared_memory import forget_answers
 from infergate.paths import Home
+from infergate.worker_files import WorkersFolder
 
 FOLDER = "answers"
 """Below the cache folder, as cache.conf.j2 names it."""
+
+_LEVELS = 2
+"""Folders in folders below it: `levels=1:2`."""
 
 
 def purge(home: Home, model: str | None) -> int:
@@ -21,11 +25,10 @@ def purge(home: Home, model: str | None) -> int:
     keys, streams = forget_answers(home.socket, model)
     folder = home.cache / FOLDER
     if model is None:
-        files = [path for path in folder.rglob("*") if path.is_file()]  # older versions, too
+        _empty(folder)  # older versions, too
     else:
-        files = [folder / cache_file(key) for key in keys]
-    for path in files:
-        path.unlink(missing_ok=True)
+        for key in keys:
+            WorkersFolder(folder).remove(cache_file(key))
     return len(keys) + streams
 
 
@@ -34,12 +37,13 @@ def purge_service(home: Home, name: str) -> int:
 
     nginx finds that a file is gone when it is asked for, and asks the service.
     """
-    gone = 0
-    for path in service_folder(home, name).rglob("*"):
-        if path.is_file():
-            path.unlink(missing_ok=True)
-            gone += 1
-    return gone
+    return _empty(service_folder(home, name))
+
+
+def _empty(folder: Path) -> int:
+    """Remove the files of nginx's cache below; returns how many there were."""
+    cache = WorkersFolder(folder)
+    return sum(cache.remove(name) for name, _ in cache.files(_LEVELS))
 
 
 def service_folder(home: Home, name: str) -> Path:
@@ -47,22 +51,16 @@ def service_folder(home: Home, name: str) -> Path:
     return home.cache / f"service-{name}"
 
 
-def cache_file(key: str) -> str:
+def cache_file(key: str) -> PurePath:
     """Where nginx keeps the answer of a key, below the folder: `levels=1:2` of the key's MD5.
 
     https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_path
     """
     digest = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()
-    return f"{digest[-1]}/{digest[-3:-1]}/{digest}"
+    return PurePath(digest[-1], digest[-3:-1], digest)
 
 
 def size_bytes(folder: Path) -> tuple[int, int]:
     """How many files are below a folder, and what they take on the disk."""
-    files = total = 0
-    for path in folder.rglob("*"):
-        try:
-            if path.is_file():
-                files, total = files + 1, total + path.stat().st_blocks * 512
-        except FileNotFoundError:  # nginx removed it meanwhile
-            continue
-    return files, total
+    sizes = [facts.st_blocks * 512 for _, facts in WorkersFolder(folder).files(_LEVELS)]
+    return len(sizes), sum(sizes)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from infergate.config.load import LoadedConfig
 from infergate.errors import EngineError
+from infergate.nginx.folders import own_folder
 from infergate.paths import Home
 from infergate.supervise.child import Child
 from infergate.supervise.ports import bound
@@ -65,9 +66,7 @@ class AdminApi:
 
 def _unix(path: Path) -> socket.socket:
     """A socket that only our user, and root, can connect to."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.parent.stat().st_uid != os.geteuid():  # it may be below /tmp (paths.py)
-        raise EngineError("belongs to another user", where=str(path.parent))
+    own_folder(path.parent)
     path.unlink(missing_ok=True)
     found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)

@@ -20,6 +20,7 @@ from infergate.nginx.engine import Engine
 from infergate.paths import Home
 from infergate.supervise.child import Backoff
 from infergate.supervise.instance import nginx_master
+from infergate.worker_files import tail_of
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +85,7 @@ class NginxProcess:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while nginx_master(self._home) != self._child.pid or not self._answers():
             if self._child.poll() is not None or time.monotonic() > deadline:
-                words = (self._home.logs / "nginx.out").read_text(errors="replace").strip()
+                words = tail_of(self._home.logs / "nginx.out").strip()
                 raise EngineError(
                     "nginx did not start:\n  " + (words or error_log_tail(self._home)),
                     where=str(self._home.current / "nginx.conf"),

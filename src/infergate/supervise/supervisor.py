@@ -19,8 +19,10 @@ from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.nginx.apply import apply, stage
 from infergate.nginx.engine import Engine
+from infergate.nginx.folders import prepare_home
 from infergate.nginx.revisions import forget_old, switch
 from infergate.nginx.shared_memory import read
+from infergate.nginx.worker_user import worker_user
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.state.in_force import bring_into_force
 from infergate.state.publish import publish_keys
@@ -55,8 +57,7 @@ async def supervise(
     ready: called once, when requests are answered and every backend has been asked once.
     Raises AlreadyRunning, EngineError or ApplyError if it cannot start; nothing runs then.
     """
-    home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    home.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare_home(home, worker_user(declared.config, home))
     environ = {HOME_VARIABLE: str(home.root)}
     with sole_supervisor(home), contextlib.closing(AdminApi(declared, home, environ)) as admin:
         stop, hurry = _stop_on_signals()

@@ -7,6 +7,7 @@ that is in them. What is kept names the part of the request instead.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -49,28 +50,44 @@ class Report:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def read_report(text: str) -> Report | None:
-    """The finding in ModSecurity's report (JSON, parts AHZ); None if it is none."""
+def read_report(text: bytes) -> Report | None:
+    """The finding in ModSecurity's report (JSON, parts AHZ); None if it is none. A worker that
+    somebody got hold of may have written anything."""
     try:
-        entry = json.loads(text)["transaction"]
+        entry = json.loads(text.decode(errors="replace"))["transaction"]
         found = [_match(each) for each in entry["messages"]]
         return Report(
-            ts=float(entry["unique_id"].partition("-")[0]),
-            id=entry["unique_id"],
-            ip=entry["client_ip"],
-            method=entry["request"]["method"][:20],
-            path=entry["request"]["uri"].partition("?")[0][:_LONGEST],
+            ts=_seconds(entry["unique_id"]),
+            id=_text(entry["unique_id"], 60),
+            ip=_text(entry["client_ip"], 60),
+            method=_text(entry["request"]["method"], 20),
+            path=_text(entry["request"]["uri"].partition("?")[0]),
             attack=any(each.rule == VERDICT for each in found),
             rules=tuple(each for each in found if each.rule != VERDICT),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _seconds(request_id: str) -> float:
+    seconds = float(request_id.partition("-")[0])
+    if not math.isfinite(seconds):
+        raise ValueError(request_id)
+    return seconds
+
+
+def _text(value: str, longest: int = _LONGEST) -> str:
+    """Raises TypeError for anything but a string."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value[:longest]
 
 
 def _match(message: dict[str, Any]) -> Match:
     details = message["details"]
     where = _WHERE.search(details["data"])
-    return Match(str(details["ruleId"]), message["message"][:_LONGEST], where[1] if where else "")
+    rule = _text(str(details["ruleId"]), 20)
+    return Match(rule, _text(message["message"]), where[1] if where else "")
 
 
 @dataclass

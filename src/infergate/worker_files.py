@@ -1,0 +1,124 @@
+"""Files where nginx's workers may write, opened so that nothing planted there leads elsewhere.
+
+Under root the workers are another user, and somebody may have got hold of one. So what we read or
+remove there is reached from folder to folder (openat) and never through a link: a folder may be
+swapped for one between two looks. Only regular files are read: a FIFO would never end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Found = tuple[PurePath, os.stat_result]
+"""A path below a folder of the workers, and what is there: the link, not what it names."""
+
+
+def open_regular(
+    path: PurePath | str, flags: int = os.O_RDONLY, mode: int = 0o600, *, below: int | None = None
+) -> int:
+    """A descriptor of a regular file; never that of what a link names.
+
+    below: descriptor of the folder that path starts from. mode: of a file that this makes.
+    Raises OSError, also for a link, a FIFO, a folder or a device: nothing of them is read.
+    """
+    # Without O_NONBLOCK, to open a FIFO waits for its other end.
+    wanted = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, wanted, mode, dir_fd=below)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return descriptor
+
+
+def tail_of(path: Path, most_bytes: int = 64 * 1024) -> str:
+    """The end of a text; "" where there is no such file."""
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - most_bytes))
+            return file.read(most_bytes).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+class WorkersFolder:
+    """A folder that belongs to the workers, in one that does not. Names are paths from it on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def files(self, deepest: int) -> Iterator[Found]:
+        """Whatever is no folder, at most so many folders down: its name and facts.
+
+        Empty where the folder is not there, or is something else.
+        """
+        with contextlib.suppress(OSError):
+            yield from _files(os.open(self._path, FOLDER_FLAGS), PurePath(), deepest)
+
+    def read(self, name: PurePath, most_bytes: int) -> bytes | None:
+        """What is in a regular file; None for anything else, and for a larger one."""
+        try:
+            with self._folder_of(name) as folder:
+                descriptor = open_regular(name.name, below=folder)
+            with os.fdopen(descriptor, "rb") as file:
+                data = file.read(most_bytes + 1)
+        except OSError:
+            return None
+        return data if len(data) <= most_bytes else None
+
+    def remove(self, name: PurePath) -> bool:
+        """Whether there was such a file, or link, or anything but a folder."""
+        try:
+            with self._folder_of(name) as folder:
+                os.unlink(name.name, dir_fd=folder)
+        except OSError:
+            return False
+        return True
+
+    def remove_empty(self, name: PurePath) -> bool:
+        """Remove a folder if nothing is in it."""
+        try:
+            with self._folder_of(name) as folder:
+                os.rmdir(name.name, dir_fd=folder)
+        except OSError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _folder_of(self, name: PurePath) -> Iterator[int]:
+        descriptor = os.open(self._path, FOLDER_FLAGS)
+        try:
+            for part in name.parts[:-1]:
+                inner = os.open(part, FOLDER_FLAGS, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _files(folder: int, prefix: PurePath, deepest: int) -> Iterator[Found]:
+    """folder: its descriptor, which is closed at the end."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = prefix / entry.name
+                try:
+                    if not entry.is_dir(follow_symlinks=False):
+                        yield name, entry.stat(follow_symlinks=False)
+                        continue
+                    inner = os.open(entry.name, FOLDER_FLAGS, dir_fd=folder)
+                except OSError:  # it went meanwhile, or became something else
+                    continue
+                if deepest > 0:
+                    yield from _files(inner, name, deepest - 1)
+                else:
+                    os.close(inner)
+    finally:
+        os.close(folder)
