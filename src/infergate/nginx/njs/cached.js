@@ -13,6 +13,7 @@ import keeping from 'keeping.js';   // seldom
 import limits from 'limits.js';   // seldom
 import plain from 'plain.js';   // seldom
 import policy from 'policy.js';
+import query from 'query.js';   // seldom
 import quick from 'quick.js';   // seldom
 import route from 'route.js';   // seldom
 import scan from 'scan.js';   // seldom
@@ -150,4 +151,9 @@ function settle(r) {
     return '';
 }
 
-export default { admit: door.enter, cache, out, filter, settle };
+// The variable $ig_query_kept.
+function queried(r) {
+    return query.kept(r);
+}
+
+export default { admit: door.enter, query: queried, cache, out, filter, settle };

@@ -9,6 +9,7 @@
 // says that it is undecided, and error_page leads on to @careful. So does every exception.
 import answer from 'answer.js';
 import door from 'door.js';
+import query from 'query.js';   // seldom
 import quick from 'quick.js';
 
 // The variable $ig_out: the body for the backend; the choice of it on the way.
@@ -26,4 +27,9 @@ function out(r) {
     return body;
 }
 
-export default { admit: door.enter, out, filter: answer.filter, settle: answer.settle };
+// The variable $ig_query_kept.
+function queried(r) {
+    return query.kept(r);
+}
+
+export default { admit: door.enter, query: queried, out, filter: answer.filter, settle: answer.settle };

@@ -2,6 +2,7 @@
 import admit from 'admit.js';
 import catalog from 'catalog.js';
 import policy from 'policy.js';
+import query from 'query.js';
 import refuse from 'refuse.js';
 import state from 'state.js';
 
@@ -26,4 +27,4 @@ function manage(r) {
     r.internalRedirect('@manage');
 }
 
-export default { admit: admit.admit, manage };
+export default { admit: admit.admit, query: query.kept, manage };
