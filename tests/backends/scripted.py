@@ -1,7 +1,7 @@
 """A scripted double of inference servers, with faults made on purpose. Not a real engine.
 
     python tests/backends/scripted.py --port N [--engine vllm|ollama|llamacpp|openai]
-                                      [--models a,b] [--name NAME]
+                                      [--models a,b] [--name NAME] [--host ADDRESS]
 
 It answers the documented paths of the engine it plays. The text of an answer is the double's name;
 `seen` beside it says what it was asked. It is told over /_control/ on the same port what to do:
@@ -163,12 +163,13 @@ _MADE_ON_PURPOSE = '{"error":{"message":"a fault made on purpose"}}'
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--engine", default="vllm")
     parser.add_argument("--models", default="m")
     parser.add_argument("--name", default="scripted")
     options = parser.parse_args()
     backend = Backend(options.engine, options.name, options.models.split(","))
-    asyncio.run(serve(options.port, backend.handle))
+    asyncio.run(serve(options.port, backend.handle, options.host))
 
 
 if __name__ == "__main__":

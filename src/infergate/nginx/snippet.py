@@ -6,6 +6,7 @@ Read with crossplane, as nginx would; what the lines mean is said by who asks fo
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,18 +123,23 @@ class _Reading:
 def _parsed(text: str, where: str) -> list[dict[str, Any]]:
     import crossplane  # it is slow to load, and few have such files
 
-    try:
-        payload = crossplane.parse_string(
-            text, single=True, comments=True, check_ctx=False, check_args=False
-        )
-    except RecursionError:
-        raise SnippetError(f"{where}is nested too deeply") from None
-    wrong = [error["line"] or 1 for error in payload["errors"]]
-    if not wrong:
-        # crossplane lets the last line end without ';': it may be half of one.
-        tokens = crossplane.lex_string(text)
-        ends = [each for each in tokens if each[2] or not each[0].startswith("#")][-1:]
-        wrong = [line for token, line, quoted in ends if quoted or token not in (";", "}")]
+    # crossplane 0.5.8 reads files only (what gixy brings under its name does not); this one is ours alone, and gone when it was read.
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        try:
+            payload = crossplane.parse(
+                file.name, single=True, comments=True, check_ctx=False, check_args=False
+            )
+        except RecursionError:
+            raise SnippetError(f"{where}is nested too deeply") from None
+        last = len(text.rstrip().splitlines()) or 1
+        wrong = [error["line"] or last for error in payload["errors"]]
+        if not wrong:
+            # crossplane lets the last line end without ';': it may be half of one.
+            tokens = crossplane.lex(file.name)
+            ends = [each for each in tokens if each[2] or not each[0].startswith("#")][-1:]
+            wrong = [line for token, line, quoted in ends if quoted or token not in (";", "}")]
     if wrong:
         raise SnippetError(
             f"{where}line {wrong[0]} has no end: a ';', a quote or a bracket is missing"

@@ -1,0 +1,217 @@
+"""The container, as docs/install-docker.md says it and as the text it comes from prints it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.deploy import tools
+from tests.deploy.machine import CONTAINER, Machine, until
+from tests.deploy.walk import Block, blocks
+
+PRINTED = (
+    # The commands of the text that this way of installing comes from, word for word.
+    "docker-compose up --build -d",
+    "docker exec ollama_nginx_gateway nginx -s reload",
+    "docker logs -f ollama_nginx_gateway",
+    "docker-compose down",
+    "docker-compose down -v",
+    """curl -X POST http://127.0.0.1:8080/api/generate \\
+  -H "Authorization: Bearer your_generated_openssl_key_here" \\
+  -d '{
+    "model": "llama3",
+    "prompt": "Why is the sky blue?"
+  }'""",
+)
+PAGE = tuple(blocks("install-docker.md"))
+KEY = "your_generated_openssl_key_here"
+LARGEST_BYTES = 250_000_000
+KEYS, SERVERS = "nginx/api_keys.conf", "nginx/upstream_ollama.conf"
+GENERATE = f"http://127.0.0.1:8080/api/generate -H 'Authorization: Bearer {KEY}'"
+
+
+def do(host: Machine, block: Block) -> str:
+    """Do what a block says, where the ones before it led."""
+    folder = host.folder / "ollama-nginx-gateway"
+    inside = Machine(host.netns, folder if folder.is_dir() else host.folder)
+    if block.file is not None:
+        (inside.folder / block.file).write_text(block.text)
+        return ""
+    # One that follows does not end by itself.
+    said = inside.sh(re.sub(r"(?m)^(docker logs -f .*)$", r"timeout 5 \1 || true", block.text))
+    if re.search(r"docker-compose (up|start)", block.text):
+        until(lambda: "llama3" in models(inside), 60)
+    return said
+
+
+def models(host: Machine, key: str = KEY) -> str:
+    url = "http://127.0.0.1:8080/v1/models"
+    return host.sh(f"curl -s {url} -H 'Authorization: Bearer {key}' || true")
+
+
+def of(*sections: str) -> list[Block]:
+    return [block for block in PAGE if block.section in sections]
+
+
+@pytest.fixture(scope="module")
+def up(host: Machine) -> Machine:
+    """The machine, in the folder that the page made, with the gateway running."""
+    answers = [do(host, block) for block in of("From nothing to a streamed answer")]
+    pieces = [json.loads(line) for line in answers[-1].splitlines() if line.startswith("{")]
+    assert len(pieces) > 1, "the printed curl line is answered with a stream"
+    assert pieces[-1]["done"]
+    assert "ollama-192.168.1.101-11434" in answers[-2]
+    host.folder /= "ollama-nginx-gateway"
+    return host
+
+
+def test_the_page_has_the_commands_that_were_printed() -> None:
+    typed = "\n".join(block.text for block in PAGE)
+    assert [command for command in PRINTED if command not in typed] == []
+
+
+def test_the_image_is_small_and_runs_as_nobody_in_a_root_that_cannot_be_written(
+    up: Machine,
+) -> None:
+    image = json.loads(up.sh("docker image inspect localhost/infergate:0.1.0"))[0]
+    assert image["Size"] <= LARGEST_BYTES
+    assert image["User"] == "10001:10001"
+    inside = json.loads(up.sh(f"docker inspect {CONTAINER}"))[0]
+    assert inside["HostConfig"]["ReadonlyRootfs"]
+    assert inside["EffectiveCaps"] in (None, [])
+    users = up.sh(f"docker exec {CONTAINER} sh -c 'stat -c %u /proc/[0-9]*'").split()
+    assert set(users) == {"10001"}
+    up.sh(f"docker exec {CONTAINER} touch /etc/nginx/x", code=1)
+    modules = up.sh(f"docker exec {CONTAINER} ls /usr/lib/nginx/modules")
+    assert {"ngx_http_js_module.so", "ngx_http_modsecurity_module.so"} <= set(modules.split())
+    until(lambda: up.sh(f"docker healthcheck run {CONTAINER} || true").strip() == "", 20)
+
+
+def test_hadolint_has_nothing_to_say(up: Machine) -> None:
+    up.sh(f"{tools.HADOLINT} nginx/Dockerfile")
+
+
+def test_no_secret_gets_into_the_image(up: Machine) -> None:
+    said = up.sh(
+        "docker run --rm --network=none --entrypoint grep localhost/infergate:0.1.0"
+        f" -rl {KEY} /etc /opt /var /usr/local || true"
+    )
+    assert said.split() == []
+
+
+def test_changes_of_the_page_work_as_printed(up: Machine) -> None:
+    said = [do(up, block) for block in of("Changes", "Logs")]
+    assert "test is successful" in said[0]
+    assert "carol" in said[1]
+    assert "alice" in said[1], "the key's usage is under its comment"
+    assert '"/api/generate"' in said[2].splitlines()[-1]
+
+
+def test_keys_and_servers_come_and_go_by_a_reload_while_a_stream_runs_on(up: Machine) -> None:
+    behave = '\'{"chunk_delay_s": 1, "chunks": 40, "path_prefix": "/api/generate"}\''
+    for address in ("192.168.1.101", "192.168.1.102"):
+        up.sh(f"curl -sf http://{address}:11434/_control/behave -d {behave}")
+    body = '\'{"model": "llama3", "prompt": "x"}\''
+    stream = up.start("sh", "-c", f"curl -sN {GENERATE} -d {body}")
+    assert stream.stdout is not None
+    assert stream.stdout.readline()
+    for address in ("192.168.1.101", "192.168.1.102"):
+        up.sh(f"curl -sf http://{address}:11434/_control/behave -d '{{}}'")
+
+    with (up.folder / KEYS).open("a") as file:
+        file.write('"Bearer a-key-of-daves" 1; # dave\n')
+    assert up.status("a-key-of-bobs") == "401"
+    up.sh(f"docker exec {CONTAINER} nginx -s reload")
+    assert up.status("a-key-of-daves") == "200", "it counts when the reload returns"
+
+    up.ollama("192.168.1.103", "gpu3", "mistral")
+    up.sh(f"sed -i '$aserver 192.168.1.103:11434 weight=2; # GPU Server 3' {SERVERS}")
+    up.sh(f"docker exec {CONTAINER} nginx -s reload")
+    until(lambda: "mistral" in models(up, "a-key-of-daves"), 20)
+
+    up.sh(f"sed -i '/daves/d' {KEYS}")
+    up.sh(f"docker exec {CONTAINER} nginx -s reload")
+    assert up.status("a-key-of-daves") == "401"
+    assert up.status(KEY) == "200"
+
+    up.sh(f"sed -i /192.168.1.103/d {SERVERS}")
+    up.sh(f"docker exec {CONTAINER} nginx -s reload")
+    until(lambda: "mistral" not in models(up), 20)
+
+    rest = stream.stdout.read().decode().splitlines()
+    assert stream.wait(60) == 0
+    assert json.loads(rest[-1])["done"], "the stream that was open meanwhile came to its end"
+
+
+def test_a_reload_with_a_line_that_is_not_understood_fails_and_changes_nothing(
+    up: Machine,
+) -> None:
+    for name, line, said in (
+        (KEYS, '"Bearer sk-secret" 1', "line"),
+        (SERVERS, "server 192.168.1.109:11434 weight", "weight is no parameter"),
+        (SERVERS, "server 192.168.1.109:114", "has no end"),
+        ("nginx/infergate.yaml", "bakends: {}", "bakends"),
+    ):
+        before = (up.folder / name).read_text()
+        (up.folder / name).write_text(f"{before}\n{line}\n")
+        for words in ("nginx -t", "nginx -s reload"):
+            told = up.sh(f"docker exec {CONTAINER} {words} 2>&1; exit $?", code=1)
+            assert said in told
+            assert "sk-secret" not in told
+        assert up.status(KEY) == "200"
+        (up.folder / name).write_text(before)
+    up.sh(f"docker exec {CONTAINER} nginx -s reload")
+    assert "/usr/sbin/nginx" not in up.sh(f"docker exec {CONTAINER} nginx -g x 2>&1", code=2)
+
+
+def test_a_container_that_was_killed_comes_back_with_its_keys_and_no_file_keeps_its_keys_out(
+    up: Machine,
+) -> None:
+    made = up.sh(f"docker exec {CONTAINER} infergate keys create erin --json 2>/dev/null")
+    erin = json.loads(made)["key"]
+    (up.folder / KEYS).rename(up.folder / "aside")
+    until(lambda: up.status(KEY) == "401", 10)
+    assert "there is no file api_keys.conf" in up.sh(f"docker exec {CONTAINER} infergate status")
+    up.sh(f"docker kill --signal KILL {CONTAINER} && docker start {CONTAINER}")
+    until(lambda: up.status(erin) == "200", 30)
+    assert up.status(KEY) == "401"
+    (up.folder / "aside").rename(up.folder / KEYS)
+    until(lambda: up.status(KEY) == "200", 10)
+
+
+def test_a_stop_lets_open_streams_finish(up: Machine) -> None:
+    behave = '\'{"chunk_delay_s": 0.5, "chunks": 20, "path_prefix": "/api/generate"}\''
+    for address in ("192.168.1.101", "192.168.1.102"):
+        up.sh(f"curl -sf http://{address}:11434/_control/behave -d {behave}")
+    body = '\'{"model": "llama3", "prompt": "x"}\''
+    stream = up.start("sh", "-c", f"curl -sN {GENERATE} -d {body}")
+    assert stream.stdout is not None
+    assert stream.stdout.readline()
+    up.sh("docker-compose stop")
+    assert json.loads(stream.stdout.read().splitlines()[-1])["done"]
+    for address in ("192.168.1.101", "192.168.1.102"):
+        up.sh(f"curl -sf http://{address}:11434/_control/behave -d '{{}}'")
+    up.sh("docker-compose start")
+    until(lambda: up.status(KEY) == "200", 30)
+
+
+def test_upgrade_backup_and_removal_work_as_printed(up: Machine) -> None:
+    made = up.sh(f"docker exec {CONTAINER} infergate keys create frank --json 2>/dev/null")
+    frank = json.loads(made)["key"]
+    for block in of("Upgrade"):
+        do(up, block)
+    until(lambda: up.status(frank) == "200", 30)
+    for block in of("Backup"):
+        do(up, block)
+    until(lambda: up.status(frank) == "200", 30)
+    assert (up.folder / "state-backup/gateway/state/store.db").is_file()
+    down, with_volume = of("Removal")
+    do(up, down)
+    up.sh("docker-compose up -d")
+    until(lambda: up.status(frank) == "200", 30)
+    do(up, with_volume)
+    assert up.sh("docker volume ls --quiet").split() == []
+    assert (up.folder / "logs/access.log").stat().st_size > 0
+    assert up.sh("docker ps --all --quiet").split() == []
