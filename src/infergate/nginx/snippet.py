@@ -16,6 +16,8 @@ LARGEST_BYTES = 1_000_000
 _MOST_FILES = 100
 _DEEPEST = 10
 _ESCAPED = re.compile(r"\\([\"'\\])")
+_END = "end_of_what_was_written"
+"""Put after the text. A last line without an end, of which crossplane says nothing, swallows it."""
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -123,9 +125,10 @@ class _Reading:
 def _parsed(text: str, where: str) -> list[dict[str, Any]]:
     import crossplane  # it is slow to load, and few have such files
 
-    # crossplane 0.5.8 reads files only (what gixy brings under its name does not); this one is ours alone, and gone when it was read.
+    # crossplane 0.5.8 reads files only, and what gixy brings under its name reads texts too. This
+    # one is ours alone, and gone when it was read.
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
-        file.write(text)
+        file.write(f"{text}\n{_END};\n")
         file.flush()
         try:
             payload = crossplane.parse(
@@ -133,19 +136,15 @@ def _parsed(text: str, where: str) -> list[dict[str, Any]]:
             )
         except RecursionError:
             raise SnippetError(f"{where}is nested too deeply") from None
-        last = len(text.rstrip().splitlines()) or 1
-        wrong = [error["line"] or last for error in payload["errors"]]
-        if not wrong:
-            # crossplane lets the last line end without ';': it may be half of one.
-            tokens = crossplane.lex(file.name)
-            ends = [each for each in tokens if each[2] or not each[0].startswith("#")][-1:]
-            wrong = [line for token, line, quoted in ends if quoted or token not in (";", "}")]
-    if wrong:
-        raise SnippetError(
-            f"{where}line {wrong[0]} has no end: a ';', a quote or a bracket is missing"
-        )
+    last = len(text.rstrip().splitlines()) or 1
+    wrong = [error["line"] or last for error in payload["errors"]]
     parsed: list[dict[str, Any]] = payload["config"][0]["parsed"]
-    return parsed
+    if not wrong and (not parsed or (parsed[-1]["directive"], parsed[-1]["args"]) != (_END, [])):
+        wrong = [last]
+    if wrong:
+        line = min(wrong[0], last)
+        raise SnippetError(f"{where}line {line} has no end: a ';', a quote or a bracket is missing")
+    return parsed[:-1]
 
 
 def _inside(statements: list[dict[str, Any]], block: str, where: str) -> list[dict[str, Any]]:

@@ -61,6 +61,10 @@ def test_no_line_that_goes_or_comes_renames_a_key() -> None:
         assert rest.items() <= whole.items()
 
 
+def test_the_last_line_needs_no_newline_for_its_comment() -> None:
+    assert names('"Bearer one" 1; # alice') == names('"Bearer one" 1; # alice\n')
+
+
 def test_a_comment_that_has_some_of_the_key_names_nobody() -> None:
     secret = "sk-4711-abcdef"
     for comment in (secret, f"Bearer {secret}", "starts with sk-4711", "-abcde"):
@@ -83,6 +87,8 @@ def test_a_comment_that_has_some_of_the_key_names_nobody() -> None:
         ('"Bearer sk-secret" 1;\n"Bearer sk-secret" 0;', 2),
         ("include sk-secret;", 1),
         ("sk-secret\n", 1),
+        ('"Bearer a" 1;\n"Bearer b 1;\n"Bearer sk-secret" 1;\n', 2),
+        ('"Bearer a" 1;\n"Bearer b" 1;\n"Bearer sk-', 3),
         ('"Bearer a" 1;\nserver { "Bearer sk-secret" 1; }', 2),
         ('map $a $b { "Bearer sk-secret" 1; }\nmap $a $c { }', 2),
     ],
