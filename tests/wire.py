@@ -5,6 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import socket
+import ssl
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ConnectionTerminated, ResponseReceived, StreamReset
 
 
 def raw(port: int, request: str | bytes, *, source: str = "127.0.0.1") -> bytes:
@@ -44,3 +49,30 @@ def websocket_says(port: int, path: str, host: str, text: str, headers: str = ""
         masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
         connection.sendall(bytes([0x81, 0x80 | len(payload)]) + mask + masked)
         return file.read(2 + len(payload))[2:].decode()
+
+
+def http2_status(
+    port: int, context: ssl.SSLContext, server_name: str, headers: list[tuple[str, str]]
+) -> int:
+    """The status of a request in HTTP/2 with header fields that may be forbidden there.
+
+    0 if its stream or the connection was reset.
+    """
+    config = H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
+    h2 = H2Connection(config)
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", port), 5) as plain,
+        context.wrap_socket(plain, server_hostname=server_name) as connection,
+    ):
+        h2.initiate_connection()
+        h2.send_headers(1, headers, end_stream=True)
+        connection.sendall(h2.data_to_send())
+        while piece := connection.recv(65536):
+            for event in h2.receive_data(piece):
+                if isinstance(event, ResponseReceived):
+                    return int(dict(event.headers)[b":status"])
+                if isinstance(event, StreamReset | ConnectionTerminated):
+                    return 0
+            connection.sendall(h2.data_to_send())
+        return 0

@@ -17,6 +17,7 @@ from infergate.nginx.engine import choose_engine
 from infergate.paths import Home
 from tests.backends.servers import Scripted, free_port, scripted
 from tests.gateway import Gateway, gateway
+from tests.wire import http2_status
 
 Pair = tuple[Gateway, Scripted, Scripted]
 
@@ -46,6 +47,14 @@ def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
     seen = a.requests("/version")[-1]["headers"]
     assert (seen["host"], seen["x-forwarded-proto"]) == (f"web.test:{https}", "https")
     assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
+    # What HTTP/2 does not know (RFC 9113, 8.2.2) is refused, or reaches nobody.
+    for name, value in (("upgrade", "websocket"), ("connection", "upgrade"), ("te", "gzip")):
+        pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", "web.test")]
+        asked = [*pseudo, (":path", f"/version?{name}"), (name, value)]
+        assert http2_status(https, authority, "localhost", asked) in (200, 400), name
+        for seen in a.requests(f"/version?{name}"):
+            assert not {"upgrade", "te"} & set(seen["headers"]), name
+            assert seen["headers"].get("connection", "keep-alive") != "upgrade"
     redirect = httpx.post(f"http://localhost:{http}/v1/chat/completions", json={})
     assert redirect.status_code == 308
     assert redirect.headers["location"] == f"https://localhost:{https}/v1/chat/completions"

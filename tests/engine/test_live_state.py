@@ -148,3 +148,58 @@ def test_without_required_keys_any_key_or_none_will_do(pair: Pair) -> None:
     it.run("reload")
     assert httpx.post(it.url + "/v1/chat/completions", json={"model": "m"}).status_code == 200
     assert it.chat(key="sk-anything").status_code == 200
+
+
+def test_without_required_keys_pages_of_other_sites_are_refused(pair: Pair) -> None:
+    it, a, _ = pair
+    it.write(
+        f"backends: {{ a: {{ url: {a.url}, models: [m] }} }}\nauth: {{ required: false }}\n"
+        f"access: {{ origins: [https://chat.example.com, app://notes] }}\n"
+        f"services: {{ web: {{ url: {a.url}, path: /web/, auth: none }} }}\n"
+    )
+    it.run("reload")
+    web = httpx.Client(base_url=it.url)
+
+    def statuses(origin: str) -> set[int]:
+        """Of what a page may send without asking first (https://fetch.spec.whatwg.org/#cors)."""
+        sent = {"Origin": origin, "Content-Type": "text/plain"}
+        chat = web.post("/v1/chat/completions", content=b'{"model": "m"}', headers=sent)
+        upgrade = {"Origin": origin, "Upgrade": "websocket", "Connection": "upgrade"}
+        return {
+            chat.status_code,
+            web.get("/v1/models", headers=sent).status_code,
+            web.get("/web/version", headers=upgrade).status_code,
+        }
+
+    for origin in (
+        "https://evil.example",
+        "null",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example",
+        "http://evil.example/localhost",
+        "http://notlocalhost",
+        "http://localhost:1@evil.example",
+        "https://chat.example.com.evil.example",
+        "https://chat.example.com:8443",
+        "http://chat.example.com",
+        "chrome-extension://abc",
+    ):
+        assert statuses(origin) == {403}, origin
+    refused = web.get("/v1/models", headers={"Origin": "https://evil.example"}).json()
+    assert refused["error"]["code"] == "origin_not_allowed"
+    for origin in (
+        "http://localhost:3000",
+        "https://localhost",
+        "http://127.0.0.1:8080",
+        "http://[::1]:5173",
+        "http://chat.localhost",
+        "https://chat.example.com",
+        "app://notes",
+    ):
+        assert statuses(origin) == {200}, origin
+
+
+def test_with_required_keys_a_page_s_origin_is_its_own_business(pair: Pair) -> None:
+    it = pair[0]
+    headers = {**it.headers(), "Origin": "https://elsewhere.example"}
+    assert httpx.get(it.url + "/v1/models", headers=headers).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 import time
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from tests.wire import raw, status_of, websocket_says
 
 # "right" and "richtig", by bcrypt (cost 4) and by SHA-512 (1,000 rounds).
 BCRYPT = "$2b$04$d.rSttck28sxDt107iFtZeLx8PA2/BPODj1FOr1O0hX4XVEyFrlNW"
+BCRYPT_72 = "$2b$04$QaFRLdAe00h0HZs/wh3ktOVVINk0x8yrCuVKkvsZWkamSHykbbuW6"
+"""Of 72 times x."""
 SHA512 = (
     "$6$rounds=1000$kmK1UY/v2GAYx1BY$ek9YO0MTAQiDU/cn0B/"
     "zDV0MJcHALz4GY9CRKPm.FKXfF5dU8hWLY7reX/.l0PSH9TAofOd9jho//60U3yrwt0"
@@ -73,7 +76,7 @@ services:
     url: {web.url}
     host: grafana.test
     auth: basic
-    users: {{ alice: "{BCRYPT}" }}
+    users: {{ alice: "{BCRYPT}", carol: "{BCRYPT}", longer: "{BCRYPT_72}" }}
     users_file: {users_file}
   wiki:
     url: {web.url}
@@ -209,15 +212,43 @@ def test_basic_login_by_both_kinds_of_hash_and_the_password_is_for_us(stack: Sta
     answer = stack.get("grafana.test")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Basic realm="grafana"'
-    for user, password in (("alice", "right"), ("bob", "richtig")):
+    for user, password in (("alice", "right"), ("bob", "richtig"), ("longer", "x" * 72)):
         for _ in range(6):  # the second time it is known, and costs nothing
             got = stack.get("grafana.test", auth=(user, password)).json()["headers"]
             assert got["x-forwarded-user"] == user
             assert "authorization" not in got
     for user, password in (("alice", "wrong"), ("alice", "richtig"), ("eve", "right")):
         assert stack.get("grafana.test", auth=(user, password)).status_code == 401
+    sent = stack.get("grafana.test").json()["error"]["code"], answer.json()["error"]["code"]
+    assert sent == ("missing_password", "missing_password")
     folder = stack.it.home / "state" / "passwords"
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        base64.b64encode(b"alice:right\0").decode(),
+        base64.b64encode(b"alice:right\0 and more").decode(),
+        base64.b64encode(b"alice\0:right").decode(),
+        base64.b64encode(b"alice:right\n").decode(),
+        base64.b64encode(b"alice:right").decode() + "=====",
+        base64.b64encode(b"alice:rightt").decode() + "=garbage",
+        base64.b64encode(b"alice:right").decode() + " garbage",
+        base64.b64encode(b"longer:" + b"x" * 72 + b"y").decode(),  # bcrypt looks at 72 bytes
+    ],
+)
+def test_nothing_that_comes_after_a_password_is_ignored(stack: Stack, sent: str) -> None:
+    answer = stack.get("grafana.test", headers={"Authorization": f"Basic {sent}"})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Basic realm="grafana"'
+
+
+def test_who_guesses_for_one_name_does_not_lock_out_another(stack: Stack) -> None:
+    for number in range(12):
+        stack.get("grafana.test", auth=("eve", f"guess {number}"))
+    assert stack.get("grafana.test", auth=("eve", "guess")).status_code == 429
+    assert stack.get("grafana.test", auth=("carol", "right")).status_code == 200
 
 
 def test_passwords_cannot_be_tried_quickly(stack: Stack) -> None:

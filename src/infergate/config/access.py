@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from infergate.config.base import Section
-from infergate.config.types import Network, PlainText, Rate, Seconds
+from infergate.config.types import Network, Origin, PlainText, Rate, Seconds
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "MKCOL")
 
@@ -38,6 +38,11 @@ class Access(Rules):
 
     trusted_proxies: list[Network] = Field(
         [], description="Whose word on the client's address is believed; nobody's, when empty."
+    )
+    origins: list[Origin] = Field(
+        [],
+        description="Web pages that may call a gateway without keys, such as "
+        "https://chat.example.com, beside those of this machine.",
     )
 
 

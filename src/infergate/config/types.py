@@ -29,6 +29,7 @@ _REQUEST_PATH = re.compile(r"/[A-Za-z0-9_.~/@:-]{0,200}")
 _LOGIN_URL = re.compile(
     r"(?:https?://[A-Za-z0-9_.-]+(?::\d{1,5})?)?/(?!/)[A-Za-z0-9_.~/-]*(?:\?[A-Za-z0-9_.~/=&%+-]*)?"
 )
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9_.:\[\]-]{1,253}")
 _PASSWORD_HASH = re.compile(
     r"\$2[aby]\$(?:0[4-9]|1[0-2])\$[./A-Za-z0-9]{53}"
     r"|\$[56]\$(?:rounds=\d{4,5}\$)?[./A-Za-z0-9]{1,16}\$(?:[./A-Za-z0-9]{43}|[./A-Za-z0-9]{86})"
@@ -185,6 +186,15 @@ def _login_url(value: str) -> str:
     return value
 
 
+def _origin(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not an origin: a scheme, a host and no path, such as "
+            "https://chat.example.com"
+        )
+    return value
+
+
 def _password_hash(value: SecretStr) -> SecretStr:
     if not is_password_hash(value.get_secret_value()):
         raise ValueError(
@@ -276,6 +286,7 @@ HostPort = Annotated[str, AfterValidator(_host_port)]
 HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Origin = Annotated[str, AfterValidator(_origin)]
 LoginUrl = Annotated[str, AfterValidator(_login_url)]
 PasswordHash = Annotated[SecretStr, AfterValidator(_password_hash)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]

@@ -61,6 +61,11 @@ def mark_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def longest_of(text: str) -> int | None:
+    """The bytes of a password that all these hashes look at; None: all. bcrypt looks at 72."""
+    return 72 if ":$2" in text else None
+
+
 def publish_passwords(home: Home, texts: Mapping[str, str], user: str | None) -> None:
     """Write them, readable by nginx's workers only (0600).
 

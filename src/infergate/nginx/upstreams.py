@@ -14,7 +14,7 @@ from infergate.config.root import Config
 from infergate.config.services import Forward, Service
 from infergate.config.types import is_ip
 from infergate.nginx.access import Guard, guard_of_service
-from infergate.nginx.passwords import mark_of
+from infergate.nginx.passwords import longest_of, mark_of
 
 if TYPE_CHECKING:
     from infergate.nginx.render import Surroundings
@@ -79,6 +79,7 @@ class Upstream:
     forward: LoginEndpoint | None = None
     passwords_file: str = ""
     passwords_mark: str = ""
+    passwords_longest: int | None = None
     security_headers: bool = True
     kept: KeptFiles | None = None
 
@@ -138,6 +139,7 @@ def service_of(config: Config, around: Surroundings, name: str, index: int) -> U
         guard=guard_of_service(config, service, index),
         forward=_login_endpoint(name, service.forward, around) if service.forward else None,
         passwords_file=str(around.home.passwords(name, mark)) if mark else "",
+        passwords_longest=longest_of(passwords) if passwords else None,
         passwords_mark=mark,
         security_headers=service.security_headers,
         kept=_kept(name, service),

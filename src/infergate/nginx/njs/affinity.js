@@ -50,7 +50,7 @@ function open() {
     // What a request goes by; '' if it has nothing of the kind.
     function keyOf(r, route, request) {
         if (route[1] === 'ip_hash') {
-            return r.variables.remote_addr;
+            return r.rawVariables.ig_client.toString('hex');   // access.conf
         }
         const parsed = request.parsed || {};
         const text = route[1] === 'session'

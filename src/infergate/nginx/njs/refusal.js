@@ -119,14 +119,21 @@ function answer(r, refusal) {
 // a stranger, or of one that is too large.
 function failure(r) {
     const status = Number(r.variables.status) || 500;
-    if (r.variables.ig_refusal !== '') {
-        return worded(r, JSON.parse(r.variables.ig_refusal));   // service.js
+    if (r.variables.ig_refusal !== '') {   // service.js
+        const refusal = JSON.parse(r.variables.ig_refusal);
+        if (refusal.status === status) {   // and not one too many from that address
+            return worded(r, refusal);
+        }
     }
     let code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
     let message = NGINX_STATUS[status] || 'The request was refused.';
     if (status === 401 && r.variables.ig_login) {
         code = 'not_logged_in';
         message = 'You are not logged in.';
+    } else if (status === 403 && r.variables.ig_foreign_origin === '1') {
+        code = 'origin_not_allowed';
+        message = 'Pages of other sites may not use a gateway without keys. Its operator can list them '
+            + 'in access.origins.';
     } else if (status === 403 && r.variables.ig_login) {   // set after the access rules let it in
         code = 'forbidden_by_login';
         message = 'You may not do that here.';

@@ -3,7 +3,8 @@
 //
 // nginx runs crypt(3) for each request, 3 to 200 ms in which a worker does nothing else, and a page is
 // made of hundreds of requests. So a password that was right is remembered for five minutes, by a
-// salted hash in ig_logins, and one that was not is taken half a time a second from one address.
+// salted hash in ig_logins, and one that was not is taken half a time a second for one name from one
+// client (access.conf).
 import admit from 'admit.js';
 import crypto from 'crypto';
 import limits from 'limits.js';
@@ -64,9 +65,32 @@ function realm(r) {
     return isProven(r) ? 'off' : r.variables.ig_service;
 }
 
-// The variable $ig_unproven: whose passwords are counted; nobody's where none was sent.
+// { name, password } as bytes in hex; undefined unless both were sent as RFC 7617 wants it. nginx is
+// more generous: it stops at "=" and at a NUL, and what comes after counts for nothing.
+function credentials(r) {
+    const sent = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(r.headersIn['Authorization'] || '');
+    if (sent === null || sent[1].length % 4 !== 0) {
+        return undefined;
+    }
+    const bytes = Buffer.from(sent[1], 'base64');
+    const colon = bytes.indexOf(':');
+    const hasControls = bytes.some((byte) => byte < 32 || byte === 127);
+    return colon === -1 || hasControls ? undefined
+        : { name: bytes.toString('hex', 0, colon), password: bytes.toString('hex', colon + 1) };
+}
+
+// The variable $ig_unproven: a name whose passwords are counted; none where none was sent.
 function unproven(r) {
-    return login(r) === undefined || isProven(r) ? '' : r.variables.remote_addr;
+    const given = isProven(r) ? undefined : credentials(r);
+    return given === undefined ? '' : crypto.createHash('md5').update(given.name).digest('hex');
+}
+
+// The variable $ig_known_users: the file of those who may come in, or an empty one for what no user
+// could have sent.
+function knownUsers(r) {
+    const given = credentials(r);
+    const longest = Number(r.variables.ig_longest_password) || Infinity;
+    return given === undefined || given.password.length / 2 > longest ? '/dev/null' : r.variables.ig_users_file;
 }
 
 // The variable $ig_user, which nginx asks for when it writes the request to the service: it found the
@@ -86,4 +110,4 @@ function toLogin(r) {
     return v.ig_login + encodeURIComponent(scheme + '://' + v.ig_host + v.request_uri);
 }
 
-export default { admit: enter, realm, unproven, user, toLogin };
+export default { admit: enter, realm, unproven, knownUsers, user, toLogin };
