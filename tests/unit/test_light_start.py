@@ -19,7 +19,8 @@ ASKING = ("httpx", "anyio")
         ("infergate.cli.status", (*DATABASE, *RENDERER, *ASKING)),
         ("infergate.supervise.stop", (*DATABASE, *RENDERER, *ASKING, "pydantic")),
         ("infergate.store.key_changes", ("alembic", *RENDERER, *ASKING)),
-        ("infergate.supervise.supervisor", ("alembic", "cryptography", *ASKING)),
+        ("infergate.supervise.supervisor", (*DATABASE, *RENDERER, *ASKING, "pydantic")),
+        ("infergate.supervise.prepare", ("alembic", "cryptography")),
         ("infergate.control.plane", ("alembic", *RENDERER)),
     ],
 )

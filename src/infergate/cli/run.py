@@ -33,11 +33,10 @@ def up(
 ) -> None:
     """Start the gateway: nginx and what keeps it honest."""
     from infergate.cli.banner import announce
-    from infergate.log import set_up_logging
     from infergate.nginx.engine import choose_engine
     from infergate.supervise.detached import start_detached
+    from infergate.supervise.foreground import become_supervisor
     from infergate.supervise.instance import refuse_second
-    from infergate.supervise.supervisor import supervise
 
     only_here(config)
     given = find_config(config) if config is not None or Path("infergate.yaml").is_file() else None
@@ -47,7 +46,7 @@ def up(
     if given is None:
         given, demo_port = _without_configuration(home)
     loaded, home = load(given, as_written=True)
-    wait_until_ready = start_detached(loaded, home, demo_port, follow=watch) if detach else None
+    wait_until_ready = start_detached(given, home, demo_port, follow=watch) if detach else None
     warn_of_sites(loaded, home)
     choice = choose_engine(loaded.config.engine, home.root)
 
@@ -59,10 +58,7 @@ def up(
         wait_until_ready()
         ready()
     else:
-        set_up_logging()
-        asyncio.run(
-            supervise(loaded, home, choice.engine, demo_port=demo_port, follow=watch, ready=ready)
-        )
+        become_supervisor(given, home, demo_port, follow=watch, ready=ready)
 
 
 def _without_configuration(home: Home) -> tuple[Path, int | None]:

@@ -12,10 +12,13 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from infergate.config.root import Config
 from infergate.errors import EngineError
 from infergate.paths import Home
+
+if TYPE_CHECKING:
+    from infergate.config.root import Config
 
 _CANDIDATES = ("infergate", "www-data", "nginx", "nobody")
 """The first of these that exists, where the configuration names nobody."""

@@ -1,4 +1,7 @@
-"""`python -m infergate.supervise CONFIG [--demo=PORT] [--watch]`, for `infergate up --detach`."""
+"""`python -m infergate.supervise CONFIG [--demo=PORT] [--watch]`: what `infergate up` becomes.
+
+With `--prepare` or `--prepare=adopt`, what that starts first (prepare.py).
+"""
 
 from __future__ import annotations
 
@@ -8,40 +11,47 @@ import os
 import sys
 from pathlib import Path
 
+from infergate.errors import InfergateError
+from infergate.log import set_up_logging
+from infergate.paths import home_for
+from infergate.supervise.preparing import NotPrepared
+from infergate.supervise.supervisor import supervise
+
 
 def main() -> None:
-    gc.disable()  # until it goes on for long; see infergate/__main__.py
-    from infergate.config.load import load_config
-    from infergate.errors import InfergateError
-    from infergate.log import set_up_logging
-    from infergate.nginx.engine import choose_engine
-    from infergate.paths import home_for
-    from infergate.supervise.supervisor import supervise
-
     set_up_logging()
     path = Path(sys.argv[1])
+    try:
+        if "--prepare" in sys.argv or "--prepare=adopt" in sys.argv:
+            gc.disable()  # until all is loaded; see infergate/__main__.py
+            from infergate.supervise.prepare import prepare_and_go_on
+
+            prepare_and_go_on(path, adopt="--prepare=adopt" in sys.argv)
+        else:
+            _supervise(path)
+    except NotPrepared as problem:
+        sys.exit(problem.code)
+    except InfergateError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)
+
+
+def _supervise(path: Path) -> None:
     home = home_for(path)
     demo = [each.removeprefix("--demo=") for each in sys.argv if each.startswith("--demo=")]
 
     def ready() -> None:
         home.ready.write_text(str(os.getpid()))
 
-    try:
-        loaded = load_config(path)
-        engine = choose_engine(loaded.config.engine, home.root).engine
-        asyncio.run(
-            supervise(
-                loaded,
-                home,
-                engine,
-                demo_port=next((int(port) for port in demo), None),
-                follow="--watch" in sys.argv,
-                ready=ready,
-            )
+    asyncio.run(
+        supervise(
+            path,
+            home,
+            demo_port=next((int(port) for port in demo), None),
+            follow="--watch" in sys.argv,
+            ready=ready,
         )
-    except InfergateError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(problem.exit_code)
+    )
 
 
 main()

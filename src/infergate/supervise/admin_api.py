@@ -12,7 +12,6 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from infergate.config.load import LoadedConfig
 from infergate.errors import EngineError
 from infergate.nginx.folders import own_folder
 from infergate.paths import Home
@@ -25,21 +24,25 @@ _BACKLOG = 100
 class AdminApi:
     """The admin API of one gateway."""
 
-    def __init__(self, loaded: LoadedConfig, home: Home, environ: Mapping[str, str]) -> None:
-        """Raises EngineError if it cannot listen where the configuration says."""
+    def __init__(
+        self, config: Path, listen: str | None, home: Home, environ: Mapping[str, str]
+    ) -> None:
+        """config: the configuration's file; listen: the TCP address that it gives, if any.
+
+        Raises EngineError if it cannot listen there.
+        """
         self._path = home.admin_socket
         self._sockets = [_unix(self._path)]
-        address = loaded.config.admin.listen
-        if address is not None:
+        if listen is not None:
             try:
-                self._sockets.append(bound("admin.listen", address))
+                self._sockets.append(bound("admin.listen", listen))
             except EngineError:
                 self.close()
                 raise
         for each in self._sockets:
             each.listen(_BACKLOG)
         numbers = [each.fileno() for each in self._sockets]
-        command = ["-m", "infergate.admin", str(loaded.path), *map(str, numbers)]
+        command = ["-m", "infergate.admin", str(config), *map(str, numbers)]
         self._child = Child("the admin API", command, home, environ, inherited=numbers)
 
     async def keep_running(self) -> None:

@@ -55,21 +55,28 @@ class Child:
         self._environ = {**os.environ, **environ}
         self._process: asyncio.subprocess.Process | None = None
 
-    async def keep_running(self) -> None:
-        """Start it, and again whenever it ends, until cancelled; then end it too."""
+    async def keep_running(self, process: asyncio.subprocess.Process | None = None) -> None:
+        """Start it, and again whenever it ends, until cancelled; then end it too.
+
+        process: one that runs already.
+        """
         backoff = Backoff()
+        self._process = process
         try:
             while True:
                 began = time.monotonic()
                 try:
-                    self._process = await asyncio.create_subprocess_exec(
-                        *self._command,
-                        start_new_session=True,
-                        env=self._environ,
-                        stdin=asyncio.subprocess.DEVNULL,
-                        cwd=self._home.root,
-                        pass_fds=self._inherited,
-                    )
+                    if process is None:
+                        self._process = await asyncio.create_subprocess_exec(
+                            *self._command,
+                            start_new_session=True,
+                            env=self._environ,
+                            stdin=asyncio.subprocess.DEVNULL,
+                            cwd=self._home.root,
+                            pass_fds=self._inherited,
+                        )
+                    else:
+                        self._process, process = process, None
                     code: object = await self._process.wait()
                 except OSError as problem:  # no memory or no process to be had, for now
                     code = str(problem)

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from infergate.config.load import LoadedConfig
 from infergate.errors import InfergateError
 from infergate.paths import Home
 
@@ -16,7 +16,7 @@ _POLL_S = 0.02
 
 
 def start_detached(
-    loaded: LoadedConfig, home: Home, demo_port: int | None, *, follow: bool = False
+    path: Path, home: Home, demo_port: int | None, *, follow: bool = False
 ) -> Callable[[], None]:
     """Start the supervisor; what is returned waits until the gateway answers.
 
@@ -27,11 +27,7 @@ def start_detached(
     log = home.logs / "gateway.log"
     log.touch(mode=0o600)
     said_before = log.stat().st_size
-    command = [sys.executable, "-m", "infergate.supervise", str(loaded.path)]
-    if demo_port is not None:
-        command.append(f"--demo={demo_port}")
-    if follow:
-        command.append("--watch")
+    command = supervisor_command(path, demo_port, follow=follow)
     with log.open("ab") as out:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
@@ -39,7 +35,7 @@ def start_detached(
 
     def wait_until_ready() -> None:
         deadline = time.monotonic() + _TIMEOUT_S
-        while not _is_ready(home, process.pid):
+        while not is_ready(home, process.pid):
             code = process.poll()
             if code is not None or time.monotonic() > deadline:
                 process.terminate()
@@ -54,7 +50,18 @@ def start_detached(
     return wait_until_ready
 
 
-def _is_ready(home: Home, pid: int) -> bool:
+def supervisor_command(path: Path, demo_port: int | None, *, follow: bool) -> list[str]:
+    """What starts the supervisor of a configuration (supervise/__main__.py)."""
+    command = [sys.executable, "-m", "infergate.supervise", str(path)]
+    if demo_port is not None:
+        command.append(f"--demo={demo_port}")
+    if follow:
+        command.append("--watch")
+    return command
+
+
+def is_ready(home: Home, pid: int) -> bool:
+    """Whether the supervisor with this process id says that the gateway answers."""
     try:
         return home.ready.read_text() == str(pid)
     except FileNotFoundError:

@@ -14,9 +14,7 @@ from pathlib import Path
 import structlog
 
 from infergate.errors import EngineError
-from infergate.nginx.apply import error_log_tail
 from infergate.nginx.drain import nginx_workers
-from infergate.nginx.engine import Engine
 from infergate.paths import Home
 from infergate.supervise.child import Backoff
 from infergate.supervise.instance import nginx_master
@@ -37,8 +35,11 @@ class NginxProcess:
     it is killed itself, the workers it leaves behind can still be reached through their group.
     """
 
-    def __init__(self, engine: Engine, home: Home) -> None:
-        self._engine, self._home = engine, home
+    argv: tuple[str, ...]
+    """What starts it (nginx/engine_facts.py); known when the configuration is."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
         self._group: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
@@ -61,14 +62,12 @@ class NginxProcess:
         Raises EngineError with nginx's own words if it does not.
         """
         self._home.remove_sockets()
-        command = self._engine.command(
-            "-p",
-            str(self._home.root),
-            "-c",
-            str(self._home.current / "nginx.conf"),
-            "-e",
-            str(self._home.logs / "error.log"),
-        )
+        command = [
+            *self.argv,
+            *("-p", str(self._home.root)),
+            *("-c", str(self._home.current / "nginx.conf")),
+            *("-e", str(self._home.logs / "error.log")),
+        ]
         # $NGINX would name sockets to inherit.
         environ = {name: value for name, value in os.environ.items() if name != "NGINX"}
         with (self._home.logs / "nginx.out").open("wb") as out:
@@ -85,6 +84,8 @@ class NginxProcess:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while nginx_master(self._home) != self._child.pid or not self._answers():
             if self._child.poll() is not None or time.monotonic() > deadline:
+                from infergate.nginx.apply import error_log_tail  # the renderer takes long to load
+
                 words = tail_of(self._home.logs / "nginx.out").strip()
                 raise EngineError(
                     "nginx did not start:\n  " + (words or error_log_tail(self._home)),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from typing import TYPE_CHECKING
 
-from infergate.config.root import Config
 from infergate.errors import EngineError
+
+if TYPE_CHECKING:
+    from infergate.config.root import Config
 
 
 def check_ports(config: Config, *, besides: Config | None = None) -> None:

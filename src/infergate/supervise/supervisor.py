@@ -1,49 +1,42 @@
-"""The process behind `infergate up`."""
+"""The process behind `infergate up`: it starts the others, watches them, and stops them.
+
+It stays for as long as the gateway does, so it loads little: no configuration, no database, no
+renderer. What needs those is done by a process that goes on as the control plane (prepare.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import structlog
 
-from infergate.config.load import LoadedConfig
-from infergate.control.backend_list import in_words
-from infergate.control.backends import Gateway, end_lapsed
-from infergate.control.groups import look_once
 from infergate.control.report import read_report
 from infergate.errors import StateError
-from infergate.nginx.apply import apply, stage
-from infergate.nginx.engine import Engine
-from infergate.nginx.folders import prepare_home
-from infergate.nginx.revisions import forget_old, switch
 from infergate.nginx.shared_memory import read
-from infergate.nginx.worker_user import worker_user
 from infergate.paths import HOME_VARIABLE, Home
-from infergate.state.in_force import bring_into_force
-from infergate.state.publish import publish_keys
-from infergate.store.database import database_for
-from infergate.store.revisions import note_revision
 from infergate.supervise.admin_api import AdminApi
 from infergate.supervise.child import Child
 from infergate.supervise.instance import DRAIN_TIMEOUT_S, sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess
-from infergate.supervise.ports import check_ports
+from infergate.supervise.preparing import NotPrepared, preparing
 
 log = structlog.get_logger(__name__)
 
 _READY_TIMEOUT_S = 10.0
 _READY_POLL_S = 0.02
 
+_STOPPED = 1
+"""What it ends with when it is stopped before it has begun."""
+
 
 async def supervise(
-    declared: LoadedConfig,
+    path: Path,
     home: Home,
-    engine: Engine,
     *,
     demo_port: int | None,
     follow: bool = False,
@@ -51,46 +44,46 @@ async def supervise(
 ) -> None:
     """Run the gateway until SIGTERM or SIGINT.
 
-    declared: the configuration as the file has it.
+    path: the configuration.
     demo_port: where to run the built-in demo backend; None runs none.
     follow: apply the configuration file whenever it changes (changes/follow.py).
     ready: called once, when requests are answered and every backend has been asked once.
-    Raises AlreadyRunning, EngineError or ApplyError if it cannot start; nothing runs then.
+    Raises AlreadyRunning, EngineError or NotPrepared if it cannot start; nothing runs then.
     """
-    prepare_home(home, worker_user(declared.config, home))
+    home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     environ = {HOME_VARIABLE: str(home.root)}
-    with sole_supervisor(home), contextlib.closing(AdminApi(declared, home, environ)) as admin:
+    with contextlib.ExitStack() as held:
+        held.enter_context(sole_supervisor(home))
         stop, hurry = _stop_on_signals()
-        loaded = await _in_force(declared, home)
-        nginx = NginxProcess(engine, home)
-        if nginx.adopt():
-            log.info("nginx was left running and is taken over", pid=nginx.pid)
-            number = apply(loaded, home, engine).number
-            _publish_keys(loaded, home, number)
-        else:
-            check_ports(loaded.config)
-            revision = stage(loaded, home, engine)
-            switch(home, revision)
-            forget_old(home)
-            # Before the first request: no valid key is ever refused.
-            _publish_keys(loaded, home, revision.number)
-            await nginx.start()
-
+        nginx = NginxProcess(home)
+        adopted = nginx.adopt()
         began = time.time()
-        children = [
-            Child("the control plane", ["-m", "infergate.control", str(loaded.path)], home, environ)
-        ]
+        async with preparing(path, home, environ, adopt=adopted) as process:
+            prepared = asyncio.create_task(process.prepared())
+            await _first_of(stop, asyncio.shield(prepared))
+            if stop.is_set():
+                prepared.cancel()
+                raise NotPrepared(_STOPPED)
+            argv, admin_listen = prepared.result().argv, prepared.result().admin_listen
+            admin = held.enter_context(
+                contextlib.closing(AdminApi(path, admin_listen, home, environ))
+            )
+            nginx.argv = argv
+            if adopted:
+                log.info("nginx was left running and is taken over", pid=nginx.pid)
+            else:
+                await nginx.start()
+            control_plane = process.go_on()
+        control = Child("the control plane", ["-m", "infergate.control", str(path)], home, environ)
+        loops = [control.keep_running(control_plane), admin.keep_running()]
         if demo_port is not None:
             demo = ["-m", "infergate.demo", "--port", str(demo_port)]
-            children.append(Child("the demo backend", demo, home, environ))
+            loops.append(Child("the demo backend", demo, home, environ).keep_running())
         if follow:
-            follower = ["-m", "infergate.changes", str(loaded.path)]
-            children.append(Child("what follows the file", follower, home, environ))
-        tasks = [asyncio.create_task(child.keep_running()) for child in children]
-        tasks.append(asyncio.create_task(admin.keep_running()))
+            follower = ["-m", "infergate.changes", str(path)]
+            loops.append(Child("what follows the file", follower, home, environ).keep_running())
+        tasks = [asyncio.create_task(loop) for loop in loops]
         watch = asyncio.create_task(nginx.keep_running())
-        gc.freeze()  # all that was loaded stays; see infergate/__main__.py
-        gc.enable()
         try:
             await _first_of(stop, _until_ready(home, began))
             if not stop.is_set():
@@ -106,31 +99,6 @@ async def supervise(
             log.info("stopped")
 
 
-async def _in_force(declared: LoadedConfig, home: Home) -> LoadedConfig:
-    """The configuration with what discovery finds and operators changed. Without the database or
-    DNS, it is as they said last."""
-    await look_once(declared, home)
-    gateway = Gateway(declared, home, database_for(declared.config, home))
-    try:
-        for change in end_lapsed(gateway):
-            log.info("a change by hand ended: the file says something new", what=in_words(change))
-    except StateError as problem:
-        log.error("backends are as they were changed last", why=str(problem))
-    return bring_into_force(declared, home)
-
-
-def _publish_keys(loaded: LoadedConfig, home: Home, revision: int) -> None:
-    """Without the database, nginx starts with the keys that were valid last."""
-    database = database_for(loaded.config, home)
-    try:
-        publish_keys(home, loaded, database)
-        note_revision(database, revision, loaded)
-    except StateError as problem:
-        if not home.keys_snapshot.exists():
-            raise
-        log.error("the database cannot be used; the keys are those of last time", why=str(problem))
-
-
 def _stop_on_signals() -> tuple[asyncio.Event, asyncio.Event]:
     """Events of the first signal (stop, and let streams finish) and the second (at once)."""
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -143,7 +111,7 @@ def _stop_on_signals() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, hurry
 
 
-async def _first_of(stop: asyncio.Event, *others: Awaitable[None]) -> None:
+async def _first_of(stop: asyncio.Event, *others: Awaitable[object]) -> None:
     """Until stop is set or one of the others ends; the fault of one that failed is raised."""
     waiting = [asyncio.ensure_future(each) for each in (_wait_for(stop), *others)]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
