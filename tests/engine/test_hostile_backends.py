@@ -148,3 +148,57 @@ def test_nothing_is_added_to_a_compressed_stream_and_its_cut_is_seen(
         assert gzip.decompress(got).endswith(b"\n\n")
         assert cut != complete
     until(lambda: it.log()[-1]["error"] == "stream_truncated")
+
+
+AFTER = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
+UPGRADE = "Upgrade: h2c\r\nConnection: upgrade\r\n"
+"""Of a client that would like HTTP/2, as Java's is."""
+
+NO_ANSWERS = [
+    *(f"HTTP/1.1 {status} X\r\n\r\n" for status in ("100", "102", "199", "001", "000")),
+    f"HTTP/1.1 100 Continue\r\nX-Large: {'x' * 3000}\r\n\r\n",
+    "HTTP/1.1 199 X\r\nContent-Length: 3\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    'HTTP/1.1  200 OK\r\nContent-Length: 3\r\n\r\nabc {"usage":{"prompt_tokens":1}}\r\n\r\n',
+    "ICY 200 OK\r\n\r\n",
+]
+"""What nginx takes for the head of an answer, or for an answer without a head."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_begins_with_no_answer_is_502_and_nothing_comes_after_it(
+    stack: Stack, way: str
+) -> None:
+    it, a = stack
+    for begins in NO_ANSWERS:
+        a.reset()
+        it.forget_failures()
+        a.behave(path_prefix="/v1/", raw=begins + AFTER)
+        answer = ask(it, way)
+        assert statuses(answer) in ([502, 200], [502]), begins
+        assert b"Set-Cookie" not in answer.split(b"\r\n\r\n")[0]
+        if way in MODELS:
+            assert b"a=b" not in answer
+            assert b'"error"' in answer
+
+
+@pytest.mark.parametrize("way", MODELS)
+def test_who_answers_101_gets_no_tunnel_to_a_client_that_may_upgrade(
+    stack: Stack, way: str
+) -> None:
+    it, a = stack
+    a.behave(path_prefix="/v1/", raw="HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n" + AFTER)
+    assert ask(it, way, UPGRADE) == b""  # nginx closes: its head was not sent yet
+
+
+def test_an_early_hint_is_dropped_where_the_engine_can_and_else_502(
+    stack: Stack, engine: str
+) -> None:
+    it, a = stack
+    for way in WAYS:
+        it.forget_failures()
+        a.behave(path_prefix="/v1/", raw="HTTP/1.1 103 X\r\nLink: </a>\r\n\r\n" + AFTER)
+        answer = ask(it, way)
+        # Debian's 1.26 knows no 103; nginx does since 1.29.
+        assert statuses(answer) == [200 if engine == "embedded" else 502, 200], way
+        assert b"Link" not in answer.split(b"\r\n\r\n")[0]

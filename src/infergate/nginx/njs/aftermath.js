@@ -31,7 +31,7 @@ function open() {
         if (streaming && streaming.failed()) {
             variables.ig_error = streaming.state.failed;
             circuit.failed(backend, false, r.uri, variables.ig_model);
-        } else if (r.status >= 500 || r.httpVersion === '0.9') {
+        } else if (r.status >= 500) {
             circuit.failed(backend, false, r.uri, variables.ig_model);
         } else if (r.status !== 499 && ngx.shared.ig_breakers.get(backend) !== undefined) {
             circuit.succeeded(backend);
@@ -53,21 +53,7 @@ function open() {
         }
     }
 
-    // What a backend sent was no HTTP. nginx takes that for HTTP/0.9, which has no head, and passes it
-    // on as it is; so the head can be written here.
-    function garbage(r) {
-        const body = JSON.stringify({ error: {
-            message: 'The backend sent something that is not HTTP.', type: 'server_error', param: null,
-            code: 'backend_failed',
-        } });
-        r.variables.ig_error = 'backend_garbage';
-        r.status = 502; // for the log, where it would be 009, which is no JSON
-        r.sendBuffer('HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nContent-Length: ' + body.length
-            + '\r\nConnection: close\r\n\r\n' + body, { last: true, flush: true });
-        r.done();
-    }
-
-    return { usage, learn, garbage };
+    return { usage, learn };
 }
 
 export default { open };

@@ -9,6 +9,7 @@
 // request's own, from the first piece to the log phase. What only streams need is in stream.js.
 import aftermath from 'aftermath.js';   // seldom
 import charge from 'charge.js';   // seldom
+import improper from 'improper.js';   // seldom
 import state from 'state.js';
 import stream from 'stream.js';   // seldom
 
@@ -35,6 +36,12 @@ function forget() {
     tail = '';
 }
 
+// The variable $ig_improper: see improper.js.
+function refuse(r) {
+    streaming = improper.open(r);
+    return '';
+}
+
 // js_body_filter, with buffers.
 function filter(r, data, flags) {
     if (streaming === undefined) {
@@ -52,10 +59,6 @@ function filter(r, data, flags) {
         if (at !== -1 && pieces === 0 && takeUsage(data, at)) {
             r.sendBuffer(data, flags);
             r.done();   // what is left goes on without this filter
-            return;
-        }
-        if (pieces === 0 && r.httpVersion === '0.9') {
-            aftermath.open().garbage(r);
             return;
         }
         tail = (tail + data.slice(at === -1 ? -400 : at).toString()).slice(at === -1 ? -800 : 0).slice(0, 4000);
@@ -107,4 +110,4 @@ function settle(r) {
     return '';
 }
 
-export default { expectOnePiece, forget, streaming, filter, settle };
+export default { expectOnePiece, forget, refuse, streaming, filter, settle };

@@ -156,4 +156,4 @@ function queried(r) {
     return query.kept(r);
 }
 
-export default { admit: door.enter, query: queried, cache, out, filter, settle };
+export default { admit: door.enter, query: queried, cache, out, filter, refuse: kept.refuse, settle };

@@ -32,4 +32,4 @@ function settle(r) {
     return answer.settle(r);
 }
 
-export default { header, filter: answer.filter, settle };
+export default { header, filter: answer.filter, refuse: answer.refuse, settle };

@@ -32,4 +32,6 @@ function queried(r) {
     return query.kept(r);
 }
 
-export default { admit: door.enter, query: queried, out, filter: answer.filter, settle: answer.settle };
+export default {
+    admit: door.enter, query: queried, out, filter: answer.filter, refuse: answer.refuse, settle: answer.settle,
+};

@@ -47,4 +47,4 @@ function same(text) {
     return text;
 }
 
-export default { filter, settle };
+export default { filter, refuse: answer.refuse, settle };

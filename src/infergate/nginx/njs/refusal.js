@@ -1,6 +1,7 @@
 // refusal: every error the gateway itself answers, in the shape of the dialect the caller speaks.
 
 import charge from 'charge.js';
+import dialect from 'dialect.js';
 import page from 'page.js';   // seldom
 import queue from 'queue.js';
 import state from 'state.js';
@@ -36,44 +37,6 @@ const NGINX_STATUS = {
     505: 'This gateway speaks HTTP/1.1 and HTTP/2.',
 };
 
-function openaiType(status) {
-    if (status === 429) {
-        return 'rate_limit_error';
-    }
-    return status >= 500 ? 'server_error' : 'invalid_request_error';
-}
-
-// https://docs.anthropic.com/en/api/errors
-function anthropicType(status) {
-    switch (status) {
-    case 401: return 'authentication_error';
-    case 403: return 'permission_error';
-    case 404: return 'not_found_error';
-    case 413: return 'request_too_large';
-    case 429: return 'rate_limit_error';
-    case 503: return 'overloaded_error';
-    default: return status >= 500 ? 'api_error' : 'invalid_request_error';
-    }
-}
-
-function shape(uri, refusal) {
-    if (uri.startsWith('/api/')) {
-        return { error: refusal.message };
-    }
-    if (uri.startsWith('/v1/messages')) {
-        const type = anthropicType(refusal.status);
-        return { type: 'error', error: { type, message: refusal.message } };
-    }
-    return {
-        error: {
-            message: refusal.message,
-            type: openaiType(refusal.status),
-            param: refusal.param,
-            code: refusal.code,
-        },
-    };
-}
-
 // The text of a refusal; its headers and its code for the log are set on the way.
 function worded(r, refusal) {
     r.variables.ig_error = refusal.code;
@@ -89,7 +52,7 @@ function worded(r, refusal) {
         return page.html(r, refusal);
     }
     r.headersOut['Content-Type'] = 'application/json';
-    return JSON.stringify(shape(r.uri.startsWith('/.') ? r.variables.request_uri || '' : r.uri, refusal));
+    return JSON.stringify(dialect.shape(r.uri.startsWith('/.') ? r.variables.request_uri || '' : r.uri, refusal));
 }
 
 // Refused after all: what it took already is free again.

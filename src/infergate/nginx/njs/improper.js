@@ -1,0 +1,64 @@
+// improper: what a backend sent begins with a status below 200, or is not HTTP at all. nginx takes both
+// for the head of the answer, and what comes after it would be the client's next answer.
+//
+// A map of the status asks for the variable $ig_improper while nginx makes the head ready
+// (maps.conf), so nothing of this costs an answer that is one. What is said here goes out instead.
+import dialect from 'dialect.js';
+
+// In place of stream.js's state (answer.js): lets nothing through but our own words.
+function open(r) {
+    const isHttp = r.httpVersion !== '0.9';
+    const isTunnel = isHttp && r.status === 101 && r.headersIn['Upgrade'] !== undefined;
+    const body = JSON.stringify(dialect.shape(r.uri, {
+        status: 502, code: 'backend_failed', param: null,
+        message: isHttp ? 'The backend began with the status ' + r.variables.status + ', and no answer came of it.'
+            : 'The backend sent something that is not HTTP.',
+    }));
+    const state = { events: 0, failed: 'backend_garbage' };
+    let said = false;
+    newHead(r, 'application/json', body.length);
+
+    function filter(data, flags) {
+        if (isTunnel) {   // nginx is about to join the two connections: see the end of this one
+            throw new Error('a backend answered 101, and nobody asked for it');
+        }
+        if (!said) {
+            said = true;
+            r.sendBuffer(isHttp ? body : headless(r, body), { last: true, flush: true });
+        }
+    }
+
+    return { filter, state, usage: () => [0, 0, 0], failed: () => true };
+}
+
+// nginx writes no head for what it takes for HTTP/0.9, where the client speaks HTTP/1.
+function headless(r, body) {
+    return r.variables.server_protocol.startsWith('HTTP/1') ? 'HTTP/1.1 502 Bad Gateway\r\n'
+        + 'Content-Type: application/json\r\nContent-Length: ' + body.length + '\r\nConnection: close\r\n\r\n' + body
+        : body;
+}
+
+function newHead(r, type, length) {
+    const headers = r.headersOut;
+    Object.keys(headers).forEach((name) => {
+        delete headers[name];
+    });
+    r.status = 502;
+    headers['Content-Type'] = type;
+    headers['Content-Length'] = length;
+}
+
+// The variable $ig_improper of a service, whose answers njs does not see: what comes after is the body
+// of our 502, and no second answer.
+function service(r) {
+    if (r.httpVersion === '0.9') {
+        const body = 'The service sent something that is not HTTP.\n';
+        r.status = 502;
+        r.send(headless(r, body));
+    } else {
+        newHead(r, 'text/plain', undefined);
+    }
+    return '';
+}
+
+export default { open, refuse: service };
