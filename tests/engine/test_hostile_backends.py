@@ -150,7 +150,7 @@ def test_nothing_is_added_to_a_compressed_stream_and_its_cut_is_seen(
     until(lambda: it.log()[-1]["error"] == "stream_truncated")
 
 
-AFTER = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
+AFTER = "HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
 UPGRADE = "Upgrade: h2c\r\nConnection: upgrade\r\n"
 """Of a client that would like HTTP/2, as Java's is."""
 
@@ -159,7 +159,7 @@ NO_ANSWERS = [
     f"HTTP/1.1 100 Continue\r\nX-Large: {'x' * 3000}\r\n\r\n",
     "HTTP/1.1 199 X\r\nContent-Length: 3\r\n\r\n",
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-    'HTTP/1.1  200 OK\r\nContent-Length: 3\r\n\r\nabc {"usage":{"prompt_tokens":1}}\r\n\r\n',
+    'HTTP/1.1 2000 OK\r\nContent-Length: 3\r\n\r\nabc {"usage":{"prompt_tokens":1}}\r\n\r\n',
     "ICY 200 OK\r\n\r\n",
 ]
 """What nginx takes for the head of an answer, or for an answer without a head."""

@@ -48,7 +48,7 @@ function newHead(r, type, length) {
     headers['Content-Length'] = length;
 }
 
-// The variable $ig_improper of a service, whose answers njs does not see: what comes after is the body
+// A service, whose answers njs does not see: what comes after is the body
 // of our 502, and no second answer.
 function service(r) {
     if (r.httpVersion === '0.9') {
@@ -58,7 +58,6 @@ function service(r) {
     } else {
         newHead(r, 'text/plain', undefined);
     }
-    return '';
 }
 
-export default { open, refuse: service };
+export default { open, service };

@@ -7,6 +7,7 @@
 // client (access.conf).
 import admit from 'admit.js';
 import crypto from 'crypto';
+import improper from 'improper.js';   // seldom
 import limits from 'limits.js';
 import policyOf from 'policy.js';
 
@@ -110,4 +111,10 @@ function toLogin(r) {
     return v.ig_login + encodeURIComponent(scheme + '://' + v.ig_host + v.request_uri);
 }
 
-export default { admit: enter, realm, unproven, knownUsers, user, toLogin };
+// The variable $ig_refused_here: see improper.js.
+function refuse(r) {
+    improper.service(r);
+    return '';
+}
+
+export default { admit: enter, realm, unproven, knownUsers, user, toLogin, refuse };
