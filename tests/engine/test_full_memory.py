@@ -34,6 +34,10 @@ def _digest(number: int) -> str:
     return hashlib.sha256(b"%d" % number).hexdigest()
 
 
+_FAT = {_digest(number): "x" * 2100 for number in range(4_200)}
+"""More than ig_keys has pages."""
+
+
 def _valid(it: Gateway, name: str) -> bool:
     listed = json.loads(it.run("keys", "list", "--json").stdout)
     return any(each["name"] == name for each in listed)
@@ -47,7 +51,7 @@ def test_what_a_push_ends_has_ended_although_what_it_sets_has_no_room(it: Gatewa
     key, home = it.new_key("ends"), Home(it.home)
     kept = json.loads(home.keys_snapshot.read_text())["keys"]["set"]
     digest = hashlib.sha256(key.encode()).hexdigest()
-    fat = {_digest(number): "x" * 3000 for number in range(20_000)}
+    fat = _FAT
     with pytest.raises(MemoryFull) as refused:
         push(
             home.socket,
@@ -70,7 +74,7 @@ def test_a_key_that_may_do_less_does_not_keep_what_it_may_do_when_there_is_no_ro
     key, home = it.new_key("less"), Home(it.home)
     kept = json.loads(home.keys_snapshot.read_text())["keys"]["set"]
     digest = hashlib.sha256(key.encode()).hexdigest()
-    fat = {_digest(number): "x" * 3000 for number in range(20_000)}
+    fat = _FAT
     with pytest.raises(MemoryFull):
         push(home.socket, {"keys": {"set": fat}})
     less = kept[digest] + "\n" + "y" * 60_000  # larger than anything that fits

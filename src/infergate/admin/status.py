@@ -122,6 +122,15 @@ class KeptAnswers(Document):
     misses: int
 
 
+class MemoryZone(Document):
+    """One zone of nginx's shared memory (nginx/zones.py)."""
+
+    zone: str
+    bytes: int = Field(description="Its size.")
+    used: float = Field(description="0 to 1, of its pages.")
+    evicts: bool = Field(description="It gives up its oldest entries rather than be full.")
+
+
 class Missing(Document):
     """A model that the configuration expects at a backend that does not have it."""
 
@@ -149,6 +158,7 @@ class Status(Document):
     services: list[ServiceState]
     certificates: list[Certificate]
     cache: dict[str, KeptAnswers] = Field(description="By model.")
+    memory: list[MemoryZone]
     missing_models: list[Missing]
     conflicts: list[str]
 
@@ -198,6 +208,7 @@ def status(gateway: Gateway) -> Status:
                 model: {"hits": hits, "misses": misses}
                 for model, (hits, misses) in (live.kept if live else {}).items()
             },
+            "memory": [asdict(fill) for fill in (live.zones if live else ())],
             "conflicts": report.conflicts if report else [],
             "missing_models": [
                 {"model": model, "backend": backend}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 from infergate.cli.backend_table import lines_about
 from infergate.cli.certificate_rows import print_certificates
 from infergate.cli.ledger import ledger_in_words
+from infergate.cli.status import memory_in_words
 from infergate.config.load import LoadedConfig
 from infergate.control.backend_list import backend_list
 from infergate.control.report import read_report
-from infergate.errors import EngineError
+from infergate.errors import EngineError, StateError
 from infergate.ledger.status import read_status
 from infergate.nginx.engine import choose_engine, find_engines
 from infergate.nginx.engine_facts import Engine, dotted
+from infergate.nginx.shared_memory import read
+from infergate.nginx.zones import MB
 from infergate.paths import Home
 from infergate.supervise.instance import running
 
@@ -53,6 +57,18 @@ def print_ledger(home: Home) -> None:
         return
     for line in ledger_in_words(status, time.time(), alive=running(home).control is not None):
         print(f"Ledger: {line}")
+
+
+def print_memory(home: Home) -> None:
+    """How full each zone of nginx's shared memory is; nothing where nginx does not run."""
+    try:
+        fills = read(home.socket).zones
+    except StateError:
+        return
+    used = (f"{fill.zone} {fill.used:.0%} of {fill.bytes // MB} MB" for fill in fills)
+    print(f"Shared memory: {', '.join(used)}".replace("%", " %"))
+    if any(fill.is_short for fill in fills):
+        print("\n".join(memory_in_words([asdict(fill) for fill in fills])))
 
 
 def print_backends(declared: LoadedConfig, home: Home) -> None:

@@ -103,7 +103,13 @@ def _readable(line: str) -> str:
 
 def doctor(config: ConfigOption = None) -> None:
     """Show which nginx there is, and why one was chosen."""
-    from infergate.cli.doctor import print_backends, print_doctor, print_ledger, print_tls
+    from infergate.cli.doctor import (
+        print_backends,
+        print_doctor,
+        print_ledger,
+        print_memory,
+        print_tls,
+    )
 
     path = find_config(config)
     setting, home = "auto", home_for(path or Path("infergate.yaml").absolute())
@@ -113,6 +119,7 @@ def doctor(config: ConfigOption = None) -> None:
         setting = declared.config.engine
     print_doctor(setting, home)
     print_ledger(home)
+    print_memory(home)
     if declared is not None:
         print_backends(declared, home)
         if declared.config.tls is not None:

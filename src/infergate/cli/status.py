@@ -17,6 +17,7 @@ from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
 from infergate.ledger.status import LedgerStatus
 from infergate.nginx.drain import Drain
+from infergate.nginx.zones import MB, Fill
 
 _COLOURS = {"up": "green", "down": "red", "hung": "red"}
 """The other states are yellow."""
@@ -71,6 +72,9 @@ def print_status(document: Mapping[str, Any]) -> None:
         }
     ):
         console.print(line, markup=False)
+    short = any(Fill(**row).is_short for row in document["memory"])
+    for line in memory_in_words(document["memory"]):
+        console.print(line, style="yellow" if short else None)
     for pair in document["missing_models"]:
         console.print(
             f"[yellow]{pair['backend']} does not have the model "
@@ -134,6 +138,24 @@ def hit_ratio(hits: int, misses: int) -> str:
     """ "75 % of 1,204 requests answered with one"."""
     share = f"{hits / (hits + misses):.0%}".replace("%", " %")
     return f"{share} of {counted(hits + misses, 'request')} answered with one"
+
+
+def memory_in_words(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each zone of shared memory that is nearly full; if none is, the fullest."""
+    fills = [Fill(**row) for row in rows]
+    fullest = max((f for f in fills if not f.evicts), key=lambda f: f.used, default=None)
+    if fullest is not None and not fullest.is_short:
+        return [
+            f"Shared memory: {fullest.zone} is the fullest zone, {fullest.used:.0%} of "
+            f"{fullest.bytes // MB} MB".replace("%", " %")
+        ]
+    return [
+        f"Shared memory: {fill.zone} is {fill.used:.0%} full".replace("%", " %")
+        + f" of {fill.bytes // MB} MB; full, it takes nothing new. The control plane makes it "
+        "larger where more keys, models or backends are the reason."
+        for fill in fills
+        if fill.is_short
+    ]
 
 
 def _busy(backend: Mapping[str, Any]) -> str:

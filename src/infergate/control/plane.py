@@ -21,6 +21,7 @@ from infergate.control.groups import AGAIN_AFTER_S, Groups
 from infergate.control.keys_file import KeysFileWatch
 from infergate.control.live import Live
 from infergate.control.load import Load, peers_of
+from infergate.control.memory import Memory
 from infergate.control.report import read_inventories, write_report
 from infergate.control.services import Services
 from infergate.control.shadow import Shadow
@@ -119,6 +120,7 @@ class ControlPlane:
                 Trials(self._home, self._live, self._config).run(),
                 self._load.run(),
                 self._certificates.run(),
+                Memory(self._home, self._live, lambda: self._loaded, self._apply_again).run(),
                 self._follow_parent(stop),
             )
         ]

@@ -34,6 +34,7 @@ from infergate.nginx.statuses import INTERNAL
 from infergate.nginx.tls_values import tls_values
 from infergate.nginx.upstreams import backend_of, service_of
 from infergate.nginx.waf import Firewall, profiles
+from infergate.nginx.zones import Needs, zones
 from infergate.paths import Home
 
 if TYPE_CHECKING:  # it brings cryptography, which only what makes certificates needs
@@ -62,6 +63,7 @@ class Surroundings:
     folder: what relative paths of the configuration start from.
     error_page: HTML of the operator's own; "" is ours.
     passwords: the htpasswd text of each service with auth: basic.
+    needs: what shared memory has to hold.
     """
 
     source: str
@@ -79,6 +81,7 @@ class Surroundings:
     folder: Path = Path("/")
     error_page: str = ""
     passwords: Mapping[str, str] = field(default_factory=dict)
+    needs: Needs = field(default_factory=Needs)
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "list_paths": endpoints.LIST_PATHS,
         "manage_paths": endpoints.MANAGE_PATHS,
         "relays": relays_of(config),
-        "shadow": any(model.shadow for model in config.models.values()),
+        "zones": zones(config, around.needs),
         "hedge": _hedges(config),
         "keeps": keeps(config),
         "gzip": config.gzip,
@@ -291,6 +294,7 @@ def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict
         "quick_tokens": quick_relay(config).read_ms // 400,
         "error_page": around.error_page or _our_page(),
         "hedged": endpoints.HEDGED_PATHS,
+        "zones": {zone.name: int(zone.evicts) for zone in zones(config, around.needs)},
         "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
         "who_answers": who_answers(config),
         "hedge_socket": str(around.home.hedge_socket),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infergate.errors import MemoryFull, StateError
+from infergate.nginx.zones import Fill, fills
 
 _TIMEOUT_S = 5.0
 
@@ -32,6 +33,7 @@ class LiveState:
     waiting: requests in the queue.
     kept: model → requests answered with a kept answer, and those for which there was none, since
         nginx started (njs/keep.js).
+    zones: how full they are.
     """
 
     revision: int
@@ -43,6 +45,7 @@ class LiveState:
     breakers: Mapping[str, tuple[Any, ...]]
     waiting: int
     kept: Mapping[str, tuple[int, int]]
+    zones: tuple[Fill, ...] = ()
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -110,6 +113,7 @@ def read(path: Path) -> LiveState:
         breakers={k: tuple(json.loads(v)) for k, v in answer["breakers"].items()},
         waiting=answer["waiting"].get("", 0),
         kept=_kept(answer["kept"]),
+        zones=fills(answer.get("zones", {})),  # none from nginx of an earlier version
     )
 
 

@@ -17,6 +17,7 @@ from infergate.nginx.passwords import passwords_of
 from infergate.nginx.render import Surroundings
 from infergate.nginx.waf import firewall_for
 from infergate.nginx.worker_user import account, refuse_changeable, worker_user
+from infergate.nginx.zones import needs
 from infergate.paths import Home
 
 _OPEN_FILES = 65_536
@@ -66,6 +67,7 @@ def survey(
         folder=loaded.path.parent,
         error_page=_error_page(loaded),
         passwords=passwords_of(loaded),
+        needs=needs(loaded, home),
     )
 
 

@@ -6,6 +6,7 @@
 // moves only its own. What was decided is remembered (ig_affinity, least recently used go first, so
 // its memory is bounded): a conversation stays where it is when backends come back.
 import crypto from 'crypto';
+import memory from 'memory.js';
 
 const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2;
 
@@ -127,15 +128,18 @@ function open() {
             return;
         }
         if (request.isNew) {
-            const turns = ngx.shared.ig_turns;
-            const counter = route[0] + '\n' + name;
-            ngx.shared.ig_affinity.set(request.affinity, name);
-            if (turns.incr(counter, 1, 0) > RECENT) {
-                route[2].forEach((backend) => {
-                    const each = route[0] + '\n' + backend[NAME];
-                    turns.set(each, (turns.get(each) || 0) / 2);
-                });
-            }
+            memory.perhaps(() => ngx.shared.ig_affinity.set(request.affinity, name));
+            memory.perhaps(() => countPlaced(route, name));
+        }
+    }
+
+    function countPlaced(route, name) {
+        const turns = ngx.shared.ig_turns;
+        if (turns.incr(route[0] + '\n' + name, 1, 0) > RECENT) {
+            route[2].forEach((backend) => {
+                const each = route[0] + '\n' + backend[NAME];
+                turns.set(each, (turns.get(each) || 0) / 2);
+            });
         }
     }
 
@@ -146,7 +150,7 @@ function open() {
     }
 
     function warm(model, name) {
-        ngx.shared.ig_affinity.set('warm ' + model + '\n' + name, '1', 240000);
+        memory.perhaps(() => ngx.shared.ig_affinity.set('warm ' + model + '\n' + name, '1', 240000));
     }
 
     // Where a text stands between 0 and 100, always the same place.

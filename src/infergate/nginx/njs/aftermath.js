@@ -1,5 +1,7 @@
 // aftermath: what some requests leave to do in the log phase. See answer.js.
 import breaker from 'breaker.js';
+import memory from 'memory.js';
+import queue from 'queue.js';
 import stream from 'stream.js';
 
 function open() {
@@ -38,7 +40,7 @@ function open() {
         }
         if (waiting.get('') > 0) {
             average(waiting, 'd ' + variables.ig_model, Number(variables.upstream_response_time) * 1000);
-            waiting.incr('freed', 1, 0);
+            queue.slotFreed();
         }
         if (used !== undefined && used[1] > 15) {
             average(ngx.shared.ig_turns, 'speed ' + variables.ig_model, used[1] / Number(variables.request_time));
@@ -49,7 +51,7 @@ function open() {
     function average(zone, key, value) {
         if (value > 0 && value < Infinity) {
             const known = zone.get(key);
-            zone.set(key, known === undefined ? value : known * 0.9 + value * 0.1);
+            memory.perhaps(() => zone.set(key, known === undefined ? value : known * 0.9 + value * 0.1));
         }
     }
 

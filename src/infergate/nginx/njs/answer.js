@@ -87,6 +87,9 @@ function settle(r) {
     const variables = r.variables;
     const backend = mine === undefined ? variables.ig_backend : mine;
     let tokens;
+    if (backend !== '') {
+        state.hold(backend, -1);   // before anything that may fail
+    }
     if (streaming || tail !== '') {
         usage = aftermath.open().usage(r, streaming, tail);
     }
@@ -101,7 +104,6 @@ function settle(r) {
     if (backend === '') {
         return '';
     }
-    state.hold(backend, -1);
     if (r.status >= 500 || (streaming && streaming.failed())
         || (!calm && (ngx.shared.ig_breakers.get(backend) !== undefined || ngx.shared.ig_waiting.get('') > 0))
         || (tokens % 8 === 0 && usage[1] > 15)) {

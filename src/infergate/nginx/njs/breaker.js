@@ -7,6 +7,8 @@
 //
 // An entry is there only for a backend that failed lately:
 //   [failures in a row, start of the window, requests, failures, open until, cool-down, endpoint, model]
+import memory from 'memory.js';
+
 const IN_A_ROW = 0, SINCE = 1, REQUESTS = 2, FAILURES = 3, UNTIL = 4, COOLDOWN = 5, ENDPOINT = 6, MODEL = 7;
 
 const WINDOW = 30000, ENOUGH = 20;
@@ -18,8 +20,10 @@ function open() {
     }
 
     function keep(backend, entry) {
-        ngx.shared.ig_breakers.set(backend, JSON.stringify(entry));
-        ngx.shared.ig_inflight.set('', 1);   // see state.js
+        memory.perhaps(() => {
+            ngx.shared.ig_inflight.set('', 1);   // see state.js
+            ngx.shared.ig_breakers.set(backend, JSON.stringify(entry));
+        });
     }
 
     // 'closed', 'open', 'waiting' (for the control plane's trial) or 'half-open'.
@@ -87,7 +91,7 @@ function open() {
     function lets(backend, entry, now) {
         const state = stateOf(entry, now);
         return state === 'closed'
-            || (state === 'half-open' && ngx.shared.ig_locks.add('trial ' + backend, 1));
+            || (state === 'half-open' && memory.perhaps(() => ngx.shared.ig_locks.add('trial ' + backend, 1)) === true);
     }
 
     return { entryOf, stateOf, failed, succeeded, lets, until: (entry) => entry[UNTIL] };

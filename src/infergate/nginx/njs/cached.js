@@ -17,6 +17,7 @@ import query from 'query.js';   // seldom
 import quick from 'quick.js';   // seldom
 import route from 'route.js';   // seldom
 import scan from 'scan.js';   // seldom
+import state from 'state.js';
 
 // The line of a policy.
 const TENANT = 7;
@@ -121,6 +122,7 @@ function out(r) {
         r.error('the short way failed: ' + e);
     }
     if (text === undefined) {
+        state.drop(r);
         r.variables.ig_policy = door.keyPolicy;
         r.variables.ig_met = met ? 'yes' : '';
         return '';

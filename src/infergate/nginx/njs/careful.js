@@ -4,7 +4,6 @@ import charge from 'charge.js';
 import form from 'form.js';
 import relay from 'relay.js';
 import scan from 'scan.js';
-import state from 'state.js';
 
 // A large JSON body: searched where that is quicker than to parse it, and possible.
 const large = {
@@ -25,13 +24,7 @@ function serve(r) {
 
 // met: the request took from its limits already (cached.js).
 function begin(r, met) {
-    // The short way (hot.js) may have failed half-way.
-    const backend = r.variables.ig_backend;
-    if (backend !== '') {
-        state.hold(backend, -1);
-        r.variables.ig_backend = '';
-    }
-    if (!met) {
+    if (!met) {   // by the short way, which failed half-way
         charge.settle(r, 0);
     }
     relay.handle(r, large, met);

@@ -1,7 +1,29 @@
 // charge: what a request took from its limits (limits.js), settled when it is over.
+//
+// ig_inflight   '@<bucket>' → requests at the same time; '<pid>:@<bucket>' → those of one worker
+//
+// There can be more keys than the zone has room for, so what is back at zero goes. To delete it would
+// lose what another worker adds between our look and the delete. So an entry at zero is given an end,
+// in the same step that reads it; whoever adds to it takes the end away, and who gave one to an entry
+// that is not at zero after all takes it back itself. Only a worker that stands still for SOON between
+// these two steps could lose a count, and then nothing goes below zero.
+import memory from 'memory.js';   // seldom
 import state from 'state.js';
 
 const MINUTE = 60000;
+const SOON = 10000;   // ms
+
+// count: 0 for an entry that may be at zero already.
+function giveBack(name, count) {
+    const zone = state.slots();
+    let left = zone.incr(name, -count, 0, state.LONG);
+    if (left < 0) {
+        left = zone.incr(name, left + count < 0 ? count : -left, 0, state.LONG);
+    }
+    while (left === 0 && (left = zone.incr(name, 0, 0, SOON)) !== 0) {
+        left = zone.incr(name, 0, 0, state.LONG);
+    }
+}
 
 // tokens: what it really used; undefined if it never reached a backend and used none.
 function settle(r, tokens) {
@@ -12,13 +34,18 @@ function settle(r, tokens) {
     r.variables.ig_charge = '';
     const lines = text.split('\n');
     for (let i = 0; i < lines.length - 1; i++) {
-        if (lines[i][0] === '@') {
-            state.hold(lines[i], -1);
-        } else {
-            const parts = lines[i].split('\t');
-            ngx.shared.ig_limits.incr(parts[0], ((tokens || 0) - parts[2]) * MINUTE / parts[1], Date.now());
+        try {
+            if (lines[i][0] === '@') {
+                giveBack(process.pid + ':' + lines[i], 1);
+                giveBack(lines[i], 1);
+            } else {
+                const parts = lines[i].split('\t');
+                ngx.shared.ig_limits.incr(parts[0], ((tokens || 0) - parts[2]) * MINUTE / parts[1], Date.now());
+            }
+        } catch (e) {   // an entry that was lost needs room again
+            memory.noRoom(e);
         }
     }
 }
 
-export default { settle };
+export default { giveBack, settle };

@@ -1,5 +1,6 @@
 // failure: what is kept in mind of a backend that failed a request.
 import breaker from 'breaker.js';
+import memory from 'memory.js';
 
 // A request could not reach the backend: the others are preferred until the next probe is due.
 // What probes or an operator said is not overwritten.
@@ -7,8 +8,10 @@ function markFailed(backend) {
     const conditions = ngx.shared.ig_backends;
     const entry = conditions.get(backend);
     if (entry === undefined || entry.startsWith('until:')) {
-        conditions.set(backend, 'until:' + (Date.now() + settings.mark_failed_ms));
-        ngx.shared.ig_inflight.set('', 1);   // see state.js
+        memory.perhaps(() => {
+            ngx.shared.ig_inflight.set('', 1);   // see state.js
+            conditions.set(backend, 'until:' + (Date.now() + settings.mark_failed_ms));
+        });
     }
 }
 

@@ -4,6 +4,7 @@ import queue from 'queue.js';
 import refuse from 'refuse.js';
 import relay from 'relay.js';
 import route from 'route.js';
+import state from 'state.js';
 
 function granted(r) {
     const variables = r.variables;
@@ -17,11 +18,18 @@ function granted(r) {
             + variables.ig_model + '` were busy for ' + Math.round(waited / 100) / 10 + ' s.', retry_after: 5 });
         return;
     }
+    refuse.unlessFull(r, () => {
+        state.adopt(name);
+        variables.ig_backend = name;
+        dispatch(r, name, waited);
+    });
+}
+
+function dispatch(r, name, waited) {
+    const variables = r.variables;
     const format = careful.formatOf(r);
     const found = route.find(variables.ig_model);
     const backend = found && found[route.BACKENDS].filter((each) => each[route.NAME] === name)[0];
-    ngx.shared.ig_inflight.incr(process.pid + ':' + name, 1, 0);   // from here on it is this worker's
-    variables.ig_backend = name;
     if (!backend) {   // the configuration changed meanwhile
         refuse.refuse(r, 503, 'no_backend', 'No backend of the model `' + variables.ig_model + '` is available.');
         return;

@@ -8,6 +8,7 @@
 import breaker from 'breaker.js';
 import failure from 'failure.js';
 import hedgeTimes from 'hedge_times.js';
+import queue from 'queue.js';
 import relay from 'relay.js';
 import route from 'route.js';
 import state from 'state.js';
@@ -176,9 +177,7 @@ function start(r) {
         }
         attempt.held = false;
         state.hold(attempt.name, -1);
-        if (ngx.shared.ig_waiting.get('') > 0) {
-            ngx.shared.ig_waiting.incr('freed', 1, 0);
-        }
+        queue.slotFreed();
     }
 
     // The answer of the winner; the first's failure where there is none.
@@ -187,8 +186,8 @@ function start(r) {
         stop(late);
         stop(watch);
         if (first.status === undefined) {
-            first.held = true;
             state.hold(first.name, 1);
+            first.held = true;
         }
         if (isPending()) {
             since = Date.now();

@@ -4,6 +4,8 @@
 //            2^(i/4) ms; 'p <kind> <model>' → their 95th percentile, in ms
 // ig_turns   'hedge <model>' → requests; 'hedged <model>' → at which of them one may be hedged again
 
+import memory from 'memory.js';
+
 // Fewer say nothing about a 95th percentile. From MOST on all counts are halved, so the old fade.
 const ENOUGH = 20, MOST = 400;
 const QUANTILE = 0.95;
@@ -23,10 +25,12 @@ function open(model, kind) {
     // The first backend's answer took so many ms, or was not there when the second's came.
     function measured(ms) {
         const bucket = ms <= 1 ? 0 : Math.min(LAST, Math.ceil(Math.log(ms) / Math.LN2 * FOR_EACH_DOUBLING));
-        zone.incr('b ' + id + ' ' + bucket, 1, 0);
-        const count = zone.incr('n ' + id, 1, 0);
+        const count = memory.perhaps(() => {
+            zone.incr('b ' + id + ' ' + bucket, 1, 0);
+            return zone.incr('n ' + id, 1, 0);
+        });
         if (count >= ENOUGH && count % EVERY === ENOUGH % EVERY) {
-            summarize(count >= MOST);
+            memory.perhaps(() => summarize(count >= MOST));
         }
     }
 
@@ -61,21 +65,20 @@ function open(model, kind) {
 
     // A request of the model that may be hedged.
     function count() {
-        turns.incr('hedge ' + model, 1, 0);
+        memory.perhaps(() => turns.incr('hedge ' + model, 1, 0));
     }
 
     // Whether a second request may be sent, and if so, counted as sent. They are at least 1 / share
     // requests apart; so of any n requests in a row at most n × share + 1 are sent twice.
     function mayHedge(share) {
         const locks = ngx.shared.ig_locks;
-        if (!locks.add('hedge ' + model, 1)) {   // another worker asks at this moment
+        if (memory.perhaps(() => locks.add('hedge ' + model, 1)) !== true) {   // another worker asks at this moment
             return false;
         }
         const now = turns.get('hedge ' + model) || 0;
-        const may = now >= (turns.get('hedged ' + model) || 0);
-        if (may) {
-            turns.set('hedged ' + model, now + 1 / share);
-        }
+        // Where it cannot be counted it is not done.
+        const may = now >= (turns.get('hedged ' + model) || 0)
+            && memory.perhaps(() => turns.set('hedged ' + model, now + 1 / share)) !== undefined;
         locks.delete('hedge ' + model);
         return may;
     }

@@ -24,9 +24,9 @@ function settle(r) {
         if (told.won === told.second) {
             // hedge.js gave the second's slot back already; here it changes places with the first's,
             // which is ours, and answer.js gives it back.
-            state.hold(first, -1);
             state.hold(told.won, 1);
             variables.ig_backend = told.won;
+            state.hold(first, -1);
         }
     }
     return answer.settle(r);

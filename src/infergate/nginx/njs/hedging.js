@@ -8,6 +8,8 @@
 //
 // ig_hedging   request id → 1 while somebody waits for the answer
 
+import memory from 'memory.js';
+
 // The location to go to instead of `location`, or undefined where one backend is all it gets: the
 // endpoint is not of the kind, or it was sent out before.
 function way(r, found, request, backend, location) {
@@ -16,9 +18,7 @@ function way(r, found, request, backend, location) {
         || settings.hedged[r.uri] === undefined) {
         return undefined;
     }
-    try {
-        ngx.shared.ig_hedging.add(variables.ig_request_id, 1);
-    } catch (e) {   // the zone is full
+    if (memory.perhaps(() => ngx.shared.ig_hedging.add(variables.ig_request_id, 1)) === undefined) {
         return undefined;
     }
     variables.ig_hedge = encodeURIComponent(JSON.stringify(

@@ -11,6 +11,7 @@ import answer from 'answer.js';
 import door from 'door.js';
 import query from 'query.js';   // seldom
 import quick from 'quick.js';
+import state from 'state.js';
 
 // The variable $ig_out: the body for the backend; the choice of it on the way.
 function out(r) {
@@ -21,6 +22,7 @@ function out(r) {
         r.error('the short way failed: ' + e);
     }
     if (body === undefined) {
+        state.drop(r);
         r.variables.ig_policy = door.keyPolicy;
         return '';
     }

@@ -14,6 +14,7 @@
 // $ig_keep       cached: nginx keeps it; stream: we do; empty: nobody. It ends the names of locations
 // $ig_cache_key  nginx's key; of a stream '<ttl in ms> <key of ig_streams>'
 import crypto from 'crypto';
+import memory from 'memory.js';   // seldom
 
 const KEY = 0, MODEL = 1, NAMED = 2, LIMITED = 3;
 const EVERYBODY = '*';
@@ -24,7 +25,11 @@ function nameOf(r, text) {
 }
 
 function count(what, model) {
-    ngx.shared.ig_turns.incr(what + model, 1, 0);
+    try {
+        ngx.shared.ig_turns.incr(what + model, 1, 0);
+    } catch (e) {
+        // no room for another counter; the answer matters more
+    }
 }
 
 export default { KEY, MODEL, NAMED, LIMITED, EVERYBODY, nameOf, count };

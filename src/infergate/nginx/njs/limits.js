@@ -8,11 +8,12 @@
 // A bucket: [name, requests a minute, tokens a minute, requests at the same time], 0 for no limit.
 //
 // ig_limits    'r <bucket>' and 't <bucket>' → time in ms
-// ig_inflight  '@<bucket>' → requests at the same time; see state.js
 // $ig_charge   what was taken, for charge.js: a line for each bucket of tokens (name, limit, tokens,
 //              with tabs between) and for each slot (@name)
 //
 // Few kinds of built-in functions, because each costs at its first use: see state.js.
+import charge from 'charge.js';   // seldom
+import memory from 'memory.js';   // seldom
 import policy from 'policy.js';
 import state from 'state.js';
 
@@ -50,13 +51,13 @@ function refusal(what, bucket, limit, wait) {
     };
 }
 
-// The refusal, or undefined when everything was taken.
+// The refusal, or undefined when everything was taken. Of a request that is refused, nothing is.
 function take(r, buckets, tokens) {
     const zone = ngx.shared.ig_limits;
     const now = Date.now();
     const times = [];
     let charged = '';
-    let i, kind, limit, time, name;
+    let i, kind, limit, time, name, refused;
 
     for (i = 0; i < buckets.length; i++) {
         for (kind = REQUESTS; kind <= TOKENS; kind++) {
@@ -79,47 +80,47 @@ function take(r, buckets, tokens) {
             }
         }
     }
-    for (i = 0; i < buckets.length; i++) {
-        limit = buckets[i][CONCURRENT];
-        if (limit === 0) {
-            continue;
-        }
-        name = '@' + buckets[i][0];
-        if (state.hold(name, 1) > limit) {
-            state.hold(name, -1);
-            for (kind = 0; kind < i; kind++) {
-                if (buckets[kind][CONCURRENT] !== 0) {
-                    state.hold('@' + buckets[kind][0], -1);
+    try {
+        for (i = 0; i < buckets.length && refused === undefined; i++) {
+            limit = buckets[i][CONCURRENT];
+            if (limit !== 0) {
+                name = '@' + buckets[i][0];
+                const all = state.hold(name, 1, state.LONG);
+                charged += name + '\n';
+                if (all > limit) {
+                    refused = refusal('requests at the same time', buckets[i][0], limit, 1000);
+                    refused.code = 'concurrency_limit_exceeded';
                 }
             }
-            const refused = refusal('requests at the same time', buckets[i][0], limit, 1000);
-            refused.code = 'concurrency_limit_exceeded';
-            return refused;
         }
-        charged += name + '\n';
-    }
-    for (i = 0; i < buckets.length; i++) {
-        for (kind = REQUESTS; kind <= TOKENS; kind++) {
-            limit = buckets[i][kind];
-            if (limit === 0) {
-                continue;
-            }
-            name = (kind === REQUESTS ? 'r ' : 't ') + buckets[i][0];
-            const taken = kind === REQUESTS ? 1 : tokens < limit ? tokens : limit;
-            if (times[2 * i + kind - 1] === 0) {
-                zone.set(name, now + taken * MINUTE / limit);
-            } else {
-                zone.incr(name, taken * MINUTE / limit, now);
-            }
-            if (kind === TOKENS) {
-                charged += name + '\t' + limit + '\t' + taken + '\n';
+        for (i = 0; i < buckets.length && refused === undefined; i++) {
+            for (kind = REQUESTS; kind <= TOKENS; kind++) {
+                limit = buckets[i][kind];
+                if (limit === 0) {
+                    continue;
+                }
+                name = (kind === REQUESTS ? 'r ' : 't ') + buckets[i][0];
+                const taken = kind === REQUESTS ? 1 : tokens < limit ? tokens : limit;
+                if (times[2 * i + kind - 1] === 0) {
+                    zone.set(name, now + taken * MINUTE / limit);
+                } else {
+                    zone.incr(name, taken * MINUTE / limit, now);
+                }
+                if (kind === TOKENS) {
+                    charged += name + '\t' + limit + '\t' + taken + '\n';
+                }
             }
         }
+    } catch (e) {
+        refused = memory.noRoom(e);
     }
     if (charged !== '') {
         r.variables.ig_charge = charged;
+        if (refused !== undefined) {
+            charge.settle(r, 0);
+        }
     }
-    return undefined;
+    return refused;
 }
 
 // Every limit that a request of this key to this route meets. Returns the refusal, or undefined.

@@ -22,9 +22,11 @@ function manage(r) {
             : 'Name the Ollama backend in the header x-infergate-backend: ' + boxes.join(', ') + '.');
         return;
     }
-    state.hold(box, 1);
-    r.variables.ig_backend = box;
-    r.internalRedirect('@manage');
+    refuse.unlessFull(r, () => {
+        state.hold(box, 1);
+        r.variables.ig_backend = box;
+        r.internalRedirect('@manage');
+    });
 }
 
 export default { admit: admit.admit, query: query.kept, manage };

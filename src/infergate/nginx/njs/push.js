@@ -32,6 +32,16 @@ function kept() {
     return all;
 }
 
+// zone → its size, the free bytes of it, and whether it gives up its oldest entries
+function zones() {
+    const all = {};
+    Object.keys(settings.zones).forEach((name) => {
+        const zone = ngx.shared['ig_' + name];
+        all[name] = [zone.capacity, zone.freeSpace(), settings.zones[name]];
+    });
+    return all;
+}
+
 function state(r) {
     snapshot.load();
     if (r.method === 'POST') {
@@ -60,6 +70,7 @@ function state(r) {
         waiting: entries(ngx.shared.ig_waiting),
         inflight: inFlight(),
         kept: kept(),
+        zones: zones(),
     }));
 }
 

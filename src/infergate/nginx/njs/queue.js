@@ -11,9 +11,10 @@
 //
 // ig_queue    't <id>' → ticket [model, class, tag, entered, ageing, uri, until]; 'g <id>' → the
 //             backend whose slot it was given, and when
-// ig_waiting  '' → tickets; 'n <model>' → of one model; 'freed' → slots freed so far; 'v <model>'
-//             and 'f <model>\n<key>' → the tag served last, and the key's last one; 'd <model>' → ms
-//             that an answer takes
+// ig_waiting  '' → tickets; 'n <model>' → of one model; 'freed' → slots freed so far; 'v <model>' → the
+//             tag served last; 'd <model>' → ms that an answer takes
+// ig_tags     '<model>\n<key>' → the key's last tag; who did not ask for long is new
+import memory from 'memory.js';
 import policy from 'policy.js';
 import state from 'state.js';
 
@@ -52,24 +53,20 @@ function expected(found, place) {
 function enter(r, found) {
     const model = found[MODEL];
     const options = found[3].queue;
-    const waiting = ngx.shared.ig_waiting;
-    const place = waiting.incr('n ' + model, 1, 0);
+    const variables = r.variables;
+    const id = variables.ig_request_id;
+    const now = Date.now();
+    let place;
+    try {
+        place = enqueue(r, found, now, id);
+    } catch (e) {
+        return memory.noRoom(e);
+    }
     if (place > options[0]) {
-        waiting.incr('n ' + model, -1, 0);
         return { status: 429, code: 'queue_full', message: 'All backends of the model `' + model
             + '` are busy and ' + (place - 1) + ' requests wait already.',
             retry_after: Math.max(1, Math.ceil(expected(found, place) / 1000)) };
     }
-    waiting.incr('', 1, 0);
-    const variables = r.variables;
-    const numbers = policy.more().numbers(variables.ig_policy);
-    const last = 'f ' + model + '\n' + variables.ig_key;
-    const tag = Math.max(waiting.get('v ' + model) || 0, waiting.get(last) || 0) + 1 / (numbers[6] || 1);
-    waiting.set(last, tag);
-    const id = variables.ig_request_id;
-    const now = Date.now();
-    ngx.shared.ig_queue.set('t ' + id, JSON.stringify([model, numbers[5], tag, now, options[2], r.uri,
-        now + options[1]]));
     variables.ig_ticket = id;
     variables.ig_entered = String(now);
     variables.ig_until = String(now + options[1]);
@@ -77,6 +74,42 @@ function enter(r, found) {
     r.headersOut['x-infergate-queue-expected-ms'] = String(expected(found, place));
     r.internalRedirect('@queue');
     return undefined;
+}
+
+// The place in the queue, with a ticket; or one behind its end, or an exception, with nothing left.
+function enqueue(r, found, now, id) {
+    const model = found[MODEL];
+    const options = found[3].queue;
+    const waiting = ngx.shared.ig_waiting;
+    const place = waiting.incr('n ' + model, 1, 0);
+    let all = 0;
+    try {
+        if (place <= options[0]) {
+            all = waiting.incr('', 1, 0);
+            const numbers = policy.more().numbers(r.variables.ig_policy);
+            const tag = tagOf(model, r.variables.ig_key, numbers[6] || 1);
+            ngx.shared.ig_queue.set('t ' + id, JSON.stringify(
+                [model, numbers[5], tag, now, options[2], r.uri, now + options[1]]));
+            return place;
+        }
+    } catch (e) {
+        waiting.incr('n ' + model, -1, 0);
+        if (all !== 0) {
+            waiting.incr('', -1, 0);
+        }
+        throw e;
+    }
+    waiting.incr('n ' + model, -1, 0);
+    return place;
+}
+
+// See the head of this file. Without room for it, a key is served as one that asks for the first time.
+function tagOf(model, key, weight) {
+    const tags = ngx.shared.ig_tags;
+    const last = model + '\n' + key;
+    const tag = Math.max(ngx.shared.ig_waiting.get('v ' + model) || 0, tags.get(last) || 0) + 1 / weight;
+    memory.perhaps(() => tags.set(last, tag));
+    return tag;
 }
 
 // A slot of one of the route's backends, the least busy one; its name, or undefined.
@@ -94,7 +127,11 @@ function freeSlot(found, ollamaOnly) {
     if (best === undefined) {
         return undefined;
     }
-    if (hold(best[NAME], 1) > best[MAX_IN_FLIGHT]) {
+    const busy = memory.perhaps(() => hold(best[NAME], 1));
+    if (busy === undefined) {
+        return undefined;
+    }
+    if (busy > best[MAX_IN_FLIGHT]) {
         hold(best[NAME], -1);
         return undefined;
     }
@@ -109,7 +146,7 @@ function hold(backend, count) {
 // Gives the free slots to those whose turn it is. One at a time does this.
 function handOut() {
     const locks = ngx.shared.ig_locks;
-    if (!locks.add('queue', 1)) {
+    if (memory.perhaps(() => locks.add('queue', 1)) !== true) {
         return;
     }
     try {
@@ -143,7 +180,10 @@ function handOut() {
                     break;
                 }
                 // The slot first: who finds no ticket looks for a slot, and leaves without one.
-                zone.set('g ' + id, backend + '\n' + now);
+                if (memory.perhaps(() => zone.set('g ' + id, backend + '\n' + now)) === undefined) {
+                    hold(backend, -1);
+                    break;
+                }
                 if (zone.pop('t ' + id) === undefined) {   // it left meanwhile
                     if (zone.pop('g ' + id) !== undefined) {
                         hold(backend, -1);
@@ -151,7 +191,7 @@ function handOut() {
                     continue;
                 }
                 left(model);
-                ngx.shared.ig_waiting.set('v ' + model, ticket[TAG]);
+                memory.perhaps(() => ngx.shared.ig_waiting.set('v ' + model, ticket[TAG]));
             }
         });
     } finally {
@@ -175,7 +215,15 @@ function leave(id) {
     const backend = granted(id);
     if (backend !== undefined) {
         hold(backend, -1);
-        ngx.shared.ig_waiting.incr('freed', 1, 0);
+        slotFreed();
+    }
+}
+
+// Who waits looks at once, and not only from time to time (wait.js).
+function slotFreed() {
+    const waiting = ngx.shared.ig_waiting;
+    if (waiting.get('') > 0) {
+        memory.perhaps(() => waiting.incr('freed', 1, 0));
     }
 }
 
@@ -197,4 +245,4 @@ function sweep() {
     });
 }
 
-export default { isWaitedFor, couldServe, enter, handOut, granted, leave, sweep };
+export default { isWaitedFor, couldServe, enter, handOut, granted, leave, slotFreed, sweep };

@@ -7,7 +7,6 @@ import plain from 'plain.js';
 import policy from 'policy.js';
 import route from 'route.js';
 import scan from 'scan.js';   // seldom
-import state from 'state.js';
 
 // The body for the backend that it chooses; undefined for what the short way does not do.
 // request, found: the body and its route, where they are known; met: it took from its limits then. One
@@ -42,11 +41,12 @@ function decide(r, request, found, met) {
         return undefined;
     }
     const name = backend[route.NAME];
+    const variables = r.variables;
+    variables.ig_backend = name;   // at once: see state.drop
     const flags = policy.flags(door.keyPolicy);
     let charged = false;
     if (flags !== '' || (options !== 0 && options.limits !== undefined)) {
         if (!met && limits.meet(r, door.keyPolicy, flags, options, request) !== undefined) {
-            state.hold(name, -1);
             return undefined;
         }
         charged = true;
@@ -58,8 +58,6 @@ function decide(r, request, found, met) {
             headers['x-infergate-queue-ms'] = '0';
         }
     }
-    const variables = r.variables;
-    variables.ig_backend = name;
     variables.ig_model = found[0];
     variables.ig_why = request.why;
     const wanted = backend[route.UPSTREAM_NAME] || found[0];

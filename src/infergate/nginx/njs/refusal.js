@@ -57,14 +57,10 @@ function worded(r, refusal) {
 
 // Refused after all: what it took already is free again.
 function giveBack(r) {
-    const backend = r.variables.ig_backend;
+    state.drop(r);
     charge.settle(r, 0);
     if (r.variables.ig_ticket !== '') {
         queue.leave(r.variables.ig_ticket);
-    }
-    if (backend !== '') {
-        state.hold(backend, -1);
-        r.variables.ig_backend = '';
     }
 }
 

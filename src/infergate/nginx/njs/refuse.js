@@ -2,6 +2,8 @@
 // (refusal.js). Kept apart from it because every function of a file costs each request that loads
 // the file 0.05 µs, and nearly no request is refused.
 
+import memory from 'memory.js';   // seldom
+
 // code: OpenAI's machine-readable one; it is logged too. param: the field of the body at fault.
 function refuse(r, status, code, message, param) {
     withIt(r, { status, code, message, param });
@@ -15,9 +17,18 @@ function withIt(r, refusal) {
     r.internalRedirect('@refused');
 }
 
+// Does the step of a request, or refuses the request where shared memory has no room for it.
+function unlessFull(r, step) {
+    try {
+        step();
+    } catch (e) {
+        withIt(r, memory.noRoom(e));
+    }
+}
+
 // What a reader of bodies returns for one that is wrong: what, and the field at fault.
 function bad(message, param) {
     return { error: message, param: param || null };
 }
 
-export default { refuse, with: withIt, bad };
+export default { refuse, with: withIt, unlessFull, bad };

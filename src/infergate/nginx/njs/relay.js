@@ -14,6 +14,10 @@ const LONGEST = 3600000, RUNG = 4;
 
 // met: it took from its limits already.
 function handle(r, format, met) {
+    refuse.unlessFull(r, () => decide(r, format, met));
+}
+
+function decide(r, format, met) {
     if (r.method !== 'POST') {
         refuse.refuse(r, 405, 'method_not_allowed', 'This endpoint takes POST, not ' + r.method + '.');
         return;

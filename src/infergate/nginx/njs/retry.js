@@ -2,6 +2,8 @@
 import admit from 'admit.js';
 import careful from 'careful.js';
 import failure from 'failure.js';
+import memory from 'memory.js';
+import queue from 'queue.js';
 import refuse from 'refuse.js';
 import relay from 'relay.js';
 import route from 'route.js';
@@ -32,7 +34,9 @@ function isWithinBudget(found, budget) {
         window = [now, picks, 0];
     }
     window[2]++;
-    zone.set(found[0], JSON.stringify(window));
+    if (memory.perhaps(() => zone.set(found[0], JSON.stringify(window))) === undefined) {
+        return false;   // what cannot be counted has no bound
+    }
     return window[2] <= FREE + budget * (picks - window[1]);
 }
 
@@ -58,6 +62,10 @@ function retry(r) {
 
 // status: how the backend failed; reached: whether it was it who answered that.
 function again(r, status, reached) {
+    refuse.unlessFull(r, () => goOn(r, status, reached));
+}
+
+function goOn(r, status, reached) {
     const variables = r.variables;
     const backend = variables.ig_backend;
     if (variables.ig_policy === '') {   // the short way keeps it to itself
@@ -68,13 +76,10 @@ function again(r, status, reached) {
         return;
     }
     const tried = variables.ig_tried + backend + ',';
-    state.hold(backend, -1);
-    variables.ig_backend = '';
+    state.drop(r);
     variables.ig_tried = tried;
     variables.ig_why = variables.ig_why + backend + ' failed ' + status + ';';
-    if (ngx.shared.ig_waiting.get('') > 0) {
-        ngx.shared.ig_waiting.incr('freed', 1, 0);
-    }
+    queue.slotFreed();
     failure.note(backend, status, reached, r.uri, variables.ig_model);
 
     const found = route.find(variables.ig_model);

@@ -113,6 +113,7 @@ function pick(r, route, request, tried, waits) {
     if (best === undefined) {
         return undefined;
     }
+    // From here on nothing fails: whoever called has the slot, or nobody has.
     if (state.hold(best[NAME], 1) > best[MAX_IN_FLIGHT] && waits) {   // another worker was quicker
         state.hold(best[NAME], -1);
         return undefined;

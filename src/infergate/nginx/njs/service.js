@@ -9,6 +9,7 @@ import admit from 'admit.js';
 import crypto from 'crypto';
 import improper from 'improper.js';   // seldom
 import limits from 'limits.js';
+import memory from 'memory.js';
 import policyOf from 'policy.js';
 
 const NUMBERS = 4;   // the line of a policy
@@ -99,7 +100,7 @@ function knownUsers(r) {
 function user(r) {
     const name = login(r);
     if (name !== undefined) {
-        ngx.shared.ig_logins.add(name, '1');
+        memory.perhaps(() => ngx.shared.ig_logins.add(name, '1'));
     }
     return r.variables.remote_user;
 }

@@ -4,6 +4,8 @@
 //
 // ig_shadow   request id → [backend, path, body]
 
+import memory from 'memory.js';
+
 const MOST = 64, LARGEST = 262144;
 
 // shadow: [backend, percent, upstream_name]
@@ -13,12 +15,12 @@ function copy(r, request, format, model, shadow) {
         return;
     }
     // Evenly: of 100 requests in a row, as many as there are percent.
-    const turn = ngx.shared.ig_turns.incr('shadow ' + model, 1, -1);
-    if (Math.floor((turn + 1) * shadow[1] / 100) === Math.floor(turn * shadow[1] / 100)) {
+    const turn = memory.perhaps(() => ngx.shared.ig_turns.incr('shadow ' + model, 1, -1));
+    if (turn === undefined || Math.floor((turn + 1) * shadow[1] / 100) === Math.floor(turn * shadow[1] / 100)) {
         return;
     }
     const body = format.edited(request, shadow[2] || model, '').toString();
-    zone.set(r.variables.ig_request_id, JSON.stringify([shadow[0], r.uri, body]));
+    memory.perhaps(() => zone.set(r.variables.ig_request_id, JSON.stringify([shadow[0], r.uri, body])));
 }
 
 // The control plane fetches what there is.

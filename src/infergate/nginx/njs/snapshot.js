@@ -6,6 +6,9 @@ import fs from 'fs';
 const LOADED = '\nloaded';
 const MARKED = 'keys catalog';
 
+// So many new entries are tried in a zone that is full: nginx logs each that has no room.
+const TRIED = 16;
+
 // Loads the snapshots, unless that was done. Returns whether this call did.
 function load() {
     const missing = MARKED.split(' ').filter((name) => ngx.shared['ig_' + name].get(LOADED) === undefined);
@@ -53,7 +56,9 @@ function merge(document, overwrite) {
         const zone = ngx.shared['ig_' + name];
         const set = document[name].set || {};
         Object.keys(set).forEach((key) => {
-            if (!(overwrite ? put(zone, key, set[key]) : addTo(zone, key, set[key]))) {
+            if (full[name] > TRIED && zone.get(key) === undefined) {
+                full[name]++;
+            } else if (!(overwrite ? put(zone, key, set[key]) : addTo(zone, key, set[key]))) {
                 full[name] = (full[name] || 0) + 1;
             }
         });

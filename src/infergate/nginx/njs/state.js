@@ -8,9 +8,9 @@
 // ig_breakers  backend → its circuit breaker (breaker.js)
 // ig_load      backend → requests it has beside ours, told by its own metrics, and what strain and a
 //              slow start count for (docs/health.md)
-// ig_inflight  backend, or '@' and a bucket of limits.js → requests in flight; '<pid>:<name>' → those
-//              of one worker; '/<model>' → count of picks; '' is there while any backend has an
-//              entry in ig_backends, ig_breakers or ig_load: else nobody has to look there
+// ig_inflight  backend, or '@' and a bucket of limits.js (charge.js) → requests in flight;
+//              '<pid>:<name>' → those of one worker; '/<model>' → count of picks; '' is there while any
+//              backend has an entry in ig_backends, ig_breakers or ig_load: else nobody has to look there
 // ig_turns     how fast models answer, how conversations are spread (affinity.js)
 // ig_hedge, ig_hedging   see hedge_times.js and hedging.js
 //
@@ -39,20 +39,50 @@ function isDown(condition) {
     return condition === 'down' || Number(condition.slice('until:'.length)) > Date.now();
 }
 
+// Longer than anything lasts, in ms: the timeout of ig_inflight (nginx/zones.py).
+const LONG = 1e12;
+
 let zone, worker;
 
 function slots() {
     return zone === undefined ? zone = ngx.shared.ig_inflight : zone;
 }
 
-// count: 1 to take a slot, -1 to give it back. Counted for the name, and for this worker, so that
-// sweep.js can give it back if the worker is killed. Returns how many are taken now.
-function hold(name, count) {
+// count: 1 to take a slot of a backend, -1 to give it back. Counted for the name, and for this worker,
+// so that sweep.js can give it back if the worker is killed. Returns how many are taken now. Throws
+// where there is no room, and has counted nothing then; what is given back was counted, and has room.
+// timeout: of the entries (charge.js); the zone's, if not given.
+function hold(name, count, timeout) {
     if (worker === undefined) {
         worker = process.pid + ':';
     }
-    slots().incr(worker + name, count, 0);
-    return zone.incr(name, count, 0);
+    slots().incr(worker + name, count, 0, timeout);
+    try {
+        return zone.incr(name, count, 0, timeout);
+    } catch (e) {
+        zone.incr(worker + name, -count, 0, timeout);
+        throw e;
+    }
 }
 
-export default { find, isDown, slots, hold };
+// Gives back the slot that the request has, if it has one. It stands in $ig_backend from the moment it
+// was taken, so whoever meets a failure gives it back so, and once.
+function drop(r) {
+    const name = r.variables.ig_backend;
+    if (name !== '') {
+        hold(name, -1);
+        r.variables.ig_backend = '';
+    }
+}
+
+// A slot that was taken for a request of any worker (queue.js) is this worker's from here on.
+function adopt(name) {
+    try {
+        slots().incr(process.pid + ':' + name, 1, 0);
+    } catch (e) {
+        slots().incr(name, -1, 0);
+        throw e;
+    }
+}
+
+export default { LONG, find, isDown, slots, hold, drop, adopt };

@@ -1,5 +1,6 @@
 // sweep: gives back what a worker held that was killed and could not settle.
 import fs from 'fs';
+import charge from 'charge.js';
 import queue from 'queue.js';
 
 function isRunning(pid) {
@@ -34,21 +35,20 @@ function sweep() {
     if (!isRunning('self')) {
         return;
     }
-    slots.keys(100000).forEach((key) => {
-        const colon = key.indexOf(':');
-        const pid = key.slice(0, colon);
-        // A bucket of limits.js may have a colon of its own.
-        if (colon === -1 || isNaN(Number(pid))) {
-            return;
+    const isGone = (key) => {
+        const pid = key.slice(0, Math.max(0, key.indexOf(':')));
+        if (pid === '' || isNaN(Number(pid))) {   // a bucket of limits.js may have a colon of its own
+            return false;
         }
-        if (gone[pid] === undefined) {
-            gone[pid] = !isRunning(pid);
-        }
-        if (gone[pid]) {
-            const held = slots.pop(key);
-            if (held) {
-                slots.incr(key.slice(colon + 1), -held, 0);
-            }
+        return gone[pid] === undefined ? gone[pid] = !isRunning(pid) : gone[pid];
+    };
+    slots.keys(1000000).filter(isGone).forEach((key) => {
+        const held = slots.pop(key);
+        const name = key.slice(key.indexOf(':') + 1);
+        if (held > 0 && name[0] === '@') {
+            charge.giveBack(name, held);
+        } else if (held > 0) {
+            slots.incr(name, -held, 0);
         }
     });
 }
