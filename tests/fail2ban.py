@@ -28,7 +28,7 @@ def unpacked() -> Path:
     work = Path(tempfile.mkdtemp(prefix=".fail2ban-", dir=CACHE))
     try:
         work.chmod(0o711)
-        for package in download(("fail2ban", "nftables"), mirrors, work / "apt"):
+        for package in download(("fail2ban", "nftables"), mirrors, work / "apt", print):
             if not package_name(package).startswith(_NOT_NEEDED):
                 unpack(package, work / "root")
         _wrap_nft(work / "root")

@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from infergate.errors import EngineError
+from infergate.nginx import debian, debian_apt, engine_fetch
 from infergate.nginx.debian import install_debian_engine
 from infergate.nginx.debian_apt import download
 from infergate.nginx.debian_mirror import Mirrors
@@ -16,6 +19,7 @@ from infergate.nginx.engine import choose_engine, find_engines
 from infergate.nginx.engine_ask import examine
 from infergate.nginx.engine_embedded import examine_embedded, find_embedded, platform_name
 from infergate.nginx.engine_facts import Engine
+from infergate.nginx.engine_fetch import fetch_if_missing
 
 CACHE = Path(os.environ.get("INFERGATE_TEST_CACHE", "~/.cache/infergate-test")).expanduser()
 HOME = CACHE / "home"
@@ -107,9 +111,44 @@ def test_packages_that_debian_did_not_sign_are_refused(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
     with pytest.raises(EngineError) as caught:
-        download(["nginx"], Mirrors(f"file:{tmp_path}/mirror", None), work)
+        download(["nginx"], Mirrors(f"file:{tmp_path}/mirror", None), work, print)
     assert "not signed" in str(caught.value)
     assert not list(work.rglob("*.deb"))
+
+
+@pytest.fixture
+def silent_mirror() -> Iterator[str]:
+    """A mirror that takes connections and says nothing, as behind a firewall that drops."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/debian"
+
+
+@needs_apt
+def test_without_a_network_the_embedded_one_has_to_do_and_up_says_so_within_bounded_time(
+    silent_mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debian, "machine_mirrors", lambda: Mirrors(silent_mirror, None))
+    monkeypatch.setattr(debian_apt, "SILENT_S", 1.0)
+    monkeypatch.setattr(engine_fetch, "find_system", list)
+    said: list[str] = []
+    fetch_if_missing("auto", tmp_path, said.append)
+    assert "so the embedded one has to do" in said[-1]
+    assert "nothing came for 1 s" in said[-1]
+    with pytest.raises(EngineError, match="nothing came"):
+        fetch_if_missing("debian", tmp_path, said.append)
+
+
+def test_who_asks_for_the_embedded_one_or_has_another_waits_for_no_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked() -> Mirrors:
+        raise AssertionError("a mirror was looked for")
+
+    monkeypatch.setattr(debian, "machine_mirrors", asked)
+    fetch_if_missing("embedded", tmp_path, print)
+    fetch_if_missing("/usr/sbin/nginx", tmp_path, print)
+    monkeypatch.setattr(engine_fetch, "find_system", lambda: [embedded()])
+    fetch_if_missing("auto", tmp_path, print)
 
 
 def test_a_tampered_embedded_engine_is_refused_and_never_started(tmp_path: Path) -> None:

@@ -34,9 +34,11 @@ def up(
     """Start the gateway: nginx and what keeps it honest."""
     from infergate.cli.banner import announce
     from infergate.nginx.engine import choose_engine
+    from infergate.nginx.engine_fetch import fetch_if_missing
+    from infergate.nginx.waf import wanted
     from infergate.supervise.detached import start_detached
     from infergate.supervise.foreground import become_supervisor
-    from infergate.supervise.instance import refuse_second
+    from infergate.supervise.instance import nginx_master, refuse_second
 
     only_here(config)
     given = find_config(config) if config is not None or Path("infergate.yaml").is_file() else None
@@ -46,6 +48,8 @@ def up(
     if given is None:
         given, demo_port = _without_configuration(home)
     loaded, home = load(given, as_written=True)
+    if nginx_master(home) is None:  # one that goes on without a supervisor keeps its engine
+        fetch_if_missing(loaded.config.engine, home.root, _say, waf=wanted(loaded.config))
     wait_until_ready = start_detached(given, home, demo_port, follow=watch) if detach else None
     warn_of_sites(loaded, home)
     choice = choose_engine(loaded.config.engine, home.root)
@@ -59,6 +63,10 @@ def up(
         ready()
     else:
         become_supervisor(given, home, demo_port, follow=watch, ready=ready)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _without_configuration(home: Home) -> tuple[Path, int | None]:

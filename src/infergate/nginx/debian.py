@@ -30,13 +30,19 @@ _UNFINISHED = ".installing-"
 
 
 def install_debian_engine(
-    home: Path, report: Callable[[str], None], *, force: bool = False, waf: bool = False
+    home: Path,
+    report: Callable[[str], None],
+    *,
+    force: bool = False,
+    waf: bool = False,
+    suite: str = SUITE,
 ) -> Engine:
     """Debian 13's nginx in `home/engines/debian-<version>`, usable when this returns.
 
     report: called with one line per step, for a person to read.
     force: fetch again although there is one, e.g. for Debian's security updates.
     waf: with ModSecurity and the OWASP Core Rule Set; an engine that has them keeps them.
+    suite: of another release of Debian, for tests.
     Downloads about 22 MB (10 of them package lists, which are deleted again), keeps 28 MB; with
     the firewall 8 and 23 MB more.
     Raises EngineError when the machine cannot do it, a download or signature fails, or the
@@ -62,13 +68,13 @@ def install_debian_engine(
         try:
             work.chmod(0o711)  # as root, apt downloads as its own user, who must get in
             wanted = (*WANTED, *WANTED_FOR_WAF) if waf or has_waf else WANTED
-            return _install(wanted, work, engines, report)
+            return _install(wanted, work, engines, report, suite)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
 
 def _install(
-    wanted: Sequence[str], work: Path, engines: Path, report: Callable[[str], None]
+    wanted: Sequence[str], work: Path, engines: Path, report: Callable[[str], None], suite: str
 ) -> Engine:
     require_tools()
     mirrors = machine_mirrors()
@@ -79,8 +85,8 @@ def _install(
             hint="Install nginx 1.26 and njs 0.8.9 or newer from your distribution, or keep"
             " `engine: embedded`.",
         )
-    report(f"Fetching Debian {SUITE}'s nginx and njs from {mirrors.archive}")
-    packages = download(wanted, mirrors, work / "apt")
+    report(f"Fetching Debian {suite}'s nginx and njs from {mirrors.archive}")
+    packages = download(wanted, mirrors, work / "apt", report, suite=suite)
     size_mb = sum(package.stat().st_size for package in packages) / 1e6
     report(f"Got {len(packages)} packages, {size_mb:.0f} MB, all signed by Debian")
 

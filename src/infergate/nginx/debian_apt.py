@@ -6,10 +6,13 @@ trusted is not: every list and package must be signed through Debian's archive k
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infergate.errors import EngineError
@@ -21,7 +24,14 @@ KEYRINGS = (
 )
 
 APT_TIMEOUT_S = 900
-"""20 MB at 25 kB/s. apt gives up a silent connection by itself long before."""
+"""20 MB at 25 kB/s."""
+
+SILENT_S = 30.0
+"""Without a new byte for so long, the mirror cannot be had. apt alone asks up to four times, two
+minutes each; on a machine without a network, somebody waits for the gateway meanwhile."""
+
+_LOOK_EVERY_S = 0.1
+_TELL_EVERY_S = 2.0
 
 # Over the machine's own settings, which might have allowed any of them.
 _NEVER_UNSIGNED = (
@@ -55,31 +65,39 @@ def debian_keyring() -> Path:
     )
 
 
-def download(packages: Sequence[str], mirrors: Mirrors, folder: Path) -> list[Path]:
+def download(
+    packages: Sequence[str],
+    mirrors: Mirrors,
+    folder: Path,
+    report: Callable[[str], None],
+    *,
+    suite: str = SUITE,
+) -> list[Path]:
     """The .deb files of `packages` and of everything they depend on, verified by apt.
 
     folder: an empty folder of ours; gets apt's lists, its cache and its configuration.
+    report: told every few seconds how much has come.
     Raises EngineError with apt's own words when a download or a signature fails.
     """
     for name in ("lists/partial", "cache/archives/partial", "state", "none"):
         (folder / name).mkdir(parents=True)
     (folder / "state/status").touch()  # nothing is installed, so the closure is complete
-    sources = sources_text(mirrors, debian_keyring())
+    sources = sources_text(mirrors, debian_keyring(), suite)
     (folder / "debian.sources").write_text(sources, encoding="utf-8")
     configuration = folder / "apt.conf"
     configuration.touch(mode=0o600)  # a proxy's password may be in it
     configuration.write_text(_configuration(folder), encoding="utf-8")
-    run_apt(["apt-get", "update"], configuration)
+    run_apt(["apt-get", "update"], configuration, folder, report)
     install = ["apt-get", "install", "--download-only", "--no-install-recommends", "--yes"]
-    run_apt([*install, *packages], configuration)
+    run_apt([*install, *packages], configuration, folder, report)
     return sorted((folder / "cache/archives").glob("*.deb"))
 
 
-def sources_text(mirrors: Mirrors, keyring: Path) -> str:
+def sources_text(mirrors: Mirrors, keyring: Path, suite: str = SUITE) -> str:
     """The only repositories that apt is told of, in deb822 style."""
-    stanzas = [(mirrors.archive, f"{SUITE} {SUITE}-updates")]
+    stanzas = [(mirrors.archive, f"{suite} {suite}-updates")]
     if mirrors.security:
-        stanzas.append((mirrors.security, f"{SUITE}-security"))
+        stanzas.append((mirrors.security, f"{suite}-security"))
     return "\n".join(
         f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {keyring}\n"
         for uri, suites in stanzas
@@ -119,8 +137,13 @@ def machine_downloads(apt_config_dump: str) -> str:
     return "".join(f"{line}\n" for line in kept)
 
 
-def run_apt(command: Sequence[str], configuration: Path) -> None:
-    """Raises EngineError with the lines in which apt says what failed."""
+def run_apt(
+    command: Sequence[str], configuration: Path, folder: Path, report: Callable[[str], None]
+) -> None:
+    """Raises EngineError with the lines in which apt says what failed, or if nothing comes.
+
+    folder: where what it fetches arrives.
+    """
     options = [part for option in _NEVER_UNSIGNED for part in ("-o", option)]
     environment = {
         **os.environ,
@@ -128,28 +151,65 @@ def run_apt(command: Sequence[str], configuration: Path) -> None:
         "DEBIAN_FRONTEND": "noninteractive",
         "LC_ALL": "C",
     }
-    try:
-        ran = subprocess.run(
+    log = folder / "said"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
             [command[0], *options, *command[1:]],
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=out,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=APT_TIMEOUT_S,
-            check=False,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired as error:
-        raise EngineError(
-            f"`{command[0]} {command[1]}` did not end within {APT_TIMEOUT_S} s",
-            hint="Try again when the mirror answers.",
-        ) from error
-    if ran.returncode != 0:
-        raise EngineError(
-            f"`{command[0]} {command[1]}` failed:\n  {failure_lines(ran.stdout)}",
-            hint=failure_hint(ran.stdout),
-        )
+    what = f"`{command[0]} {command[1]}`"
+    try:
+        _wait_while_it_comes(process, what, log, report)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # with the methods that fetch for it
+            process.wait()
+    said = log.read_text(errors="replace")
+    if process.returncode != 0:
+        raise EngineError(f"{what} failed:\n  {failure_lines(said)}", hint=failure_hint(said))
+
+
+def _wait_while_it_comes(
+    process: subprocess.Popen[bytes], what: str, log: Path, report: Callable[[str], None]
+) -> None:
+    """Raises EngineError if nothing comes for too long. log: what apt says, among what it fetches."""
+    began = moved = told = time.monotonic()
+    fetched = 0
+    while process.poll() is None:
+        time.sleep(_LOOK_EVERY_S)
+        now = time.monotonic()
+        if fetched != (fetched := _size(log.parent)):
+            moved = now
+        if now - told > _TELL_EVERY_S and (line := _last_fetched(log.read_text(errors="replace"))):
+            told = now
+            report(f"  {line}")
+        if now - moved > SILENT_S:
+            why = f"was given up: nothing came for {SILENT_S:.0f} s"
+        elif now - began > APT_TIMEOUT_S:
+            why = f"did not end within {APT_TIMEOUT_S} s"
+        else:
+            continue
+        hint = "Check the network and apt's proxy; try again when the mirror answers."
+        raise EngineError(f"{what} {why}", hint=hint)
+
+
+def _last_fetched(said: str) -> str:
+    """`Get:9 http://…/debian trixie/main amd64 nginx amd64 1.26.3-3 [610 kB]` → the end of it."""
+    lines = [line for line in said.splitlines() if line.startswith("Get:")]
+    return " ".join(lines[-1].split()[2:]) if lines else ""
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files below folder; those that go away meanwhile are not counted."""
+    total = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += file.stat().st_size
+    return total
 
 
 def failure_lines(output: str) -> str:
