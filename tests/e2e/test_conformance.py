@@ -8,7 +8,7 @@ from tests.gateway import gateway
 
 CONFIG = """
 listen: {{ https: 127.0.0.1:{port} }}
-tls: {{ self_signed: true }}
+tls: {{ self_signed: true, http2: true }}
 backends:
   a: {{ url: http://127.0.0.1:{a}, engine: vllm }}
   b: {{ url: http://127.0.0.1:{b}, engine: vllm }}

@@ -30,7 +30,7 @@ def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
         gateway,
         engine,
         f"listen: {{ http: 127.0.0.1:{http}, https: 127.0.0.1:{https}, hosts: [localhost] }}\n"
-        f"tls: {{ self_signed: true, hsts: true }}\nbackends: {{ a: {a.url} }}\n"
+        f"tls: {{ self_signed: true, hsts: true, http2: true }}\nbackends: {{ a: {a.url} }}\n"
         f"services: {{ web: {{ url: {a.url}, host: web.test, auth: none }} }}\n",
     )
     authority = ssl.create_default_context(cafile=str(it.home / "public" / "ca.crt"))

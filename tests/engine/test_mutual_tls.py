@@ -23,6 +23,7 @@ CONFIG = """
 listen: {{ https: 127.0.0.1:{https}, hosts: [vip.test, pub.test] }}
 tls:
   self_signed: true
+  http2: true
   hosts:
     vip.test: {{ client_ca: {vip} }}
     pub.test: {{ self_signed: true }}

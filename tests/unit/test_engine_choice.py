@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from infergate.config.load import parse_config
+from infergate.config.root import Config
 from infergate.errors import EngineError
+from infergate.nginx.embedded_limits import refuse_beyond_loopback
 from infergate.nginx.engine import choose_engine, pick
 from infergate.nginx.engine_facts import Engine
 from infergate.nginx.engine_find import find_system
+from infergate.nginx.tls import http2
 
 SYSTEM = Engine("system", ("/usr/sbin/nginx",), (1, 28, 0), (0, 9, 0))
 TOO_OLD = Engine(
@@ -79,3 +83,41 @@ def test_a_folder_of_the_path_that_we_may_not_look_into_is_passed_over(
     monkeypatch.setattr("os.access", lambda *_: False)
     monkeypatch.setattr(Path, "is_file", refused)
     assert find_system() == []
+
+
+def config_of(text: str) -> Config:
+    return parse_config("backends: { a: http://127.0.0.1:1 }\n" + text, Path("i.yaml"), {}).config
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "listen: { http: '*:8080' }",
+        "listen: { http: 192.0.2.1:8080 }",
+        "listen: { http: '[::]:8080' }",
+        "listen: { https: '*:8443' }\ntls: { self_signed: true }",
+        "listen: { http: 127.0.0.1:8080, https: '*:8443' }\ntls: { self_signed: true }\n"
+        "admin: { listen: '*:9000' }",
+        "",  # the default is every address
+    ],
+)
+def test_the_embedded_engine_listens_beyond_loopback_only_if_it_is_asked_for(text: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        refuse_beyond_loopback(config_of(text), EMBEDDED)
+    assert "without security updates" in str(caught.value)
+    assert "`engine: embedded`" in str(caught.value)
+    refuse_beyond_loopback(config_of("engine: embedded\n" + text), EMBEDDED)
+    refuse_beyond_loopback(config_of(text), DEBIAN)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8080", "'[::1]:8080'"])
+def test_the_embedded_engine_may_be_tried_on_this_machine(address: str) -> None:
+    refuse_beyond_loopback(config_of(f"listen: {{ http: {address} }}"), EMBEDDED)
+
+
+def test_http2_is_off_on_the_embedded_engine_unless_written() -> None:
+    listen = "listen: { https: 127.0.0.1:8443 }\ntls: { self_signed: true%s }"
+    assert not http2(config_of(listen % ""), EMBEDDED)
+    assert http2(config_of(listen % ", http2: true"), EMBEDDED)
+    assert http2(config_of(listen % ""), DEBIAN)
+    assert not http2(config_of(listen % ", http2: false"), DEBIAN)

@@ -9,6 +9,7 @@ from infergate.config.load import LoadedConfig
 from infergate.config.url import url_of
 from infergate.control.report import Report, read_report
 from infergate.errors import StateError
+from infergate.nginx.embedded_limits import FOR_TRYING
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
@@ -24,6 +25,8 @@ def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) ->
     print(f"\nInfergate is up: {url}\n")
     njs = dotted(engine.njs_version or ())
     print(f"  engine    nginx {dotted(engine.nginx_version)}, njs {njs} ({engine.origin})")
+    if engine.origin == "embedded":
+        print(f"            {FOR_TRYING}; `infergate engine install` fetches Debian's")
     for line in _backend_lines(report, demo=demo):
         print(line)
     secret = _first_key(loaded, home)

@@ -14,6 +14,7 @@ from infergate.control.backend_list import backend_list
 from infergate.control.report import read_report
 from infergate.errors import EngineError, StateError
 from infergate.ledger.status import read_status
+from infergate.nginx.embedded_limits import FOR_TRYING
 from infergate.nginx.engine import choose_engine, find_engines
 from infergate.nginx.engine_facts import Engine, dotted
 from infergate.nginx.shared_memory import read
@@ -43,10 +44,8 @@ def print_doctor(setting: str, home: Home) -> None:
     print(f"Chosen for `engine: {setting}`: {choice.engine}")
     print(f"  {choice.reason}")
     if choice.engine.origin == "embedded":
-        print(
-            "  The embedded nginx is a beta from a small publisher (pinned by its hash): good for\n"
-            "  a trial; for production use your distribution's or `infergate engine install`."
-        )
+        print(f"  It is {FOR_TRYING}.")
+        print("  For production use your distribution's, or `infergate engine install`.")
     print(f"\nState folder: {home.root}")
 
 

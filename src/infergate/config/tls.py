@@ -121,6 +121,9 @@ class Tls(Section):
     profile: Literal["intermediate", "modern"] = Field(
         "intermediate", description="Mozilla's profile; modern is TLS 1.3 alone."
     )
+    http2: bool | None = Field(
+        None, description="HTTP/2 at https listeners; on if not said, off on the embedded engine."
+    )
     hsts: Hsts | None = Field(None, description="Tell browsers to use https only from now on.")
     client_ca: FilePath | None = Field(
         None, description="Clients need a certificate of this CA (mutual TLS), at every host."

@@ -14,6 +14,7 @@ from infergate.errors import ApplyError, EngineError, InfergateError, StateError
 from infergate.files import locked
 from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.drain import note_old_workers, wait_until_closed
+from infergate.nginx.embedded_limits import refuse_beyond_loopback
 from infergate.nginx.engine import Engine
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.hand_written import Written, by_hand, joined
@@ -51,8 +52,10 @@ def stage(
     """Render a new revision, look through it and have nginx test it. Nothing that runs is touched.
 
     addresses: of its names; looked up if None. of: the earlier revision that it brings back.
-    Raises EngineError with nginx's own words if it refuses the files, LintError if we do.
+    Raises EngineError with nginx's own words if it refuses the files, or if the engine is not for
+    this use (nginx/embedded_limits.py); LintError if we refuse them.
     """
+    refuse_beyond_loopback(loaded.config, engine)
     prepare_home(home, worker_user(loaded.config, home))
     revision = kept(loaded, home, engine, addresses, of=of)
     try:

@@ -176,7 +176,10 @@ def run_apt(
 def _wait_while_it_comes(
     process: subprocess.Popen[bytes], what: str, log: Path, report: Callable[[str], None]
 ) -> None:
-    """Raises EngineError if nothing comes for too long. log: what apt says, among what it fetches."""
+    """Raises EngineError if nothing comes for too long.
+
+    log: what apt says, in the folder where arrives what it fetches.
+    """
     began = moved = told = time.monotonic()
     fetched = 0
     while process.poll() is None:

@@ -59,6 +59,7 @@ class Surroundings:
     addresses: resolved addresses of host names; a name that is missing did not resolve.
     certificates: what each TLS site (certificates/sites.py) serves.
     curves: of the key exchange, the preferred one first.
+    http2: whether https listeners speak it.
     firewall: ModSecurity and its rules; None where the configuration wants none.
     folder: what relative paths of the configuration start from.
     error_page: HTML of the operator's own; "" is ours.
@@ -76,6 +77,7 @@ class Surroundings:
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     certificates: Mapping[str, Served] = field(default_factory=dict)
     curves: tuple[str, ...] = ("X25519", "prime256v1", "secp384r1")
+    http2: bool = True
     ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
     firewall: Firewall | None = None
     folder: Path = Path("/")

@@ -62,6 +62,7 @@ def survey(
         addresses=addresses,
         certificates=tls.stapled(tls.served(loaded, home), addresses),
         curves=tls.curves(engine),
+        http2=tls.http2(loaded.config, engine),
         ca_file=_ca_file(),
         firewall=firewall,
         folder=loaded.path.parent,

@@ -56,6 +56,13 @@ def curves(engine: Engine) -> tuple[str, ...]:
     return _HYBRID if engine.openssl_version >= (3, 5) else _CURVES
 
 
+def http2(config: Config, engine: Engine) -> bool:
+    """Whether https listeners speak HTTP/2: as written, and not with known holes unless written."""
+    if config.tls is not None and config.tls.http2 is not None:
+        return config.tls.http2
+    return engine.origin != "embedded"
+
+
 def refuse_what_leaks(config: Config, engine: Engine) -> None:
     """Raises EngineError where a session of one host is good for another that asks for client
     certificates (CVE-2025-23419)."""
