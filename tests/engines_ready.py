@@ -6,11 +6,11 @@ import sys
 
 from infergate.errors import EngineError
 from infergate.nginx.debian import install_debian_engine
-from tests.cache import ENGINES_HOME
+from tests.cache import ENGINES_HOME, SUITE
 
 ENGINES_HOME.mkdir(parents=True, exist_ok=True)
 try:
-    install_debian_engine(ENGINES_HOME, print, waf=True)
+    install_debian_engine(ENGINES_HOME, print, waf=True, suite=SUITE)
 except EngineError as problem:
     # Not every machine has apt. The tests on that engine are then skipped, with this reason.
     print(f"Debian's engine cannot be had here, its tests are skipped:\n{problem}", file=sys.stderr)

@@ -10,11 +10,13 @@ import pytest
 
 from infergate.nginx.engine_find import find_debian
 from tests.backends.servers import Scripted, scripted
-from tests.cache import ENGINES_HOME
+from tests.cache import ENGINES_HOME, SUITE, TRIXIE
 from tests.gateway import Gateway, gateway, until
 
+ENGINES = ["embedded", "debian"] if SUITE == TRIXIE else ["debian"]
 
-@pytest.fixture(scope="module", params=["embedded", "debian"])
+
+@pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     if request.param == "debian" and not find_debian(ENGINES_HOME):
         pytest.skip("Debian's engine is not installed; `make test` brings it where apt is")

@@ -20,10 +20,7 @@ from infergate.nginx.engine_ask import examine
 from infergate.nginx.engine_embedded import examine_embedded, find_embedded, platform_name
 from infergate.nginx.engine_facts import Engine
 from infergate.nginx.engine_fetch import fetch_if_missing
-
-CACHE = Path(os.environ.get("INFERGATE_TEST_CACHE", "~/.cache/infergate-test")).expanduser()
-HOME = CACHE / "home"
-"""Shared by all tests and kept between runs, so that Debian's nginx is downloaded once."""
+from tests.cache import ENGINES_HOME as HOME
 
 needs_apt = pytest.mark.skipif(
     shutil.which("apt-get") is None or sys.platform != "linux", reason="needs apt"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import crossplane
@@ -197,3 +199,48 @@ def test_without_keys_only_names_of_this_machine_are_answered(tmp_path: Path) ->
     assert (
         "listen       127.0.0.1:80 default_server;" in (files["sites-available/unknown-host.conf"])
     )
+
+
+_EVERYTHING = """
+backends:
+  a: http://127.0.0.1:1
+  b: { url: https://10.0.0.1/base, api_key: secret }
+models: { m: { backends: [a, b], cache: { ttl: 1h, completions: true } } }
+services:
+  path: { url: http://127.0.0.1:2/base, path: /path/ }
+  host: { url: http://127.0.0.1:3, host: h.test, auth: none, cache: { paths: [/static/] } }
+access: { deny_user_agents: [bad], allow_user_agents: [good] }
+"""
+
+
+@pytest.mark.parametrize("text", [_EVERYTHING, (EXAMPLES / "phoenix.yaml").read_text()])
+def test_what_nginx_was_hit_by_is_not_in_rendered_files(text: str, tmp_path: Path) -> None:
+    """CVE-2026-42533: a string with a capture and a variable of a map with regular expressions.
+    CVE-2026-15176: alias, where a rewrite came before."""
+    write(render(parse_config(text, Path("i.yaml"), {}).config, around(tmp_path)), tmp_path / "out")
+    payload = crossplane.parse(
+        str(tmp_path / "out/nginx.conf"), comments=False, check_args=False, check_ctx=False
+    )
+    blocks = [block for file in payload["config"] for block in _blocks(file["parsed"])]
+    of_maps = {
+        each["args"][1]
+        for block in blocks
+        for each in block
+        if each["directive"] == "map"
+        and any(inner["directive"].startswith("~") for inner in each["block"])
+    }
+    assert of_maps
+    for block in blocks:
+        assert {"alias", "rewrite"} - {each["directive"] for each in block}
+        for each in block:
+            for word in each["args"]:
+                variables = set(re.findall(r"\$\w+", word))
+                captures = {name for name in variables if name[1:].isdigit()}
+                assert not (captures and variables & of_maps), (each["directive"], word)
+
+
+def _blocks(block: list[dict]) -> Iterator[list[dict]]:
+    """This block and all in it."""
+    yield block
+    for each in block:
+        yield from _blocks(each.get("block", []))
