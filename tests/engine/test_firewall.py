@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import socket
 import threading
@@ -179,6 +181,119 @@ def test_services_are_judged_with_their_bodies_each_in_its_mode(blocking: Gatewa
     assert detected.status_code == 200
     entry = findings(blocking, detected.headers["x-infergate-request-id"])
     assert entry["attack"]
+
+
+JSON = "application/json"
+FORM = "multipart/form-data; boundary=X"
+SAID = "1' UNION SELECT name FROM users; <script>alert(1)</script>"
+ATTACK = json.dumps({"q": SAID}).encode()
+
+
+def part(
+    content: bytes, head: str = 'form-data; name="q"', more: str = "", end: bytes = b"--X--\r\n"
+) -> bytes:
+    top = f"--X\r\nContent-Disposition: {head}\r\n{more}\r\n".encode()
+    return top + content + b"\r\n" + end
+
+
+UNREADABLE = {
+    "a BOM": (JSON, b"\xef\xbb\xbf" + ATTACK),
+    "UTF-16": (JSON, ATTACK.decode().encode("utf-16")),
+    "UTF-32": (JSON, ATTACK.decode().encode("utf-32")),
+    "600 levels": (JSON, b'{"a":' * 600 + ATTACK + b"}" * 600),
+    "200 levels": (JSON, b"[" * 200 + ATTACK + b"]" * 200),
+    "a comment": (JSON, b"/* x */" + ATTACK),
+    "a comment inside": (JSON, b"{/**/" + ATTACK[1:]),
+    "a NUL before": (JSON, b"\0" + ATTACK),
+    "a NUL inside": (JSON, b'{"a":"\0",' + ATTACK[1:]),
+    "a control character": (JSON, b'{"a":"\n",' + ATTACK[1:]),
+    "invalid UTF-8": (JSON, b'{"a":"\xff",' + ATTACK[1:]),
+    "an escape that is none": (JSON, b'{"a":"\\x",' + ATTACK[1:]),
+    "single quotes": (JSON, b"{'q':" + ATTACK[5:]),
+    "NaN": (JSON, b'{"a":NaN,' + ATTACK[1:]),
+    "two documents": (JSON, b'{"a":1}' + ATTACK),
+    "unclosed": (JSON, ATTACK[:-1]),
+    "a vendor's type": ("application/vnd.x+json", b"/**/" + ATTACK),
+    "XML unclosed": ("application/xml", b"<a><q>" + SAID.encode()),
+    "members beyond the limit": (JSON, json.dumps({"a": [1] * 20_000, "q": SAID}).encode()),
+    "fields beyond the limit": ("application/x-www-form-urlencoded", b"a=1&" * 6000 + b"q=1"),
+    "larger than what is judged": (JSON, json.dumps({"a": "x" * 14_000_000, "q": SAID}).encode()),
+    "behind 2 MB of JSON": (JSON, json.dumps({"a": "x" * 2_000_000, "q": SAID}).encode()),
+    "compressed": (JSON, gzip.compress(ATTACK)),
+    "a form without its end": (FORM, part(SAID.encode(), end=b"")),
+    "a form with half an end": (FORM, part(SAID.encode(), end=b"--X-")),
+    "two boundaries": ("multipart/form-data; boundary=Y; boundary=X", part(SAID.encode())),
+    "no boundary": ("multipart/form-data", part(SAID.encode())),
+    "BOUNDARY": ("multipart/form-data; BOUNDARY=X", part(SAID.encode())),
+    "a quoted boundary of single quotes": ("multipart/form-data; boundary='X'", part(b"x")),
+    "bare line feeds": (FORM, part(SAID.encode()).replace(b"\r\n", b"\n")),
+    "a field without a name": (FORM, part(SAID.encode(), "form-data")),
+    "a field behind the end": (FORM, part(b"x") + part(SAID.encode())),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_the_firewall_cannot_read_reaches_no_service(blocking: Gateway, kind: str) -> None:
+    content_type, body = UNREADABLE[kind]
+    answer = blocking.post("/path/x", body, headers={"Content-Type": content_type})
+    assert answer.status_code == 403, kind
+    assert answer.json()["error"]["code"] == "waf_blocked"
+
+
+def test_why_a_body_was_not_read_is_in_the_firewalls_log(blocking: Gateway) -> None:
+    answer = blocking.post("/path/x", b"{")
+    entry = findings(blocking, answer.headers["x-infergate-request-id"])
+    assert entry["attack"]
+    assert "200002" in str(entry["rules"])
+    answer = blocking.post("/path/x", {"a": [1] * 20_000})
+    entry = findings(blocking, answer.headers["x-infergate-request-id"])
+    found = {rule["rule"] for rule in entry["rules"]}
+    assert found <= {"200007", "200002"}, "no rule of the Core Rule Set was asked"
+
+
+NODE = {
+    "parameters": {"url": "={{ $json.url }}", "options": {}},
+    "id": "9f0b",
+    "name": "HTTP Request",
+    "type": "n8n-nodes-base.httpRequest",
+    "typeVersion": 4.2,
+    "position": [120, 20],
+}
+TURN = {
+    "id": "1f",
+    "role": "user",
+    "content": "It's 1.2 MB (or more)? See README.md:\n\n1. run it\n2. wait",
+}
+SENT = {
+    "nothing": (JSON, b""),
+    "an n8n workflow": (JSON, json.dumps({"name": "w", "nodes": [NODE] * 100}).encode()),
+    "a chat of Open WebUI": (JSON, json.dumps({"chat": {"messages": [TURN] * 200}}).encode()),
+    "an image in JSON": (
+        JSON,
+        json.dumps({"url": base64.b64encode(bytes(1_500_000)).decode()}).encode(),
+    ),
+    "a poll of socket.io": ("text/plain;charset=UTF-8", b'42["events",{"a":"b"}]'),
+    "a file": (FORM, part(bytes(300_000), 'form-data; name="f"; filename="a.bin"')),
+    "a file of text": (FORM, part(b"--\n-- x\n---\n" * 99, 'form-data; name="f"; filename="a.md"')),
+    "a file of SQL": (FORM, part(SAID.encode(), 'form-data; name="f"; filename="a.sql"')),
+    "a large file": (FORM, part(bytes(14_000_000), 'form-data; name="f"; filename="a.bin"')),
+    "a form of .NET": ('multipart/form-data; boundary="X"', part(b"x", "form-data; name=q")),
+    "a file with a name in UTF-8": (
+        FORM,
+        part(b"x", 'form-data; name="f"; filename="a.txt"; filename*=utf-8\'\'%C3%A4.txt'),
+    ),
+    "a file with its type": (
+        FORM,
+        part(b"x", 'form-data; name="f"; filename="a.txt"', "Content-Type: text/plain\r\n"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SENT)
+def test_what_applications_send_passes(blocking: Gateway, kind: str) -> None:
+    content_type, body = SENT[kind]
+    answer = blocking.post("/path/x", body, headers={"Content-Type": content_type})
+    assert answer.status_code != 403, kind
 
 
 def serve(answer: Callable[[socket.socket], None]) -> int:

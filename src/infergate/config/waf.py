@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from infergate.config.base import Section
-from infergate.config.types import FilePath, RequestPath
+from infergate.config.types import Bytes, FilePath, RequestPath
 
 Mode = Literal["off", "detect", "block"]
 
@@ -85,6 +85,19 @@ class Waf(_FromMode):
     threshold: int = Field(
         5, ge=1, le=1000, description="Points from which on it is an attack; a clear sign has 5."
     )
+    max_members: int = Field(
+        5000,
+        ge=100,
+        le=100_000,
+        description="Members of a service's JSON body, or fields of a form; more are refused. Each"
+        " costs about 0.3 ms of CPU.",
+    )
+    max_text: Bytes = Field(
+        4 * 2**20,
+        le=12 * 2**20,
+        description="Of a service's JSON, XML or form without its files; larger ones are refused. A"
+        " megabyte costs about a second of CPU.",
+    )
     rules: FilePath | None = Field(
         None, description="Folder of the Core Rule Set; where distributions have it, if not given."
     )
@@ -97,6 +110,12 @@ class ServiceWaf(_FromMode):
     """What differs for one service."""
 
     mode: Mode | None = Field(None, description="As of waf; that one's, when not given.")
+    max_members: int | None = Field(
+        None, ge=100, le=100_000, description="As of waf; that one's, when not given."
+    )
+    max_text: Bytes | None = Field(
+        None, le=12 * 2**20, description="As of waf; that one's, when not given."
+    )
     exclude: list[Exclusion] = Field(
         [], max_length=100, description="Rules that are not applied here, besides those of waf."
     )

@@ -56,6 +56,8 @@ class Profile:
     name: str
     mode: Mode
     first_rule: int
+    max_members: int
+    max_text: int
     exclude: tuple[Exclusion, ...]
 
     @property
@@ -84,11 +86,13 @@ def wanted(config: Config) -> bool:
 def profiles(config: Config) -> tuple[Profile, dict[str, Profile]]:
     """The API's profile, and those of the services by name."""
     waf = config.waf
-    return Profile("api", waf.mode, OUR_RULES, tuple(waf.exclude)), {
+    return Profile("api", waf.mode, OUR_RULES, waf.max_members, waf.max_text, tuple(waf.exclude)), {
         name: Profile(
             f"service_{index}",
             mode_of(config, service),
             OUR_RULES + (index + 1) * _RULES_EACH,
+            service.waf.max_members or waf.max_members,
+            service.waf.max_text or waf.max_text,
             tuple(service.waf.exclude),
         )
         for index, (name, service) in enumerate(config.services.items())

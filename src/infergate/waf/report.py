@@ -16,6 +16,9 @@ from typing import Any
 VERDICT = "949110"
 """The Core Rule Set's rule that adds up the points: where it matched, it was an attack."""
 
+_REFUSED = frozenset({"200002", "200003", "200007"})
+"""Our rules on what cannot be judged (waf_service.conf.j2): they refuse alone."""
+
 _WHERE = re.compile(r"found within ([A-Z_]{2,40}(?::[A-Za-z0-9_.\[\]-]{1,100})?)")
 _LONGEST = 500
 
@@ -62,7 +65,7 @@ def read_report(text: bytes) -> Report | None:
             ip=_text(entry["client_ip"], 60),
             method=_text(entry["request"]["method"], 20),
             path=_text(entry["request"]["uri"].partition("?")[0]),
-            attack=any(each.rule == VERDICT for each in found),
+            attack=any(each.rule == VERDICT or each.rule in _REFUSED for each in found),
             rules=tuple(each for each in found if each.rule != VERDICT),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
