@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -11,9 +12,16 @@ from typing import Any
 import httpx
 import pytest
 
+from infergate.config.load import load_config
+from infergate.config.policies import Grant
 from infergate.errors import MemoryFull
 from infergate.nginx.shared_memory import UnixConnection, push
+from infergate.nginx.zones import PAGE, entry_bytes
 from infergate.paths import Home
+from infergate.store.database import database_for
+from infergate.store.key_changes import add_keys
+from infergate.store.keys import StoredKey
+from infergate.store.secrets import StoredSecret, key_hash
 from tests.backends.servers import scripted
 from tests.gateway import Gateway, gateway, until
 
@@ -30,6 +38,9 @@ health: {{ interval: 300ms, timeout: 300ms, slow_start: 0s }}
 """
 KEY_SIZES = (2000, 1500, 700, 300, 100, 30, 4)
 """Of the fillers: what the slab keeps apart by size is filled size by size."""
+
+FAT_KEYS = 4_500
+"""Of 4.3 kB each: more than the 16 MB that ig_keys has without them."""
 
 VALUES: dict[str, Any] = {"breakers": '[0,0,0,0,0,0,"",""]', "backends": "until:1", "queue": "x"}
 ZONES = (
@@ -149,3 +160,46 @@ def test_status_and_doctor_say_how_full_each_zone_is(it: Gateway) -> None:
             assert "ig_retries is 100 % full" in " ".join(it.run(command).stdout.split())
     finally:
         push(Home(it.home).socket, {"retries": {"delete": fillers}})
+
+
+@pytest.mark.parametrize(("key_size", "value_size"), [(64, 90), (20, 700), (40, 3000)])
+def test_an_entry_takes_what_we_count_for_it(it: Gateway, key_size: int, value_size: int) -> None:
+    count = 128
+    entries = {f"{n:0{key_size}}": "x" * value_size for n in range(count)}
+    before = _state(it)["zones"]["retries"][1]
+    push(Home(it.home).socket, {"retries": {"set": entries}})
+    try:
+        taken = before - _state(it)["zones"]["retries"][1]
+    finally:
+        push(Home(it.home).socket, {"retries": {"delete": list(entries)}})
+    counted = sum(entry_bytes(key, value) for key, value in entries.items())
+    assert abs(taken - counted) <= 2 * PAGE, "but for a page of each size that was begun"
+
+
+def test_more_keys_than_have_room_get_it_and_no_valid_key_is_refused_meanwhile(
+    start: Callable[..., Any],
+) -> None:
+    a = start(scripted, name="a")
+    config = f"backends: {{ a: {{ url: {a.url}, engine: vllm }} }}\nmodels: {{ m: [a] }}\n"
+    it = start(gateway, "embedded", config)
+    size = {row["zone"]: row["bytes"] for row in it.status()["memory"]}["ig_keys"]
+    loaded = load_config(it.file)
+    models = ["m", *(f"{n:02}-{'x' * 55}" for n in range(40))]
+    allowed = Grant.model_validate({"models": models})
+    keys = (
+        StoredKey("", f"fat-{n}", 1, (StoredSecret(key_hash(f"{n}"), "sk-ig-fat", 1),), allowed)
+        for n in range(FAT_KEYS)
+    )
+    add_keys(database_for(loaded.config, Home(it.home)), keys)
+    codes: Counter[int] = Counter()
+
+    def all_have_room() -> bool:
+        codes[it.chat().status_code] += 1
+        return {it.chat(key=f"{n}").status_code for n in (0, FAT_KEYS - 1)} == {200}
+
+    until(all_have_room, 90)
+    for _ in range(20):
+        codes[it.chat().status_code] += 1
+    assert set(codes) == {200}
+    row = {row["zone"]: row for row in it.status()["memory"]}["ig_keys"]
+    assert (row["bytes"] > size, row["used"] < 0.8) == (True, True)
