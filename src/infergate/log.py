@@ -5,6 +5,21 @@ from __future__ import annotations
 import sys
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from infergate.shown import shown, shown_text
+
+
+def _harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """What backends and clients said is in it, too."""
+    return {
+        name: value
+        if not isinstance(value, str)
+        else shown_text(value)
+        if name == "exception"
+        else shown(value)
+        for name, value in event.items()
+    }
 
 
 def set_up_logging() -> None:
@@ -15,6 +30,7 @@ def set_up_logging() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if on_terminal else "iso", utc=False),
             structlog.processors.format_exc_info,
+            _harmless,
             structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

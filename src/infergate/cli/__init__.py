@@ -28,6 +28,7 @@ from infergate.cli import (
     write,
 )
 from infergate.cli.options import elsewhere
+from infergate.cli.terminal import harmless
 from infergate.errors import InfergateError
 
 app = typer.Typer(
@@ -55,6 +56,11 @@ app.add_typer(bans.app, name="bans")
 
 def main() -> None:
     """Run a command. Exit codes: 0 done, 1 failed, 2 your input."""
+    with harmless():
+        _run()
+
+
+def _run() -> None:
     try:
         app()
     except InfergateError as problem:

@@ -9,6 +9,7 @@ import typer
 
 from infergate.cli.options import ConfigOption, JsonOption
 from infergate.cli.target import target
+from infergate.shown import shown
 
 
 def register(app: typer.Typer) -> None:
@@ -29,4 +30,4 @@ def explain(
     from infergate.admin import requests
 
     found = target(config).run(requests.explain, request)
-    print(json.dumps(found.entry, indent=2) if json_ else "\n".join(found.told))
+    print(json.dumps(found.entry, indent=2) if json_ else "\n".join(map(shown, found.told)))

@@ -16,6 +16,7 @@ from infergate.cli.options import ConfigOption, JsonOption, find_config, load
 from infergate.cli.target import target
 from infergate.errors import NotRunning
 from infergate.paths import home_for
+from infergate.shown import shown
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +55,7 @@ def logs(
             hint="`infergate up` starts the gateway.",
         )
     for line in _lines(home.access_log, lines, follow=follow):
-        print(line if json_ else _readable(line), flush=follow)
+        print(line if json_ else shown(_readable(line)), flush=follow)
 
 
 def _lines(path: Path, past: int, *, follow: bool) -> Iterator[str]:

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from infergate.cli.backend_table import lines_about
 from infergate.cli.certificate_rows import certificates_in_words, soonest_in_words
 from infergate.cli.change_words import drain_in_words
 from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
+from infergate.cli.terminal import Cell, Styled
 from infergate.ledger.status import LedgerStatus
 from infergate.nginx.drain import Drain
 from infergate.nginx.zones import MB, Fill
@@ -25,45 +23,42 @@ _COLOURS = {"up": "green", "down": "red", "hung": "red"}
 
 def print_status(document: Mapping[str, Any]) -> None:
     """A line about the gateway, a row for each backend, and what does not fit together."""
-    console = Console(highlight=False)
+    terminal = Styled()
     processes = document["processes"]
     if document["running"]:
-        console.print(
-            f"Infergate answers at [bold]{document['url']}[/bold] "
-            f"(revision {document['revision']}, {counted(document['keys'], 'key')})"
+        terminal.line(
+            "Infergate answers at ",
+            (document["url"], "bold"),
+            f" (revision {document['revision']}, {counted(document['keys'], 'key')})",
         )
     else:
-        console.print("[red]Infergate is not running.[/red] `infergate up` starts it.")
+        terminal.line(("Infergate is not running.", "red"), " `infergate up` starts it.")
     if document["running"]:
         for line in drain_in_words(Drain(**document["drain"])):
-            console.print(line)
+            terminal.line(line)
         if not document["file_applied"]:
             name = Path(document["config"]).name
-            console.print(
-                f"[yellow]{name} is not what is in force; `infergate plan` shows what applying it "
-                "would change.[/yellow]"
-            )
+            said = "is not what is in force; `infergate plan` shows what applying it would change."
+            terminal.line((f"{name} {said}", "yellow"))
     if (keys_file := document["keys_file"]) and keys_file["problem"]:
-        print(f"keys_file: {keys_file['problem']}.")
+        terminal.line(f"keys_file: {keys_file['problem']}.")
     for name, what in (("supervisor", "nothing is started again"), ("control", "no probes")):
         if document["running"] and processes[name] is None:
-            console.print(
-                f"[yellow]The {name} process is gone ({what}); requests go on. "
-                "`infergate up` brings it back.[/yellow]"
-            )
+            gone = f"The {name} process is gone ({what}); requests go on."
+            terminal.line((f"{gone} `infergate up` brings it back.", "yellow"))
     if document["running"] and document["ledger"] is not None:
         alive = processes["control"] is not None
         status = LedgerStatus(**document["ledger"])
         for line in ledger_in_words(status, time.time(), alive=alive):
             if line != COUNTING:
-                console.print(f"[yellow]{line}[/yellow]")
-    print_tls(console, document["certificates"])
+                terminal.line((line, "yellow"))
+    print_tls(terminal, document["certificates"])
     if document["backends"]:
-        console.print(_table(document["backends"]))
+        _print_backends(terminal, document["backends"])
     if document["services"]:
-        _print_services(console, document["services"])
+        _print_services(terminal, document["services"])
     for model, counts in document["cache"].items():
-        console.print(f"Kept answers of {model}: {hit_ratio(counts['hits'], counts['misses'])}")
+        terminal.line(f"Kept answers of {model}: {hit_ratio(counts['hits'], counts['misses'])}")
     for line in lines_about(
         {
             "backends": {backend["name"]: backend for backend in document["backends"]},
@@ -71,67 +66,63 @@ def print_status(document: Mapping[str, Any]) -> None:
             "groups": document["groups"],
         }
     ):
-        console.print(line, markup=False)
+        terminal.line(line)
     short = any(Fill(**row).is_short for row in document["memory"])
     for line in memory_in_words(document["memory"]):
-        console.print(line, style="yellow" if short else None)
+        terminal.line((line, "yellow" if short else ""))
     for pair in document["missing_models"]:
-        console.print(
-            f"[yellow]{pair['backend']} does not have the model "
-            f"{pair['model']!r} that the configuration expects there.[/yellow]"
-        )
+        missing = f"{pair['backend']} does not have the model {pair['model']!r}"
+        terminal.line((f"{missing} that the configuration expects there.", "yellow"))
     for conflict in document["conflicts"]:
-        console.print(conflict, style="yellow", markup=False)
+        terminal.line((conflict, "yellow"))
 
 
-def _table(backends: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("BACKEND", no_wrap=True)
-    table.add_column("ENGINE", no_wrap=True)
-    table.add_column("STATE", no_wrap=True)
-    table.add_column("BUSY", justify="right", no_wrap=True)
-    table.add_column("KV", justify="right", no_wrap=True)
-    table.add_column("SINCE", no_wrap=True)
-    table.add_column("MODELS, OR WHY NOT", overflow="fold")
-    for backend in backends:
-        state = backend["state"]
-        table.add_row(
-            backend["name"],
-            backend["kind"] or "?",
-            f"[{_COLOURS.get(state, 'yellow')}]{state}[/]",
-            _busy(backend),
-            "" if backend["kv_cache_use"] is None else f"{backend['kv_cache_use']:.0%}",
-            ago(time.time() - backend["since"]),
-            _models(backend) if state == "up" else backend["reason"],
-        )
-    return table
+def _print_backends(terminal: Styled, backends: Sequence[Mapping[str, Any]]) -> None:
+    terminal.table(
+        ("BACKEND", "ENGINE", "STATE", "BUSY", "KV", "SINCE", "MODELS, OR WHY NOT"),
+        [
+            (
+                backend["name"],
+                backend["kind"] or "?",
+                _coloured(backend["state"]),
+                _busy(backend),
+                "" if backend["kv_cache_use"] is None else f"{backend['kv_cache_use']:.0%}",
+                ago(time.time() - backend["since"]),
+                _models(backend) if backend["state"] == "up" else backend["reason"],
+            )
+            for backend in backends
+        ],
+        numbers=("BUSY", "KV"),
+    )
 
 
-def _print_services(console: Console, services: Sequence[Mapping[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("SERVICE", no_wrap=True)
-    table.add_column("STATE", no_wrap=True)
-    table.add_column("SINCE", no_wrap=True)
-    table.add_column("WHERE, OR WHY NOT", overflow="fold")
-    for service in services:
-        state = service["state"]
-        table.add_row(
-            service["name"],
-            f"[{_COLOURS.get(state, 'yellow')}]{state}[/]",
-            ago(time.time() - service["since"]),
-            service["url"] if state == "up" else service["reason"],
-        )
-    console.print()
-    console.print(table)
+def _print_services(terminal: Styled, services: Sequence[Mapping[str, Any]]) -> None:
+    terminal.line()
+    terminal.table(
+        ("SERVICE", "STATE", "SINCE", "WHERE, OR WHY NOT"),
+        [
+            (
+                service["name"],
+                _coloured(service["state"]),
+                ago(time.time() - service["since"]),
+                service["url"] if service["state"] == "up" else service["reason"],
+            )
+            for service in services
+        ],
+    )
 
 
-def print_tls(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+def _coloured(state: str) -> Cell:
+    return state, _COLOURS.get(state, "yellow")
+
+
+def print_tls(terminal: Styled, rows: Sequence[Mapping[str, Any]]) -> None:
     """When the first certificate ends, and what is wrong with any."""
     soonest = soonest_in_words(rows, time.time())
     if soonest is not None:
-        console.print(soonest)
+        terminal.line(soonest)
     for line in certificates_in_words(rows, time.time()):
-        console.print(f"[yellow]{line}[/yellow]")
+        terminal.line((line, "yellow"))
 
 
 def hit_ratio(hits: int, misses: int) -> str:

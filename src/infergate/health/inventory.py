@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from infergate.health.engines import OWNED_BY, EngineProfile, Kind
+from infergate.health.ollama_entry import Room, is_count, known_fields
+from infergate.shown import is_plain
 
 MAX_MODELS = 2000
 """Models kept of one backend; a longer listing is cut. Ollama boxes have tens, hubs hundreds."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class ModelInfo:
     id: the name the backend knows it by.
     context_length: tokens it takes in one request, if the engine told.
     loaded: in memory now; None where the engine does not say.
-    tag: Ollama's own entry of /api/tags, to be merged into the gateway's /api/tags.
+    tag: Ollama's own entry of /api/tags, for the gateway's /api/tags (ollama_entry.py).
     running: Ollama's own entry of /api/ps, while the model is loaded.
     """
 
@@ -75,16 +73,20 @@ def ollama_models(tags: Any, running: Any) -> tuple[ModelInfo, ...] | None:
     loaded: dict[str, dict[str, Any]] | None = None
     if isinstance(running, dict) and isinstance(running.get("models"), list | None):
         loaded = {entry["name"]: entry for entry in _entries(running.get("models") or [], "name")}
-    return _unique(
-        ModelInfo(
-            entry["name"],
-            context_length=_count((loaded or {}).get(entry["name"], {}).get("context_length")),
-            loaded=None if loaded is None else entry["name"] in loaded,
-            tag=entry,
-            running=(loaded or {}).get(entry["name"]),
+    in_tags, in_ps = Room(), Room()
+
+    def of(entry: dict[str, Any]) -> ModelInfo:
+        name: str = entry["name"]
+        run = None if loaded is None else loaded.get(name)
+        return ModelInfo(
+            name,
+            context_length=_count((run or {}).get("context_length")),
+            loaded=None if loaded is None else run is not None,
+            tag=in_tags.take(known_fields(entry, name)),
+            running=in_ps.take(None if run is None else known_fields(run, name)),
         )
-        for entry in _entries(tags["models"], "name")
-    )
+
+    return _unique(map(of, _entries(tags["models"], "name")))
 
 
 def tei_models(info: Any) -> tuple[ModelInfo, ...] | None:
@@ -119,11 +121,11 @@ def declared(names: Iterable[str], found: Iterable[ModelInfo]) -> tuple[ModelInf
 
 
 def _entries(values: list[Any], name_field: str) -> list[dict[str, Any]]:
-    """The entries that are objects with a usable name and that can be written out again."""
+    """The entries that are objects with a usable name."""
     return [
         value
         for value in values[:MAX_MODELS]
-        if isinstance(value, dict) and _is_name(value.get(name_field)) and _is_text(value)
+        if isinstance(value, dict) and _is_name(value.get(name_field))
     ]
 
 
@@ -133,21 +135,11 @@ def _unique(models: Iterable[ModelInfo]) -> tuple[ModelInfo, ...]:
 
 def _is_name(value: Any) -> bool:
     # The limits of a model name in the configuration (config.types.ModelName).
-    return isinstance(value, str) and 0 < len(value) <= 256 and not _CONTROL.search(value)
-
-
-def _is_text(value: dict[str, Any]) -> bool:
-    """Whether it can be encoded: a half of a surrogate pair (\\ud800) cannot."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return isinstance(value, str) and 0 < len(value) <= 256 and is_plain(value)
 
 
 def _count(value: Any) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53
-    return value if is_count else None
+    return value if is_count(value) else None
 
 
 def _context_length(entry: dict[str, Any]) -> int | None:

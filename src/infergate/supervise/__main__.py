@@ -14,6 +14,7 @@ from pathlib import Path
 from infergate.errors import InfergateError
 from infergate.log import set_up_logging
 from infergate.paths import home_for
+from infergate.shown import shown_text
 from infergate.supervise.preparing import NotPrepared
 from infergate.supervise.supervisor import supervise
 
@@ -32,7 +33,7 @@ def main() -> None:
     except NotPrepared as problem:
         sys.exit(problem.code)
     except InfergateError as problem:
-        print(problem, file=sys.stderr)
+        print(shown_text(str(problem)), file=sys.stderr)
         sys.exit(problem.exit_code)
 
 

@@ -199,3 +199,50 @@ async def test_infinity_without_its_prefix_is_explained(box) -> None:
 def test_models_of_the_configuration_get_the_details_that_are_known() -> None:
     found = (ModelInfo("a", 4096, loaded=True), ModelInfo("c"))
     assert declared(["b", "a"], found) == (ModelInfo("b"), ModelInfo("a", 4096, loaded=True))
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"x": nested(500)},
+        {"details": nested(500)},
+        {"details": {"families": nested(500), "x": 1}},
+        {"details": {"families": ["f"] * 10_000}},
+        {"digest": "d" * 10_000},
+        {"digest": "\x1b[31m", "size": 2**70, "size_vram": -1},
+        {"capabilities": [{}]},
+    ],
+)
+def test_of_ollamas_entries_only_known_fields_of_known_sizes_are_passed_on(more: Any) -> None:
+    real = {"name": "m", "model": "m", "size": 7, "details": {"family": "llama", "families": None}}
+    found = ollama_models({"models": [{**real, **more}]}, {"models": [{**real, **more}]})
+    assert found is not None
+    for passed in (found[0].tag, found[0].running):
+        assert passed is not None
+        assert len(json.dumps(passed)) < 300
+        assert passed["name"] == "m"
+        assert "\x1b" not in str(passed)
+
+
+def test_the_entries_of_one_box_are_bounded_and_its_models_are_known_all_the_same() -> None:
+    entry = {"digest": "é" * 128, "modified_at": "é" * 128, "details": {"family": "é" * 128}}
+    listed = {"models": [{**entry, "name": str(n)} for n in range(2000)]}
+    found = ollama_models(listed, listed)
+    assert found is not None
+    assert len(found) == 2000
+    tags = [model.tag for model in found if model.tag is not None]
+    assert 500 < len(tags) < 1000
+    assert len(json.dumps(tags, ensure_ascii=False).encode()) < 600_000
+
+
+@pytest.mark.parametrize("name", ["a\x1b[0m", "a\x07", "a\x9b31m", "a\u202eb", "a\u2028b", "a\nb"])
+def test_a_name_that_a_terminal_would_obey_is_no_model(name: str) -> None:
+    assert openai_models({"data": [{"id": name}]}, PROFILES["vllm"]) == ()
+    assert version({"version": name}) is None

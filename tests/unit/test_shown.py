@@ -1,0 +1,103 @@
+"""What came from outside is shown on a terminal, and never obeyed by it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from infergate.cli.rows import print_rows
+from infergate.cli.terminal import Styled, harmless
+from infergate.shown import is_plain, shown, shown_text
+from tests.gateway import Gateway, gateway, run_here
+
+EVIL = "a\x1b]0;t\x07\x9b31m\r\u202e[/x][red]:smile:\u2028\x00\x7fz"
+HARMLESS = r"a\u001b]0;t\u0007\u009b31m\u000d\u202e[/x][red]:smile:\u2028\u0000\u007fz"
+
+
+def test_every_character_that_a_terminal_obeys_is_shown_as_its_number() -> None:
+    everything = "".join(map(chr, range(0x110000)))
+    left = [c for c in shown(everything) if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs")]
+    bidi = [
+        c
+        for c in shown(everything)
+        if unicodedata.bidirectional(c)
+        in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    ]
+    assert (left, bidi) == ([], [])
+    shown(everything).encode()
+    assert shown("Grüße 日本 😀 → °") == "Grüße 日本 😀 → °"
+    assert (shown("a\tb\nc"), shown_text("a\tb\nc")) == (r"a\u0009b\u000ac", "a\tb\nc")
+    assert (is_plain("Grüße"), is_plain(EVIL)) == (True, False)
+
+
+@pytest.fixture
+def printed() -> io.StringIO:
+    return io.StringIO()
+
+
+def test_whoever_prints_and_wherever_to_it_is_harmless(printed: io.StringIO) -> None:
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), harmless():
+        print(EVIL)
+        print(EVIL, file=sys.stderr)
+        sys.stdout.writelines([EVIL])
+        print_rows(("NAME",), [(EVIL + "\nx",)])
+    assert printed.getvalue().count(HARMLESS) == 4
+    assert shown_text(printed.getvalue()) == printed.getvalue()
+    assert printed.getvalue().endswith("\\u000ax\n")
+
+
+def test_names_are_no_markup_and_no_style_in_a_status(printed: io.StringIO) -> None:
+    with contextlib.redirect_stdout(printed), harmless():
+        terminal = Styled()
+        terminal.line(EVIL, (EVIL, "yellow"))
+        terminal.table(("A", "B"), [(EVIL, (EVIL, "red"))])
+    said = printed.getvalue().replace("\n", "")
+    assert said.replace(" ", "").count(HARMLESS) == 4 or "".join(said.split()).count("[/x]") == 4
+    assert "\x1b" not in said
+
+
+@pytest.fixture
+def stopped() -> Gateway:
+    with gateway("auto", "backends: { a: http://127.0.0.1:9 }\n", start=False) as it:
+        (it.home / "logs").mkdir()
+        yield it
+
+
+def line(**more: object) -> str:
+    entry = {"ts": 1795955617.2, "v": 1, "id": "1-2-3", "status": 404, "ip": "127.0.0.1",
+             "request_time": 0.1, "key": "k", "method": "GET", "uri": "/", "model": "", "tried": "",
+             "backend": "", "error": "", "tokens": None, "queue_ms": 0, "why": "",
+             "request_id": "", "upstream_status": "", "upstream_header_time": "",
+             "completed": "OK", "cache": "", "bytes_sent": 1, "user_agent": "",
+             "request_length": 1}  # fmt: skip
+    return json.dumps({**entry, **more}, ensure_ascii=False)
+
+
+def test_a_path_with_line_breaks_and_escapes_is_one_harmless_line_of_the_log(
+    stopped: Gateway,
+) -> None:
+    log = line(uri="/a\n12:00:00 200 forged\x1b[2J\x9b1m", model=EVIL, request_id=EVIL)
+    (stopped.home / "logs" / "access.log").write_text(log + "\n")
+    said = stopped.run("logs").stdout
+    assert len(said.splitlines()) == 1
+    assert r"/a\u000a12:00:00 200 forged\u001b[2J\u009b1m" in said
+    assert json.loads(stopped.run("logs", "--json").stdout)["model"] == EVIL
+    explained = stopped.run("explain", "1-2-3", check=False)
+    for text in (said, explained.stdout, explained.stderr):
+        assert shown_text(text) == text
+
+
+def test_an_error_that_names_what_was_given_is_harmless(tmp_path: Path) -> None:
+    file = tmp_path / "infergate.yaml"
+    file.write_text("backends: { a: http://127.0.0.1:9 }\n")
+    environ = {"INFERGATE_HOME": str(tmp_path / "home")}
+    for command in (["plan"], ["keys", "show"], ["usage", "--since"], ["explain"]):
+        ran = run_here([*command, EVIL.replace("\x00", ""), "-c", str(file)], environ)
+        assert ran.returncode != 0
+        assert shown_text(ran.stdout + ran.stderr) == ran.stdout + ran.stderr
