@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help up install test e2e soak bench count lint format lock clean
+.PHONY: help up install test e2e test-deploy soak bench count lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,11 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n
 	$(BIN)/pytest tests/e2e
+	$(MAKE) test-deploy
+
+test-deploy: $(VENV)/.installed-test  ## Run the container as its page says, with podman
+	$(BIN)/python -m tests.deploy.tools
+	$(BIN)/pytest tests/deploy
 
 soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares
 	$(BIN)/python -m tests.engines_ready

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
-_BLOCK = re.compile(r"(?ms)^(?P<before>[^\n]*)\n\n```(?P<kind>sh|nginx)\n(?P<text>.*?)^```$")
+_BLOCK = re.compile(r"(?ms)^```(?P<kind>\w*)\n(?P<text>.*?)^```$")
+_DONE = ("sh", "nginx")
 _FILE = re.compile(r"`(nginx/[a-z_]+\.conf)`:$")
 
 
@@ -26,5 +27,7 @@ def blocks(page: str) -> Iterator[Block]:
     for section in re.split(r"(?m)^## ", (DOCS / page).read_text())[1:]:
         heading, _, text = section.partition("\n")
         for found in _BLOCK.finditer(text):
-            file = _FILE.search(found["before"])
-            yield Block(heading, file[1] if file else None, found["text"])
+            if found["kind"] in _DONE:
+                before = text[: found.start()].rstrip()
+                file = _FILE.search(before)
+                yield Block(heading, file[1] if file else None, found["text"])
