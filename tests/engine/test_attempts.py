@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from infergate.nginx.headers import claimed, stripped
 from tests.backends.servers import Scripted, scripted
 from tests.backends.web_service import WebService, web_service
 from tests.gateway import Gateway, gateway
@@ -47,6 +48,13 @@ def post(headers: str, body: str, *statuses: int) -> Attempt:
     return Attempt(f"POST /tools/x HTTP/1.1\nKEY\n{headers}", statuses, body=body)
 
 
+def at_open(path: str) -> Attempt:
+    return Attempt(f"GET {path} HTTP/1.1", (400,), host="open.test")
+
+
+NAMES = sorted(set(stripped(["x-corp-user"])) - {"Proxy-Authorization", "Trailer"})
+# Some of each family; all of them are more than a request may have.
+LIKELY = [*claimed([])[::37], *claimed(["x-corp-*"])[-20:]]
 CHUNKED = "0\r\n\r\nGET /qdrant/x HTTP/1.1\r\nHost: api.test\r\n\r\n"
 MODEL = '{"model": "http://169.254.169.254/", "messages": []}'
 TOOLS, OPEN = frozenset({"tools"}), frozenset({"open"})
@@ -66,6 +74,53 @@ ATTEMPTS = {
     "`/tools/../qdrant/x` with a key for tools": get("/tools/../qdrant/x", 403, more="KEY"),
     "`/tools/%2e%2e/qdrant/x` with that key": get("/tools/%2e%2e/qdrant/x", 403, more="KEY"),
     "`/tools/..%2fqdrant/x` with that key": get("/tools/..%2fqdrant/x", 403, more="KEY"),
+    # A path that somebody behind us could read otherwise
+    **{
+        f"`{path}` with that key": get(path, 400, more="KEY")
+        for path in (
+            "/tools/a/..;/x",
+            "/tools/..;a=b/x",
+            "/tools/%2e%2e%3b/x",
+            "/tools/.;/x",
+            "/tools/;/x",
+            "/tools/a/..%5cx",
+            "/tools/a\\..\\x",
+            "/tools/a/..%2f/x",
+            "/tools/a/%252e%252e/x",
+            "/tools/a/..%25252fx",
+            "/tools/a/%c0%ae%c0%ae/x",
+            "/tools/a/..%e0%80%afx",
+            "/tools/a/%ef%bc%8e%ef%bc%8e/x",
+            "/tools/a/..%ef%bc%8fx",
+            "/tools/a/..%20/x",
+            "/tools/a/..%0d/x",
+            "/tools/a#/../x",
+        )
+    },
+    "`/a/../x` of a host": at_open("/a/../x"),
+    "`/a/..;/x` of a host": at_open("/a/..;/x"),
+    "`/a/%2e%2e/x` of a host": at_open("/a/%2e%2e/x"),
+    "`/a%2f..%2fx` of a host": at_open("/a%2f..%2fx"),
+    "`/wiki/a/..%2fx`, which a login decides about": get("/wiki/a/..%2fx", 400),
+    "`/wiki/a//x`, which a login decides about": get("/wiki/a//x", 400),
+    # Somebody else's name
+    "`X-Authentik-Username: admin`, and each other name that is known": Attempt(
+        "GET /x HTTP/1.1\n" + "\n".join(f"{name}: private" for name in NAMES),
+        (200,),
+        host="open.test",
+        reached=OPEN,
+    ),
+    "`X_Authentik_Username: admin`": Attempt(
+        "GET /x HTTP/1.1\nX_Authentik_Username: private", (200,), host="open.test", reached=OPEN
+    ),
+    "`X-Authentik-Tenant: admin`, likely names of every family and of `X-Corp-*`": (
+        Attempt(
+            "GET /x HTTP/1.1\n" + "\n".join(f"{name}: private" for name in LIKELY),
+            (200,),
+            host="open.test",
+            reached=OPEN,
+        )
+    ),
     # What only nginx itself goes to
     "`/@refused`": get("/@refused", 404),
     "`/.infergate/auth/wiki`": get("/.infergate/auth/wiki", 404),
@@ -154,6 +209,7 @@ def stack(engine: str) -> Iterator[Stack]:
     ):
         it.write(f"""
 listen: {{ http: "127.0.0.1:{it.port}", hosts: [api.test] }}
+access: {{ identity_headers: [X-Corp-User, X-Corp-*] }}
 backends: {{ a: {{ url: {backend.url}, engine: vllm }} }}
 models: {{ good: [a] }}
 services:

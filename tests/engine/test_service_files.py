@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +17,9 @@ from tests.backends.web_service import WebService, web_service
 from tests.gateway import Gateway, gateway, until
 from tests.wire import raw, websocket_says
 
+# "right", by bcrypt (cost 4).
+HASH = "$2b$04$d.rSttck28sxDt107iFtZeLx8PA2/BPODj1FOr1O0hX4XVEyFrlNW"
+ALICE, BOB = (base64.b64encode(f"{who}:right".encode()).decode() for who in ("alice", "bob"))
 CONFIG = """
 backends: {{ a: {model} }}
 services:
@@ -22,6 +27,12 @@ services:
     {{ url: "{web}/base", path: /below/, cache: {{ paths: [/static/], ttl: 1h }} }}
   pages:
     {{ url: {web}, host: pages.test, auth: none, cache: {{ paths: [/static/, /ws/] }} }}
+  grafana:
+    {{ url: {web}, host: grafana.test, auth: basic, cache: {{ paths: [/static/] }},
+       users: {{ alice: "{hash}", bob: "{hash}" }} }}
+  wiki:
+    {{ url: {web}, host: wiki.test, auth: forward, cache: {{ paths: [/static/] }},
+       forward: {{ url: "{web}/login/check", headers: [Remote-User] }} }}
   short:
     {{ url: {web}, host: short.test, auth: none, cache: {{ paths: [/static/], ttl: 1s }} }}
 """
@@ -45,7 +56,7 @@ def stack(engine: str) -> Iterator[Stack]:
     with (
         scripted() as model,
         web_service() as web,
-        gateway(engine, CONFIG.format(model=model.url, web=web.url)) as it,
+        gateway(engine, CONFIG.format(model=model.url, web=web.url, hash=HASH)) as it,
         httpx.Client(verify=False, timeout=20) as client,  # nothing of TLS here
     ):
         yield Stack(it, web, client)
@@ -117,6 +128,32 @@ def test_who_logs_in_at_the_service_itself_gets_no_kept_answer(stack: Stack) -> 
     assert stack.kinds(path, 1, Authorization="Bearer alice") == ["BYPASS"]
 
 
+@pytest.mark.parametrize(
+    ("host", "users"),
+    [
+        ("grafana.test", [{"Authorization": f"Basic {user}"} for user in (ALICE, BOB)]),
+        ("wiki.test", [{"Cookie": f"session={user}"} for user in ("alice", "bob")]),
+        ("wiki.test", [{"Cookie": f"session=alice; theme={dark}"} for dark in (0, 1)]),
+        ("pages.test", [{"Cookie": "session=alice"}, {"Cookie": "session=bob"}, {}]),
+        ("pages.test", [{"X-Api-Key": "alice"}, {"X-Api-Key": "bob"}, {"Private-Token": "bob"}]),
+    ],
+)
+def test_no_user_is_given_what_was_another_s(
+    stack: Stack, host: str, users: list[dict[str, str]]
+) -> None:
+    path = f"/static/mine?{time.monotonic_ns()}"
+
+    def get(user: dict[str, str]) -> httpx.Response:
+        stack.client.cookies.clear()
+        return stack.get(path, host=host, **user)
+
+    answers = [[get(user) for _ in range(2)] for user in users]
+    for first, again in answers:
+        assert (first.status_code, first.headers["x-infergate-cache"]) == (200, "MISS")
+        assert (again.headers["x-infergate-cache"], again.text) == ("HIT", first.text)
+    assert len({first.text for first, _ in answers}) == len(users)
+
+
 def test_below_a_path_a_valid_key_is_asked_for_all_the_same(stack: Stack) -> None:
     it = stack.it
     answers = [it.get("/below/static/x.css") for _ in range(2)]
@@ -124,7 +161,8 @@ def test_below_a_path_a_valid_key_is_asked_for_all_the_same(stack: Stack) -> Non
     assert stack.web.last()["path"] == "/base/static/x.css"
     assert httpx.get(it.url + "/below/static/x.css").status_code == 401
     key = it.new_key("gone")
-    assert it.get("/below/static/x.css", key=key).headers["x-infergate-cache"] == "HIT"
+    own = [it.get("/below/static/x.css", key=key) for _ in range(2)]
+    assert [each.headers["x-infergate-cache"] for each in own] == ["MISS", "HIT"]
     it.run("keys", "revoke", json.loads(it.run("keys", "list", "--json").stdout)[-1]["name"])
     until(lambda: it.get("/below/static/x.css", key=key).status_code == 401)
 

@@ -287,6 +287,49 @@ def test_forward_login_asks_for_each_request_and_tells_the_service_who_it_is(
     assert httpx.get(stack.it.url + "/tools/x", headers=cookie).json()["path"] == "/x"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/x",
+        "/a%20b",
+        "/a%2fb",
+        "/%61dmin",
+        "/a;b=c/d",
+        "/a%3fb%23c%25d",
+        "/%c3%a4",
+        "/\u00c3\u00a4",
+        "/a%7Eb|<c>%22%7b",
+        "/x?y=/../z%2f",
+        "/.well-known/x",
+    ],
+)
+@pytest.mark.parametrize(("host", "below"), [("wiki.test", ""), ("x", "/tools")])
+def test_the_login_is_asked_about_the_path_that_the_service_gets(
+    stack: Stack, host: str, below: str, path: str
+) -> None:
+    stack.web.seen.clear()
+    lines = f"GET {below}{path} HTTP/1.1\r\nHost: {host}\r\nCookie: session=alice\r\n"
+    assert status_of(raw(stack.it.port, f"{lines}Connection: close\r\n\r\n")) == 200
+    seen = [each for each in stack.web.seen if "session=alice" in each["headers"].get("cookie", "")]
+    asked, got = (each for each in seen)
+    assert asked["headers"]["x-original-uri"] == asked["headers"]["x-forwarded-uri"]
+    assert asked["headers"]["x-original-url"] == f"http://{host}{below}{got['path']}"
+    assert asked["headers"]["x-original-uri"] == below + got["path"]
+
+
+@pytest.mark.parametrize("path", ["/public/..%2fadmin", "/public%2f../admin", "/public//admin"])
+def test_a_path_that_a_login_could_read_otherwise_is_not_asked_about(
+    stack: Stack, path: str
+) -> None:
+    stack.web.seen.clear()
+    for host, below in (("wiki.test", ""), ("x", "/tools")):
+        lines = f"GET {below}{path} HTTP/1.1\r\nHost: {host}\r\nCookie: session=alice\r\n"
+        answer = raw(stack.it.port, f"{lines}Connection: close\r\n\r\n")
+        assert status_of(answer) == 400
+        assert b'"ambiguous_path"' in answer
+    assert not [each for each in stack.web.seen if "cookie" in each["headers"]]
+
+
 def test_the_status_shows_the_services_too(stack: Stack) -> None:
     def states() -> dict[str, str]:
         return {each["name"]: each["state"] for each in stack.it.status()["services"]}

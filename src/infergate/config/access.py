@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from infergate.config.base import Section
-from infergate.config.types import Network, Origin, PlainText, Rate, Seconds
+from infergate.config.types import HeaderPattern, Network, Origin, PlainText, Rate, Seconds
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "MKCOL")
 
@@ -43,6 +43,11 @@ class Access(Rules):
         [],
         description="Web pages that may call a gateway without keys, such as "
         "https://chat.example.com, beside those of this machine.",
+    )
+    identity_headers: list[HeaderPattern] = Field(
+        [],
+        description="More headers that say who somebody is, which a client may not: X-Corp-User, "
+        "or X-Corp-* for X-Corp-User, X-Corp-Email and their like.",
     )
 
 

@@ -43,7 +43,7 @@ class Forward(Section):
 
 
 class KeptFiles(Section):
-    """What is kept of a service's answers to GET, to be given again to everybody it lets in."""
+    """What is kept of a service's answers to GET, to be given again to whom each was made for."""
 
     paths: list[LocationPath] = Field(
         min_length=1,

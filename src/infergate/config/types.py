@@ -23,6 +23,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+_OF_THE_MESSAGE = frozenset(
+    {"host", "connection", "upgrade", "content-length", "content-type", "transfer-encoding", "te"}
+)
+"""Headers without which a request is none, or another one."""
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
 _LOCATION_PATH = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)*")
 _REQUEST_PATH = re.compile(r"/[A-Za-z0-9_.~/@:-]{0,200}")
@@ -94,6 +98,15 @@ def is_ip(host: str) -> bool:
 def _header_name(value: str) -> str:
     if not _HEADER_NAME.fullmatch(value):
         raise ValueError(f"{value!r} is not the name of a header: letters, digits and '-'")
+    return value.lower()
+
+
+def _header_pattern(value: str) -> str:
+    name = _header_name(value.removesuffix("*"))
+    if value.endswith("*") and not name.endswith("-"):
+        raise ValueError(f"{value!r}: a family of headers is written like X-Corp-*")
+    if name in _OF_THE_MESSAGE:
+        raise ValueError(f"{value!r} says nothing about who somebody is")
     return value.lower()
 
 
@@ -274,6 +287,7 @@ ModelName = Annotated[
     ),
 ]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderPattern = Annotated[str, AfterValidator(_header_pattern)]
 Host = Annotated[str, AfterValidator(_host)]
 Network = Annotated[
     str, AfterValidator(_network), WithJsonSchema({"type": "string", "format": "ip-network"})

@@ -24,7 +24,7 @@ from infergate.nginx import known
 from infergate.nginx.access import distinct, guard_of_api
 from infergate.nginx.bundle import bundle
 from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
-from infergate.nginx.headers import ANSWERED, STRIPPED
+from infergate.nginx.headers import ANSWERED, claimed, stripped
 from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
 from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
@@ -159,7 +159,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "origins": config.access.origins,
         "proxy_protocol": config.listen.proxy_protocol,
         "scheme_variable": "$ig_scheme" if config.access.trusted_proxies else "$scheme",
-        "stripped_headers": STRIPPED,
+        "stripped_headers": stripped(config.access.identity_headers),
+        "claimed_headers": claimed(config.access.identity_headers),
         "our_headers": ANSWERED,
         "guard_api": guard_api,
         "guards_rules": guards_rules,

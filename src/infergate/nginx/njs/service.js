@@ -6,6 +6,7 @@
 // salted hash in ig_logins, and one that was not is taken half a time a second for one name from one
 // client (access.conf).
 import admit from 'admit.js';
+import clear from 'clear.js';   // seldom
 import crypto from 'crypto';
 import improper from 'improper.js';   // seldom
 import limits from 'limits.js';
@@ -109,7 +110,7 @@ function user(r) {
 function toLogin(r) {
     const v = r.variables;
     const scheme = v.ig_scheme || v.scheme;
-    return v.ig_login + encodeURIComponent(scheme + '://' + v.ig_host + v.request_uri);
+    return v.ig_login + encodeURIComponent(scheme + '://' + v.ig_host + v.ig_asked);
 }
 
 // The variable $ig_refused_here: see improper.js.
@@ -118,4 +119,9 @@ function refuse(r) {
     return '';
 }
 
-export default { admit: enter, realm, unproven, knownUsers, user, toLogin, refuse };
+// The variable $ig_unclear: see clear.js.
+function unclear(r) {
+    return clear.unclear(r);
+}
+
+export default { admit: enter, realm, unproven, knownUsers, user, toLogin, refuse, unclear };
