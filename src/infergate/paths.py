@@ -13,6 +13,9 @@ from pathlib import Path
 from infergate.errors import UserError
 
 HOME_VARIABLE = "INFERGATE_HOME"
+ROOTS_FOLDER = Path("/var/lib/infergate")
+"""Where root's state folders are whose configurations stand where only root may pass."""
+
 GENERATED_NAME = "generated.yaml"
 """Where `infergate up` writes what it found when there is no configuration file."""
 
@@ -229,17 +232,35 @@ class Home:
 def home_for(config_path: Path) -> Home:
     """$INFERGATE_HOME, else the folder .infergate beside the configuration file.
 
+    For root, where nobody else may pass (such as below /root), it is a folder of /var/lib/infergate
+    instead, unless there is a .infergate already: nginx's workers are another user then.
     Raises UserError for root where it is another user's.
     """
     named = os.environ.get(HOME_VARIABLE)
     if named is None and config_path.name == GENERATED_NAME:
         root = config_path.parent
+    elif named:
+        root = Path(named).expanduser()
     else:
-        root = Path(named).expanduser() if named else config_path.parent / ".infergate"
+        root = config_path.parent.absolute() / ".infergate"
+        if os.geteuid() == 0 and not root.exists() and _is_closed(root.parent):
+            root = ROOTS_FOLDER / _name_of(root.parent)
     home = Home(root.absolute())
     if os.geteuid() == 0:
         _refuse_of_another(home)
     return home
+
+
+def _is_closed(folder: Path) -> bool:
+    """Whether others may not pass on the way to it."""
+    return any(
+        each.exists() and not each.stat().st_mode & 0o1 for each in (folder, *folder.parents)
+    )
+
+
+def _name_of(folder: Path) -> str:
+    """For a folder that holds a gateway's configuration: its own name, and told from others."""
+    return f"{folder.name}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
 
 
 def _refuse_of_another(home: Home) -> None:

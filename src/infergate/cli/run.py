@@ -11,7 +11,7 @@ import typer
 
 from infergate.cli.options import ConfigOption, find_config, load, only_here
 from infergate.cli.sites import warn_of_sites
-from infergate.paths import home_for
+from infergate.paths import ROOTS_FOLDER, home_for
 
 if TYPE_CHECKING:
     from infergate.paths import Home
@@ -43,6 +43,8 @@ def up(
     only_here(config)
     given = find_config(config) if config is not None or Path("infergate.yaml").is_file() else None
     home = home_for(given or Path("infergate.yaml").absolute())
+    if ROOTS_FOLDER in home.root.parents:
+        print(f"State folder: {home.root} (nginx's workers may not enter this one)")
     refuse_second(home)
     demo_port = None
     if given is None:
