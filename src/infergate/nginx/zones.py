@@ -12,11 +12,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from infergate.config.load import LoadedConfig
-from infergate.config.root import Config
 from infergate.paths import Home
+
+if TYPE_CHECKING:
+    from infergate.config.load import LoadedConfig
+    from infergate.config.root import Config
 
 PAGE = 4096
 MB = 1 << 20
