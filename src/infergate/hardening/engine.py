@@ -17,6 +17,7 @@ from infergate.hardening.check import Check, bad, good, unknown
 from infergate.nginx.embedded_limits import FOR_TRYING
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
+from infergate.nginx.engine_find import fetched_at
 
 _OF_NGINX_ORG = re.compile(r"[\d.]+-\d+~\w+")
 """1.30.4-1~trixie: the nginx project's own packages, which are its releases."""
@@ -101,8 +102,8 @@ _UPDATE = "`infergate engine upgrade` where Infergate fetched it, else apt upgra
 
 
 def _freshness(engine: Engine) -> Check:
-    manifest = engine.binary.parents[2] / "packages.txt"
-    age_s = time.time() - manifest.stat().st_mtime if manifest.exists() else 0.0
+    fetched = fetched_at(engine.argv)
+    age_s = time.time() - fetched if fetched else 0.0
     days = f"{age_s / 86400:.0f} days"
     if age_s > STALE_S:
         return bad("engine.age", "medium", f"Debian's nginx here was fetched {days} ago", _UPDATE)

@@ -21,7 +21,7 @@ from infergate.errors import EngineError
 from infergate.nginx.debian_apt import download, require_tools
 from infergate.nginx.debian_mirror import SUITE, machine_mirrors
 from infergate.nginx.engine_facts import Engine
-from infergate.nginx.engine_find import ENGINES_FOLDER, examine_debian, find_debian
+from infergate.nginx.engine_find import ENGINES_FOLDER, MANIFEST, examine_debian, find_debian
 
 WANTED = ("nginx", "libnginx-mod-http-js")
 WANTED_FOR_WAF = ("libnginx-mod-http-modsecurity", "modsecurity-crs")
@@ -99,18 +99,29 @@ def _install(
         unpack(by_name[name], root)
     _check_self_contained(root)
     manifest = "".join(manifest_line(by_name[name]) for name in needed)
-    (root / "packages.txt").write_text(manifest, encoding="utf-8")
+    target = engines / f"debian-{package_version(by_name['nginx'])}"
+    if (there := examine_debian(target)).usable and _manifest_of(target) == manifest:
+        (target / MANIFEST).touch()  # as new as today
+        report(f"Debian has no newer one: {there}")
+        return there
+    (root / MANIFEST).write_text(manifest, encoding="utf-8")
 
     tried = examine_debian(root)
     if not tried.usable:
         raise EngineError(f"Debian's nginx does not run here: {'; '.join(tried.problems)}")
-    target = engines / f"debian-{package_version(by_name['nginx'])}"
     if target.exists():
         target.rename(work / "replaced")
     root.rename(target)
     engine = examine_debian(target)
     report(f"Installed {engine}")
     return engine
+
+
+def _manifest_of(engine: Path) -> str:
+    try:
+        return (engine / MANIFEST).read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def unpack(package: Path, root: Path) -> None:

@@ -11,6 +11,7 @@ from infergate.nginx.engine_ask import examine
 from infergate.nginx.engine_embedded import DISTRIBUTION, find_embedded
 from infergate.nginx.engine_facts import NGINX_AT_LEAST, NJS_AT_LEAST, Engine, dotted
 from infergate.nginx.engine_find import find_debian, find_engines, find_system
+from infergate.nginx.running_engine import running_engine
 
 __all__ = ["Choice", "Engine", "choose_engine", "find_engines"]
 
@@ -30,14 +31,23 @@ class Choice:
     candidates: tuple[Engine, ...]
 
 
-def choose_engine(setting: str, home: Path) -> Choice:
-    """The engine for `engine: <setting>`.
+def choose_engine(setting: str, home: Path, *, anew: bool = False) -> Choice:
+    """The engine for `engine: <setting>`: the one that nginx runs on, if that will do.
 
     setting: auto, system, debian, embedded, or an absolute path to an nginx.
     home: Infergate's own folder, see `find_engines`.
+    anew: whatever nginx runs on now, as for its next start.
     Raises EngineError that names each candidate's problems when none qualifies.
     """
-    return pick(setting, _candidates(setting, home))
+    candidates = _candidates(setting, home)
+    argv = None if anew else running_engine(home)
+    for engine in candidates:
+        if engine.usable and engine.argv == argv:
+            reason = _reason(setting, engine, candidates)
+            if engine is not next(each for each in candidates if each.usable):
+                reason = "nginx runs on it; the next start takes another one."
+            return Choice(engine, reason, tuple(candidates))
+    return pick(setting, candidates)
 
 
 def pick(setting: str, candidates: Sequence[Engine]) -> Choice:

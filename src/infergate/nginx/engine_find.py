@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from infergate.nginx.engine_ask import examine
@@ -15,6 +17,10 @@ USUAL_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin")
 
 ENGINES_FOLDER = "engines"
 """Inside Infergate's home; has one folder per unpacked engine."""
+
+
+MANIFEST = "packages.txt"
+"""What is in an unpacked engine; as old as the last look whether Debian has a newer one."""
 
 
 def find_engines(home: Path) -> list[Engine]:
@@ -55,6 +61,22 @@ def examine_debian(root: Path) -> Engine:
         return Engine("debian", (str(nginx),), problems=(problem,))
     argv = [str(loader), "--library-path", str(loader.parent), str(nginx)]
     return examine("debian", argv, module_folders=[root / "usr/lib/nginx/modules"])
+
+
+def set_aside(engine: Engine) -> Path:
+    """Keep one of Debian's that proved bad, where no start finds it; returns where."""
+    root = engine.binary.parents[2]
+    aside = root.with_name(f"refused-{root.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    return root.rename(aside)
+
+
+def fetched_at(argv: Sequence[str]) -> float | None:
+    """When Debian's engine that this starts was fetched, Unix seconds; None for another one."""
+    try:
+        return (Path(argv[-1]).parents[2] / MANIFEST).stat().st_mtime
+    except (OSError, IndexError):
+        return None
 
 
 def _by_version(root: Path) -> list[int]:

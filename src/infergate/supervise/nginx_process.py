@@ -15,9 +15,11 @@ import structlog
 
 from infergate.errors import EngineError
 from infergate.nginx.drain import nginx_workers
+from infergate.nginx.running_engine import note_engine
 from infergate.paths import Home
 from infergate.supervise.child import Backoff
 from infergate.supervise.instance import nginx_master
+from infergate.supervise.taken_over import listening_sockets
 from infergate.worker_files import tail_of
 
 log = structlog.get_logger(__name__)
@@ -42,23 +44,25 @@ class NginxProcess:
         self._home = home
         self._group: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._stopping = False
+        self._stopping = self._replacing = False
+        self._replaced: list[subprocess.Popen[bytes]] = []
 
     @property
     def pid(self) -> int | None:
         """The master's process id, while it runs."""
-        if self._child is not None and self._child.poll() is not None:
-            return None
-        return nginx_master(self._home)
+        if self._child is None:
+            return nginx_master(self._home)
+        return self._child.pid if self._child.poll() is None else None
 
     def adopt(self) -> bool:
         """Take over a master that an earlier supervisor left running. Whether there was one."""
         self._group = nginx_master(self._home)
         return self._group is not None
 
-    async def start(self) -> None:
+    async def start(self, sockets: tuple[int, ...] = ()) -> None:
         """Start the master on `current` and wait until it runs.
 
+        sockets: that it is to listen on instead of opening some itself.
         Raises EngineError with nginx's own words if it does not.
         """
         self._home.remove_sockets()
@@ -68,8 +72,10 @@ class NginxProcess:
             *("-c", str(self._home.current / "nginx.conf")),
             *("-e", str(self._home.logs / "error.log")),
         ]
-        # $NGINX would name sockets to inherit.
+        # $NGINX names sockets to inherit (ngx_add_inherited_sockets); ours was not meant for it.
         environ = {name: value for name, value in os.environ.items() if name != "NGINX"}
+        if sockets:
+            environ["NGINX"] = "".join(f"{each};" for each in sockets)
         with (self._home.logs / "nginx.out").open("wb") as out:
             self._child = subprocess.Popen(
                 command,
@@ -79,6 +85,7 @@ class NginxProcess:
                 env=environ,
                 cwd=self._home.root,
                 start_new_session=True,
+                pass_fds=sockets,
             )
         self._group = self._child.pid
         deadline = time.monotonic() + _START_TIMEOUT_S
@@ -92,6 +99,40 @@ class NginxProcess:
                     where=str(self._home.current / "nginx.conf"),
                 )
             await asyncio.sleep(_WAIT_POLL_S)
+        note_engine(self._home.root, self._child.pid, self.argv)
+
+    async def replace(self, argv: tuple[str, ...]) -> None:
+        """Another nginx on `current` takes the place of this one, which finishes its streams.
+
+        No connection is refused meanwhile: the sockets stay, and who connects waits.
+        Raises EngineError if it does not start; none runs then.
+        """
+        self._replacing = True
+        try:
+            pid = self.pid
+            with listening_sockets(pid) if pid else contextlib.nullcontext(()) as sockets:
+                if pid is not None:
+                    await self._leave(pid)
+                self.argv = argv
+                await self.start(sockets)
+        finally:
+            self._replacing = False
+
+    async def _leave(self, pid: int) -> None:
+        """Have it accept no more. It takes its unix sockets away, which the next one makes anew."""
+        os.kill(pid, signal.SIGQUIT)
+        if self._child is not None:
+            self._replaced.append(self._child)
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while self._home.socket.exists() and time.monotonic() < deadline:
+            await asyncio.sleep(_WAIT_POLL_S)
+
+    def _tend_replaced(self) -> None:
+        """One that ends at last removes its pid file, which is that of the one that runs."""
+        self._replaced = [each for each in self._replaced if each.poll() is None]
+        file = self._home.run / "nginx.pid"
+        if self._child is not None and self._child.poll() is None and not file.exists():
+            file.write_text(f"{self._child.pid}\n")
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -107,6 +148,9 @@ class NginxProcess:
         began = time.monotonic()
         while not self._stopping:
             await asyncio.sleep(_POLL_S)
+            if self._replacing:
+                continue
+            self._tend_replaced()
             if self._stopping or self.pid is not None:
                 continue
             delay_s = backoff.after(time.monotonic() - began)
@@ -133,6 +177,8 @@ class NginxProcess:
         timeout_s: how long streams may take; then they are cut.
         """
         self._stopping = True
+        for each in self._replaced:
+            each.terminate()
         pid = self.pid
         if pid is None:
             self._dismiss_orphans()

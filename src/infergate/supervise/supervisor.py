@@ -21,6 +21,7 @@ from infergate.nginx.shared_memory import read
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.supervise.admin_api import AdminApi
 from infergate.supervise.child import Child
+from infergate.supervise.engine_change import WAKE, follow_requests
 from infergate.supervise.instance import DRAIN_TIMEOUT_S, sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess
 from infergate.supervise.preparing import NotPrepared, preparing
@@ -75,7 +76,13 @@ async def supervise(
                 await nginx.start()
             control_plane = process.go_on()
         control = Child("the control plane", ["-m", "infergate.control", str(path)], home, environ)
-        loops = [control.keep_running(control_plane), admin.keep_running()]
+        woken = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(WAKE, woken.set)
+        loops = [
+            control.keep_running(control_plane),
+            admin.keep_running(),
+            follow_requests(home, nginx, woken),
+        ]
         if demo_port is not None:
             demo = ["-m", "infergate.demo", "--port", str(demo_port)]
             loops.append(Child("the demo backend", demo, home, environ).keep_running())
