@@ -38,9 +38,11 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 	$(BIN)/python -m tests.tls_tools
 	$(BIN)/pytest tests/unit tests/engine -n $$((2 * $$(nproc))) --dist worksteal
 
-e2e: $(VENV)/.installed-e2e  ## Run the rest against real engines and clients
+e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, and Debian's next nginx
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n
 	$(BIN)/pytest tests/e2e
+	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
+	INFERGATE_TEST_SUITE=forky $(BIN)/pytest tests/engine -k debian -n $$((2 * $$(nproc))) --dist worksteal
 	$(MAKE) test-deploy
 
 test-deploy: $(VENV)/.installed-test  ## Run the container as its page says, with podman

@@ -1,17 +1,23 @@
 """Which of several engines runs, and what a user reads when none can."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from infergate.cli.status import engine_in_words
 from infergate.config.load import parse_config
 from infergate.config.root import Config
+from infergate.control.engine_upgrades import WEEK_S, is_due
 from infergate.errors import EngineError
 from infergate.nginx.embedded_limits import refuse_beyond_loopback
 from infergate.nginx.engine import choose_engine, pick
 from infergate.nginx.engine_facts import Engine
 from infergate.nginx.engine_find import find_system
+from infergate.nginx.running_engine import note_engine
 from infergate.nginx.tls import http2
+from infergate.paths import Home
 
 SYSTEM = Engine("system", ("/usr/sbin/nginx",), (1, 28, 0), (0, 9, 0))
 TOO_OLD = Engine(
@@ -121,3 +127,29 @@ def test_http2_is_off_on_the_embedded_engine_unless_written() -> None:
     assert http2(config_of(listen % ", http2: true"), EMBEDDED)
     assert http2(config_of(listen % ""), DEBIAN)
     assert not http2(config_of(listen % ", http2: false"), DEBIAN)
+
+
+def test_a_weekly_look_is_due_only_if_allowed_and_a_week_after_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, root = Home(tmp_path), tmp_path / "engines/debian-1"
+    (home.run).mkdir()
+    (root / "usr/sbin").mkdir(parents=True)
+    (root / "packages.txt").touch()
+    weekly, by_hand = config_of("engine_upgrade: weekly"), config_of("")
+    later = time.time() + WEEK_S + 60
+    assert not is_due(weekly, home, later), "nothing runs"
+    note_engine(tmp_path, os.getpid(), (str(root / "usr/sbin/nginx"),))
+    monkeypatch.chdir(tmp_path)  # a gateway's processes work there
+    assert is_due(weekly, home, later)
+    assert not is_due(weekly, home, time.time())
+    assert not is_due(by_hand, home, later)
+
+
+def test_status_says_how_old_a_fetched_engine_is() -> None:
+    name = "debian: nginx 1.26.3 with njs 0.8.9 at /h/nginx"
+    new = engine_in_words({"name": name, "fetched_at": 1000.0}, 1000.0 + 3 * 86400)
+    assert new == "Engine debian: nginx 1.26.3 with njs 0.8.9, looked for 3 d 0 h ago"
+    old = engine_in_words({"name": name, "fetched_at": 1000.0}, 1000.0 + 40 * 86400)
+    assert "`infergate engine upgrade`" in old
+    assert "ago" not in engine_in_words({"name": name, "fetched_at": None}, 0.0)

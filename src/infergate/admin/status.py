@@ -22,13 +22,17 @@ from infergate.control.services import read_services
 from infergate.errors import StateError
 from infergate.ledger.status import read_status
 from infergate.nginx.drain import drain
+from infergate.nginx.engine_find import fetched_at
 from infergate.nginx.revisions import current
+from infergate.nginx.running_engine import running_engine
 from infergate.nginx.shared_memory import read
 from infergate.state.keys_file import read_keys_file
 from infergate.supervise.instance import running
 
 if TYPE_CHECKING:
+    from infergate.nginx.revisions import Revision
     from infergate.nginx.shared_memory import LiveState
+    from infergate.paths import Home
 
 
 class Processes(Document):
@@ -37,6 +41,16 @@ class Processes(Document):
     supervisor: int | None
     nginx: int | None
     control: int | None
+
+
+class RunningEngine(Document):
+    """The nginx that runs (docs/engines.md)."""
+
+    name: str = Field(description="Its origin, its versions and where it is.")
+    fetched_at: float | None = Field(
+        description="Unix seconds, when Infergate fetched it or last saw that none is newer;"
+        " null for one that it did not fetch."
+    )
 
 
 class Counting(Document):
@@ -146,6 +160,7 @@ class Status(Document):
     config: str
     home: str
     processes: Processes
+    engine: RunningEngine | None = Field(description="Null where none runs.")
     revision: int | None
     file_applied: bool = Field(description="Whether the file is what is in force.")
     drain: OldWorkers
@@ -183,6 +198,7 @@ def status(gateway: Gateway) -> Status:
             "config": str(loaded.path),
             "home": str(home.root),
             "processes": asdict(processes),
+            "engine": _engine(home, applied),
             "revision": applied.number if applied and live else None,
             "file_applied": applied is not None and _text(loaded.path) == applied.text,
             "drain": asdict(drain(home)),
@@ -216,6 +232,13 @@ def status(gateway: Gateway) -> Status:
             ],
         }
     )
+
+
+def _engine(home: Home, applied: Revision | None) -> RunningEngine | None:
+    argv = running_engine(home.root)
+    if argv is None or applied is None:
+        return None
+    return RunningEngine(name=applied.engine, fetched_at=fetched_at(argv))
 
 
 def _drained(gateway: Gateway, live: LiveState | None) -> Mapping[str, float]:

@@ -15,6 +15,7 @@ from infergate.cli.options import counted
 from infergate.cli.terminal import Cell, Styled
 from infergate.ledger.status import LedgerStatus
 from infergate.nginx.drain import Drain
+from infergate.nginx.engine_find import STALE_S
 from infergate.nginx.zones import MB, Fill
 
 _COLOURS = {"up": "green", "down": "red", "hung": "red"}
@@ -33,6 +34,8 @@ def print_status(document: Mapping[str, Any]) -> None:
         )
     else:
         terminal.line(("Infergate is not running.", "red"), " `infergate up` starts it.")
+    if document["engine"]:
+        terminal.line(engine_in_words(document["engine"], time.time()))
     if document["running"]:
         for line in drain_in_words(Drain(**document["drain"])):
             terminal.line(line)
@@ -75,6 +78,17 @@ def print_status(document: Mapping[str, Any]) -> None:
         terminal.line((f"{missing} that the configuration expects there.", "yellow"))
     for conflict in document["conflicts"]:
         terminal.line((conflict, "yellow"))
+
+
+def engine_in_words(engine: Mapping[str, Any], now: float) -> str:
+    """Which nginx runs, and how old it is, where nobody else keeps it up to date."""
+    name = engine["name"].partition(" at /")[0]
+    fetched = engine["fetched_at"]
+    if fetched is None:
+        return f"Engine {name}"
+    old = now - fetched > STALE_S
+    todo = "; `infergate engine upgrade` fetches what Debian has by now" if old else ""
+    return f"Engine {name}, looked for {ago(now - fetched)} ago{todo}"
 
 
 def _print_backends(terminal: Styled, backends: Sequence[Mapping[str, Any]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from infergate.config.access import Access
@@ -27,6 +29,9 @@ class Config(Section):
     """One gateway. Only `backends` is needed; everything else has a default."""
 
     engine: str = Field("auto", description="auto, embedded, debian, system or /path/to/nginx.")
+    engine_upgrade: Literal["by_hand", "weekly"] = Field(
+        "by_hand", description="weekly: `infergate engine upgrade` once a week, of Debian's engine."
+    )
     workers: Workers = Field("auto", description="nginx worker processes.")
     user: Name | None = Field(None, description="Who nginx's workers run as, when started by root.")
     listen: Listen = Field(Listen(http="*:8080"), description="Ports of the gateway.")

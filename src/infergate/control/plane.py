@@ -15,6 +15,7 @@ from infergate.config.root import Config
 from infergate.control.bans import BanWatch
 from infergate.control.certificates import Certificates
 from infergate.control.counting import Counting
+from infergate.control.engine_upgrades import EngineUpgrades
 from infergate.control.firewall import FirewallLog
 from infergate.control.follow import follow
 from infergate.control.groups import AGAIN_AFTER_S, Groups
@@ -120,6 +121,7 @@ class ControlPlane:
                 Trials(self._home, self._live, self._config).run(),
                 self._load.run(),
                 self._certificates.run(),
+                EngineUpgrades(self._declared.path, self._home, self._config).run(),
                 Memory(self._home, self._live, lambda: self._loaded, self._apply_again).run(),
                 self._follow_parent(stop),
             )

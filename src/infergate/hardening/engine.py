@@ -17,16 +17,13 @@ from infergate.hardening.check import Check, bad, good, unknown
 from infergate.nginx.embedded_limits import FOR_TRYING
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
-from infergate.nginx.engine_find import fetched_at
+from infergate.nginx.engine_find import STALE_S, fetched_at
 
 _OF_NGINX_ORG = re.compile(r"[\d.]+-\d+~\w+")
 """1.30.4-1~trixie: the nginx project's own packages, which are its releases."""
 
 TOLD_FOR = datetime.timedelta(days=60)
 """The table is no proof for longer: nginx had advisories every month of 2026."""
-
-STALE_S = 30 * 86400
-"""Unpacked packages get no updates by themselves; Debian's nginx had eleven in its first year."""
 
 
 def check_engine(engine: Engine) -> Iterator[Check]:

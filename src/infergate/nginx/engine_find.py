@@ -23,6 +23,10 @@ MANIFEST = "packages.txt"
 """What is in an unpacked engine; as old as the last look whether Debian has a newer one."""
 
 
+STALE_S = 30 * 86400
+"""Unpacked packages get no updates by themselves; Debian's nginx had eleven in its first year."""
+
+
 def find_engines(home: Path) -> list[Engine]:
     """All engines, usable or not, in the order in which `engine: auto` prefers them.
 
