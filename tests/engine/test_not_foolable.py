@@ -74,6 +74,9 @@ BODIES = {
     "an object as the model": b'{"model":{"model":"good"}}',
     "null as the model": b'{"model":null}',
     "an empty name": b'{"model":""}',
+    "a key that a NUL ends early": b'{"model\\u0000x":"secret","model":"good"}',
+    "a key that a NUL ends early, after much": b'{"x":"%s","model\\u0000":"secret","model":"good"}'
+    % (b"y" * 9000),
     "the prototype": b'{"__proto__":{"model":"good"}}',
     "2 MB of nesting": b'{"model":"good","x":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}",
     "nesting that never closes": b"[" * 2_000_000,

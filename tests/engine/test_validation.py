@@ -20,6 +20,7 @@ models:
 """
 
 One = tuple[Gateway, Scripted]
+IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
 USER = {"role": "user", "content": "hi"}
 
 
@@ -37,7 +38,19 @@ def one(engine: str) -> Iterator[One]:
         ({"messages": ["hi"]}, "messages[0]"),
         ({"messages": [USER, {"content": "hi"}]}, "messages[1]"),
         ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
-        ({"messages": [USER], "max_tokens": "9"}, "max_tokens"),
+        ({"messages": [USER], "max_tokens": "nine"}, "max_tokens"),
+        ({"messages": [USER], "seed": "abc"}, "seed"),
+        ({"messages": [USER], "logit_bias": [1]}, "logit_bias"),
+        ({"messages": [USER], "stream_options": 7}, "stream_options"),
+        ({"messages": [USER], "stop": {}}, "stop"),
+        ({"messages": [USER], "presence_penalty": []}, "presence_penalty"),
+        ({"messages": [USER], "n": 129}, "n"),
+        ({"messages": [USER], "n": 0}, "n"),
+        ({"messages": [USER], "best_of": 1000}, "best_of"),
+        ({"messages": [USER], "top_logprobs": 1000}, "top_logprobs"),
+        ({"messages": [USER], "prompt_logprobs": -1}, "prompt_logprobs"),
+        ({"messages": [USER], "stop": ["x"] * 65}, "stop"),
+        ({"messages": [{"role": "user", "content": [IMAGE] * 101}]}, "messages"),
         ({"messages": [USER], "max_tokens": 1.5}, "max_tokens"),
         ({"messages": [USER], "temperature": "hot"}, "temperature"),
         ({"messages": [USER], "stream": "yes"}, "stream"),
@@ -66,6 +79,24 @@ def test_strict_looks_at_ranges_and_roles_too(one: One, body: dict) -> None:
     it, _ = one
     assert it.post("/v1/chat/completions", {"model": "strict", **body}).status_code == 400
     assert it.post("/v1/chat/completions", {"model": "m", **body}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"max_tokens": "100"},
+        {"temperature": "0.7"},
+        {"seed": None, "stop": ["a"] * 64, "logprobs": True, "top_logprobs": 0},
+        {"logprobs": 5, "n": "2", "best_of": 128, "stream_options": None},
+        {"messages": [{"role": "user", "content": [IMAGE] * 100}]},
+    ],
+)
+def test_lenient_takes_what_backends_take(one: One, more: dict) -> None:
+    it, a = one
+    a.reset()
+    body = json.dumps({"model": "m", "messages": [USER], **more})
+    assert it.post("/v1/chat/completions", body.encode()).status_code == 200
+    assert [each["body"] for each in a.requests()] == [body]
 
 
 def test_what_is_usual_passes_both(one: One) -> None:

@@ -4,73 +4,10 @@
 // (first or last wins) and on case (Go matches "Model"), so a body that two parsers could read
 // differently is refused instead of guessed at. Most bodies need less care: plain.js.
 import check from 'check.js';
+import members from 'members.js';
 import refuse from 'refuse.js';
 
 const WANTED = 'model';
-
-function isSpace(code) {
-    return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
-}
-
-function skipSpace(text, at) {
-    while (isSpace(text.charCodeAt(at))) {
-        at++;
-    }
-    return at;
-}
-
-// Index behind the string literal that opens at `at`.
-function endOfString(text, at) {
-    for (let end = text.indexOf('"', at + 1); ; end = text.indexOf('"', end + 1)) {
-        let backslashes = 0;
-        while (text.charCodeAt(end - 1 - backslashes) === 0x5c) {
-            backslashes++;
-        }
-        if (backslashes % 2 === 0) {
-            return end + 1;
-        }
-    }
-}
-
-// Positions [start, end) of the values of every top-level key that spells `wanted` in any case and
-// with any escapes. Only for text that JSON.parse has accepted. It hops from quote to quote, so it
-// costs by the number of strings and not by their length. It runs when the model is to be replaced,
-// and for bodies in which the word stands more than once.
-function topLevelValues(text, wanted) {
-    const found = [];
-    let depth = 0;
-    let at = 0;
-
-    while (at < text.length) {
-        const quote = text.indexOf('"', at);
-        const stop = quote === -1 ? text.length : quote;
-        for (; at < stop; at++) {
-            const code = text.charCodeAt(at);
-            if (code === 0x7b || code === 0x5b) {
-                depth++;
-            } else if (code === 0x7d || code === 0x5d) {
-                depth--;
-            }
-        }
-        if (quote === -1) {
-            break;
-        }
-        const end = endOfString(text, quote);
-        const colon = skipSpace(text, end);
-        if (depth === 1 && text.charCodeAt(colon) === 0x3a) {
-            // A key is at most 6 characters a letter long when every letter is escaped.
-            if (end - quote - 2 <= wanted.length * 6
-                && JSON.parse(text.slice(quote, end)).toLowerCase() === wanted) {
-                const start = skipSpace(text, colon + 1);
-                found.push([start, text.charCodeAt(start) === 0x22 ? endOfString(text, start) : start]);
-            }
-            at = colon + 1;
-        } else {
-            at = end;
-        }
-    }
-    return found;
-}
 
 // Whether the text has `"model"` once, given that the parsed object has the key. Inside a string a
 // quote is escaped, so the literal is a key or a whole value; being the only one, with no escape that
@@ -92,6 +29,16 @@ function otherCase(body) {
         }
     }
     return undefined;
+}
+
+// A NUL ends a text in C: a parser that copies keys there reads another one.
+function hasNul(body) {
+    for (const key in body) {
+        if (key.indexOf('\0') !== -1) {
+            return true;
+        }
+    }
+    return false;
 }
 
 // The JSON body of a request to an inference endpoint. Returns { error, param } or
@@ -134,6 +81,9 @@ function read(r) {
         usage: body.stream_options === undefined ? 'absent' : 'there',
         empty: Object.keys(body).length === 0,
     };
+    if (text.indexOf('\\u0000') !== -1 && hasNul(body)) {
+        return refuse.bad('A key of the request body has a NUL.');
+    }
     const other = otherCase(body);
     if (other !== undefined) {
         return refuse.bad("Write '" + WANTED + "' in lower case, not '" + other + "'.", WANTED);
@@ -145,7 +95,7 @@ function read(r) {
     if (typeof model !== 'string' || model === '') {
         return refuse.bad("'" + WANTED + "' must be a non-empty string.", WANTED);
     }
-    if (!isOnce(text, buffer) && topLevelValues(text, WANTED).length !== 1) {
+    if (!isOnce(text, buffer) && members.find(text, WANTED).length !== 1) {
         return refuse.bad("'" + WANTED + "' stands in the request body more than once.", WANTED);
     }
     return request;
@@ -168,18 +118,29 @@ function isUtf8(buffer) {
     }
 }
 
-// The body with `name` as its model and `insert` before its other keys: a splice, because
-// re-serialising costs twice the parsing and changes numbers a client meant exactly.
+// The body with `name` as its model, `insert` before its other keys, and request.splice (tokens.js) put in
+// its place: a splice, because re-serialising costs twice the parsing and changes numbers a client
+// meant exactly.
 function edited(request, name, insert) {
     const text = request.text;
     const brace = text.indexOf('{') + 1;
+    let before = insert;
+    const splices = request.splice === undefined ? [] : [request.splice];
     if (request.model === undefined) {
-        let fields = insert + '"model":' + JSON.stringify(name) + ',';
-        fields = request.empty ? fields.slice(0, -1) : fields;
-        return text.slice(0, brace) + fields + text.slice(brace);
+        before += '"model":' + JSON.stringify(name) + ',';
+        before = request.empty ? before.slice(0, -1) : before;
+    } else {
+        const value = members.find(text, WANTED)[0];
+        splices.push([value.start, value.end, JSON.stringify(name)]);
     }
-    const value = topLevelValues(text, WANTED)[0];
-    return text.slice(0, brace) + insert + text.slice(brace, value[0]) + JSON.stringify(name) + text.slice(value[1]);
+    splices.sort((one, other) => one[0] - other[0]);
+    let result = text.slice(0, brace) + before;
+    let at = brace;
+    splices.forEach((each) => {
+        result += text.slice(at, each[0]) + each[2];
+        at = each[1];
+    });
+    return result + text.slice(at);
 }
 
 export default { read, has, problem, edited };

@@ -94,6 +94,10 @@ function look(r, tenant, name) {
             return '';
         }
         met = true;
+        if (request.unbounded) {   // its answer is the key's own
+            short = false;
+            return '';
+        }
     }
     const where = keeping.find(r, request, found, tenant, name);
     if (where === 'cached') {

@@ -40,7 +40,9 @@ function settle(r, tokens) {
                 giveBack(lines[i], 1);
             } else {
                 const parts = lines[i].split('\t');
-                ngx.shared.ig_limits.incr(parts[0], ((tokens || 0) - parts[2]) * MINUTE / parts[1], Date.now());
+                // At most the limit, as for what was taken: whatever a backend tells, a minute pays for it.
+                const used = tokens > 0 ? Math.min(tokens, parts[1]) : 0;
+                ngx.shared.ig_limits.incr(parts[0], (used - parts[2]) * MINUTE / parts[1], Date.now());
             }
         } catch (e) {   // an entry that was lost needs room again
             memory.noRoom(e);

@@ -15,7 +15,7 @@ const MOST_PARTS = 100;
 const LONGEST_HEAD = 4096;   // of a part
 
 // Fields that are read beside the model: how much is asked for (tokens.js).
-const READ = /^(?:max_tokens|max_completion_tokens|max_output_tokens|n|best_of|temperature|stream)$/i;
+const READ = /^(?:max_tokens|max_completion_tokens|max_output_tokens|max_new_tokens|n|best_of)$/i;
 const LONGEST_FIELD = 64;
 
 // Returns { model, named, bytes, parsed, buffer, start, end, boundary } or { error, param }; see body.js.

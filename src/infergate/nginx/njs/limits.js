@@ -16,10 +16,12 @@ import charge from 'charge.js';   // seldom
 import memory from 'memory.js';   // seldom
 import policy from 'policy.js';
 import state from 'state.js';
+import answers from 'tokens.js';   // seldom
 
 const MINUTE = 60000;
 const REQUESTS = 1, TOKENS = 2, CONCURRENT = 3;
-const NUMBERS = 4;   // the line of a policy
+// The line of a policy, and in it the key's maximum.
+const NUMBERS = 4, MAX_TOKENS = 4;
 
 // OpenAI's rule of thumb: a token is about four bytes of text.
 const BYTES_PER_TOKEN = 4;
@@ -126,6 +128,7 @@ function take(r, buckets, tokens) {
 // Every limit that a request of this key to this route meets. Returns the refusal, or undefined.
 function meet(r, keyPolicy, flags, options, request) {
     let buckets = [];
+    let most = 0;
     if (flags.indexOf('b') !== -1) {
         const block = policy.more().block(keyPolicy);
         const left = Math.ceil(Number(block[1]) - Date.now() / 1000);
@@ -141,10 +144,7 @@ function meet(r, keyPolicy, flags, options, request) {
             return { status: 413, code: 'prompt_too_large', message: 'This API key may send '
                 + numbers[3] + ' bytes; this request has ' + request.bytes + '.' };
         }
-        if (numbers[4] !== '0' && request.max_tokens > numbers[4]) {
-            return { status: 400, code: 'max_tokens_too_large', param: 'max_tokens', message:
-                'This API key may ask for ' + numbers[4] + ' tokens at most.' };
-        }
+        most = numbers[MAX_TOKENS] * 1;
         if (numbers[0] + numbers[1] + numbers[2] !== '000') {
             buckets = [['k ' + r.variables.ig_key, numbers[0] * 1, numbers[1] * 1, numbers[2] * 1]];
         }
@@ -152,8 +152,34 @@ function meet(r, keyPolicy, flags, options, request) {
     if (options !== 0 && options.limits !== undefined) {
         buckets = buckets.concat(options.limits);
     }
-    const prompt = Math.ceil(request.bytes / BYTES_PER_TOKEN);
-    return take(r, buckets, prompt + (request.max_tokens || USUAL_ANSWER));
+    if (most === 0 && !buckets.some((bucket) => bucket[TOKENS] !== 0)) {
+        return take(r, buckets, 0);
+    }
+    const asked = answers.asked(r.uri, request);
+    if (asked.error) {
+        return { status: 400, code: 'invalid_request', message: asked.error, param: asked.param };
+    }
+    if (most !== 0) {
+        if ((asked.each || 1) * asked.answers > most) {
+            return { status: 400, code: 'max_tokens_too_large', param: 'max_tokens', message:
+                'This API key may ask for ' + most + ' tokens at most, in all answers together.' };
+        }
+        // relay.js writes it in.
+        request.unbounded = answers.fill(r.uri, request, most) !== undefined;
+    }
+    const each = asked.each || (most === 0 ? USUAL_ANSWER : Math.min(USUAL_ANSWER, most));
+    return take(r, buckets, Math.ceil(request.bytes / BYTES_PER_TOKEN) + each * asked.answers);
 }
 
-export default { meet, take };
+// Writes the key's maximum into the request where it says none (dispatched by relay.js).
+function bound(request, keyPolicy, uri) {
+    const most = policy.more().numbers(keyPolicy)[MAX_TOKENS];
+    const filled = most === 0 ? undefined : answers.fill(uri, request, most);
+    if (filled === undefined) {
+        return '';
+    }
+    request.splice = filled.splice;
+    return filled.insert;
+}
+
+export default { meet, take, bound };

@@ -1,9 +1,11 @@
 // plain: the short way for most request bodies: at most 4 kB, and `"model"` once. Inside a string a
 // quote is escaped, so that one is a key or a whole value; the parsed object having the key, it is the
 // key. Nor is the key there in another spelling: no letter of it is written as an escape (\u006…, \u004…),
-// and the keys are looked through. Whatever is not plain goes the careful way: scan.js and body.js.
+// no NUL ends another one early, and the keys are looked through. Whatever is not plain goes the careful way: scan.js and body.js.
 
 const LARGEST = 4096;
+// So many answers, logprobs or parts of messages are fine without counting what they are.
+const FEW = 20;
 
 // See body.js for what is returned; `value` is where the model's name stands. Undefined if it is not
 // plain. size: the Content-Length, if there is one.
@@ -21,7 +23,8 @@ function look(text) {
     const key = text.indexOf('"model"');
     // A byte that is no UTF-8 became U+FFFD in the text. Text that is all ASCII has none.
     if (key === -1 || text.indexOf('"model"', key + 7) !== -1 
-        || (text.indexOf('\\u00') !== -1 && (text.indexOf('\\u006') !== -1 || text.indexOf('\\u004') !== -1))
+        || (text.indexOf('\\u00') !== -1 && (text.indexOf('\\u006') !== -1 || text.indexOf('\\u004') !== -1
+            || text.indexOf('\\u0000') !== -1))
         || (bytes !== text.length && text.indexOf('\ufffd') !== -1)) {
         return undefined;
     }
@@ -68,11 +71,12 @@ function judged(body) {
             if (!areMessages(value)) {
                 verdict = 'odd';
             }
-        } else if (name === 'max_tokens' || name === 'n') {
+        } else if (name === 'max_tokens' || name === 'max_completion_tokens' || name === 'seed') {
             if (typeof value !== 'number' || value % 1 !== 0) {
                 verdict = 'odd';
             }
-        } else if (name === 'temperature' || name === 'top_p') {
+        } else if (name === 'temperature' || name === 'top_p' || name === 'presence_penalty'
+            || name === 'frequency_penalty') {
             if (typeof value !== 'number') {
                 verdict = 'odd';
             }
@@ -84,6 +88,20 @@ function judged(body) {
             if (!Array.isArray(value)) {
                 verdict = 'odd';
             }
+        } else if (name === 'stream_options' || name === 'logit_bias') {
+            if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+                verdict = 'odd';
+            }
+        } else if (name === 'stop') {
+            if (typeof value !== 'string') {
+                verdict = 'odd';
+            }
+        } else if (name === 'n' || name === 'best_of' || name === 'logprobs' || name === 'top_logprobs'
+            || name === 'prompt_logprobs') {
+            if (!(value >= 1 && value <= FEW && typeof value === 'number' && value % 1 === 0)
+                && (typeof value !== 'boolean' || name !== 'logprobs')) {
+                verdict = 'odd';
+            }
         } else if (name.length === 5 && name.toLowerCase() === 'model') {
             return undefined;
         }
@@ -92,6 +110,7 @@ function judged(body) {
 }
 
 function areMessages(messages) {
+    let parts = 0;
     if (messages === null || typeof messages !== 'object' || !(messages.length > 0)) {
         return false;
     }
@@ -101,8 +120,10 @@ function areMessages(messages) {
             return false;
         }
         const content = message.content;
-        if (typeof content !== 'string' && content !== undefined && content !== null && !Array.isArray(content)) {
-            return false;
+        if (typeof content !== 'string' && content !== undefined && content !== null) {
+            if (!Array.isArray(content) || (parts += content.length) > FEW) {
+                return false;
+            }
         }
     }
     return true;

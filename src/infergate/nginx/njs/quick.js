@@ -50,6 +50,10 @@ function decide(r, request, found, met) {
             return undefined;
         }
         charged = true;
+        if (request.unbounded) {   // the key's maximum is to be written in
+            state.hold(name, -1);
+            return undefined;
+        }
         if (flags.indexOf('x') !== -1) {
             const headers = r.headersOut;
             headers['x-infergate-backend'] = name;

@@ -138,6 +138,9 @@ function dispatch(r, found, request, format, backend) {
     } else if (variables.ig_note !== '') {
         variables.ig_note = '';
     }
+    if (policy.flags(variables.ig_policy).indexOf('l') !== -1) {
+        insert += limits.bound(request, variables.ig_policy, r.uri);
+    }
     if (flags.indexOf('p') !== -1) {
         insert += '"priority":' + policy.more().numbers(variables.ig_policy)[5] + ',';
     }
@@ -155,15 +158,16 @@ function dispatch(r, found, request, format, backend) {
         headers['x-infergate-queue-ms'] = variables.ig_queue_ms;
     }
 
+    const isUnchanged = request.model === wanted && insert === '' && request.splice === undefined;
     let location = rung(r, found, request, backend);
     if (options.hedge !== undefined) {
         location = hedging.way(r, found, request, backend, location) || location;
     }
     if (variables.ig_keep) {
-        variables.ig_body = request.model === wanted && insert === '' ? request.buffer || request.text
+        variables.ig_body = isUnchanged ? request.buffer || request.text
             : format.edited(request, wanted, insert);
         r.internalRedirect(location + '_' + variables.ig_keep);
-    } else if (request.model === wanted && insert === '') {
+    } else if (isUnchanged) {
         r.internalRedirect(location);
     } else {
         variables.ig_body = format.edited(request, wanted, insert);

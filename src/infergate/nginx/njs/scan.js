@@ -89,13 +89,28 @@ function offset(request, at) {
     return bytes;
 }
 
-// The body with `name` as its model and `insert` before its other keys.
+// The body with `name` as its model, `insert` before its other keys, and request.splice (tokens.js) put in
+// its place.
 function edited(request, name, insert) {
     const buffer = request.buffer;
     const brace = buffer.indexOf(0x7b) + 1;
     const start = offset(request, request.value);
-    return Buffer.concat([buffer.slice(0, brace), Buffer.from(insert), buffer.slice(brace, start),
-        Buffer.from(JSON.stringify(name)), buffer.slice(start + Buffer.byteLength(request.model) + 2)]);
+    const end = start + Buffer.byteLength(request.model) + 2;
+    const model = Buffer.from(JSON.stringify(name));
+    const pieces = [buffer.slice(0, brace), Buffer.from(insert)];
+    if (request.splice === undefined) {
+        pieces.push(buffer.slice(brace, start), model, buffer.slice(end));
+    } else {
+        const from = offset(request, request.splice[0]);
+        const to = from + request.splice[1] - request.splice[0];
+        const text = Buffer.from(request.splice[2]);
+        if (from < start) {
+            pieces.push(buffer.slice(brace, from), text, buffer.slice(to, start), model, buffer.slice(end));
+        } else {
+            pieces.push(buffer.slice(brace, start), model, buffer.slice(end, from), text, buffer.slice(to));
+        }
+    }
+    return Buffer.concat(pieces);
 }
 
 export default { read, edited };

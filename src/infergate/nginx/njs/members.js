@@ -1,0 +1,74 @@
+// members: the keys of a JSON object, and where their values stand, in a text that JSON.parse has accepted.
+
+function isSpace(code) {
+    return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+}
+
+function skipSpace(text, at) {
+    while (isSpace(text.charCodeAt(at))) {
+        at++;
+    }
+    return at;
+}
+
+// Index behind the string literal that opens at `at`.
+function endOfString(text, at) {
+    for (let end = text.indexOf('"', at + 1); ; end = text.indexOf('"', end + 1)) {
+        let backslashes = 0;
+        while (text.charCodeAt(end - 1 - backslashes) === 0x5c) {
+            backslashes++;
+        }
+        if (backslashes % 2 === 0) {
+            return end + 1;
+        }
+    }
+}
+
+// { start, end } of the values of every key of the first object that spells `wanted` in any case and with any
+// escapes; `end` only where the value is a string. It hops from quote to quote, so it costs by the number
+// of strings and not by their length.
+function find(text, wanted) {
+    const found = [];
+    let depth = 0;
+    let at = 0;
+
+    while (at < text.length) {
+        const quote = text.indexOf('"', at);
+        const stop = quote === -1 ? text.length : quote;
+        for (; at < stop; at++) {
+            const code = text.charCodeAt(at);
+            if (code === 0x7b || code === 0x5b) {
+                depth++;
+            } else if ((code === 0x7d || code === 0x5d) && --depth === 0) {
+                return found;
+            }
+        }
+        if (quote === -1) {
+            break;
+        }
+        const end = endOfString(text, quote);
+        const colon = skipSpace(text, end);
+        if (depth === 1 && text.charCodeAt(colon) === 0x3a) {
+            // A key is at most 6 characters a letter long when every letter is escaped.
+            if (end - quote - 2 <= wanted.length * 6
+                && JSON.parse(text.slice(quote, end)).toLowerCase() === wanted) {
+                const start = skipSpace(text, colon + 1);
+                found.push({ start, end: text.charCodeAt(start) === 0x22 ? endOfString(text, start) : start });
+            }
+            at = colon + 1;
+        } else {
+            at = end;
+        }
+    }
+    return found;
+}
+
+// Whether a key that is there is there twice. Two looks at the text are all that most need: plain.js
+// leaves no escape in which a letter could hide.
+function isRepeated(text, name) {
+    const quoted = '"' + name + '"';
+    const first = text.indexOf(quoted);
+    return (text.indexOf(quoted, first + 1) !== -1 || text.indexOf('\\u00') !== -1) && find(text, name).length > 1;
+}
+
+export default { find, isRepeated };

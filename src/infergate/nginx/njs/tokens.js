@@ -1,0 +1,140 @@
+// tokens: how long an answer a request asks for, in every dialect's words, and how many of them. One
+// function for what is taken from limits and for what a key may ask for; it runs only where there are such
+// limits. A field that one engine ignores counts all the same: nobody knows here which one reads it.
+import members from 'members.js';
+import refuse from 'refuse.js';
+
+// OpenAI, OpenAI's Responses, TGI, Anthropic's older, llama.cpp; in `options` Ollama.
+const LENGTHS = ['max_tokens', 'max_completion_tokens', 'max_output_tokens', 'max_new_tokens',
+    'max_tokens_to_sample', 'n_predict', 'num_predict'];
+// The answers to one prompt; llama.cpp's n_cmpl.
+const ANSWERS = ['n', 'best_of', 'n_cmpl'];
+const OPTIONS = 'options', PROMPT = 'prompt';
+// A text that pydantic, which vLLM reads its requests with, takes for a whole number.
+const DIGITS = /^\s*\+?(\d+(?:_\d+)*)(?:\.0*)?\s*$/;
+// Above, a number is not exact, and no answer that long.
+const LARGEST = 1e12;
+
+// Where an endpoint of completions reads the length of its answer.
+function wordOf(uri) {
+    switch (uri) {
+    case '/v1/chat/completions':
+    case '/v1/completions':
+    case '/v1/messages':
+        return 'max_tokens';
+    case '/v1/responses':
+        return 'max_output_tokens';
+    case '/api/chat':
+    case '/api/generate':
+        return 'num_predict';
+    default:
+        return undefined;
+    }
+}
+
+// The whole number that a backend reads, undefined if that is none of at least 1.
+function whole(value) {
+    const digits = typeof value === 'string' ? DIGITS.exec(value) : null;
+    const number = digits === null ? value : Number(digits[1].split('_').join(''));
+    return typeof number === 'number' && number >= 1 && number <= LARGEST && number % 1 === 0 ? number : undefined;
+}
+
+// A name as Go's encoding/json compares it, which takes ſ (U+017F) for s and K (U+212A) for k.
+function folded(name) {
+    return name.toUpperCase().toLowerCase();
+}
+
+// { each, answers } or { error, param }. each: the longest answer asked for, undefined if nothing is said;
+// answers: how many, of all prompts.
+function asked(uri, request) {
+    const body = request.parsed;
+    const found = { each: undefined, answers: 1 };
+    const wrong = look(found, body, request.text)
+        || (uri[1] === 'a' ? lookAtOptions(found, body, request.text) : undefined);
+    if (wrong !== undefined) {
+        return wrong;
+    }
+    const prompt = uri === '/v1/completions' ? body[PROMPT] : undefined;
+    if (Array.isArray(prompt) && prompt.length > 1 && typeof prompt[0] !== 'number') {   // a list of prompts
+        found.answers *= prompt.length;
+    }
+    return found;
+}
+
+// The fields of one object. text: it is the first in there; undefined for a form, which has each field once.
+function look(found, object, text) {
+    for (const name in object) {
+        const lower = folded(name);
+        const isLength = LENGTHS.indexOf(lower) !== -1;
+        const isNumber = isLength || ANSWERS.indexOf(lower) !== -1;
+        if (!isNumber && lower !== OPTIONS && lower !== PROMPT) {
+            continue;
+        }
+        if (name !== lower) {
+            return refuse.bad("Write '" + lower + "' in lower case, not '" + name + "'.", lower);
+        }
+        if (text !== undefined && members.isRepeated(text, name)) {
+            return refuse.bad("'" + name + "' stands in the request body more than once.", name);
+        }
+        const value = object[name];
+        if (!isNumber || value === null) {
+            continue;
+        }
+        const number = whole(value);
+        if (number === undefined) {
+            return refuse.bad("'" + name + "' must be a whole number of at least 1.", name);
+        }
+        if (isLength) {
+            found.each = found.each > number ? found.each : number;
+        } else {
+            found.answers = Math.max(found.answers, number);
+        }
+    }
+    return undefined;
+}
+
+// Ollama's.
+function lookAtOptions(found, body, text) {
+    const options = body.options;
+    return options === null || typeof options !== 'object' ? undefined
+        : look(found, options, text.slice(members.find(text, OPTIONS)[0].start));
+}
+
+// What is to be written into the body so that the engine stops at `most` tokens of all answers, where the
+// field that it reads is not there: { insert } before the other keys, or { splice: [start, end, text] }, a
+// place in the text. Undefined where it is there, or nothing is generated. Only for what `asked` accepts.
+function fill(uri, request, most) {
+    const word = wordOf(uri);
+    if (word === undefined) {
+        return undefined;
+    }
+    const body = request.parsed;
+    const said = asked(uri, request);
+    const limit = Math.floor(most / said.answers);
+    const member = '"' + word + '":' + (said.each < limit ? said.each : limit);
+    if (uri[1] !== 'a') {
+        return missing(request.text, body, word, member, 0);
+    }
+    const options = body.options;
+    if (options === null || typeof options !== 'object') {
+        return missing(request.text, body, OPTIONS, '"options":{' + member + '}', 0);
+    }
+    const start = members.find(request.text, OPTIONS)[0].start;
+    const within = missing(request.text.slice(start), options, word, member, start);
+    return within === undefined || within.splice !== undefined ? within
+        : { insert: '', splice: [start + 1, start + 1, Object.keys(options).length === 0 ? member : within.insert] };
+}
+
+// The same for one object, which begins at `offset`.
+function missing(text, object, word, member, offset) {
+    if (object[word] === undefined) {
+        return { insert: member + ',' };
+    }
+    if (object[word] !== null) {
+        return undefined;
+    }
+    const start = members.find(text, word)[0].start;
+    return { insert: '', splice: [offset + start, offset + start + 4, member.slice(member.indexOf(':') + 1)] };
+}
+
+export default { asked, fill };
