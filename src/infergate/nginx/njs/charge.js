@@ -41,7 +41,7 @@ function settle(r, tokens) {
             } else {
                 const parts = lines[i].split('\t');
                 // At most the limit, as for what was taken: whatever a backend tells, a minute pays for it.
-                const used = tokens > 0 ? Math.min(tokens, parts[1]) : 0;
+                const used = tokens > 0 ? (tokens < parts[1] * 1 ? tokens : parts[1]) : 0;
                 ngx.shared.ig_limits.incr(parts[0], (used - parts[2]) * MINUTE / parts[1], Date.now());
             }
         } catch (e) {   // an entry that was lost needs room again

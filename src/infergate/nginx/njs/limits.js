@@ -125,6 +125,18 @@ function take(r, buckets, tokens) {
     return refused;
 }
 
+// What tokens.js says, of a body in which plain.js saw nothing but a max_tokens. It cannot hide as an
+// escape there.
+function askedPlainly(request) {
+    const each = request.parsed.max_tokens;
+    if (request.verdict !== 'usual' || each === undefined) {
+        return undefined;
+    }
+    const text = request.text;
+    return text.indexOf('"max_tokens"', text.indexOf('"max_tokens"') + 12) !== -1 ? undefined
+        : { each, answers: 1, isUsual: true };
+}
+
 // Every limit that a request of this key to this route meets. Returns the refusal, or undefined.
 function meet(r, keyPolicy, flags, options, request) {
     let buckets = [];
@@ -152,10 +164,14 @@ function meet(r, keyPolicy, flags, options, request) {
     if (options !== 0 && options.limits !== undefined) {
         buckets = buckets.concat(options.limits);
     }
-    if (most === 0 && !buckets.some((bucket) => bucket[TOKENS] !== 0)) {
+    let isLimited = most !== 0;
+    for (let i = 0; i < buckets.length; i++) {
+        isLimited = isLimited || buckets[i][TOKENS] !== 0;
+    }
+    if (!isLimited) {
         return take(r, buckets, 0);
     }
-    const asked = answers.asked(r.uri, request);
+    const asked = askedPlainly(request) || answers.asked(r.uri, request);
     if (asked.error) {
         return { status: 400, code: 'invalid_request', message: asked.error, param: asked.param };
     }
@@ -164,10 +180,11 @@ function meet(r, keyPolicy, flags, options, request) {
             return { status: 400, code: 'max_tokens_too_large', param: 'max_tokens', message:
                 'This API key may ask for ' + most + ' tokens at most, in all answers together.' };
         }
-        // relay.js writes it in.
-        request.unbounded = answers.fill(r.uri, request, most) !== undefined;
+        // relay.js writes it in, unless it is where this endpoint's engines read it.
+        request.unbounded = !(asked.isUsual && r.uri !== '/v1/responses' && r.uri[1] === 'v')
+            && answers.fill(r.uri, request, most) !== undefined;
     }
-    const each = asked.each || (most === 0 ? USUAL_ANSWER : Math.min(USUAL_ANSWER, most));
+    const each = asked.each || (most === 0 || most > USUAL_ANSWER ? USUAL_ANSWER : most);
     return take(r, buckets, Math.ceil(request.bytes / BYTES_PER_TOKEN) + each * asked.answers);
 }
 

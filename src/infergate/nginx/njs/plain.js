@@ -1,9 +1,12 @@
 // plain: the short way for most request bodies: at most 4 kB, and `"model"` once. Inside a string a
 // quote is escaped, so that one is a key or a whole value; the parsed object having the key, it is the
 // key. Nor is the key there in another spelling: no letter of it is written as an escape (\u006…, \u004…),
-// no NUL ends another one early, and the keys are looked through. Whatever is not plain goes the careful way: scan.js and body.js.
+// no NUL ends another one early, and the keys are looked through. Whatever is not plain goes the careful
+// way: scan.js and body.js.
 
 const LARGEST = 4096;
+// What a letter of a key, or a NUL that ends one early, may be written as.
+const ESCAPED = /\\u00[04-7]/;
 // So many answers, logprobs or parts of messages are fine without counting what they are.
 const FEW = 20;
 
@@ -22,9 +25,8 @@ function look(text) {
     const bytes = Buffer.byteLength(text);
     const key = text.indexOf('"model"');
     // A byte that is no UTF-8 became U+FFFD in the text. Text that is all ASCII has none.
-    if (key === -1 || text.indexOf('"model"', key + 7) !== -1 
-        || (text.indexOf('\\u00') !== -1 && (text.indexOf('\\u006') !== -1 || text.indexOf('\\u004') !== -1
-            || text.indexOf('\\u0000') !== -1))
+    if (key === -1 || text.indexOf('"model"', key + 7) !== -1
+        || (text.indexOf('\\u00') !== -1 && ESCAPED.test(text))
         || (bytes !== text.length && text.indexOf('\ufffd') !== -1)) {
         return undefined;
     }
@@ -58,10 +60,11 @@ function edited(request, name, insert) {
 }
 
 // What check.js would say about a body, the lenient way: 'fine', or 'odd' if it may have something to
-// say. Undefined if a key is 'model' in another case. One walk over the keys that are there: to ask for
+// say. 'usual', if it is fine and of all keys of tokens.js has at most a number as max_tokens. Undefined
+// if a key is 'model' in another case. One walk over the keys that are there: to ask for
 // one that is not costs as much as three that are, and a table would be built anew for each request.
 function judged(body) {
-    let verdict = 'fine';
+    let verdict = 'usual';
     for (const name in body) {
         const value = body[name];
         if (name === 'model') {
@@ -71,12 +74,11 @@ function judged(body) {
             if (!areMessages(value)) {
                 verdict = 'odd';
             }
-        } else if (name === 'max_tokens' || name === 'max_completion_tokens' || name === 'seed') {
-            if (typeof value !== 'number' || value % 1 !== 0) {
+        } else if (name === 'max_tokens') {
+            if (!(value >= 1) || typeof value !== 'number' || value % 1 !== 0) {
                 verdict = 'odd';
             }
-        } else if (name === 'temperature' || name === 'top_p' || name === 'presence_penalty'
-            || name === 'frequency_penalty') {
+        } else if (name === 'temperature' || name === 'top_p') {
             if (typeof value !== 'number') {
                 verdict = 'odd';
             }
@@ -92,21 +94,37 @@ function judged(body) {
             if (value === null || typeof value !== 'object' || Array.isArray(value)) {
                 verdict = 'odd';
             }
-        } else if (name === 'stop') {
-            if (typeof value !== 'string') {
-                verdict = 'odd';
-            }
-        } else if (name === 'n' || name === 'best_of' || name === 'logprobs' || name === 'top_logprobs'
-            || name === 'prompt_logprobs') {
-            if (!(value >= 1 && value <= FEW && typeof value === 'number' && value % 1 === 0)
-                && (typeof value !== 'boolean' || name !== 'logprobs')) {
-                verdict = 'odd';
-            }
         } else if (name.length === 5 && name.toLowerCase() === 'model') {
             return undefined;
+        } else if (isOdd(name, value)) {
+            verdict = 'odd';
+        } else if (verdict === 'usual') {
+            verdict = 'fine';
         }
     }
     return verdict;
+}
+
+// The same for one of the other keys.
+function isOdd(name, value) {
+    switch (name) {
+    case 'max_completion_tokens':
+    case 'seed':
+        return typeof value !== 'number' || value % 1 !== 0;
+    case 'presence_penalty':
+    case 'frequency_penalty':
+        return typeof value !== 'number';
+    case 'stop':
+        return typeof value !== 'string';
+    case 'n':
+    case 'best_of':
+    case 'logprobs':
+    case 'top_logprobs':
+    case 'prompt_logprobs':
+        return typeof value !== 'number' || !(value >= 1 && value <= FEW && value % 1 === 0);
+    default:
+        return false;
+    }
 }
 
 function areMessages(messages) {

@@ -27,7 +27,7 @@ function decide(r, request, found, met) {
     if (options !== 0 && isForRelay(r, found, options, request)) {
         return undefined;
     }
-    if ((options === 0 || options.validation === undefined) && request.verdict !== 'fine') {
+    if ((options === 0 || options.validation === undefined) && request.verdict === 'odd') {
         return undefined;
     }
     // Longer than the usual timeout, perhaps: relay.js looks at how long.
@@ -51,7 +51,6 @@ function decide(r, request, found, met) {
         }
         charged = true;
         if (request.unbounded) {   // the key's maximum is to be written in
-            state.hold(name, -1);
             return undefined;
         }
         if (flags.indexOf('x') !== -1) {
