@@ -35,7 +35,7 @@ up: $(VENV)/.installed  ## Start the gateway in the foreground
 test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
-	$(BIN)/python -m tests.tls_tools
+	$(BIN)/python -m tests.tools
 	$(BIN)/pytest tests/unit tests/engine -n $$((2 * $$(nproc))) --dist worksteal
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, and Debian's next nginx
@@ -52,7 +52,7 @@ test-deploy: $(VENV)/.installed-test  ## Run the container as its page says, wit
 soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
-	$(BIN)/python -m tests.tls_tools
+	$(BIN)/python -m tests.tools
 	$(BIN)/pytest -s tests/soak
 
 bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx
@@ -73,7 +73,7 @@ lock:  ## Pin what pyproject.toml asks for (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build --extra test -c requirements.txt -o requirements-test.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build --extra test --extra e2e -c requirements-test.txt -o requirements-e2e.txt
-	echo sslyze | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header - -o tests/requirements-sslyze.txt
+	for tool in gixy-ng sslyze; do echo $$tool | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header - -o tests/requirements-$${tool%-ng}.txt; done
 
 clean:  ## Remove the virtual environment and the state folder
 	rm -rf $(VENV) .infergate

@@ -18,7 +18,7 @@ from tests.backends.servers import free_port, scripted
 from tests.gateway import gateway, until
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("pebble") is None, reason="`python -m tests.tls_tools` brings pebble"
+    shutil.which("pebble") is None, reason="`python -m tests.tools` brings pebble"
 )
 
 VALID_S = 9

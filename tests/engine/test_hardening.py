@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from infergate.store.bans import ban, unban
 from infergate.store.database import database_for
 from tests.engine.conftest import Pair
 from tests.gateway import Gateway, gateway, until
+from tests.scanners import GIXY
 
 OFFENDER = "127.0.0.9"  # of loopback, so the command line would refuse to ban it
 
@@ -149,8 +151,11 @@ def test_the_audit_is_a_scored_list_with_an_exit_code(pair: Pair) -> None:
     assert it.run("audit", "--fail-on", "never").returncode == 0
 
 
-def test_what_gixy_finds_in_our_own_files_is_known(pair: Pair) -> None:
-    pytest.importorskip("gixy")
+@pytest.mark.skipif(not GIXY.exists(), reason="`python -m tests.tools` brings gixy")
+def test_what_gixy_finds_in_our_own_files_is_known(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(GIXY.parent), prepend=os.pathsep)
     found = json.loads(pair[0].run("audit", "--json", "--offline", check=False).stdout)
     gixy = [each for each in found["checks"] if each["name"].startswith("gixy")]
     assert [each["outcome"] for each in gixy] == ["good"], gixy

@@ -18,7 +18,8 @@ from cryptography import x509
 from tests.backends.private_ca import PrivateCa, ocsp_responder
 from tests.backends.servers import Scripted, free_port, scripted
 from tests.gateway import Gateway, gateway, until
-from tests.tls_tools import SSLYZE, missing
+from tests.scanners import SSLYZE
+from tests.tools import missing
 
 CONFIG = """
 listen: {{ http: 127.0.0.1:{http}, https: 127.0.0.1:{https}, hosts: [api.test, vip.test] }}
@@ -244,7 +245,7 @@ def test_a_change_is_tried_beside_though_clients_need_certificates(site: Site) -
     assert not list((site.it.home / "tls" / "acme").glob("accounts/*"))
 
 
-@pytest.mark.skipif("sslyze" in missing(), reason="`python -m tests.tls_tools` brings sslyze")
+@pytest.mark.skipif("sslyze" in missing(), reason="`python -m tests.tools` brings sslyze")
 def test_mozillas_profiles_are_kept_by_sslyzes_judgement(site: Site, tmp_path: Path) -> None:
     before = site.it.file.read_text()
     try:

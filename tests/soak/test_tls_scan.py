@@ -11,10 +11,10 @@ import pytest
 
 from tests.backends.servers import free_port
 from tests.gateway import gateway
-from tests.tls_tools import missing
+from tests.tools import missing
 
 pytestmark = pytest.mark.skipif(
-    "testssl" in missing(), reason="`python -m tests.tls_tools` brings testssl.sh"
+    "testssl" in missing(), reason="`python -m tests.tools` brings testssl.sh"
 )
 
 _NOT_OURS = {

@@ -1,4 +1,7 @@
-"""What gixy says of the rendered files, without what is meant so. It runs where it is installed."""
+"""What gixy says of the rendered files, without what is meant so. It runs where it is installed.
+
+Best in an environment of its own: it brings another nginx parser under the name of crossplane.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ MEANT_SO = {
     "add_header_redefinition": "locations with headers of their own include the others",
     "default_server_flag": "the API's server comes first, so it is the default",
     "hsts_header": "told as tls.hsts",
+    "if_is_evil": "in our ifs there are only set and return, of the same module",
     "nginx_cves": "told as engine.*",
 }
 """Findings on what Infergate itself renders, and why each is no fault there."""
@@ -34,7 +38,7 @@ def check_with_gixy(revision: Path, ours: frozenset[str]) -> Iterator[Check]:
     """Every finding in these files. ours: paths, below the revision, that Infergate rendered."""
     program = shutil.which("gixy") or shutil.which("gixy", path=str(Path(sys.executable).parent))
     if program is None:
-        yield unknown("gixy", "gixy is not installed", "pip install gixy-ng")
+        yield unknown("gixy", "gixy is not installed", "pipx install gixy-ng")
         return
     try:
         findings = _run(program, revision / "nginx.conf")

@@ -27,7 +27,7 @@ from tests.backends.authority import Authority, authority
 from tests.backends.servers import free_port
 
 pebble = pytest.mark.skipif(
-    shutil.which("pebble") is None, reason="`python -m tests.tls_tools` brings pebble"
+    shutil.which("pebble") is None, reason="`python -m tests.tools` brings pebble"
 )
 
 HOOK = """#!{python}

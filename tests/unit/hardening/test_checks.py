@@ -26,6 +26,7 @@ from infergate.nginx.engine_facts import Engine
 from infergate.paths import Home
 from infergate.store.keys import StoredKey
 from infergate.store.secrets import StoredSecret
+from tests.scanners import GIXY
 
 DAY = 86400
 
@@ -311,8 +312,11 @@ def test_listening_addresses_are_read_as_the_kernel_writes_them(tmp_path: Path) 
     assert listening_addresses(tmp_path / "none") is None
 
 
-def test_gixy_tells_of_files_by_hand_and_not_of_what_is_meant_so(tmp_path: Path) -> None:
-    pytest.importorskip("gixy")
+@pytest.mark.skipif(not GIXY.exists(), reason="`python -m tests.tools` brings gixy")
+def test_gixy_tells_of_files_by_hand_and_not_of_what_is_meant_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(GIXY.parent), prepend=os.pathsep)
     (tmp_path / "nginx.conf").write_text(
         "http {\n  server {\n    location / { proxy_pass http://$arg_host$uri; }\n  }\n}\n"
     )
