@@ -43,7 +43,10 @@ function sweep() {
         return gone[pid] === undefined ? gone[pid] = !isRunning(pid) : gone[pid];
     };
     slots.keys(1000000).filter(isGone).forEach((key) => {
-        const held = slots.pop(key);
+        // Not pop: of a zone with a timeout it says undefined, for it looks when the entry ends after it
+        // has taken it out (njs 0.8.9 and 0.9.9).
+        const held = slots.get(key);
+        slots.delete(key);
         const name = key.slice(key.indexOf(':') + 1);
         if (held > 0 && name[0] === '@') {
             charge.giveBack(name, held);
