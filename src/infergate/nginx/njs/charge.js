@@ -3,9 +3,9 @@
 // ig_inflight   '@<bucket>' → requests at the same time; '<pid>:@<bucket>' → those of one worker
 //
 // There can be more keys than the zone has room for, so what is back at zero goes. To delete it would
-// lose what another worker adds between our look and the delete. So an entry at zero is given an end,
-// in the same step that reads it; whoever adds to it takes the end away, and who gave one to an entry
-// that is not at zero after all takes it back itself. Only a worker that stands still for SOON between
+// lose what another worker adds between our look and the delete. So whoever takes from an entry gives it
+// an end, in the same step that tells what is left; whoever adds to it takes the end away; and who finds
+// that something is left takes it back itself, and looks again whether that is still so. Only a worker that stands still for SOON between
 // these two steps could lose a count, and then nothing goes below zero.
 import memory from 'memory.js';   // seldom
 import state from 'state.js';
@@ -16,12 +16,16 @@ const SOON = 10000;   // ms
 // count: 0 for an entry that may be at zero already.
 function giveBack(name, count) {
     const zone = state.slots();
-    let left = zone.incr(name, -count, 0, state.LONG);
+    let left = zone.incr(name, -count, 0, SOON);
     if (left < 0) {
-        left = zone.incr(name, left + count < 0 ? count : -left, 0, state.LONG);
+        left = zone.incr(name, left + count < 0 ? count : -left, 0, SOON);
     }
-    while (left === 0 && (left = zone.incr(name, 0, 0, SOON)) !== 0) {
+    while (left !== 0) {
         left = zone.incr(name, 0, 0, state.LONG);
+        if (left !== 0) {
+            return;
+        }
+        left = zone.incr(name, 0, 0, SOON);
     }
 }
 

@@ -19,7 +19,7 @@ function granted(r) {
         return;
     }
     refuse.unlessFull(r, () => {
-        state.adopt(name);
+        adopt(name);
         variables.ig_backend = name;
         dispatch(r, name, waited);
     });
@@ -36,6 +36,17 @@ function dispatch(r, name, waited) {
     }
     variables.ig_why = variables.ig_why + 'its turn after ' + waited + ' ms, at ' + name + ';';
     relay.dispatch(r, found, format.read(r), format, backend);
+}
+
+// The slot was taken for a request of any worker (queue.js); from here on it is this worker's.
+function adopt(name) {
+    const slots = state.slots();
+    try {
+        slots.incr(process.pid + ':' + name, 1, 0);
+    } catch (e) {
+        slots.incr(name, -1, 0);
+        throw e;
+    }
 }
 
 export default { granted };
