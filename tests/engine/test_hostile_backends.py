@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
+import resource
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -202,3 +206,40 @@ def test_an_early_hint_is_dropped_where_the_engine_can_and_else_502(
         # Debian's 1.26 knows no 103; nginx does since 1.29.
         assert statuses(answer) == [200 if engine == "embedded" else 502, 200], way
         assert b"Link" not in answer.split(b"\r\n\r\n")[0]
+
+
+READERS, LARGE = 30, 8 * 2**20
+
+
+def memory_of_workers(it: Gateway) -> int:
+    """Bytes that the workers of nginx hold."""
+    master = it.status()["processes"]["nginx"]
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in children]
+    return sum(pages) * resource.getpagesize()
+
+
+def test_clients_that_read_nothing_of_large_answers_hold_little_memory_and_spoil_no_answer(
+    stack: Stack,
+) -> None:
+    it, a = stack
+    answer = json.dumps({"data": ["x" * LARGE], "usage": {"prompt_tokens": 7, "total_tokens": 7}})
+    a.behave(path_prefix="/v1/embeddings", status=200, body=answer)
+    body = '{"model":"m","input":"a"}'
+    request = (
+        f"POST /v1/embeddings HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {it.key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+    before = memory_of_workers(it)
+    with ExitStack() as readers:
+        for _ in range(READERS):
+            address = ("127.0.0.1", it.port)
+            readers.enter_context(socket.create_connection(address)).sendall(request)
+        until(lambda: len(a.requests("/v1/embeddings")) == READERS, 30)
+        meanwhile = it.post("/v1/embeddings", json.loads(body))
+        assert meanwhile.text == answer
+        grown = memory_of_workers(it) - before
+    assert grown < 100 * 2**20, f"{grown / 2**20:.0f} MB for {READERS} readers"
+    assert it.log()[-1]["tokens"][2:] in ([0], [0, 1])  # exact, or said to be estimated
+    until(lambda: len(it.log()) and it.post("/v1/embeddings", json.loads(body)).text == answer)
+    assert it.log()[-1]["tokens"] == [7, 0, 0]

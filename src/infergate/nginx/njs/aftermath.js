@@ -6,8 +6,17 @@ import stream from 'stream.js';
 
 function open() {
     // The tokens of a stream, or of an answer whose usage has details or came in pieces.
-    function usage(r, streaming, tail) {
+    // holding: held.js's state, where somebody looked how much there is.
+    function usage(r, streaming, tail, holding) {
+        const by = holding || (streaming && streaming.holding());
         let found;
+        if (by) {
+            by.giveBack();
+            found = by.estimate(streaming);
+        }
+        if (found !== undefined) {
+            return found;
+        }
         if (streaming) {
             found = streaming.usage();
         } else {

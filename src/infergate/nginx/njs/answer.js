@@ -9,9 +9,13 @@
 // request's own, from the first piece to the log phase. What only streams need is in stream.js.
 import aftermath from 'aftermath.js';   // seldom
 import charge from 'charge.js';   // seldom
+import held from 'held.js';   // seldom
 import improper from 'improper.js';   // seldom
 import state from 'state.js';
 import stream from 'stream.js';   // seldom
+
+// Pieces of up to 16 kB (proxy_buffer_size) that nobody counts.
+const FEW = 8;
 
 let pieces = 0;        // of an answer in one piece
 let streaming;         // stream.js's state; undefined before the first piece, false if it is no stream
@@ -19,6 +23,7 @@ let usage;             // [prompt, completion, cached] tokens, as the backend to
 let tail = '';         // of the piece before, where the usage may begin
 let mine;              // the backend, where hot.js told it; else it is in $ig_backend
 let charged = true;    // something was taken from limits, perhaps
+let holding;           // held.js's state, of an answer in many pieces
 let calm = false;      // no breaker counts, and nobody can wait for this slot
 
 // hot.js knows that the answer is no stream, and saves the looks at what it knows.
@@ -47,7 +52,7 @@ function filter(r, data, flags) {
     if (streaming === undefined) {
         const type = r.headersOut['Content-Type'] || '';
         streaming = type.startsWith('text/event-stream') || type.startsWith('application/x-ndjson')
-            ? stream.open(r, type[0] === 't') : false;
+            ? stream.open(r, type[0] === 't', state.hold) : false;
     }
     if (streaming !== false) {
         streaming.filter(data, flags);
@@ -63,6 +68,14 @@ function filter(r, data, flags) {
         }
         tail = (tail + data.slice(at === -1 ? -400 : at).toString()).slice(at === -1 ? -800 : 0).slice(0, 4000);
         pieces++;
+        if (pieces > FEW) {
+            holding = holding || held.open(r, state.hold);
+            if (holding.isTooMuch(data.length)) {
+                r.sendBuffer(data, flags);
+                r.done();
+                return;
+            }
+        }
     }
     r.sendBuffer(data, flags);
 }
@@ -91,7 +104,7 @@ function settle(r) {
         state.hold(backend, -1);   // before anything that may fail
     }
     if (streaming || tail !== '') {
-        usage = aftermath.open().usage(r, streaming, tail);
+        usage = aftermath.open().usage(r, streaming, tail, holding);
     }
     if (usage !== undefined) {
         tokens = usage[0] + (usage[1] || 0);

@@ -28,7 +28,7 @@ function open(r) {
         }
     }
 
-    return { filter, state, usage: () => [0, 0, 0], failed: () => true };
+    return { filter, state, usage: () => [0, 0, 0], holding: () => undefined, failed: () => true };
 }
 
 // nginx writes no head for what it takes for HTTP/0.9, where the client speaks HTTP/1.

@@ -5,14 +5,20 @@
 // there the last pieces are kept and searched once. Buffer.copy into memory that is there already,
 // because njs frees nothing that a request makes before it is over.
 
+import held from 'held.js';   // seldom
+
 const USAGE = '"usage"';
 // An event is a few hundred bytes; two in a piece are counted when they could be.
 const TWO_EVENTS = 400;
 const LONGEST_EVENT = 1048576;
+// What comes between two looks at how much is held: so many times KEPT of small pieces, where a large
+// one counts as so many.
+const MOST = 64, LARGE = 8;
 // Of what came last: this much at least, and up to twice as much. A usage takes up to 500 bytes.
 const KEPT = 2048;
 
-function open(r, isSse) {
+// hold: state.js's.
+function open(r, isSse, hold) {
     const strip = isSse && r.variables.ig_note === 'strip';   // the usage was asked for by us alone
     const state = { events: 0, failed: '', usage: undefined };
     const endTells = isSse && isOpenAI();
@@ -20,7 +26,9 @@ function open(r, isSse) {
     let filled = 0;        // bytes of `recent`
     let pieces = 0;
     let ended = false;     // the stream's own end was seen
-    let held;              // the start of an event that is not complete yet
+    let begun;             // the start of an event that is not complete yet
+    let weight = 0;        // of what came since `holding` was asked
+    let holding;           // held.js's state
 
     // data is empty when nginx has no more: flags.last says whether the answer is complete. One empty
     // piece can come with the headers.
@@ -35,13 +43,14 @@ function open(r, isSse) {
         }
         pieces++;
         state.events += data.length < TWO_EVENTS ? 1 : countEvents(data);
-        if (strip && (held !== undefined || data.indexOf(USAGE) !== -1 || !endsEvent(data))) {
+        if (strip && (begun !== undefined || data.indexOf(USAGE) !== -1 || !endsEvent(data))) {
             lookBack();   // in the order they came
             data = withoutUsage(data);
         } else if (endTells) {
             remember(data);
         } else {
             look(data);
+            weigh(data.length > KEPT);
         }
         if (flags.last) {
             r.sendBuffer(data, { last: false, flush: false });
@@ -49,6 +58,19 @@ function open(r, isSse) {
             return;
         }
         r.sendBuffer(data, flags);
+    }
+
+    // Now and then: whether what is held is too much. The piece at hand goes out; what comes after it
+    // goes on without this filter.
+    function weigh(isLarge) {
+        weight += isLarge ? LARGE : 1;
+        if (weight >= MOST) {
+            weight = 0;
+            holding = holding || held.open(r, hold);
+            if (holding.isTooMuch(0)) {
+                r.done();
+            }
+        }
     }
 
     // The stream of a backend that compresses though it is asked not to: nothing in it can be read, and
@@ -72,6 +94,7 @@ function open(r, isSse) {
         if (filled + length > 2 * KEPT) {
             recent.copy(recent, 0, filled - KEPT, filled);
             filled = KEPT;
+            weigh(length === KEPT);
         }
         data.copy(recent, filled, data.length - length);
         filled += length;
@@ -140,14 +163,14 @@ function open(r, isSse) {
     // The same, where an event that has nothing but the usage is left out. What is not a complete
     // event is kept until the rest of it comes.
     function withoutUsage(data) {
-        const all = held === undefined ? data : Buffer.concat([held, data]);
+        const all = begun === undefined ? data : Buffer.concat([begun, data]);
         const length = all.length;
         const unix = all.lastIndexOf('\n\n');
         const dos = all.lastIndexOf('\r\n\r\n');
         let cut = Math.max(unix === -1 ? 0 : unix + 2, dos === -1 ? 0 : dos + 4);
-        held = undefined;
+        begun = undefined;
         if (cut < length && length - cut < LONGEST_EVENT) {
-            held = Buffer.from(all.slice(cut));
+            begun = Buffer.from(all.slice(cut));
         } else {
             cut = length;
         }
@@ -205,8 +228,8 @@ function open(r, isSse) {
     // The end: complete, or not.
     function finish(flags) {
         lookBack();
-        let last = held;
-        held = undefined;
+        let last = begun;
+        begun = undefined;
         if (last !== undefined) {
             look(last);
             if (flags.last && isOnlyUsage(last)) {
@@ -255,7 +278,7 @@ function open(r, isSse) {
 
     return {
         filter: (r.headersOut['Content-Encoding'] || 'identity') === 'identity' ? filter : encoded,
-        state, usage, failed: () => state.failed !== '',
+        state, usage, holding: () => holding, failed: () => state.failed !== '',
     };
 }
 
