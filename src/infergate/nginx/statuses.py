@@ -16,6 +16,7 @@ class Internal(NamedTuple):
     careful: leaves the short way. unadmitted: no valid key; 401. limited: too fast; 429, told apart
     from a backend's. blocked: by the firewall; 403. undecided: the internal server, where njs chose
     no backend. spoken: a backend said one of these; 502. none: nobody says it.
+    websocket: to a location of its own.
     """
 
     careful: int = 570
@@ -25,6 +26,7 @@ class Internal(NamedTuple):
     undecided: int = 574
     spoken: int = 575
     none: int = 576
+    websocket: int = 577
 
 
 INTERNAL = Internal()

@@ -29,6 +29,9 @@ function sweep() {
     const slots = ngx.shared.ig_inflight;
     const gone = {};
     noteTrouble();
+    if (ngx.shared.ig_ended !== undefined) {   // see watch.js
+        ngx.shared.ig_ended.set('revision', String(settings.revision));
+    }
     if (ngx.shared.ig_waiting.get('') > 0 || ngx.shared.ig_queue.size() > 0) {
         queue.sweep();
     }

@@ -1,0 +1,16 @@
+// any_service: what is looked at of every request to a web service, whoever may come in.
+import clear from 'clear.js';   // seldom
+import improper from 'improper.js';   // seldom
+
+// The variable $ig_refused_here: see improper.js.
+function refuse(r) {
+    improper.service(r);
+    return '';
+}
+
+// The variable $ig_unclear: see clear.js.
+function unclear(r) {
+    return clear.unclear(r);
+}
+
+export default { refuse, unclear };
