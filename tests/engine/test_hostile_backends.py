@@ -97,7 +97,7 @@ def statuses(answer: bytes) -> list[int]:
     return found
 
 
-SPOKEN = [418, 452, 453, 455, 530, 599, *INTERNAL]
+SPOKEN = [408, 413, 418, 452, 453, 455, 530, 599, *INTERNAL]
 
 
 @pytest.mark.parametrize("way", WAYS)

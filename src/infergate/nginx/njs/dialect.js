@@ -1,4 +1,4 @@
-// dialect: an error in the shape that clients of an endpoint know.
+// dialect: an error in words, and in the shape that clients of an endpoint know.
 
 function openaiType(status) {
     if (status === 429) {
@@ -39,4 +39,30 @@ function shape(uri, refusal) {
     };
 }
 
-export default { shape };
+// What nginx itself refuses with, put in words.
+function words(status) {
+    return {
+        400: 'The request could not be understood.',
+        403: 'Access from here is not allowed.',
+        404: 'There is no such endpoint.',
+        405: 'This endpoint does not take that method.',
+        408: 'The request did not arrive in time.',
+        411: 'The request needs a Content-Length.',
+        421: 'There is nothing under this host name here.',
+        413: 'The request body is larger than this gateway accepts.',
+        414: 'The request URI is too long.',
+        429: 'Too many requests from this address.',
+        431: 'The request headers are too large.',
+        495: 'The client certificate was not accepted.',
+        496: 'A client certificate is required.',
+        497: 'This port speaks https.',
+        500: 'The gateway failed on this request.',
+        502: 'The service behind the gateway could not be reached.',
+        503: 'The service behind the gateway is not available.',
+        501: 'This gateway does not know that transfer encoding.',
+        504: 'The service behind the gateway did not answer in time.',
+        505: 'This gateway speaks HTTP/1.1 and HTTP/2.',
+    }[status] || 'The request was refused.';
+}
+
+export default { shape, words };

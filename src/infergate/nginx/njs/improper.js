@@ -3,20 +3,25 @@
 //
 // A map of the status asks for the variable $ig_improper while nginx makes the head ready
 // (maps.conf), so nothing of this costs an answer that is one. What is said here goes out instead.
+//
+// It does so, too, where nginx itself refuses a body on the short way: an error_page there would take a
+// backend's 413 for ours.
 import dialect from 'dialect.js';
 
 // In place of stream.js's state (answer.js): lets nothing through but our own words.
 function open(r) {
     const isHttp = r.httpVersion !== '0.9';
     const isTunnel = isHttp && r.status === 101 && r.headersIn['Upgrade'] !== undefined;
-    const body = JSON.stringify(dialect.shape(r.uri, {
-        status: 502, code: 'backend_failed', param: null,
-        message: isHttp ? 'The backend began with the status ' + r.variables.status + ', and no answer came of it.'
-            : 'The backend sent something that is not HTTP.',
-    }));
-    const state = { events: 0, failed: 'backend_garbage' };
+    const isOurs = r.status === 408 || r.status === 413;
+    const refusal = isOurs ? { status: r.status, code: 'invalid_request', message: dialect.words(r.status), param: null }
+        : { status: 502, code: 'backend_failed', message: isHttp
+            ? 'The backend began with the status ' + r.variables.status + ', and no answer came of it.'
+            : 'The backend sent something that is not HTTP.', param: null };
+    const body = JSON.stringify(dialect.shape(r.uri, refusal));
+    const state = { events: 0, failed: isOurs ? '' : 'backend_garbage' };
     let said = false;
-    newHead(r, 'application/json', body.length);
+    r.variables.ig_error = refusal.code;
+    newHead(r, refusal.status, 'application/json', body.length);
 
     function filter(data, flags) {
         if (isTunnel) {   // nginx is about to join the two connections: see the end of this one
@@ -28,7 +33,7 @@ function open(r) {
         }
     }
 
-    return { filter, state, usage: () => [0, 0, 0], holding: () => undefined, failed: () => true };
+    return { filter, state, usage: () => [0, 0, 0], holding: () => undefined, failed: () => !isOurs };
 }
 
 // nginx writes no head for what it takes for HTTP/0.9, where the client speaks HTTP/1.
@@ -38,12 +43,12 @@ function headless(r, body) {
         : body;
 }
 
-function newHead(r, type, length) {
+function newHead(r, status, type, length) {
     const headers = r.headersOut;
     Object.keys(headers).forEach((name) => {
         delete headers[name];
     });
-    r.status = 502;
+    r.status = status;
     headers['Content-Type'] = type;
     headers['Content-Length'] = length;
 }
@@ -56,7 +61,7 @@ function service(r) {
         r.status = 502;
         r.send(headless(r, body));
     } else {
-        newHead(r, 'text/plain', undefined);
+        newHead(r, 502, 'text/plain', undefined);
     }
 }
 

@@ -13,30 +13,6 @@ const KEY_REFUSALS = {
     address_not_allowed: 'This API key may not be used from this address.',
 };
 
-// What nginx itself refuses with, put in words.
-const NGINX_STATUS = {
-    400: 'The request could not be understood.',
-    403: 'Access from here is not allowed.',
-    404: 'There is no such endpoint.',
-    405: 'This endpoint does not take that method.',
-    408: 'The request did not arrive in time.',
-    411: 'The request needs a Content-Length.',
-    421: 'There is nothing under this host name here.',
-    413: 'The request body is larger than this gateway accepts.',
-    414: 'The request URI is too long.',
-    429: 'Too many requests from this address.',
-    431: 'The request headers are too large.',
-    495: 'The client certificate was not accepted.',
-    496: 'A client certificate is required.',
-    497: 'This port speaks https.',
-    500: 'The gateway failed on this request.',
-    502: 'The service behind the gateway could not be reached.',
-    503: 'The service behind the gateway is not available.',
-    501: 'This gateway does not know that transfer encoding.',
-    504: 'The service behind the gateway did not answer in time.',
-    505: 'This gateway speaks HTTP/1.1 and HTTP/2.',
-};
-
 // The text of a refusal; its headers and its code for the log are set on the way.
 function worded(r, refusal) {
     r.variables.ig_error = refusal.code;
@@ -85,7 +61,7 @@ function failure(r) {
         }
     }
     let code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
-    let message = NGINX_STATUS[status] || 'The request was refused.';
+    let message = dialect.words(status);
     if (status === 401 && r.variables.ig_login) {
         code = 'not_logged_in';
         message = 'You are not logged in.';
