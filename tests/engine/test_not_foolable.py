@@ -77,6 +77,22 @@ BODIES = {
     "a key that a NUL ends early": b'{"model\\u0000x":"secret","model":"good"}',
     "a key that a NUL ends early, after much": b'{"x":"%s","model\\u0000":"secret","model":"good"}'
     % (b"y" * 9000),
+    **{
+        f"the number {number} in {where}": body % number.encode()
+        for number in ("01", "-01", "00", "1.", ".5", "-.5", "+1", "1.e5", "010")
+        for where, body in (
+            ("a member", b'{"model":"good","seed": %s }'),
+            ("a list", b'{"x":{"y":["10:05,",1,%s]},"model":"good"}'),
+            ("much", b'{"x":"' + b"y" * 9000 + b'","model":"good","seed":%s}'),
+            (
+                "a body of many strings",
+                b'{"x":[%s"0"],"model":"good","seed":%%s}' % (b'"0",' * 3000),
+            ),
+        )
+    },
+    "a long key in no UTF-8": b'{"model\xff%s":"secret","model":"good"}' % (b"y" * 5000),
+    "a long key with a control character": b'{"model\x01%s":"secret","model":"good"}'
+    % (b"y" * 5000),
     "the prototype": b'{"__proto__":{"model":"good"}}',
     "2 MB of nesting": b'{"model":"good","x":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}",
     "nesting that never closes": b"[" * 2_000_000,
@@ -108,6 +124,8 @@ HARMLESS = {
     "31 levels": b'{"model":"good","x":' + b"[" * 29 + b"]" * 29 + b"}",
     "a large string with its own marks": b'{"model":"good","y":"@0","@1":"%s"}'
     % (b'\\"@0\\\\' * 2000),
+    "what looks like numbers": b'{"x":"at 10:05, 1,000, [01], \\":01, :.5, +1",'
+    b'"y":[0,-0,0.5,1e5,10,-1.0E+2,100],"model":"good"}',
     "a megabyte": b'{"x":"' + b"y" * 1_000_000 + b'","model":"good"}',
 }
 

@@ -8,6 +8,8 @@ import members from 'members.js';
 import refuse from 'refuse.js';
 
 const WANTED = 'model';
+// See plain.js.
+const NUMBER = /(?<=[\s:,\x5b])(?:-?0\d|[-+]?\.|\+)[-+.\deE]*\s*[,\]}]|(?<=\d)\.(?:[eE][-+]?\d+)?\s*[,\]}]/;
 
 // Whether the text has `"model"` once, given that the parsed object has the key. Inside a string a
 // quote is escaped, so the literal is a key or a whole value; being the only one, with no escape that
@@ -81,6 +83,9 @@ function read(r) {
         usage: body.stream_options === undefined ? 'absent' : 'there',
         empty: Object.keys(body).length === 0,
     };
+    if (NUMBER.test(text) && members.hasNoNumber(text)) {
+        return refuse.bad('The request body is not valid JSON: a number has leading zeros, a plus, or no digit beside its point.');
+    }
     if (text.indexOf('\\u0000') !== -1 && hasNul(body)) {
         return refuse.bad('A key of the request body has a NUL.');
     }

@@ -63,6 +63,20 @@ function find(text, wanted) {
     return found;
 }
 
+// Whether a number stands there that njs takes and JSON does not have. The quote before it is that of a key.
+const NO_NUMBER = /(?:"\s*:|,|\[)\s*(?:-?0\d|[-+]?\.|\+|-?\d+\.(?!\d))/;
+
+function hasNoNumber(text) {
+    for (let end = 0; end !== -1; ) {
+        const quote = text.indexOf('"', end);
+        if (NO_NUMBER.test('"' + text.slice(end, quote === -1 ? text.length : quote))) {
+            return true;
+        }
+        end = quote === -1 ? -1 : endOfString(text, quote);
+    }
+    return false;
+}
+
 // Whether a key that is there is there twice. Two looks at the text are all that most need: plain.js
 // leaves no escape in which a letter could hide.
 function isRepeated(text, name) {
@@ -71,4 +85,4 @@ function isRepeated(text, name) {
     return (text.indexOf(quoted, first + 1) !== -1 || text.indexOf('\\u00') !== -1) && find(text, name).length > 1;
 }
 
-export default { find, isRepeated };
+export default { find, isRepeated, hasNoNumber };
