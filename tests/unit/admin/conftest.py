@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tests.admin_api import Served, served
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(Path(tmp_path_factory.mktemp("admin"))) as it:
-        yield it
+def api() -> Iterator[Served]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # under root, nginx's workers have to pass; pytest's is closed
+        with served(Path(folder)) as it:
+            yield it
