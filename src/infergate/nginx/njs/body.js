@@ -52,7 +52,7 @@ function hasNul(body) {
 //   empty       the body is {}
 function read(r) {
     const encoding = r.headersIn['Content-Encoding'];
-    if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    if (encoding && encoding.toLowerCase() !== 'identity') {
         return refuse.bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
     }
     const text = r.requestText;

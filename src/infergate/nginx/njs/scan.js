@@ -40,7 +40,7 @@ function isKey(buffer, at) {
 // back. Undefined for a body that is small, or better parsed as it is, or not right.
 function read(r) {
     const buffer = r.requestBuffer;
-    if (!buffer || buffer.length < SMALLEST || r.headersIn['Content-Encoding'] !== undefined) {
+    if (!buffer || buffer.length < SMALLEST || r.headersIn['Content-Encoding']) {
         return undefined;
     }
     const cuts = [];
