@@ -182,7 +182,7 @@ def client_or_nothing(client, *command: str) -> str:
 
 def test_the_gateway_bans_and_unbans_an_offender_without_a_packet_filter(scene: Scene) -> None:
     scene.powerless = True
-    start(scene, "mode: block, offences: { wrong_key: 4, scanner: 4 }, duration: 10s")
+    start(scene, "mode: block, offences: { wrong_key: 4, scanner: 4 }, duration: 10m")
     assert [scene.ask() for _ in range(4)] == ["401"] * 4
     until(lambda: scene.ask() == "no answer", 40)
     pid = (scene.folder / "home/run/nginx.pid").read_text().strip()
