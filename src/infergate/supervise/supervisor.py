@@ -59,6 +59,11 @@ async def supervise(
         nginx = NginxProcess(home)
         adopted = nginx.adopt()
         began = time.time()
+        tasks: list[asyncio.Task[None]] = []
+        if demo_port is not None:  # first: it should answer when it is asked
+            demo = ["-m", "infergate.demo", "--port", str(demo_port)]
+            demo_backend = Child("the demo backend", demo, home, environ)
+            tasks.append(asyncio.create_task(demo_backend.keep_running()))
         async with preparing(path, home, environ, adopt=adopted) as process:
             prepared = asyncio.create_task(process.prepared())
             await _first_of(stop, asyncio.shield(prepared))
@@ -83,13 +88,10 @@ async def supervise(
             admin.keep_running(),
             follow_requests(home, nginx, woken),
         ]
-        if demo_port is not None:
-            demo = ["-m", "infergate.demo", "--port", str(demo_port)]
-            loops.append(Child("the demo backend", demo, home, environ).keep_running())
         if follow:
             follower = ["-m", "infergate.changes", str(path)]
             loops.append(Child("what follows the file", follower, home, environ).keep_running())
-        tasks = [asyncio.create_task(loop) for loop in loops]
+        tasks += [asyncio.create_task(loop) for loop in loops]
         watch = asyncio.create_task(nginx.keep_running())
         try:
             await _first_of(stop, _until_ready(home, began))
