@@ -37,12 +37,13 @@ LOGGED = ("status", "method", "uri", "backend", "tried", "error", "tokens", "que
 
 @dataclass(frozen=True)
 class Sent:
-    """One request. headers: without a key. limited: with the key that has limits."""
+    """One request. headers: without a key. limited: 0, 1 for the key with a rate of tokens, 2 for
+    the one with a maximum too."""
 
     path: str
     body: bytes
     headers: Mapping[str, str]
-    limited: bool
+    limited: int
     chunked: bool
 
 
@@ -52,14 +53,15 @@ class Four:
 
     gateways: list[Gateway]
     backends: list[Scripted]
-    limited: list[str]
+    keys: list[list[str]]
+    """Of each gateway: without limits, with a rate, with a maximum too."""
     client: httpx.Client
     seen: list[tuple[Sent, list[str]]] = field(default_factory=list)
 
     def send(self, sent: Sent) -> None:
         answers, ids = [], []
-        for it, limited in zip(self.gateways, self.limited, strict=True):
-            key = limited if sent.limited else it.key
+        for it, keys in zip(self.gateways, self.keys, strict=True):
+            key = keys[sent.limited]
             for name in NAMES:
                 ids.append(uuid.uuid4().hex)
                 body = sent.body.replace(NAME, name)
@@ -129,10 +131,11 @@ def four() -> Iterator[Four]:
             stack.enter_context(gateway(engine, CONFIG.format(a=a.url)))
             for engine, a in zip(("embedded", "debian"), backends, strict=True)
         ]
-        options = ("--max-tokens", "100", "--max-prompt-bytes", "9000", "--tpm", "1000000000")
-        limited = [it.new_key("limited", *options) for it in gateways]
+        rate = ("--tpm", "1000000000", "--rpm", "1000000")
+        most = ("--max-tokens", "100", "--max-prompt-bytes", "9000", *rate)
+        keys = [[it.key, it.new_key("rate", *rate), it.new_key("most", *most)] for it in gateways]
         client = stack.enter_context(httpx.Client(timeout=30))
-        yield Four(gateways, backends, limited, client)
+        yield Four(gateways, backends, keys, client)
 
 
 PATHS = st.sampled_from(
@@ -247,4 +250,4 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 def requests() -> st.SearchStrategy[Sent]:
     paths = st.builds(lambda path, query: path + query, PATHS, QUERIES)
-    return st.builds(Sent, paths, bodies(), HEADERS, st.booleans(), st.booleans())
+    return st.builds(Sent, paths, bodies(), HEADERS, st.integers(0, 2), st.booleans())

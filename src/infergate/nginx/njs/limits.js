@@ -125,18 +125,6 @@ function take(r, buckets, tokens) {
     return refused;
 }
 
-// What tokens.js says, of a body in which plain.js saw nothing but a max_tokens. It cannot hide as an
-// escape there.
-function askedPlainly(request) {
-    const each = request.parsed.max_tokens;
-    if (request.verdict !== 'usual' || each === undefined) {
-        return undefined;
-    }
-    const text = request.text;
-    return text.indexOf('"max_tokens"', text.indexOf('"max_tokens"') + 12) !== -1 ? undefined
-        : { each, answers: 1, isUsual: true };
-}
-
 // Every limit that a request of this key to this route meets. Returns the refusal, or undefined.
 function meet(r, keyPolicy, flags, options, request) {
     let buckets = [];
@@ -164,14 +152,20 @@ function meet(r, keyPolicy, flags, options, request) {
     if (options !== 0 && options.limits !== undefined) {
         buckets = buckets.concat(options.limits);
     }
-    let isLimited = most !== 0;
-    for (let i = 0; i < buckets.length; i++) {
-        isLimited = isLimited || buckets[i][TOKENS] !== 0;
-    }
-    if (!isLimited) {
+    const prompt = Math.ceil(request.bytes / BYTES_PER_TOKEN);
+    const said = request.parsed.max_tokens;
+    // plain.js saw nothing of tokens.js but a max_tokens, and none that is no number.
+    return request.verdict === 'usual' && said !== undefined && most === 0
+        ? take(r, buckets, prompt + said)
+        : meetTokens(r, buckets, most, prompt, request);
+}
+
+// The same for what is to be asked of tokens.js. most: the key's maximum, 0 for none.
+function meetTokens(r, buckets, most, prompt, request) {
+    if (most === 0 && !buckets.some((bucket) => bucket[TOKENS] !== 0)) {
         return take(r, buckets, 0);
     }
-    const asked = askedPlainly(request) || answers.asked(r.uri, request);
+    const asked = answers.asked(r.uri, request, most !== 0);
     if (asked.error) {
         return { status: 400, code: 'invalid_request', message: asked.error, param: asked.param };
     }
@@ -181,22 +175,10 @@ function meet(r, keyPolicy, flags, options, request) {
                 'This API key may ask for ' + most + ' tokens at most, in all answers together.' };
         }
         // relay.js writes it in, unless it is where this endpoint's engines read it.
-        request.unbounded = !(asked.isUsual && r.uri !== '/v1/responses' && r.uri[1] === 'v')
-            && answers.fill(r.uri, request, most) !== undefined;
+        request.unbounded = answers.bound(r.uri, request, most) !== undefined;
     }
     const each = asked.each || (most === 0 || most > USUAL_ANSWER ? USUAL_ANSWER : most);
-    return take(r, buckets, Math.ceil(request.bytes / BYTES_PER_TOKEN) + each * asked.answers);
+    return take(r, buckets, prompt + each * asked.answers);
 }
 
-// Writes the key's maximum into the request where it says none (dispatched by relay.js).
-function bound(request, keyPolicy, uri) {
-    const most = policy.more().numbers(keyPolicy)[MAX_TOKENS];
-    const filled = most === 0 ? undefined : answers.fill(uri, request, most);
-    if (filled === undefined) {
-        return '';
-    }
-    request.splice = filled.splice;
-    return filled.insert;
-}
-
-export default { meet, take, bound };
+export default { meet, take };

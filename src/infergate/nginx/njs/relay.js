@@ -8,9 +8,12 @@ import queue from 'queue.js';
 import refuse from 'refuse.js';
 import route from 'route.js';
 import shadow from 'shadow.js';
+import tokens from 'tokens.js';   // seldom
 
 // The last step of the ladder of timeouts (src/infergate/nginx/relays.py).
 const LONGEST = 3600000, RUNG = 4;
+// Of policy.numbers.
+const MAX_TOKENS = 4;
 
 // met: it took from its limits already.
 function handle(r, format, met) {
@@ -139,7 +142,7 @@ function dispatch(r, found, request, format, backend) {
         variables.ig_note = '';
     }
     if (policy.flags(variables.ig_policy).indexOf('l') !== -1) {
-        insert += limits.bound(request, variables.ig_policy, r.uri);
+        insert += bound(r, request);
     }
     if (flags.indexOf('p') !== -1) {
         insert += '"priority":' + policy.more().numbers(variables.ig_policy)[5] + ',';
@@ -173,6 +176,17 @@ function dispatch(r, found, request, format, backend) {
         variables.ig_body = format.edited(request, wanted, insert);
         r.internalRedirect(location + '_edited');
     }
+}
+
+// Writes the key's maximum of tokens into a request that says none: what to insert, and request.splice.
+function bound(r, request) {
+    const most = policy.more().numbers(r.variables.ig_policy)[MAX_TOKENS];
+    const found = most === 0 ? undefined : tokens.bound(r.uri, request, most);
+    if (found === undefined) {
+        return '';
+    }
+    request.splice = found.splice;
+    return found.insert;
 }
 
 // The location with the timeouts of this model, endpoint and request: an answer that is not streamed

@@ -45,12 +45,14 @@ function folded(name) {
 }
 
 // { each, answers } or { error, param }. each: the longest answer asked for, undefined if nothing is said;
-// answers: how many, of all prompts.
-function asked(uri, request) {
+// answers: how many, of all prompts. isExact: a key that stands there twice is refused. Where only rates are
+// limited that is not looked for: they are put right by what was used.
+function asked(uri, request, isExact) {
     const body = request.parsed;
     const found = { each: undefined, answers: 1 };
-    const wrong = look(found, body, request.text)
-        || (uri[1] === 'a' ? lookAtOptions(found, body, request.text) : undefined);
+    const text = isExact ? request.text : undefined;
+    const wrong = look(found, body, text)
+        || (uri[1] === 'a' ? lookAtOptions(found, body, text) : undefined);
     if (wrong !== undefined) {
         return wrong;
     }
@@ -61,7 +63,8 @@ function asked(uri, request) {
     return found;
 }
 
-// The fields of one object. text: it is the first in there; undefined for a form, which has each field once.
+// The fields of one object. text: it is the first in there; undefined where no key can be there twice, or
+// may be.
 function look(found, object, text) {
     for (const name in object) {
         const lower = folded(name);
@@ -97,19 +100,19 @@ function look(found, object, text) {
 function lookAtOptions(found, body, text) {
     const options = body.options;
     return options === null || typeof options !== 'object' ? undefined
-        : look(found, options, text.slice(members.find(text, OPTIONS)[0].start));
+        : look(found, options, text && text.slice(members.find(text, OPTIONS)[0].start));
 }
 
 // What is to be written into the body so that the engine stops at `most` tokens of all answers, where the
 // field that it reads is not there: { insert } before the other keys, or { splice: [start, end, text] }, a
 // place in the text. Undefined where it is there, or nothing is generated. Only for what `asked` accepts.
-function fill(uri, request, most) {
+function bound(uri, request, most) {
     const word = wordOf(uri);
     if (word === undefined) {
         return undefined;
     }
     const body = request.parsed;
-    const said = asked(uri, request);
+    const said = asked(uri, request, true);
     const limit = Math.floor(most / said.answers);
     const member = '"' + word + '":' + (said.each < limit ? said.each : limit);
     if (uri[1] !== 'a') {
@@ -137,4 +140,4 @@ function missing(text, object, word, member, offset) {
     return { insert: '', splice: [offset + start, offset + start + 4, member.slice(member.indexOf(':') + 1)] };
 }
 
-export default { asked, fill };
+export default { asked, bound };
