@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -20,6 +21,14 @@ def _harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
         else shown(value)
         for name, value in event.items()
     }
+
+
+def log_of_state() -> Any:
+    """The log of what any process may find wrong in the state folder; in a command, too, it is
+    standard error, because its standard output is its answer."""
+    if not structlog.is_configured():
+        set_up_logging()
+    return structlog.get_logger("infergate.state")
 
 
 def set_up_logging() -> None:

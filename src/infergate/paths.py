@@ -117,6 +117,11 @@ class Home:
         return self.run / "ledger.json"
 
     @property
+    def loops(self) -> Path:
+        """Which loops of the control plane fail (loops.py)."""
+        return self.run / "loops.json"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 

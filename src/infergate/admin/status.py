@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +21,14 @@ from infergate.control.seen import seen
 from infergate.control.services import read_services
 from infergate.errors import StateError
 from infergate.ledger.status import read_status
+from infergate.loops import read_failing
 from infergate.nginx.drain import drain
 from infergate.nginx.engine_find import fetched_at
 from infergate.nginx.revisions import current
 from infergate.nginx.running_engine import running_engine
 from infergate.nginx.shared_memory import read
 from infergate.state.keys_file import read_keys_file
+from infergate.state_file import set_aside
 from infergate.supervise.instance import running
 
 if TYPE_CHECKING:
@@ -152,6 +154,15 @@ class Missing(Document):
     backend: str
 
 
+class FailingLoop(Document):
+    """A part of the control plane that fails (loops.py). It is started again, later each time."""
+
+    loop: str = Field(description="What it does.")
+    problem: str
+    since: float = Field(description="Unix seconds.")
+    times: int = Field(description="How often it failed since then.")
+
+
 class Status(Document):
     """How a gateway is."""
 
@@ -167,6 +178,11 @@ class Status(Document):
     keys: int | None
     keys_file: KeysFileState | None = Field(description="Null where none is configured.")
     ledger: Counting | None
+    failing: list[FailingLoop]
+    set_aside: list[str] = Field(
+        description="State files that could not be understood, by the name they lie under now;"
+        " they were made anew."
+    )
     backends: list[BackendState]
     removed_backends: list[BackendChange]
     groups: dict[str, BackendGroup]
@@ -205,6 +221,10 @@ def status(gateway: Gateway) -> Status:
             "keys": live.keys if live else None,
             "keys_file": _keys_file(gateway),
             "ledger": asdict(ledger) if ledger else None,
+            "failing": [asdict(each) for each in read_failing(home.loops)]
+            if processes.control is not None
+            else [],
+            "set_aside": [str(path) for path in _set_aside(home)],
             "backends": [
                 {**there["backends"][backend.name], **seen(backend, live, drained)}
                 for backend in (report.backends if report else ())
@@ -232,6 +252,11 @@ def status(gateway: Gateway) -> Status:
             ],
         }
     )
+
+
+def _set_aside(home: Home) -> Iterator[Path]:
+    for folder in (home.state, home.run, *home.revisions.glob("*")):
+        yield from set_aside(folder)
 
 
 def _engine(home: Home, applied: Revision | None) -> RunningEngine | None:

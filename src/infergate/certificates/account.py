@@ -5,7 +5,6 @@ One account for each directory; its key never leaves the state folder.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from josepy.jwk import JWK, JWKEC
 from infergate.config.tls import Acme
 from infergate.files import write_atomically
 from infergate.paths import Home
+from infergate.state_file import read_state
 
 _TIMEOUT_S = 30
 
@@ -96,10 +96,7 @@ def _path(acme: Acme, home: Home) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(FileNotFoundError):
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
-    return None
+    return read_state(path, lambda said: {each: said[each] for each in ("uri", "key", "email")})
 
 
 def _write(path: Path, client: ClientV2, acme: Acme) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from infergate.certificates.sites import Site, file_name
 from infergate.files import write_atomically
 from infergate.paths import Home
+from infergate.state_file import read_state
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,7 @@ def certificate_path(site: Site, home: Home) -> Path:
 
 def read_record(site: Site, home: Home) -> Record:
     """The record; an empty one if there is none that can be read."""
-    try:
-        return Record(**json.loads(_path(site, home).read_text()))
-    except (OSError, ValueError, TypeError):
-        return Record()
+    return read_state(_path(site, home), lambda said: Record(**said)) or Record()
 
 
 def write_record(site: Site, home: Home, record: Record) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from infergate.certificates.sites import Source
 from infergate.files import write_atomically
+from infergate.state_file import read_state
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ def write_report(path: Path, rows: Sequence[Row]) -> None:
 
 def read_report(path: Path) -> tuple[Row, ...]:
     """What was left there; nothing before the first look."""
-    try:
-        rows = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return ()
-    return tuple(Row(**{**row, "hosts": tuple(row["hosts"])}) for row in rows)
+    return read_state(path, _rows) or ()
+
+
+def _rows(said: Iterable[dict[str, Any]]) -> tuple[Row, ...]:
+    return tuple(Row(**{**row, "hosts": tuple(row["hosts"])}) for row in said)

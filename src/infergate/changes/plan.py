@@ -19,7 +19,15 @@ from infergate.nginx.apply import rendered
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.render import SECRET_FILES
-from infergate.nginx.revisions import Revision, certificates_of, current, differing, revision
+from infergate.nginx.revisions import (
+    UNKNOWN_ENGINE,
+    Revision,
+    certificates_of,
+    current,
+    differing,
+    revision,
+)
+from infergate.nginx.running_engine import running_engine
 from infergate.nginx.shared_memory import read
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
@@ -84,7 +92,11 @@ def _changed_files(
     addresses: Addresses | None,
 ) -> tuple[str, ...]:
     loaded = bring_into_force(loaded, home)
-    if str(engine) != now.engine:
+    if now.engine == UNKNOWN_ENGINE:
+        is_other = engine.argv != running_engine(home.root)
+    else:
+        is_other = str(engine) != now.engine
+    if is_other:
         raise UserError(
             f"nginx runs as {now.engine}; another engine ({engine}) needs a start",
             where=str(loaded.path),

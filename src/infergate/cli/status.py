@@ -55,6 +55,12 @@ def print_status(document: Mapping[str, Any]) -> None:
         for line in ledger_in_words(status, time.time(), alive=alive):
             if line != COUNTING:
                 terminal.line((line, "yellow"))
+    for failing in document["failing"]:
+        often = f"{failing['times']} times in {ago(time.time() - failing['since'])}"
+        said = f"The control plane fails at {failing['loop']} ({often}) and tries again"
+        terminal.line((f"{said}: {failing['problem']}", "yellow"))
+    for file in document["set_aside"]:
+        terminal.line((f"A state file was damaged and made anew; the old one is {file}.", "yellow"))
     print_tls(terminal, document["certificates"])
     if document["backends"]:
         _print_backends(terminal, document["backends"])

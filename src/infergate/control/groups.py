@@ -65,7 +65,7 @@ class Groups:
         looked_up = await asyncio.gather(*(self._look_up(n, groups[n], loaded) for n in due))
         known = {name: self._known.get(name, Group()) for name in groups}
         known |= dict(zip(due, looked_up, strict=True))
-        if known == self._known:
+        if known == self._known and (self._home.discovered.exists() or not known):
             return False
         for name, group in known.items():
             self._tell(name, self._known.get(name, Group()), group)

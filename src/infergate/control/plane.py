@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -30,6 +31,7 @@ from infergate.control.trials import Trials
 from infergate.errors import InfergateError, MemoryFull
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
+from infergate.loops import Loops
 from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.revisions import load_applied
 from infergate.nginx.shared_memory import push
@@ -86,7 +88,10 @@ class ControlPlane:
         self._certificates = Certificates(self._home, lambda: self._loaded, self._apply_again)
         self._peers: dict[str, frozenset[str]] = {}
         self._groups = Groups(self._home, lambda: self._declared, self._follow_changes)
-        self._monitor = Monitor(config.backends, config.health, self._on_change, self._live.least)
+        self._loops = Loops(self._home.loops)
+        self._monitor = Monitor(
+            config.backends, config.health, self._on_change, self._live.least, self._loops
+        )
         self._load = Load(
             self._home, self._live, self._config, self._monitor.statuses, lambda: self._peers
         )
@@ -98,41 +103,46 @@ class ControlPlane:
         """Run until SIGTERM, or until the supervisor that started us is gone."""
         (self._home.run / "control.pid").write_text(str(os.getpid()))
         loop = asyncio.get_running_loop()
-        stop = self._stop
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._publish(everything=True)
         tasks = [
-            asyncio.create_task(each)
-            for each in (
-                self._live.run(),
-                self._monitor.run(),
-                KeysFileWatch(self._home, self._database, lambda: self._loaded).run(),
-                self._follow_store(),
-                self._follow_names(),
-                self._groups.run(),
-                Counting(self._home, self._database, lambda: self._loaded).run(),
-                BanWatch(self._home, self._database, self._config).run(),
-                FirewallLog(self._home, self._config).run(),
-                self._report_numbers(),
-                Services(self._home, lambda: self._loaded).run(),
-                Shadow(self._home, self._config).run(),
-                Trials(self._home, self._live, self._config).run(),
-                self._load.run(),
-                self._certificates.run(),
-                EngineUpgrades(self._declared.path, self._home, self._config).run(),
-                Memory(self._home, self._live, lambda: self._loaded, self._apply_again).run(),
-                self._follow_parent(stop),
-            )
+            asyncio.create_task(self._loops.keep(name, each)) for name, each in self._all_loops()
         ]
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task.done():
-                task.result()  # a loop that ended did so by a fault: say it and be restarted
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self._until_stopped()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _all_loops(self) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
+        """Each with what it does, as `infergate status` calls it."""
+        home, database = self._home, self._database
+
+        def loaded() -> LoadedConfig:
+            return self._loaded
+
+        return (
+            ("reading nginx's memory", self._live.run),
+            ("probing the backends", self._monitor.run),
+            ("following the keys file", KeysFileWatch(home, database, loaded).run),
+            ("following the database", self._follow_store),
+            ("following names", self._follow_names),
+            ("following groups", self._groups.run),
+            ("counting", Counting(home, database, loaded).run),
+            ("judging who is banned", BanWatch(home, database, self._config).run),
+            ("keeping the firewall's log", FirewallLog(home, self._config).run),
+            ("reporting", self._report_numbers),
+            ("probing the services", Services(home, loaded).run),
+            ("shadowing", Shadow(home, self._config).run),
+            ("trying backends that failed", Trials(home, self._live, self._config).run),
+            ("telling the backends' load", self._load.run),
+            ("renewing certificates", self._certificates.run),
+            ("upgrading the engine", EngineUpgrades(self._declared.path, home, self._config).run),
+            ("enlarging memory", Memory(home, self._live, loaded, self._apply_again).run),
+        )
 
     def _on_change(self, status: BackendStatus) -> None:
         # A server that was down and is back is another one than the one that failed.
@@ -186,7 +196,7 @@ class ControlPlane:
         while True:
             await asyncio.sleep(REPORT_INTERVAL_S)
             works = [status.vitals.work for status in self._monitor.statuses()]
-            if works != known:
+            if works != known or not self._home.health.exists():
                 known = works
                 try:
                     self._report()
@@ -240,6 +250,9 @@ class ControlPlane:
         while True:
             if self._published_down is None:  # the last time failed
                 self._publish()
+            if not all(each.exists() for each in self._home.snapshots):  # damaged: made anew
+                self._keys_due = True
+                self._publish(everything=True)
             try:
                 newest_change = await asyncio.to_thread(newest, self._database)
                 if newest_change != seen or self._keys_due:
@@ -291,10 +304,13 @@ class ControlPlane:
         revision = apply_again(loaded, self._home, engine)
         note_revision(self._database, revision.number, loaded, why=why)
 
-    async def _follow_parent(self, stop: asyncio.Event) -> None:
-        """Without a supervisor there would soon be a second control plane beside this one."""
+    async def _until_stopped(self) -> None:
+        """Until somebody says so, or the supervisor is gone: it would soon start a second control
+        plane beside this one."""
         parent = os.getppid()
-        while os.getppid() == parent:
-            await asyncio.sleep(FOLLOW_INTERVAL_S)
-        log.warning("the supervisor is gone; stopping too, nginx goes on")
-        stop.set()
+        while not self._stop.is_set():
+            if os.getppid() != parent:
+                log.warning("the supervisor is gone; stopping too, nginx goes on")
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), FOLLOW_INTERVAL_S)

@@ -6,17 +6,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from infergate.files import write_atomically
 from infergate.health.inventory import Inventory, ModelInfo
+from infergate.state_file import read_state
 
 if TYPE_CHECKING:  # it brings httpx, which takes longer to load than `infergate status` to run
     from infergate.health.monitor import BackendStatus
 
+
+T = TypeVar("T")
 
 _VERSION = 3
 """Of the report's fields. A report of another version counts as none; it is soon written anew."""
@@ -117,9 +120,10 @@ def _reported(status: BackendStatus, url: str) -> BackendReport:
 
 def read_report(path: Path) -> Report | None:
     """The report, or None if there is none that can be read."""
-    document = _read(path)
-    if document is None:
-        return None
+    return _read(path, _report)
+
+
+def _report(document: Mapping[str, Any]) -> Report:
     return Report(
         written_at=document["written_at"],
         complete=document["complete"],
@@ -134,9 +138,10 @@ def read_report(path: Path) -> Report | None:
 
 def read_inventories(path: Path) -> dict[str, Inventory]:
     """What each backend had when the report was written; empty without a report."""
-    document = _read(path)
-    if document is None:
-        return {}
+    return _read(path, _inventories) or {}
+
+
+def _inventories(document: Mapping[str, Any]) -> dict[str, Inventory]:
     return {
         name: Inventory(
             kind=each["kind"],
@@ -147,9 +152,5 @@ def read_inventories(path: Path) -> dict[str, Inventory]:
     }
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return document if document.get("v") == _VERSION else None
+def _read(path: Path, understood: Callable[[dict[str, Any]], T]) -> T | None:
+    return read_state(path, lambda said: understood(said) if said["v"] == _VERSION else None)

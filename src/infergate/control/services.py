@@ -18,6 +18,7 @@ from infergate.errors import InfergateError
 from infergate.files import write_atomically
 from infergate.health.tracker import Liveness, Track, observe
 from infergate.paths import Home
+from infergate.state_file import read_state
 
 if TYPE_CHECKING:  # httpx takes longer to load than `infergate status` to run
     import httpx
@@ -41,10 +42,7 @@ class ServiceReport:
 
 def read_services(path: Path) -> tuple[ServiceReport, ...]:
     """What was last written; nothing if there is nothing that can be read."""
-    try:
-        return tuple(ServiceReport(**each) for each in json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
-        return ()
+    return read_state(path, lambda said: tuple(ServiceReport(**each) for each in said)) or ()
 
 
 class Services:

@@ -22,6 +22,7 @@ from infergate.health.inventory import ModelInfo
 from infergate.health.vitals import Vitals
 from infergate.health.watch import Watch
 from infergate.health.work import InFlight
+from infergate.loops import Loops
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,7 @@ class Monitor:
         changed. One call at a time; changes that come while it works are told together by the
         next call. It may fail or be slow without disturbing the probes.
     in_flight: tells the requests of ours that a backend has; without it there are none.
+    loops: runs each backend's own.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class Monitor:
         health: Health,
         on_change: OnChange | None = None,
         in_flight: InFlight = lambda _name, _since: 0,
+        loops: Loops | None = None,
     ) -> None:
+        self._loops = loops or Loops()
         self._on_change = on_change
         self._in_flight = in_flight
         self._watches: dict[str, Watch] = {}
@@ -122,7 +126,10 @@ class Monitor:
 
     async def run(self) -> None:
         """Probe until cancelled. The first probes start at once."""
-        teller = asyncio.create_task(self._tell_forever(), name="health: tell")
+        teller = asyncio.create_task(
+            self._loops.keep("telling what the probes found", self._tell_forever),
+            name="health: tell",
+        )
         running: dict[str, Watch] = {}
         try:
             while True:
@@ -145,8 +152,12 @@ class Monitor:
 
     def _start(self, watch: Watch, delay_s: float) -> asyncio.Task[None]:
         client = self._client(watch.backend.checks_certificate)
-        loops = watch.run(client, self._note_change, delay_s)
-        return asyncio.create_task(loops, name=f"health: {watch.name}")
+
+        async def loop() -> None:
+            await watch.run(client, self._note_change, delay_s)
+
+        kept = self._loops.keep(f"probing {watch.name}", loop)
+        return asyncio.create_task(kept, name=f"health: {watch.name}")
 
     def _client(self, verify_tls: bool) -> httpx.AsyncClient:
         if verify_tls not in self._clients:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from infergate.files import write_atomically
 from infergate.paths import Home
+from infergate.state_file import read_state
 
 SHUTDOWN_TIMEOUT_S = 3600
 """How long open streams may keep an old worker alive after a reload: longer than any answer."""
@@ -93,12 +94,7 @@ def _file(home: Home) -> Path:
 
 
 def _left(home: Home) -> Iterator[_Old]:
-    try:
-        known = json.loads(_file(home).read_text())
-    except FileNotFoundError:
-        return
-    for each in known:
-        old = _Old(**each)
+    for old in read_state(_file(home), lambda said: [_Old(**each) for each in said]) or ():
         if old.started and _started(old.pid) == old.started:
             yield old
 

@@ -23,8 +23,9 @@ def missing(config: Config, home: Home) -> tuple[str, ...]:
     """The backends that nginx does not have yet, or has otherwise."""
     try:
         there: Mapping[str, object] = json.loads((home.current / FILE).read_text())
-    except (OSError, json.JSONDecodeError):
-        there = {}
+        there = dict(there)
+    except (OSError, ValueError, TypeError):
+        there = {}  # nginx gets them anew
     return tuple(name for name, each in config.backends.items() if there.get(name) != _seen(each))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -15,10 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infergate.config.load import LoadedConfig, load_config, parse_config
-from infergate.errors import NotThere
+from infergate.config.problems import ConfigError
+from infergate.errors import NotThere, StateError
 from infergate.files import write_atomically
+from infergate.log import log_of_state
 from infergate.nginx.passwords import forget_passwords
 from infergate.paths import Home
+from infergate.state_file import SET_ASIDE, read_state, set_aside
 
 if TYPE_CHECKING:  # rendering takes longer to load than `infergate status` to run
     from infergate.nginx.engine import Engine
@@ -27,6 +31,10 @@ if TYPE_CHECKING:  # rendering takes longer to load than `infergate status` to r
 KEPT_REVISIONS = 10
 """With different YAML: restarts and changed addresses bring the same one into force again."""
 
+UNKNOWN_ENGINE = "nginx, of which the record was damaged"
+"""Of a revision of which only the files are left."""
+
+_NUMBER = re.compile("[0-9]{1,9}")
 _SOURCE = "infergate.yaml"
 _RECORD = "revision.json"
 _CERTIFICATE = re.compile(
@@ -55,12 +63,12 @@ class Revision:
     @property
     def text(self) -> str:
         """The YAML that it came from, as it was."""
-        return (self.path / _SOURCE).read_text(encoding="utf-8")
+        return (self.path / _SOURCE).read_text(encoding="utf-8", errors="replace")
 
 
 def next_number(home: Home) -> int:
     """The number of the next revision. None is ever used twice while its workers may run."""
-    return 1 + max(_numbers(home), default=0)
+    return 1 + max((int(path.name) for path in _numbered(home)), default=0)
 
 
 def keep(
@@ -140,7 +148,15 @@ def load_applied(home: Home, path: Path) -> LoadedConfig:
     """The configuration in force: as the file at path was when it was applied, whatever is in it
     now. The file itself where nothing is in force yet. Raises what load_config raises."""
     applied = current(home)
-    return load_config(path) if applied is None else parse_config(applied.text, path)
+    if applied is None:
+        return load_config(path)
+    try:
+        return parse_config(applied.text, path)
+    except ConfigError as problem:
+        log_of_state().error(
+            "the YAML in force is damaged; the file counts", revision=applied.number, why=problem
+        )
+        return load_config(path)
 
 
 def differing(rendered: Rendered, folder: Path) -> tuple[str, ...]:
@@ -150,13 +166,14 @@ def differing(rendered: Rendered, folder: Path) -> tuple[str, ...]:
     return tuple(
         name
         for name in names
-        if name not in there or there[name].read_text() != rendered.files.get(name)
+        if name not in there or there[name].read_text(errors="replace") != rendered.files.get(name)
     )
 
 
 def _files(folder: Path) -> Iterable[Path]:
     for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path.name not in (_SOURCE, _RECORD):
+        ours = path.name in (_SOURCE, _RECORD) or path.name.endswith(SET_ASIDE)
+        if path.is_file() and not path.is_symlink() and not ours:
             yield path
 
 
@@ -190,11 +207,22 @@ def forget_old(home: Home) -> None:
 
 
 def _numbers(home: Home) -> list[int]:
-    return [int(path.name) for path in home.revisions.glob("*") if path.name.isdigit()]
+    return [int(path.name) for path in _numbered(home) if path.is_dir()]
+
+
+def _numbered(home: Home) -> list[Path]:
+    """Others' files with such a name, too."""
+    return [path for path in home.revisions.glob("*") if _NUMBER.fullmatch(path.name)]
 
 
 def _read(folder: Path) -> Revision | None:
-    try:
-        return Revision(path=folder, **json.loads((folder / _RECORD).read_text()))
-    except FileNotFoundError:
+    record = folder / _RECORD
+    if not (folder / _SOURCE).is_file():
         return None
+    known = read_state(record, lambda facts: Revision(path=folder, **facts))
+    if known is None and _NUMBER.fullmatch(folder.name) and set_aside(folder):
+        at = (folder / _SOURCE).stat().st_mtime
+        known = Revision(int(folder.name), folder, at, engine=UNKNOWN_ENGINE)
+        with contextlib.suppress(StateError):
+            _record(known)
+    return known

@@ -113,10 +113,9 @@ def _sum(entries: Mapping[str, str]) -> int:
 def _entries(snapshot: Path, part: str) -> dict[str, str]:
     try:
         document: dict[str, Any] = json.loads(snapshot.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    found: dict[str, str] = document.get(part, {}).get("set", {})
-    return found
+        return dict(document[part]["set"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}  # whoever writes it makes it anew
 
 
 def _lines_of_keys_file(loaded: LoadedConfig) -> int:

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from infergate.config.backends import Discover, FoundBackend
 from infergate.config.in_force import Change, has_lapsed, in_force, with_found
 from infergate.config.load import LoadedConfig
 from infergate.files import write_atomically
 from infergate.paths import Home
+from infergate.state_file import read_state
 
 if TYPE_CHECKING:  # loading it takes longer than `infergate status`, which needs no database here
     from infergate.store.database import Database
+
+T = TypeVar("T")
 
 _VERSION = 1
 
@@ -51,7 +54,7 @@ def lapsed(loaded: LoadedConfig, home: Home) -> tuple[Change, ...]:
 
 def read_changes(home: Home) -> tuple[Change, ...]:
     """What operators changed, as the database said it last."""
-    return tuple(Change(**each) for each in _read(home.changes).get("changes", ()))
+    return _read(home.changes, lambda said: tuple(Change(**each) for each in said["changes"])) or ()
 
 
 def note_changes(home: Home, database: Database) -> None:
@@ -65,9 +68,13 @@ def note_changes(home: Home, database: Database) -> None:
 
 def read_groups(home: Home) -> dict[str, Group]:
     """What was found of each group the last time."""
+    return _read(home.discovered, _groups) or {}
+
+
+def _groups(document: Mapping[str, Any]) -> dict[str, Group]:
     return {
         name: Group(tuple(map(FoundBackend.model_validate, each["backends"])), each["problem"])
-        for name, each in _read(home.discovered).get("groups", {}).items()
+        for name, each in document["groups"].items()
     }
 
 
@@ -90,12 +97,9 @@ def groups_of(loaded: LoadedConfig) -> dict[str, Discover]:
     return {name: each.discover for name, each in backends if each.discover is not None}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return document if document.get("v") == _VERSION else {}
+def _read(path: Path, understood: Callable[[dict[str, Any]], T]) -> T | None:
+    """None for one of another version, too."""
+    return read_state(path, lambda said: understood(said) if said["v"] == _VERSION else None)
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

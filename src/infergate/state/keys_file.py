@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from infergate.config.load import LoadedConfig
 from infergate.errors import KeyInputError
 from infergate.files import write_atomically
 from infergate.nginx.snippet import Line, SnippetError, read_snippet, read_text
 from infergate.paths import Home
+from infergate.state_file import read_state
 from infergate.store.names import LONGEST_NAME, NAME_PATTERN
 from infergate.store.secrets import key_hash
 
@@ -107,12 +109,10 @@ def note_keys_file(home: Home, loaded: LoadedConfig, found: KeysFile) -> None:
 
 
 def _known(home: Home, path: Path) -> tuple[FileKey, ...]:
-    try:
-        document = json.loads(home.keys_file.read_text())
-    except (OSError, json.JSONDecodeError):
-        return ()
-    same = document["file"] == str(path)
-    return tuple(FileKey(**each) for each in document["keys"]) if same else ()
+    def understood(said: dict[str, Any]) -> tuple[FileKey, ...]:
+        return tuple(FileKey(**each) for each in said["keys"]) if said["file"] == str(path) else ()
+
+    return read_state(home.keys_file, understood) or ()
 
 
 def _keys(lines: Iterable[Line], file: str) -> tuple[FileKey, ...]:

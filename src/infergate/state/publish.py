@@ -18,13 +18,14 @@ from typing import Any
 from infergate.config.load import LoadedConfig
 from infergate.errors import StateError
 from infergate.files import locked, replace_or_overwrite
-from infergate.nginx.shared_memory import NginxNotThere, push
+from infergate.nginx.shared_memory import NginxNotThere, push, read
 from infergate.paths import Home
 from infergate.state.budgets import Budgeted, used_up
 from infergate.state.keys import ValidKey, compile_keys, valid_keys
 from infergate.state.keys_file import FileKey, note_keys_file, read_keys_file
 from infergate.state.policy import name_in
 from infergate.state.routes import Routes
+from infergate.state_file import read_state
 from infergate.store.database import Database
 from infergate.store.drained import drain as keep_drained
 from infergate.store.drained import drained_backends, undrain
@@ -70,7 +71,7 @@ def end_keys(home: Home, hashes: Iterable[str]) -> bool:
 
 def _name_as_now(home: Home, keys: Iterable[FileKey], database: Database) -> None:
     """Usage of keys that an earlier version named by their line is theirs by their name of now."""
-    known = _read(home.keys_snapshot).get("keys", {}).get("set", {})
+    known: dict[str, str] = read_state(home.keys_snapshot, lambda said: said["keys"]["set"]) or {}
     for key in keys:
         before = name_in(known.get(key.hash, ""))
         if _BY_LINE.fullmatch(before):
@@ -155,8 +156,15 @@ def out_of_service(home: Home) -> frozenset[str]:
 
 
 def _conditions(home: Home) -> dict[str, str]:
-    known: dict[str, str] = _read(home.conditions_snapshot).get("backends", {}).get("set", {})
-    return known
+    known: dict[str, str] | None = read_state(
+        home.conditions_snapshot, lambda said: dict(said["backends"]["set"])
+    )
+    if known is None:  # then nginx knows best what was drained
+        try:
+            known = dict(read(home.socket).conditions)
+        except StateError:
+            known = {}
+    return {name: each for name, each in known.items() if each in ("down", "drained")}
 
 
 def _publish_conditions(home: Home, conditions: Mapping[str, str]) -> None:
@@ -178,11 +186,3 @@ def _publish(home: Home, snapshot: Path, document: Mapping[str, Any]) -> None:
         push(home.socket, document)
     if not_kept is not None:
         raise not_kept
-
-
-def _read(snapshot: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(snapshot.read_text())
-    except FileNotFoundError:
-        return {}
-    return document

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import structlog
 
+from infergate.backoff import Backoff
 from infergate.errors import EngineError
 from infergate.nginx.drain import nginx_workers
 from infergate.nginx.running_engine import note_engine
 from infergate.paths import Home
-from infergate.supervise.child import Backoff
 from infergate.supervise.instance import nginx_master
 from infergate.supervise.taken_over import listening_sockets
 from infergate.worker_files import tail_of

@@ -1,0 +1,85 @@
+"""One part of the control plane that fails takes no other with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infergate.control.plane import ControlPlane
+from infergate.control.shadow import Shadow
+from infergate.health.watch import Watch
+from infergate.loops import Failing, read_failing
+from infergate.nginx.folders import prepare_home
+from infergate.paths import Home
+
+CONFIG = "backends: { a: 'http://127.0.0.1:9', b: 'http://127.0.0.1:9/b' }\nmodels: { m: [a] }\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("INFERGATE_HOME", str(tmp_path / "home"))
+    home = Home(tmp_path / "home")
+    prepare_home(home, None)
+    (tmp_path / "infergate.yaml").write_text(CONFIG)
+    return home
+
+
+def failing(home: Home) -> dict[str, Failing]:
+    return {each.loop: each for each in read_failing(home.loops)}
+
+
+async def until_failed_again(home: Home, loop: str) -> None:
+    async with asyncio.timeout(20):
+        while loop not in failing(home) or failing(home)[loop].times < 2:
+            await asyncio.sleep(0.05)
+
+
+def test_a_loop_that_fails_is_started_again_by_itself_and_named(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_self: Shadow) -> None:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(Shadow, "run", broken)
+
+    async def scenario() -> None:
+        plane = asyncio.create_task(ControlPlane(home.root.parent / "infergate.yaml").run())
+        await until_failed_again(home, "shadowing")
+        home.health.unlink(missing_ok=True)
+        async with asyncio.timeout(20):
+            while not home.health.exists():  # the others go on: it is reported again
+                await asyncio.sleep(0.05)
+        assert not plane.done()
+        plane.cancel()
+        await asyncio.gather(plane, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_a_backend_whose_probes_fail_is_probed_again_and_the_others_go_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = []
+    judge = Watch._judge
+
+    def broken(self: Watch, changed: Callable[[str], None]) -> None:
+        if self.name == "a":
+            raise ZeroDivisionError
+        judge(self, changed)
+        judged.append(self.name)
+
+    monkeypatch.setattr(Watch, "_judge", broken)
+
+    async def scenario() -> None:
+        plane = asyncio.create_task(ControlPlane(home.root.parent / "infergate.yaml").run())
+        await until_failed_again(home, "probing a")
+        assert failing(home)["probing a"].problem == "ZeroDivisionError: "
+        assert "b" in judged
+        plane.cancel()
+        await asyncio.gather(plane, return_exceptions=True)
+        assert not failing(home)  # whoever is not there fails no more
+
+    asyncio.run(scenario())

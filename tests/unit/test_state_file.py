@@ -1,0 +1,91 @@
+"""A state file that is damaged, however, counts as none and is set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infergate.certificates.report import read_report as read_certificates
+from infergate.control.report import read_inventories, read_report
+from infergate.control.services import read_services
+from infergate.nginx.drain import drain
+from infergate.nginx.folders import prepare_home
+from infergate.nginx.revisions import current, forget_old, next_number, revisions
+from infergate.nginx.zones import _entries
+from infergate.paths import Home
+from infergate.state.in_force import read_changes, read_groups
+from infergate.state.publish import out_of_service
+
+DAMAGES = {
+    "empty": b"",
+    "half": b'{"v": 1, "changes": [{"backe',
+    "another shape": b'{"changes": 7, "groups": [], "backends": [], "number": 1}',
+    "a list": b"[1]",
+    "no text": b"\xff\xfe\x00{}",
+    "deep": b"[" * 200_000,
+}
+
+READERS: dict[str, tuple[Callable[[Home], Path], Callable[[Home], object]]] = {
+    "conditions": (lambda home: home.conditions_snapshot, out_of_service),
+    "changes": (lambda home: home.changes, read_changes),
+    "discovered": (lambda home: home.discovered, read_groups),
+    "health": (lambda home: home.health, lambda home: read_report(home.health)),
+    "inventories": (lambda home: home.health, lambda home: read_inventories(home.health)),
+    "services": (lambda home: home.services, lambda home: read_services(home.services)),
+    "certificates": (
+        lambda home: home.certificates,
+        lambda home: read_certificates(home.certificates),
+    ),
+    "old workers": (lambda home: home.run / "old-workers.json", lambda home: drain(home).workers),
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path)
+    prepare_home(home, None)
+    return home
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_a_damaged_state_file_counts_as_none_and_is_set_aside(
+    home: Home, reader: tuple[Callable[[Home], Path], Callable[[Home], object]], damage: bytes
+) -> None:
+    path, read = reader[0](home), reader[1]
+    path.write_bytes(damage)
+    assert not read(home)
+    assert not path.exists()
+    assert path.with_name(f"{path.name}.unreadable").read_bytes() == damage
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_revision_with_a_damaged_record_is_one_by_its_files(home: Home, damage: bytes) -> None:
+    folder = home.revisions / "3"
+    folder.mkdir()
+    (folder / "infergate.yaml").write_text("backends: {}")
+    (folder / "revision.json").write_bytes(damage)
+    home.current.symlink_to("revisions/3")
+    found = current(home)
+    assert found is not None
+    assert found.number == 3
+    assert current(home) == found  # written down anew
+    assert (folder / "revision.json.unreadable").read_bytes() == damage
+
+
+def test_strange_files_beside_the_revisions_stay_and_disturb_nobody(home: Home) -> None:
+    strange = [home.revisions / name for name in ("7", "notes.txt", "\u00b2")]
+    for path in strange:
+        path.write_text("mine")
+    forget_old(home)
+    assert revisions(home) == ()
+    assert next_number(home) == 8
+    assert all(path.read_text() == "mine" for path in strange)
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_zones_are_measured_without_a_damaged_snapshot(home: Home, damage: bytes) -> None:
+    home.keys_snapshot.write_bytes(damage)
+    assert _entries(home.keys_snapshot, "keys") == {}
