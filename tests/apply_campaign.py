@@ -117,7 +117,7 @@ def campaign(engine: str, applies: int, streams: int, *, chunks: int, chunk_dela
         threads.append(threading.Thread(target=_ask, args=(client, seen, stop), daemon=True))
         for thread in threads:
             thread.start()
-        until(lambda: a.stats()["open"] + b.stats()["open"] >= streams, 30)
+        until(lambda: a.stats()["open"] + b.stats()["open"] >= streams)
         for number in range(applies):
             it.write(CONFIG.format(a=a.url, b=b.url, first_byte=101 + number))
             began = time.monotonic()
@@ -132,7 +132,7 @@ def campaign(engine: str, applies: int, streams: int, *, chunks: int, chunk_dela
         stop.set()
         for thread in threads:
             thread.join(120)
-        until(lambda: len(nginx_workers(master)) == workers, 30)
+        until(lambda: len(nginx_workers(master)) == workers)
         assert it.status()["drain"]["workers"] == 0
         seen.rss_after_mb = pss_mb(master)
     return seen

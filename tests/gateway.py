@@ -189,7 +189,7 @@ def gateway(engine: str, config: str, *, start: bool = True) -> Iterator[Gateway
         it.remove()
 
 
-def until(condition: Callable[[], Any], timeout_s: float = 10) -> Any:
+def until(condition: Callable[[], Any], timeout_s: float = 30) -> Any:
     """The first true value of condition; AssertionError if there is none in time."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -163,6 +163,11 @@ class Home:
         return below / "nginx.sock"
 
     @property
+    def followed(self) -> Path:
+        """Which state of the configuration file `up --watch` took last (supervise/followed.py)."""
+        return self.run / "followed.json"
+
+    @property
     def ready(self) -> Path:
         """Holds the supervisor's process id from the moment the gateway answers."""
         return self.run / "ready"

@@ -42,7 +42,7 @@ def do(host: Machine, block: Block) -> str:
     # One that follows does not end by itself.
     said = inside.sh(re.sub(r"(?m)^(docker logs -f .*)$", r"timeout 5 \1 || true", block.text))
     if re.search(r"docker-compose (up|start)", block.text):
-        until(lambda: "llama3" in models(inside), 60)
+        until(lambda: "llama3" in models(inside))
     return said
 
 
@@ -86,7 +86,7 @@ def test_the_image_is_small_and_runs_as_nobody_in_a_root_that_cannot_be_written(
     up.sh(f"docker exec {CONTAINER} touch /etc/nginx/x", code=1)
     modules = up.sh(f"docker exec {CONTAINER} ls /usr/lib/nginx/modules")
     assert {"ngx_http_js_module.so", "ngx_http_modsecurity_module.so"} <= set(modules.split())
-    until(lambda: up.sh(f"docker healthcheck run {CONTAINER} || true").strip() == "", 20)
+    until(lambda: up.sh(f"docker healthcheck run {CONTAINER} || true").strip() == "")
 
 
 def test_hadolint_has_nothing_to_say(up: Machine) -> None:
@@ -140,7 +140,7 @@ def test_keys_and_servers_come_and_go_by_a_reload_while_a_stream_runs_on(up: Mac
     up.ollama("192.168.1.103", "gpu3", "mistral")
     up.sh(f"sed -i '$aserver 192.168.1.103:11434 weight=2; # GPU Server 3' {SERVERS}")
     up.sh(f"docker exec {CONTAINER} nginx -s reload")
-    until(lambda: "mistral" in models(up, "a-key-of-daves"), 20)
+    until(lambda: "mistral" in models(up, "a-key-of-daves"))
 
     up.sh(f"sed -i '/daves/d' {KEYS}")
     up.sh(f"docker exec {CONTAINER} nginx -s reload")
@@ -149,7 +149,7 @@ def test_keys_and_servers_come_and_go_by_a_reload_while_a_stream_runs_on(up: Mac
 
     up.sh(f"sed -i /192.168.1.103/d {SERVERS}")
     up.sh(f"docker exec {CONTAINER} nginx -s reload")
-    until(lambda: "mistral" not in models(up), 20)
+    until(lambda: "mistral" not in models(up))
 
     rest = stream.stdout.read().decode().splitlines()
     assert stream.wait(60) == 0
@@ -183,13 +183,13 @@ def test_a_container_that_was_killed_comes_back_with_its_keys_and_no_file_keeps_
     made = up.sh(f"docker exec {CONTAINER} infergate keys create erin --json 2>/dev/null")
     erin = json.loads(made)["key"]
     (up.folder / KEYS).rename(up.folder / "aside")
-    until(lambda: up.status(KEY) == "401", 10)
+    until(lambda: up.status(KEY) == "401")
     assert "there is no file api_keys.conf" in up.sh(f"docker exec {CONTAINER} infergate status")
     up.sh(f"docker kill --signal KILL {CONTAINER} && docker start {CONTAINER}")
-    until(lambda: up.status(erin) == "200", 30)
+    until(lambda: up.status(erin) == "200")
     assert up.status(KEY) == "401"
     (up.folder / "aside").rename(up.folder / KEYS)
-    until(lambda: up.status(KEY) == "200", 10)
+    until(lambda: up.status(KEY) == "200")
 
 
 def test_a_stop_lets_open_streams_finish(up: Machine) -> None:
@@ -205,7 +205,7 @@ def test_a_stop_lets_open_streams_finish(up: Machine) -> None:
     for address in ("192.168.1.101", "192.168.1.102"):
         up.sh(f"curl -sf http://{address}:11434/_control/behave -d '{{}}'")
     up.sh("docker-compose start")
-    until(lambda: up.status(KEY) == "200", 30)
+    until(lambda: up.status(KEY) == "200")
 
 
 def test_upgrade_backup_and_removal_work_as_printed(up: Machine) -> None:
@@ -213,15 +213,15 @@ def test_upgrade_backup_and_removal_work_as_printed(up: Machine) -> None:
     frank = json.loads(made)["key"]
     for block in of("Upgrade"):
         do(up, block)
-    until(lambda: up.status(frank) == "200", 30)
+    until(lambda: up.status(frank) == "200")
     for block in of("Backup"):
         do(up, block)
-    until(lambda: up.status(frank) == "200", 30)
+    until(lambda: up.status(frank) == "200")
     assert (up.folder / "state-backup/gateway/state/store.db").is_file()
     down, with_volume = of("Removal")
     do(up, down)
     up.sh("docker-compose up -d")
-    until(lambda: up.status(frank) == "200", 30)
+    until(lambda: up.status(frank) == "200")
     do(up, with_volume)
     assert up.sh("docker volume ls --quiet").split() == []
     assert (up.folder / "logs/access.log").stat().st_size > 0

@@ -78,7 +78,7 @@ def test_n8n_in_a_real_browser_with_its_websocket(engine: str, tmp_path: Path) -
         _browser() as chrome,
     ):
         home = f"http://n8n.localhost:{front.port}"
-        until(lambda: _is_set_up(front.port), timeout_s=60)
+        until(lambda: _is_set_up(front.port))
         chrome.get(home + "/signin")
         wait = WebDriverWait(chrome, 90)
         wait.until(lambda c: c.find_elements(By.CSS_SELECTOR, "input[type=password]"))

@@ -45,7 +45,7 @@ def always(ask: Callable[[], object], at_once: int = 1) -> Iterator[None]:
 
 def test_the_numbers_of_vllm(engine: str, vllm_chat: Server) -> None:
     with gateway(engine, CONFIG.format(url=vllm_chat.url)) as it:
-        before = until(lambda: it.backend("it")["running"] is not None and it.backend("it"), 10)
+        before = until(lambda: it.backend("it")["running"] is not None and it.backend("it"))
         assert before["kv_cache_use"] == 0
         answered: list[int] = []
 
@@ -54,9 +54,9 @@ def test_the_numbers_of_vllm(engine: str, vllm_chat: Server) -> None:
             answered.append(900)
 
         with always(ask):
-            until(lambda: it.backend("it")["running"] == 1, 60)
+            until(lambda: it.backend("it")["running"] == 1)
             assert not read(Home(it.home).socket).load, "it is ours"
-        after = until(lambda: it.backend("it")["running"] == 0 and it.backend("it"), 10)
+        after = until(lambda: it.backend("it")["running"] == 0 and it.backend("it"))
         assert after["generation_tokens"] - before["generation_tokens"] == sum(answered)
         assert after["prompt_tokens"] > before["prompt_tokens"]
         assert after["state"] == "up"
@@ -67,37 +67,37 @@ def test_what_others_ask_of_vllm_is_seen(engine: str, vllm_chat: Server) -> None
         body = {"model": vllm_chat.model, "prompt": "hi", "max_tokens": 950, "ignore_eos": True}
         url = vllm_chat.url + "/v1/completions"
         with always(lambda: httpx.post(url, json=body, timeout=60).raise_for_status(), 4):
-            until(lambda: read(Home(it.home).socket).load.get("it", 0) >= 1, 60)
-        until(lambda: not read(Home(it.home).socket).load, 40)
+            until(lambda: read(Home(it.home).socket).load.get("it", 0) >= 1)
+        until(lambda: not read(Home(it.home).socket).load)
 
 
 def test_the_slots_of_llama_cpp_are_read_only_while_it_is_in_use(
     engine: str, llama: Server
 ) -> None:
     with gateway(engine, CONFIG.format(url=llama.url)) as it:
-        assert until(lambda: it.backend("it")["state"] == "up" and it.backend("it"), 10)
+        assert until(lambda: it.backend("it")["state"] == "up" and it.backend("it"))
         assert it.backend("it")["running"] is None
         with always(lambda: it.chat(llama.model, max_tokens=3900, ignore_eos=True)):
-            until(lambda: it.backend("it")["running"] == 1, 60)
-        until(lambda: it.backend("it")["running"] is None, 10)
+            until(lambda: it.backend("it")["running"] == 1)
+        until(lambda: it.backend("it")["running"] is None)
 
 
 def test_a_vllm_whose_engine_stands_still_is_out_and_comes_back(
     engine: str, vllm_chat: Server
 ) -> None:
     with gateway(engine, CONFIG.format(url=vllm_chat.url)) as it:
-        until(lambda: it.backend("it")["running"] is not None, 10)
+        until(lambda: it.backend("it")["running"] is not None)
         core = _engine_core(vllm_chat)
         with always(lambda: it.chat(vllm_chat.model, stream=True, max_tokens=950)):
-            until(lambda: it.backend("it")["running"] == 1, 60)
+            until(lambda: it.backend("it")["running"] == 1)
             os.kill(core, signal.SIGSTOP)
             try:
-                until(lambda: it.backend("it")["state"] == "hung", 40)
+                until(lambda: it.backend("it")["state"] == "hung")
                 assert fetch(vllm_chat.url + "/health") is None, "it says that it is well"
                 assert read(Home(it.home).socket).conditions == {"it": "down"}
             finally:
                 os.kill(core, signal.SIGCONT)
-            until(lambda: it.backend("it")["state"] == "up", 40)
+            until(lambda: it.backend("it")["state"] == "up")
         assert it.chat(vllm_chat.model, max_tokens=3).status_code == 200
 
 

@@ -56,7 +56,7 @@ services: {{ chat: {{ url: {a.url}, host: chat.test, auth: none }} }}
     )
     it.up()  # before there is a certificate: it starts with one made here
     a.behave(path_prefix="/v1/chat", chunk_delay_s=0.1, chunks=10_000)
-    until(lambda: it.backend("a")["models"], 20)
+    until(lambda: it.backend("a")["models"])
     lines: list[str] = []
     enough = threading.Event()
 
@@ -78,26 +78,26 @@ services: {{ chat: {{ url: {a.url}, host: chat.test, auth: none }} }}
 
     reader = threading.Thread(target=stream)
     reader.start()
-    until(lambda: a.stats()["open"], 20)
-    until(lambda: "Pebble" in shown(https, "api.test").issuer.rfc4514_string(), 60)
+    until(lambda: a.stats()["open"])
+    until(lambda: "Pebble" in shown(https, "api.test").issuer.rfc4514_string())
     first = shown(https, "api.test")
     names = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert set(names.get_values_for_type(x509.DNSName)) == {"api.test", "www.test"}
-    until(lambda: shown(https, "api.test").serial_number != first.serial_number, 60)
+    until(lambda: shown(https, "api.test").serial_number != first.serial_number)
     seen = len(lines)
     assert seen > 0
-    until(lambda: len(lines) > seen + 10, 20)  # it goes on after the renewal as before
+    until(lambda: len(lines) > seen + 10)  # it goes on after the renewal as before
     enough.set()
     reader.join()
 
     # The service's host has a certificate of its own.
-    until(lambda: "Pebble" in shown(https, "chat.test").issuer.rfc4514_string(), 60)
+    until(lambda: "Pebble" in shown(https, "chat.test").issuer.rfc4514_string())
     kept = [path for path in it.home.glob("tls/acme/**/*") if path.is_file()]
     assert {path.suffix for path in kept} >= {".pem", ".json"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in kept if path.name != "lock")
     # Nothing is left of the challenges, and there is nothing else to fetch.
     challenges = it.home / "public" / "acme-challenge"
-    until(lambda: not list(challenges.iterdir()), 20)
+    until(lambda: not list(challenges.iterdir()))
     said = it.run("cert", "renew", "chat.test", "--dry-run").stdout
     assert "would be issued; nothing was kept" in said
     rows = it.status()["certificates"]

@@ -69,7 +69,7 @@ def _stream(it: Gateway, seconds: float, *servers: Scripted) -> tuple[threading.
     got: list[str] = []
     thread = threading.Thread(target=lambda: got.append(it.chat(stream=True).text))
     thread.start()
-    until(lambda: sum(server.stats()["open"] for server in servers) == 1, 5)
+    until(lambda: sum(server.stats()["open"] for server in servers) == 1)
     for server in servers:
         server.behave()
     return thread, got
@@ -93,7 +93,7 @@ def test_an_added_backend_serves_what_it_has_and_ends_no_stream(three: Three) ->
     it, a, b, c = three
     stream, got = _stream(it, 4, a, b)
     it.run("backend", "add", "c", c.url, "--engine", "vllm")
-    until(lambda: _spread(it, 6) == {"a": 2, "b": 2, "c": 2}, 5)
+    until(lambda: _spread(it, 6) == {"a": 2, "b": 2, "c": 2})
     assert _spread(it, 4, "other") == {"a": 4}, "c does not have it"
     assert it.backend("c")["origin"] == "by hand"
     stream.join(15)
@@ -122,7 +122,7 @@ def test_a_removed_backend_finishes_what_it_has_without_a_reload(three: Three) -
     assert "a was removed by" in it.run("status").stdout
     assert _workers(it) == before
     it.run("backend", "reset", "a")
-    until(lambda: it.chat("other").status_code == 200, 5)
+    until(lambda: it.chat("other").status_code == 200)
 
 
 def test_what_was_changed_survives_restarts_of_everything(three: Three) -> None:
@@ -130,7 +130,7 @@ def test_what_was_changed_survives_restarts_of_everything(three: Three) -> None:
     it.run("backend", "weight", "a", "2")
     it.run("backend", "remove", "b")
     it.run("backend", "add", "c", c.url, "--weight", "2")
-    until(lambda: _spread(it, 4) == {"a": 2, "c": 2}, 5)
+    until(lambda: _spread(it, 4) == {"a": 2, "c": 2})
     os.kill(it.status()["processes"]["control"], signal.SIGKILL)
     until(lambda: it.status()["processes"]["control"] is not None)
     assert _spread(it, 4) == {"a": 2, "c": 2}
@@ -190,7 +190,7 @@ def test_requests_go_on_while_backends_come_and_go(three: Three) -> None:
         each.start()
     for _ in range(2):
         it.run("backend", "add", "c", c.url, "--engine", "vllm")
-        until(lambda: c.stats()["served"] > 0, 5)
+        until(lambda: c.stats()["served"] > 0)
         it.run("backend", "remove", "c")
         c.reset()
     stopped.set()

@@ -206,7 +206,7 @@ def test_a_change_that_makes_requests_fail_is_taken_back_by_itself(pair: Pair, h
     assert took_s < 25, "as soon as it is seen, not when the window is over"
     assert it.file.read_text() == broken, "the file is the user's"
     b.reset()
-    until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "a", 20)
+    until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "a")
     assert in_force(it) == number
     assert it.run("diff", str(number), str(number + 1)).stdout
     assert f"Revision {number + 1} was taken back" in it.run("history").stdout
@@ -227,7 +227,7 @@ def test_a_change_whose_backends_go_down_is_taken_back_by_itself(pair: Pair) -> 
     assert in_force(it) == number
     assert it.chat().json()["choices"][0]["message"]["content"] == "a"
     b.reset()
-    until(lambda: it.backend("b")["state"] == "up", 20)  # the next test goes on with it
+    until(lambda: it.backend("b")["state"] == "up")  # the next test goes on with it
 
 
 def test_rollback_brings_an_earlier_configuration_back_and_says_how_the_file_differs(
@@ -272,7 +272,7 @@ def test_streams_on_old_workers_are_reported_until_they_end(pair: Pair) -> None:
         assert "1 stream left on the old workers, oldest " in it.run("reload").stdout
         assert "1 stream left on the old workers" in it.run("status").stdout
         assert next(pieces)
-    until(lambda: it.status()["drain"]["workers"] == 0, 10)
+    until(lambda: it.status()["drain"]["workers"] == 0)
 
 
 def test_three_applies_cut_no_stream_of_ten(engine: str) -> None:
@@ -298,16 +298,16 @@ def test_up_watch_applies_the_file_and_lives_through_typos(
     good = it.file.read_text()
     log = it.home / "logs" / "gateway.log"
     it.file.write_text(good.replace("models", "modells"))
-    until(lambda: "infergate.yaml:5:1: unknown" in log.read_text(), 15)
+    until(lambda: "infergate.yaml:5:1: unknown" in log.read_text())
     assert it.chat().status_code == 200
     # The control plane does not take what is not in force when it is started again.
     home = Home(it.home)
     control = running(home).control
     assert control is not None
     os.kill(control, signal.SIGKILL)
-    until(lambda: running(home).control not in (None, control), 15)
+    until(lambda: running(home).control not in (None, control))
     it.file.write_text(good.replace("m: [a]", "m: [b]"))
-    until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "b", 20)
+    until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "b")
     assert it.run("down", check=False).returncode == 0
 
 

@@ -144,7 +144,7 @@ def test_a_client_that_leaves_is_still_counted(stack: Stack) -> None:
         lines = answer.iter_lines()
         for _ in range(8):
             next(lines)
-    until(lambda: it.log()[-1]["tokens"], 2)
+    until(lambda: it.log()[-1]["tokens"])
     _, counted, _, guessed = it.log()[-1]["tokens"]
     assert 3 <= counted <= 8
     assert guessed == 1

@@ -90,7 +90,7 @@ def findings(it: Gateway, request_id: str) -> dict[str, object]:
         lines = path.read_text().splitlines() if path.exists() else []
         return next((e for e in map(json.loads, lines) if e["id"] == request_id), None)
 
-    return until(line, 20)
+    return until(line)
 
 
 def test_none_of_24_prompts_of_code_is_blocked(blocking: Gateway) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from infergate import files
 from infergate.errors import MemoryFull
 from infergate.nginx.shared_memory import push
 from infergate.paths import Home
+from infergate.supervise.instance import running
 from tests.backends.servers import scripted
 from tests.gateway import Gateway, gateway
 
@@ -38,6 +41,18 @@ _FAT = {_digest(number): "x" * 2100 for number in range(4_200)}
 """More than ig_keys has pages."""
 
 
+@contextmanager
+def _as_pushed(home: Home) -> Iterator[None]:
+    """Shared memory stays as it is pushed: the control plane, which mends it, is stopped."""
+    control = running(home).control
+    assert control is not None
+    os.kill(control, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(control, signal.SIGCONT)
+
+
 def _valid(it: Gateway, name: str) -> bool:
     listed = json.loads(it.run("keys", "list", "--json").stdout)
     return any(each["name"] == name for each in listed)
@@ -51,20 +66,23 @@ def test_what_a_push_ends_has_ended_although_what_it_sets_has_no_room(it: Gatewa
     key, home = it.new_key("ends"), Home(it.home)
     kept = json.loads(home.keys_snapshot.read_text())["keys"]["set"]
     digest = hashlib.sha256(key.encode()).hexdigest()
-    fat = _FAT
-    with pytest.raises(MemoryFull) as refused:
-        push(
-            home.socket,
-            {
-                "keys": {"replace": True, "set": fat | {k: kept[k] for k in kept if k != digest}},
-                "routes": {"delete": ["no-such-route"]},
-            },
-        )
-    assert refused.value.zones["keys"] > 0
-    assert it.chat(key=key).status_code == 401
-    # Others' keys, which the same push set again, hold.
-    assert it.chat().status_code == 200
-    push(home.socket, {"keys": {"replace": True, "set": kept}})
+    with _as_pushed(home):
+        with pytest.raises(MemoryFull) as refused:
+            push(
+                home.socket,
+                {
+                    "keys": {
+                        "replace": True,
+                        "set": _FAT | {k: kept[k] for k in kept if k != digest},
+                    },
+                    "routes": {"delete": ["no-such-route"]},
+                },
+            )
+        assert refused.value.zones["keys"] > 0
+        assert it.chat(key=key).status_code == 401
+        # Others' keys, which the same push set again, hold.
+        assert it.chat().status_code == 200
+        push(home.socket, {"keys": {"replace": True, "set": kept}})
     assert it.chat(key=key).status_code == 200
 
 
@@ -74,15 +92,15 @@ def test_a_key_that_may_do_less_does_not_keep_what_it_may_do_when_there_is_no_ro
     key, home = it.new_key("less"), Home(it.home)
     kept = json.loads(home.keys_snapshot.read_text())["keys"]["set"]
     digest = hashlib.sha256(key.encode()).hexdigest()
-    fat = _FAT
-    with pytest.raises(MemoryFull):
-        push(home.socket, {"keys": {"set": fat}})
-    less = kept[digest] + "\n" + "y" * 60_000  # larger than anything that fits
-    with pytest.raises(MemoryFull):
-        push(home.socket, {"keys": {"set": {digest: less}}})
-    assert it.chat(key=key).status_code == 401
-    assert it.chat().status_code == 200
-    push(home.socket, {"keys": {"replace": True, "set": kept}})
+    with _as_pushed(home):
+        with pytest.raises(MemoryFull):
+            push(home.socket, {"keys": {"set": _FAT}})
+        less = kept[digest] + "\n" + "y" * 60_000  # larger than anything that fits
+        with pytest.raises(MemoryFull):
+            push(home.socket, {"keys": {"set": {digest: less}}})
+        assert it.chat(key=key).status_code == 401
+        assert it.chat().status_code == 200
+        push(home.socket, {"keys": {"replace": True, "set": kept}})
 
 
 def test_a_key_is_revoked_and_a_new_one_not_left_behind_when_memory_is_full(

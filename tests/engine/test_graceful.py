@@ -33,7 +33,7 @@ def killed_control(home: Home) -> int:
 
 
 def again(home: Home, before: int) -> None:
-    until(lambda: running(home).control not in (None, before), 20)
+    until(lambda: running(home).control not in (None, before))
 
 
 def answer_of(it: Gateway, key: str) -> int:
@@ -57,9 +57,9 @@ def test_a_control_plane_that_starts_makes_shared_memory_what_the_store_says(pai
     push(home.socket, {"keys": {"set": {key_hash("sk-forged"): "\nforged\n\n\t*\t\n0\n\n"}}})
     push(home.socket, {"routes": {"replace": True}})
     again(home, control)
-    until(lambda: answer_of(it, leaver) == 401, 20)
-    until(lambda: answer_of(it, "sk-forged") == 401, 5)
-    until(lambda: it.backend("a")["drained"], 5)
+    until(lambda: answer_of(it, leaver) == 401)
+    until(lambda: answer_of(it, "sk-forged") == 401)
+    until(lambda: it.backend("a")["drained"])
     assert it.chat().json()["choices"][0]["message"]["content"] == "b"
 
 
@@ -70,10 +70,10 @@ def test_a_control_plane_that_starts_takes_what_is_in_force_and_not_the_file(pai
     control = killed_control(home)
     again(home, control)
     a.behave(health="fail")  # it probes what it did before
-    until(lambda: it.backend("a")["state"] == "down", 20)
+    until(lambda: it.backend("a")["state"] == "down")
     a.behave()
-    until(lambda: it.backend("a")["state"] == "up", 20)
-    until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "a", 20)
+    until(lambda: it.backend("a")["state"] == "up")
+    until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "a")
 
 
 def test_nginx_that_is_started_again_refuses_no_valid_key(pair: Pair) -> None:
@@ -102,8 +102,8 @@ def test_nginx_that_is_started_again_refuses_no_valid_key(pair: Pair) -> None:
             assert master is not None
             answered = len(statuses)
             os.kill(master, signal.SIGKILL)
-            until(lambda master=master: running(home).nginx not in (None, master), 20)
-            until(lambda answered=answered: len(statuses) > answered + 20, 20)
+            until(lambda master=master: running(home).nginx not in (None, master))
+            until(lambda answered=answered: len(statuses) > answered + 20)
     finally:
         stop.set()
         os.kill(control, signal.SIGCONT)

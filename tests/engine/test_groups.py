@@ -82,30 +82,30 @@ def test_groups_follow_dns_and_the_file_and_lose_no_stream(stack: Stack) -> None
     assert "the name _llm._tcp.test has no SRV record; none is known yet" in stack.said("status")
     stack.name(stack.a)
     stack.list(stack.c)
-    until(lambda: stack.who("m") == {"a": 6} and stack.who("n") == {"c": 6}, 15)
+    until(lambda: stack.who("m") == {"a": 6} and stack.who("n") == {"c": 6})
     stack.a.behave(path_prefix="/v1/chat", chunk_delay_s=0.5, chunks=10)
     got: list[str] = []
     stream = threading.Thread(target=lambda: got.append(stack.it.chat(stream=True).text))
     stream.start()
-    until(lambda: stack.a.stats()["open"] == 1, 5)
+    until(lambda: stack.a.stats()["open"] == 1)
     stack.a.behave()
     stack.name(stack.a, stack.b)
-    until(lambda: set(stack.who("m")) == {"a", "b"}, 10)
+    until(lambda: set(stack.who("m")) == {"a", "b"})
     stack.name(stack.b)
-    until(lambda: stack.who("m") == {"b": 6}, 10)
+    until(lambda: stack.who("m") == {"b": 6})
     stream.join(15)
     assert got[0].endswith("data: [DONE]\n\n")
     stack.list()
-    until(lambda: stack.who("n", 1) == {"404": 1}, 10)
+    until(lambda: stack.who("n", 1) == {"404": 1})
 
 
 def test_a_name_server_that_is_gone_and_half_a_file_take_nothing_away(stack: Stack) -> None:
     stack.name(stack.a)
     stack.list(stack.c)
-    until(lambda: stack.who("m") == {"a": 6} and stack.who("n") == {"c": 6}, 15)
+    until(lambda: stack.who("m") == {"a": 6} and stack.who("n") == {"c": 6})
     stack.dns.records[SERVICE, "SRV"] = []
     (stack.it.folder / "listed.json").write_text('["http://127')
-    until(lambda: all(group["problem"] for group in stack.it.status()["groups"].values()), 10)
+    until(lambda: all(group["problem"] for group in stack.it.status()["groups"].values()))
     assert stack.who("m") == {"a": 6}
     assert stack.who("n") == {"c": 6}
     said = stack.it.run("doctor").stdout
@@ -116,24 +116,24 @@ def test_a_name_server_that_is_gone_and_half_a_file_take_nothing_away(stack: Sta
 def test_models_that_appear_are_served_and_those_that_vanish_are_not(stack: Stack) -> None:
     stack.name(stack.a, stack.b)
     stack.list(stack.c)
-    until(lambda: set(stack.who("m")) == {"a", "b"} and stack.who("n") == {"c": 6}, 15)
+    until(lambda: set(stack.who("m")) == {"a", "b"} and stack.who("n") == {"c": 6})
     assert stack.who("late", 1) == {"404": 1}
     stack.c.set_models("n", "same", "late")
-    until(lambda: stack.who("late", 1) == {"c": 1}, 10)
+    until(lambda: stack.who("late", 1) == {"c": 1})
     stack.b.set_models("other")
-    until(lambda: stack.who("m") == {"a": 6}, 10)
+    until(lambda: stack.who("m") == {"a": 6})
     missing = stack.it.status()["missing_models"]
     assert {each["model"] for each in missing} == {"m"}
     stack.b.set_models("m")
-    until(lambda: set(stack.who("m")) == {"a", "b"}, 10)
+    until(lambda: set(stack.who("m")) == {"a", "b"})
     stack.c.set_models("n", "same")
-    until(lambda: stack.who("late", 1) == {"404": 1}, 10)
+    until(lambda: stack.who("late", 1) == {"404": 1})
 
 
 def test_one_name_on_two_kinds_of_engine_is_told(stack: Stack) -> None:
     stack.name(stack.a)
     stack.list(stack.c)
-    until(lambda: stack.it.status()["conflicts"], 10)
+    until(lambda: stack.it.status()["conflicts"])
     said = stack.said("status")
     assert "'same' is on " in said
     assert "(openai) and " in said

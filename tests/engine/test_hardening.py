@@ -66,7 +66,7 @@ def test_an_offender_behind_a_trusted_proxy_is_banned_and_the_proxy_is_not(
 
     for client in ("198.51.100.1", "192.0.2.1"):
         assert [ask(client) for _ in range(3)] == [401] * 3
-    until(lambda: ask("198.51.100.1") is None, 30)
+    until(lambda: ask("198.51.100.1") is None)
     assert ask("198.51.100.2") == 401
     assert ask("192.0.2.1") == 401, "a trusted proxy itself"
     it.run("bans", "remove", "198.51.100.1")
@@ -96,7 +96,7 @@ def test_the_control_plane_brings_bans_of_the_store_into_force(pair: Pair) -> No
     database = database_for(load_config(it.file, {}).config, Home(it.home))
     ban(database, OFFENDER + "/32", duration_s=3600, reason="elsewhere")
     try:
-        until(lambda: status(it, OFFENDER) is None, 30)
+        until(lambda: status(it, OFFENDER) is None)
         shown = json.loads(it.run("bans", "list", "--json").stdout)
         assert [each["network"] for each in shown] == [OFFENDER + "/32"]
     finally:
@@ -139,12 +139,14 @@ def test_the_audit_is_a_scored_list_with_an_exit_code(pair: Pair) -> None:
     assert by_name["headers.server"]["outcome"] == "good"
     assert by_name["tls.listener"]["outcome"] == "good", "it listens on loopback"
     assert by_name["exposed.a"]["outcome"] == "good", "so do its backends"
-    assert not [
+    bad = {
         name
         for name, each in by_name.items()
         if each["severity"] == "high" and each["outcome"] == "bad"
-    ]
-    assert not found["failed"]
+    }
+    # The embedded nginx has holes that are known, and no newer release; Debian's has them mended.
+    assert all(name.startswith("engine.CVE-") for name in bad)
+    assert (bool(bad), found["failed"]) == ((it.engine == "embedded"),) * 2
     strict = it.run("audit", "--fail-on", "low", "--offline", check=False)
     assert strict.returncode == 1
     assert all(len(row) <= 80 for row in strict.stdout.splitlines())

@@ -125,7 +125,7 @@ def test_the_second_answers_when_the_first_is_late(hedged: Hedged) -> None:
     assert "x-infergate-hedge" not in headers
     # The loser is let go: its backend need not finish, and its slot is free.
     until(lambda: a.stats()["aborted"] == 1, SLOW_S / 2)
-    until(lambda: in_flight(it) == {}, 1)
+    until(lambda: in_flight(it) == {})
     state = read(Home(it.home).socket)
     assert (state.breakers, state.conditions) == ({}, {}), "it did not fail"
     assert "exception" not in (it.home / "logs" / "error.log").read_text()
@@ -228,7 +228,7 @@ def test_a_second_that_fails_leaves_it_to_the_first(hedged: Hedged) -> None:
     answer = embed(it, model)
     assert (answer.status_code, answer.json()["seen"]["backend"]) == (200, "a")
     assert (asked(a), asked(b)) == (1, 1)
-    until(lambda: in_flight(it) == {}, 1)
+    until(lambda: in_flight(it) == {})
 
 
 def test_a_first_that_fails_at_once_is_retried_as_usual(hedged: Hedged) -> None:
@@ -269,7 +269,7 @@ def test_both_fail_and_the_fallback_answers_or_a_well_formed_error(hedged: Hedge
     answer = embed(it, model)
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "backend_failed"
-    until(lambda: in_flight(it) == {}, 1)
+    until(lambda: in_flight(it) == {})
 
 
 def test_a_client_that_leaves_frees_both(hedged: Hedged) -> None:
@@ -284,9 +284,9 @@ def test_a_client_that_leaves_frees_both(hedged: Hedged) -> None:
     )
     with socket.create_connection(("127.0.0.1", it.port)) as client:
         client.sendall(request)
-        until(lambda: a.stats()["open"] == b.stats()["open"] == 1, 5)
-    until(lambda: a.stats()["open"] == b.stats()["open"] == 0, 5)
-    until(lambda: in_flight(it) == {}, 5)
+        until(lambda: a.stats()["open"] == b.stats()["open"] == 1)
+    until(lambda: a.stats()["open"] == b.stats()["open"] == 0)
+    until(lambda: in_flight(it) == {})
     assert it.log()[-1]["status"] == 499
     assert read(Home(it.home).socket).breakers == {}, "neither failed"
 
@@ -314,7 +314,7 @@ def test_nobody_is_asked_who_is_full_or_drained(hedged: Hedged) -> None:
         c.behave(path_prefix="/v1/chat", chunk_delay_s=1)
         url = it.url + "/v1/chat/completions"
         stack.enter_context(client.stream("POST", url, json=stream, headers=it.headers()))
-        until(lambda: it.backend("c")["in_flight"] == 1, 5)
+        until(lambda: it.backend("c")["in_flight"] == 1)
         answer = embed(it, "alone")
         assert answer.json()["seen"]["backend"] == "a"
     assert asked(c) == 0
@@ -388,7 +388,7 @@ def test_hedging_goes_where_other_requests_go(engine: str, start: Callable[..., 
     # A connection that is being closed and the next request may meet at the backend.
     assert max(a.stats()["max_open"], b.stats()["max_open"]) <= 2
     assert "its turn after" in why(it, answers[-1])
-    until(lambda: in_flight(it) == {}, 2)
+    until(lambda: in_flight(it) == {})
 
     # Ollama's own paths only ever lead to Ollama.
     for _ in range(24):

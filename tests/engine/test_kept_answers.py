@@ -162,7 +162,7 @@ def test_a_hit_needs_a_valid_key_that_may_use_the_model_and_has_requests_left(ke
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[0].headers["x-ratelimit-remaining-requests"] == "1"
     it.run("keys", "revoke", name)
-    until(lambda: it.post(EMBED, asked, key=few).status_code == 401, 2)
+    until(lambda: it.post(EMBED, asked, key=few).status_code == 401)
 
 
 def test_a_hit_gives_back_what_it_took_from_its_limits(kept: Kept) -> None:
@@ -177,13 +177,12 @@ def test_a_hit_takes_no_slot_and_waits_in_no_queue(kept: Kept) -> None:
     it, _, b = kept
     asked = body("queued")
     ask(it, asked)
-    b.behave(delay_s=1.5)
+    b.behave(delay_s=5)
     with ThreadPoolExecutor() as pool:
         busy = pool.submit(ask, it, body("queued"))
         until(lambda: b.stats()["open"] == 1)
-        began = time.monotonic()
         assert ask(it, asked) == "HIT"
-        assert b.stats()["open"] == 1, f"it took {time.monotonic() - began} s"
+        assert b.stats()["open"] == 1, "the other one is still on its way"
         assert busy.result() == "MISS"
 
 
@@ -316,7 +315,7 @@ def test_a_stream_whose_client_left_is_not_kept_and_its_backend_hears_of_it(kept
     a.behave(chunks=100, chunk_delay_s=0.1)
     with streamed(it, asked) as answer:
         next(answer.iter_raw())
-    until(lambda: a.stats()["aborted"] == 1, 3)
+    until(lambda: a.stats()["aborted"] == 1)
     a.reset()
     assert ask(it, asked, CHAT) == "MISS"
 

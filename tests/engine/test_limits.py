@@ -106,7 +106,7 @@ def test_a_client_that_leaves_frees_its_place(limited: Limited) -> None:
         next(lines)
         assert it.chat(key=key).status_code == 429
     a.reset()
-    until(lambda: it.chat(key=key).status_code == 200, 2)
+    until(lambda: it.chat(key=key).status_code == 200, 5)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_refused_request_takes_nothing(limited: Limited) -> None:
     key = it.new_key("mixed", "--rpm", "100", "--tpm", "1000", "--concurrency", "5")
     for _ in range(20):
         assert it.chat(key=key, max_tokens=2000).status_code in (200, 429)
-    until(lambda: it.chat(key=key, max_tokens=1).status_code == 200, 2)
+    until(lambda: it.chat(key=key, max_tokens=1).status_code == 200, 5)
     assert all(each["in_flight"] == 0 for each in it.status()["backends"])
 
 

@@ -30,12 +30,10 @@ def test_a_revoked_key_is_refused_within_a_second_while_its_stream_runs_on(pair:
     got: list[httpx.Response] = []
     stream = threading.Thread(target=lambda: got.append(it.chat(key=key, stream=True)))
     stream.start()
-    until(lambda: a.stats()["open"] + b.stats()["open"] == 1, 3)
+    until(lambda: a.stats()["open"] + b.stats()["open"] == 1)
     name = next(each["name"] for each in _keys(it) if key.startswith(each["prefix"]))
     it.run("keys", "revoke", name)
-    revoked = time.monotonic()
-    until(lambda: it.get("/v1/models", key=key).status_code == 401, 1)
-    assert time.monotonic() - revoked < 1
+    assert it.get("/v1/models", key=key).status_code == 401
     stream.join(10)
     assert got[0].text.endswith("data: [DONE]\n\n")
     assert workers(it) == before, "no reload"
@@ -53,7 +51,7 @@ def test_a_key_is_changed_in_place_from_the_next_request_on(pair: Pair) -> None:
     codes = [it.chat(key=key).status_code for _ in range(3)]
     assert (codes[0], codes[-1]) == (200, 429)
     it.run("keys", "set", name, "--unset", "rpm", "--expires", "1s")
-    until(lambda: it.chat(key=key).status_code == 401, 4)
+    until(lambda: it.chat(key=key).status_code == 401)
     it.run("keys", "set", name, "--unset", "expires")
     assert it.chat(key=key).status_code == 200
     refused = it.run("keys", "set", name, "--unset", "rmp", check=False)
@@ -102,7 +100,7 @@ def test_a_drained_backend_gets_nothing_new_and_finishes_what_it_has(pair: Pair)
     time.sleep(1)  # the control plane has looked at the database twice
     assert not it.backend("a")["drained"]
     # At once, or when its slow start is over, if it missed probes on a busy machine.
-    until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "a", 45)
+    until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "a")
     assert workers(it) == before
 
 
@@ -112,9 +110,9 @@ def test_the_old_keys_file_is_followed_as_it_changes(pair: Pair) -> None:
     it.run("reload")
     file = it.folder / "api_keys.conf"
     file.write_text('# ours\n"Bearer old-key"   1;\n')
-    until(lambda: it.get("/v1/models", key="old-key").status_code == 200, 2)
+    until(lambda: it.get("/v1/models", key="old-key").status_code == 200)
     file.write_text('"Bearer other" 1;\n"Bearer old-key" 0;\n')
-    until(lambda: it.get("/v1/models", key="old-key").status_code == 401, 2)
+    until(lambda: it.get("/v1/models", key="old-key").status_code == 401)
     file.write_text("what is this\n")
     time.sleep(1.2)
     assert it.get("/v1/models", key="other").status_code == 200, "a broken file changes nothing"
@@ -138,7 +136,7 @@ def test_a_model_that_appears_is_served_and_one_that_vanishes_is_not(
     assert it.chat("one").status_code == 200
     assert it.chat("two").status_code == 404
     a.set_models("two")
-    until(lambda: it.chat("two").status_code == 200, 10)
+    until(lambda: it.chat("two").status_code == 200)
     assert it.chat("one").status_code == 404
 
 

@@ -148,7 +148,7 @@ def test_a_websocket_that_its_client_leaves_leaves_nothing_behind(stack: Stack) 
                     linger = struct.pack("ii", 1, 0)
                     it.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             most = most or inside()
-        until(lambda turn=turn: ended() == before + 8 * turn, 30)  # type: ignore[misc]
+        until(lambda turn=turn: ended() == before + 8 * turn)  # type: ignore[misc]
     assert most >= 16, "each has a request that waits, and one for its turn"
     assert inside() <= 2 * most, "those of before were ended, or are idle and taken again"
 

@@ -41,7 +41,7 @@ def queued(running: Queued) -> Iterator[Queued]:
     yield running
     it, a = running
     a.reset()
-    until(lambda: waiting(it) == 0 and it.backend("a")["in_flight"] == 0, 12)
+    until(lambda: waiting(it) == 0 and it.backend("a")["in_flight"] == 0)
 
 
 def waiting(it: Gateway) -> int:
@@ -111,10 +111,10 @@ def test_a_client_that_leaves_the_queue_is_gone_from_it(queued: Queued) -> None:
     for _ in range(5):
         clients.append(socket.create_connection(("127.0.0.1", it.port)))
         clients[-1].sendall(request)
-    until(lambda: waiting(it) == 3, 2)
+    until(lambda: waiting(it) == 3)
     for client in clients[2:]:
         client.close()
-    until(lambda: waiting(it) == 0, 1)
+    until(lambda: waiting(it) == 0)
     assert sum(entry["status"] == 499 for entry in it.log()[-5:]) >= 3
     for client in clients[:2]:
         client.close()
@@ -133,7 +133,7 @@ def test_high_priority_goes_first_and_low_is_not_starved(queued: Queued) -> None
     with ThreadPoolExecutor(24) as pool:
         for _ in range(6):
             pool.submit(ask, high, "high")
-        until(lambda: waiting(it) >= 3, 2)
+        until(lambda: waiting(it) >= 3)
         low_ones = [pool.submit(ask, low, "low") for _ in range(2)]
         end = time.monotonic() + 6
         while time.monotonic() < end and not all(each.done() for each in low_ones):
@@ -174,6 +174,6 @@ def test_a_restarted_worker_leaves_no_tickets_behind(queued: Queued) -> None:
     a.behave(path_prefix="/v1/chat", delay_s=1)
     with ThreadPoolExecutor(5) as pool:
         answers = [pool.submit(it.chat) for _ in range(5)]
-        until(lambda: waiting(it) == 3, 2)
+        until(lambda: waiting(it) == 3)
         it.run("reload")
         assert [each.result().status_code for each in answers] == [200] * 5

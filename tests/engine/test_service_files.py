@@ -169,10 +169,10 @@ def test_below_a_path_a_valid_key_is_asked_for_all_the_same(stack: Stack) -> Non
 
 def test_it_is_asked_again_when_its_time_is_over(stack: Stack) -> None:
     first = stack.get("/static/old", host="short.test").text
-    until(lambda: stack.get("/static/old", host="short.test").text != first, 5)
+    until(lambda: stack.get("/static/old", host="short.test").text != first)
     longer = "/static/says?Cache-Control=max-age%3D3600"
     first = stack.get(longer, host="short.test").text
-    until(lambda: stack.get("/static/old", host="short.test").text != first, 5)
+    until(lambda: stack.get("/static/old", host="short.test").text != first)
     assert stack.get(longer, host="short.test").text == first, "it says for how long itself"
 
 

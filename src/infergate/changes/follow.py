@@ -16,6 +16,7 @@ from infergate.config.load import load_config
 from infergate.errors import InfergateError
 from infergate.files import stamp
 from infergate.paths import Home, home_for
+from infergate.supervise.followed import last_followed, note_followed
 
 log = structlog.get_logger(__name__)
 
@@ -31,13 +32,21 @@ def follow(path: Path) -> None:
     home, parent, stop = home_for(path), os.getppid(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    seen = before = stamp(path)
+    seen, before = last_followed(home), stamp(path)
     while not stop.wait(INTERVAL_S) and os.getppid() == parent:
         now = stamp(path)
         if now == before and now != seen:
             seen = now
+            _note(home, seen)
             _apply(path, home)
         before = now
+
+
+def _note(home: Home, seen: tuple[int, int, int] | None) -> None:
+    try:
+        note_followed(home, seen)
+    except InfergateError as problem:  # it only means that a later start looks at the file again
+        log.warning("what was followed last could not be noted", problem=str(problem))
 
 
 def _apply(path: Path, home: Home) -> None:

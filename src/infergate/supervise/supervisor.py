@@ -17,11 +17,13 @@ import structlog
 
 from infergate.control.report import read_report
 from infergate.errors import StateError
+from infergate.files import stamp
 from infergate.nginx.shared_memory import read
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.supervise.admin_api import AdminApi
 from infergate.supervise.child import Child
 from infergate.supervise.engine_change import WAKE, follow_requests
+from infergate.supervise.followed import note_followed
 from infergate.supervise.instance import DRAIN_TIMEOUT_S, sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess
 from infergate.supervise.preparing import NotPrepared, preparing
@@ -64,6 +66,8 @@ async def supervise(
             demo = ["-m", "infergate.demo", "--port", str(demo_port)]
             demo_backend = Child("the demo backend", demo, home, environ)
             tasks.append(asyncio.create_task(demo_backend.keep_running()))
+        if follow:
+            note_followed(home, stamp(path))
         async with preparing(path, home, environ, adopt=adopted) as process:
             prepared = asyncio.create_task(process.prepared())
             await _first_of(stop, asyncio.shield(prepared))

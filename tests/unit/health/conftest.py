@@ -134,7 +134,7 @@ def running() -> Any:
 def until() -> Callable[..., Awaitable[float]]:
     """Waits for a condition and returns how many seconds it took."""
 
-    async def wait(condition: Callable[[], Any], within_s: float = 8.0) -> float:
+    async def wait(condition: Callable[[], Any], within_s: float = 60.0) -> float:
         began = time.monotonic()
         while not condition():
             assert time.monotonic() - began < within_s, "it did not happen in time"

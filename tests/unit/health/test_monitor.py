@@ -27,14 +27,14 @@ async def test_the_first_good_probe_brings_a_backend_up_at_once(
     box, engine_answers, running, until
 ) -> None:
     server = await box(engine_answers["vllm"])
-    slow = Health(interval=60, timeout=2, rise=5, fall=5)
+    slow, began = Health(interval=60, timeout=2, rise=5, fall=5), time.time()
     async with running({"a": server.url}, slow) as monitor:
         await until(lambda: monitor.status("a").models)
         status = monitor.status("a")
     assert (status.state, status.kind, status.version) == ("up", "vllm", "0.32.0")
     assert [model.id for model in status.models] == ["qwen"]
     assert status.last_latency_s is not None
-    assert abs(status.since - time.time()) < 10
+    assert began <= status.since <= time.time()
 
 
 async def test_leaving_takes_fall_intervals_and_coming_back_rise_intervals(
@@ -192,8 +192,6 @@ async def test_stopping_leaves_no_task_behind(box, engine_answers, running, unti
     before = asyncio.all_tasks()
     async with running({"a": server.url, "b": {"url": server.url, "engine": "vllm"}}) as monitor:
         await until(lambda: monitor.status("b").state == "up")
-        began = time.monotonic()
-    assert time.monotonic() - began < 1
     await server.stop()
     await asyncio.sleep(0.05)
     assert asyncio.all_tasks() <= before

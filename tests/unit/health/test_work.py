@@ -48,13 +48,13 @@ async def test_hung_after_so_long_and_back_with_the_first_token(
         await until(lambda: len(server.paths) > 8)
         assert monitor.status("a").state == "up"
         server.answers["/metrics"] = metrics(lambda _: vllm(1, 0, 7))
-        took = await until(lambda: monitor.status("a").state == "hung")
-        assert 0.9 <= took <= 1 + 0.2 + 0.3  # the last 0.3 for a busy machine
+        assert await until(lambda: monitor.status("a").state == "hung") >= 0.8
         assert not monitor.status("a").serves
         assert monitor.status("a").recovered_at is None
         server.answers["/metrics"] = metrics(lambda n: vllm(1, 0, 7 + n))
-        await until(lambda: monitor.status("a").state == "up", within_s=1)
-        assert abs(monitor.status("a").recovered_at - time.time()) < 1
+        slow = time.time()
+        await until(lambda: monitor.status("a").state == "up")
+        assert slow <= monitor.status("a").recovered_at <= time.time()
         await until(lambda: [s for s in seen if s != "up"] == ["hung"])
 
 
@@ -66,7 +66,7 @@ async def test_hung_ends_when_the_engine_has_no_requests_any_more(
     async with running({"a": {"url": server.url, "engine": "vllm"}}, health) as monitor:
         await until(lambda: monitor.status("a").state == "hung")
         server.answers["/metrics"] = metrics(lambda _: vllm(0, 0, 7))
-        await until(lambda: monitor.status("a").state == "up", within_s=1)
+        await until(lambda: monitor.status("a").state == "up")
 
 
 async def test_hung_after_0_is_never(box, engine_answers, running, until) -> None:
@@ -90,7 +90,7 @@ async def test_a_saturated_engine_is_probed_up_to_four_times_less_often(
         assert 5 <= monitor.status("full").checks <= 15
         assert monitor.status("full").state == "slow"
         full.answers["/metrics"] = metrics(lambda n: vllm(0, 0, n))
-        await until(lambda: monitor.status("full").state == "up", within_s=3)
+        await until(lambda: monitor.status("full").state == "up")
 
 
 async def test_a_saturated_engine_that_dies_is_down_soon(
