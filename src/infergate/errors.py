@@ -14,6 +14,7 @@
     ├── CertificateError          a certificate cannot be read or made
     │   └── NotIssued             an ACME authority gave none
     ├── StateError                the state could not be stored or pushed
+    │   ├── StoreLost             the database is gone, or an older copy lies in its place
     │   └── MemoryFull            nginx has no room for some of it; the rest is in force
     └── AlreadyRunning            a gateway already uses this state folder
 
@@ -108,6 +109,10 @@ class NotIssued(CertificateError):
 
 class StateError(InfergateError):
     """The live state could not be written to disk or pushed into nginx."""
+
+
+class StoreLost(StateError):
+    """The database that the gateway had is gone, or what lies in its place is older."""
 
 
 class MemoryFull(StateError):

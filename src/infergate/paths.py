@@ -56,6 +56,11 @@ class Home:
         return self.state / "store.db"
 
     @property
+    def store_note(self) -> Path:
+        """How far the database was when it was last used (store/lost.py)."""
+        return self.state / "store.json"
+
+    @property
     def passwords_folder(self) -> Path:
         """Hashed passwords of services; nginx's workers read them, and nobody else."""
         return self.state / "passwords"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from infergate.paths import Home
 from tests.backends.servers import scripted
 from tests.databases import postgres_url, server
-from tests.gateway import gateway, until
+from tests.gateway import Gateway, gateway, until
 
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
 """What the control plane does beside nginx: one engine tells as much as two."""
@@ -74,3 +77,109 @@ def test_a_database_that_cannot_be_used_stops_counting_and_nothing_else(
                 == (2,)
             ),
         )
+
+
+@pytest.fixture(scope="module")
+def kept(engine: str) -> Iterator[Gateway]:
+    """A gateway that several tests take the database from."""
+    with ExitStack() as stack:
+        a = stack.enter_context(scripted(name="a"))
+        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url)))
+
+
+def lose(it: Gateway) -> dict[Path, bytes]:
+    """Take the database away; returns what was there."""
+    files = {path: path.read_bytes() for path in Home(it.home).state.glob("store.db*")}
+    for path in files:
+        path.unlink()
+    return files
+
+
+def test_a_gateway_does_not_start_without_the_database_that_it_had(kept: Gateway) -> None:
+    home = Home(kept.home)
+    kept.run("down", check=False)
+    snapshot = home.keys_snapshot.read_bytes()
+    was = lose(kept)
+    (home.state / "store.db.bak").write_text("an old copy")
+    for damaged in (False, True):
+        if damaged:
+            home.store.touch()
+        refused = kept.run("up", "--detach", check=False)
+        assert refused.returncode == 1
+        for said in (
+            "there was one",
+            "infergate keys restore",
+            "store.db.bak",
+            str(home.revisions),
+        ):
+            assert said in refused.stderr
+        assert home.keys_snapshot.read_bytes() == snapshot
+        assert home.store.exists() == damaged
+    for path, content in was.items():
+        path.write_bytes(content)
+    kept.run("up", "--detach")
+    assert kept.chat().status_code == 200
+
+
+def test_a_database_lost_while_the_gateway_runs_ends_no_key(kept: Gateway) -> None:
+    kept.run("up", "--detach", check=False)
+    was = lose(kept)
+    for command in (("keys", "create", "new"), ("keys", "list"), ("apply",)):
+        assert "there was one" in kept.run(*command, check=False).stderr
+    assert not Home(kept.home).store.exists()
+    until(lambda: "there was one" in (kept.status()["ledger"] or {"problem": ""})["problem"])
+    assert kept.chat().status_code == 200
+    for path, content in was.items():
+        path.write_bytes(content)
+    until(lambda: kept.status()["ledger"]["problem"] == "")
+    assert kept.chat(key=kept.new_key("again")).status_code == 200
+
+
+def test_a_copy_without_its_wal_file_is_refused(kept: Gateway) -> None:
+    kept.run("up", "--detach", check=False)
+    home = Home(kept.home)
+    older = home.store.read_bytes()
+    with sqlite3.connect(home.store) as database:  # open, so that nothing is merged into it
+        late = kept.new_key("late")
+        kept.run("down", "--now")
+        assert database.execute("select count(*) from keys").fetchone()[0] > 0
+        lose(kept)
+    home.store.write_bytes(older)
+    refused = kept.run("up", "--detach", check=False)
+    assert refused.returncode == 1
+    assert "older copy" in refused.stderr or "there was one" in refused.stderr
+    kept.run("keys", "restore")
+    kept.run("up", "--detach")
+    assert kept.chat(key=late).status_code == 200
+
+
+def test_restored_keys_may_what_they_might(kept: Gateway) -> None:
+    kept.run("up", "--detach", check=False)
+    home = Home(kept.home)
+    kept.run("teams", "create", "crew", check=False)
+    options = ["--models", "m,other-*", "--rpm", "1000", "--max-tokens", "77", "--priority", "high"]
+    options += ["--deny-ip", "10.0.0.0/8", "--team", "crew", "--expires", "30d"]
+    limited = kept.new_key("limited", *options)
+    plain, gone = kept.new_key("plain"), kept.new_key("gone")
+    name = next(k["name"] for k in keys_of(kept) if k["name"].startswith("gone"))
+    kept.run("keys", "revoke", name)
+    kept.run("down", "--now")
+    before = json.loads(home.keys_snapshot.read_text())["keys"]["set"]
+    lose(kept)
+    assert "restored" in kept.run("keys", "restore").stdout
+    kept.run("up", "--detach")
+    after = json.loads(home.keys_snapshot.read_text())["keys"]["set"]
+    assert {h: without_identity(e) for h, e in after.items()} == {
+        h: without_identity(e) for h, e in before.items()
+    }
+    assert kept.chat(key=limited).status_code == kept.chat(key=plain).status_code == 200
+    assert kept.chat(key=gone).status_code == 401
+
+
+def keys_of(it: Gateway) -> list[dict[str, Any]]:
+    return list(json.loads(it.run("keys", "list", "--json").stdout))
+
+
+def without_identity(compiled: str) -> list[str]:
+    """All that njs reads of a key, but whom it shares kept answers with."""
+    return [line for line in compiled.split("\n") if not line.startswith("k ")]

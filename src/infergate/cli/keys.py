@@ -1,4 +1,4 @@
-"""keys create, set, list, show, rotate, revoke, import, export."""
+"""keys create, set, list, show, rotate, revoke, import, export, restore."""
 
 from __future__ import annotations
 
@@ -189,3 +189,21 @@ def export(config: ConfigOption = None) -> None:
     from infergate.admin import keys
 
     print(target(config).run(keys.export_keys).text)
+
+
+@app.command()
+def restore(config: ConfigOption = None) -> None:
+    """Make the keys valid again that were so last, where the database is gone."""
+    from infergate.cli.options import load, only_here
+    from infergate.state.publish import publish_keys
+    from infergate.state.restore import restore_keys
+    from infergate.store.database import database_for
+
+    only_here(config)
+    loaded, home = load(config, quiet=True)
+    database = database_for(loaded.config, home, anew=True)
+    done = restore_keys(home, loaded, database)
+    publish_keys(home, loaded, database)
+    print(f"{counted(done.keys, 'key')} restored, without budgets and policies' names.")
+    if done.revoked:
+        print(f"Revoked, because they were valid no more: {', '.join(done.revoked)}.")

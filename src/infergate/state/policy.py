@@ -91,6 +91,31 @@ class Policy:
         )
 
 
+def policy_of(compiled: str) -> Policy:
+    """The policy in what Policy.compiled gave, but for its block. Raises ValueError for anything
+    else."""
+    lines = compiled.split("\n")
+    flags, key, expiry, models, numbers, networks = lines[:6]
+    tenant, services = (*lines[7:], "", "")[:2]
+    counts = [int(number) for number in numbers.split(",")]
+    names = ("requests_per_minute", "tokens_per_minute", "concurrent")
+    limits = zip((*names, "max_prompt_bytes", "max_tokens"), counts, strict=False)
+    said: dict[str, object] = {
+        "limits": {name: number for name, number in limits if number},
+        "priority": next(n for n, each in PRIORITY_CLASS.items() if each == counts[5]),
+        "weight": counts[6],
+        "allow": [each for each in networks.split() if each[0] != "!"],
+        "deny": [each[1:] for each in networks.split() if each[0] == "!"],
+        "services": services.split() if services else ["*"],
+        "explain": "x" in flags,
+        "manage": "m" in flags,
+        "models": models.strip("\t").split("\t"),
+    }
+    usual = EVERYTHING.model_dump(mode="json")
+    grant = Grant.model_validate({n: each for n, each in said.items() if each and each != usual[n]})
+    return Policy(key, grant, int(expiry) if expiry else None, tenant=tenant)
+
+
 def name_in(compiled: str) -> str:
     """The key's name in what Policy.compiled gave; "" where there is none."""
     return "".join(compiled.split("\n", 2)[1:2])

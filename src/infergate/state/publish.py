@@ -26,10 +26,12 @@ from infergate.state.keys_file import FileKey, note_keys_file, read_keys_file
 from infergate.state.policy import name_in
 from infergate.state.routes import Routes
 from infergate.state_file import read_state
+from infergate.store.audit import newest
 from infergate.store.database import Database
 from infergate.store.drained import drain as keep_drained
 from infergate.store.drained import drained_backends, undrain
 from infergate.store.keys import StoredKey, all_keys
+from infergate.store.lost import note_store
 from infergate.store.policies import all_policies
 from infergate.store.teams import all_teams
 from infergate.store.usage import rename_usage
@@ -56,6 +58,7 @@ def publish_keys(home: Home, loaded: LoadedConfig, database: Database) -> int:
         compiled = compile_keys(loaded.config.auth, keys, blocks)
         _publish(home, home.keys_snapshot, {"keys": _exactly(compiled)})
         note_keys_file(home, loaded, found)
+        note_store(home, database.where, newest(database))
     return len(compiled)
 
 

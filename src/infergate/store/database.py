@@ -7,8 +7,9 @@ cannot wait for another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from infergate.config.root import Config
 from infergate.errors import StateError
 from infergate.paths import Home
+from infergate.store.lost import refuse_lost
 from infergate.store.migrate import prepare
 
 _WAIT_S = 10
@@ -33,8 +35,18 @@ class Database:
     They are made, or brought up to date, at the first use.
     """
 
-    def __init__(self, url: URL, *, keep: bool = False) -> None:
-        """keep: connections stay open between transactions, for processes that go on."""
+    def __init__(
+        self,
+        url: URL,
+        *,
+        keep: bool = False,
+        refuse: Callable[[str, int | None], None] = lambda _where, _newest: None,
+    ) -> None:
+        """keep: connections stay open between transactions, for processes that go on.
+        refuse: raises StoreLost for a database that may not be used (store/lost.py).
+        """
+        self._refuse = refuse
+        self._file: tuple[int, int] | None = None
         self.where = url.database or "" if _is_sqlite(url) else url.render_as_string()
         self._url, self._keep = url, keep
         self._engine: Engine | None = None
@@ -63,8 +75,11 @@ class Database:
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
         try:
+            if self._engine is not None and self._file != self._file_now():
+                self.close()  # another file lies there now
             if self._engine is None:
                 self._engine = self._ready()
+                self._file = self._file_now()
             options = self._engine.execution_options(**{_WRITES: writes})
             with options.begin() as connection:
                 yield connection
@@ -73,9 +88,21 @@ class Database:
         except OSError as problem:
             raise StateError(f"cannot be used: {problem.strerror}", where=self.where) from problem
 
+    def _file_now(self) -> tuple[int, int] | None:
+        """Which file SQLite's is; None of PostgreSQL, and where there is none."""
+        if not _is_sqlite(self._url):
+            return None
+        try:
+            facts = Path(self.where).stat()
+        except FileNotFoundError:
+            return None
+        return facts.st_dev, facts.st_ino
+
     def _ready(self) -> Engine:
         pool: dict[str, Any] = {"poolclass": QueuePool if self._keep else NullPool}
         if _is_sqlite(self._url):
+            if self._file_now() is None:
+                self._refuse(self.where, None)
             engine = _sqlite(Path(self.where), self._url, pool)
         else:
             engine = create_engine(
@@ -89,7 +116,8 @@ class Database:
                 },
                 **pool,
             )
-        prepare(engine.execution_options(**{_WRITES: True}), self.where)
+        writing = engine.execution_options(**{_WRITES: True})
+        prepare(writing, self.where, lambda newest: self._refuse(self.where, newest))
         return engine
 
     def _refusal(self, problem: SQLAlchemyError) -> StateError:
@@ -112,12 +140,18 @@ _HINTS = (
 )
 
 
-def database_for(config: Config, home: Home, *, keep: bool = False) -> Database:
-    """The database that `store:` names. Nothing is opened yet."""
-    if config.store.url is None:
-        return Database(URL.create("sqlite", database=str(home.store)), keep=keep)
-    url = make_url(config.store.url.get_secret_value())
-    return Database(url.set(drivername="postgresql+psycopg"), keep=keep)
+def database_for(config: Config, home: Home, *, keep: bool = False, anew: bool = False) -> Database:
+    """The database that `store:` names. Nothing is opened yet.
+
+    anew: also where the one that was there is gone; else its first use raises StoreLost then.
+    """
+    url = URL.create("sqlite", database=str(home.store))
+    if config.store.url is not None:
+        given = make_url(config.store.url.get_secret_value())
+        url = given.set(drivername="postgresql+psycopg")
+    if anew:
+        return Database(url, keep=keep)
+    return Database(url, keep=keep, refuse=partial(refuse_lost, home))
 
 
 def _is_sqlite(url: URL) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import (
@@ -37,13 +38,17 @@ _VERSION = Table(
 """Alembic's own, as it makes it."""
 
 
-def prepare(engine: Engine, where: str) -> None:
+def prepare(engine: Engine, where: str, refuse: Callable[[int | None], None]) -> None:
     """Make the tables, or bring them up to date; nothing to do, as a rule.
 
+    refuse: is told the number of the last change, or None where there are no tables; what it raises
+        ends this, and nothing was changed.
     Raises StateError for a database that a newer Infergate wrote.
     """
     with engine.connect() as connection:
-        if version_of(connection) == NEWEST:
+        version = version_of(connection)
+        refuse(None if version is None else _newest(connection))
+        if version == NEWEST:
             return
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
@@ -62,6 +67,11 @@ def prepare(engine: Engine, where: str) -> None:
             make_tables(connection)
         else:
             upgrade(connection)
+
+
+def _newest(connection: Connection) -> int:
+    """The number of the last change (audit.py). Older versions of the tables have it too."""
+    return int(connection.execute(text("select max(number) from audit")).scalar() or 0)
 
 
 def version_of(connection: Connection) -> str | None:

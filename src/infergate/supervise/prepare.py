@@ -18,7 +18,7 @@ from infergate.control.backend_list import in_words
 from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.groups import look_once
 from infergate.control.process import run
-from infergate.errors import StateError
+from infergate.errors import StateError, StoreLost
 from infergate.nginx.apply import apply, stage
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.folders import prepare_home
@@ -27,6 +27,7 @@ from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home, home_for
 from infergate.state.in_force import bring_into_force
 from infergate.state.publish import publish_keys
+from infergate.store.audit import newest
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
 from infergate.supervise.ports import bound, check_ports
@@ -59,6 +60,7 @@ def prepare(path: Path, home: Home, *, adopt: bool) -> Prepared:
     """
     declared = load_config(path)
     prepare_home(home, worker_user(declared.config, home))
+    _refuse_lost_database(declared, home)
     engine = choose_engine(declared.config.engine, home.root).engine
     loaded = _in_force(declared, home)
     listen = declared.config.admin.listen
@@ -72,6 +74,16 @@ def prepare(path: Path, home: Home, *, adopt: bool) -> Prepared:
     # Before the first request: no valid key is ever refused.
     _publish_keys(loaded, home, number)
     return Prepared(engine.argv, listen)
+
+
+def _refuse_lost_database(declared: LoadedConfig, home: Home) -> None:
+    """Raises StoreLost: without it every key would be gone. One that is only away is waited for."""
+    try:
+        newest(database_for(declared.config, home))
+    except StoreLost:
+        raise
+    except StateError:
+        return  # whoever needs it says so
 
 
 def _stage(loaded: LoadedConfig, home: Home, engine: Engine) -> int:

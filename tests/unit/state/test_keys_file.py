@@ -166,7 +166,7 @@ def test_usage_of_keys_that_were_named_by_their_line_is_under_their_names_of_now
 
     document = {"keys": {"replace": True, "set": before}}
     home.keys_snapshot.write_text(json.dumps(document))
-    database = database_for(loaded.config, home)
+    database = database_for(loaded.config, home, anew=True)
     with database.write() as connection:
         sums = {
             Group("d", 86400, "keys.conf:2", "m", "a"): Sums(2, cost=5),
