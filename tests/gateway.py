@@ -28,6 +28,7 @@ from infergate.nginx.shared_memory import push
 from infergate.paths import Home
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
+from tests.reaper import folder_prefix
 
 CERTIFICATES = ssl.create_default_context()
 """Loaded once: that takes ten times as long as a request."""
@@ -79,7 +80,7 @@ class Gateway:
 
     def __init__(self, engine: str, config: str) -> None:
         # Short, and not pytest's: a unix socket's path has at most 107 bytes.
-        self.folder = Path(tempfile.mkdtemp(prefix="ig-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=folder_prefix()))
         self.folder.chmod(0o755)
         self.home = self.folder / "home"
         self.home.mkdir()
