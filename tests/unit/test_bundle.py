@@ -54,6 +54,31 @@ def test_what_is_seldom_needed_is_made_where_it_is_used() -> None:
     assert "import" not in text
 
 
+def test_what_is_rarely_needed_is_made_together_and_once_for_all() -> None:
+    text = joined(
+        main=FILES["main.js"].replace("seldom", "rarely"),
+        rare=FILES["rare.js"].replace("import count", "import odd from 'odd.js';\nimport count"),
+        odd="function odd() {\n    return 1;\n}\n\nexport default { odd };\n",
+    )
+    top = re.findall(r"^function (\S+)\(", text, re.MULTILINE)
+    assert top == ["count$add", "main$go", "rarely$"]
+    assert re.findall(r"^    function (\S+)\(", text, re.MULTILINE) == ["odd$", "rare$"]
+    assert "return r.add ? rarely$('rare').tell(r)" in text
+    assert "    case 'rare': return rare$();\n" in text
+
+
+def test_what_is_seldom_needed_somewhere_is_not_among_what_is_rarely_needed() -> None:
+    text = joined(
+        main=FILES["main.js"].replace(
+            "import rare", "import odd from 'odd.js';   // rarely\nimport rare"
+        ),
+        odd="import rare from 'rare.js';\n\nfunction odd() {\n    return rare.tell(1);\n}\n\n"
+        "export default { odd };\n",
+    )
+    assert "\nfunction rare$() {" in text
+    assert "rarely$" not in text, "nobody asks for what is in odd.js"
+
+
 def test_what_nothing_names_is_left_out() -> None:
     assert "unused" not in joined()
 
@@ -81,8 +106,12 @@ def test_what_would_be_joined_wrongly_is_refused(name: str, text: str, said: str
 
 
 def test_every_program_of_ours_can_be_joined_and_keeps_no_module() -> None:
-    folder = Path(str(resources.files("infergate.nginx"))) / "njs"
-    for path in sorted(folder.glob("*.js")):
-        text = bundle(path.name, lambda name: (folder / name).read_text())
+    folder = Path(str(resources.files("infergate.nginx")))
+    templates = [path.read_text() for path in (folder / "templates").rglob("*.j2")]
+    names = {
+        name for text in templates for name in re.findall(r"js_import .* from (\w+\.js)", text)
+    }
+    for entry in sorted(names | {"service.js", "websocket.js"}):
+        text = bundle(entry, lambda name: (folder / "njs" / name).read_text())
         assert not re.search(r"^import \w+ from '\w+\.js'", text, re.MULTILINE)
         assert text.count("\nexport default ") == 1

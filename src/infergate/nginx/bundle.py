@@ -7,7 +7,8 @@ another file the same, and a constant its value. The text is kept as it is other
 
 An import marked `// seldom` is for what few requests need: that file becomes a function that is
 called where it is used, because each function at the top costs every request 0.05 µs. So such a
-file cannot keep anything in a variable of its own.
+file cannot keep anything in a variable of its own. What hardly any request needs is marked
+`// rarely`: all such files of a program are in one function, which makes them all when one is used.
 
 Only what our files do is understood: `import name from 'file.js'`, one `export default { … }` at
 the end, declarations of the top at the start of a line. Anything else is a BundleError.
@@ -31,7 +32,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_IMPORT = re.compile(r"^import (\w+) from '([\w.]+)';( *// seldom)?\n", re.MULTILINE)
+_IMPORT = re.compile(r"^import (\w+) from '([\w.]+)';(?: *// (seldom|rarely))?\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export default \{(.*?)\};\n", re.MULTILINE | re.DOTALL)
 _TOP = re.compile(r"^(?:(?:async )?function (\w+)|(?:const|let) ([^;]+);)", re.MULTILINE)
 _DECLARED = re.compile(r"(\w+)(?: = ((?:[^,'(\[{]|'[^']*'|[(\[{].*)+))?(?:, |$)", re.DOTALL)
@@ -46,6 +47,7 @@ _NAME = re.compile(r"[\w$]+")
 _KEY_FOLLOWS, _KEY_PRECEDES = re.compile(r"\s*:"), re.compile(r"[{,]\s*$")
 _SHORTHAND = re.compile(r"\{((?:\s*\w+(?:: [^,{}\n]+)?,)*\s*\w+(?:: [^,{}\n]+)?),?\s*\}")
 
+_SELDOM = "seldom"
 
 LONGEST_GAP = 200
 """Characters that may stand between the key of an object and what comes before it."""
@@ -65,7 +67,7 @@ class _Module:
     pieces: tuple[str, ...]
     imports: Mapping[str, str]
     core: Mapping[str, str]
-    seldom: frozenset[str]
+    marked: Mapping[str, str]
     exports: Mapping[str, str]
     tops: frozenset[str]
     constants: Mapping[str, str]
@@ -80,7 +82,9 @@ def bundle(entry: str, read: Callable[[str], str]) -> str:
     """
     modules: dict[str, _Module] = {}
     _load(entry, read, modules)
-    joined = _Bundle(modules, _usual(entry, modules))
+    usual = _reached(entry, modules, frozenset())
+    often = _reached(entry, modules, frozenset({_SELDOM}))
+    joined = _Bundle(modules, usual, frozenset(each.name for each in modules.values()) - often)
     core = {
         name: source
         for module in modules.values()
@@ -88,7 +92,8 @@ def bundle(entry: str, read: Callable[[str], str]) -> str:
         for name, source in module.core.items()
     }
     parts = [f"import {name} from '{source}';\n" for name, source in sorted(core.items())]
-    parts += [joined.part(each) for each in modules.values()]
+    parts += [joined.part(each) for each in modules.values() if each.name in often]
+    parts += joined.rare_parts()
     exports = f"\nexport default {{ {joined.exports(modules[entry])} }};\n"
     return _without_unused("".join(parts) + exports)
 
@@ -109,11 +114,13 @@ def _without_unused(text: str) -> str:
     return kept + text[at:]
 
 
-def _usual(file: str, modules: Mapping[str, _Module]) -> frozenset[str]:
-    """The modules that are needed by every request: those not behind a seldom import."""
+def _reached(file: str, modules: Mapping[str, _Module], through: frozenset[str]) -> frozenset[str]:
+    """The modules that are imported without a mark, or with one of these, from this file on."""
     module = modules[file]
     wanted = (
-        _usual(each, modules) for each in module.imports.values() if each not in module.seldom
+        _reached(each, modules, through)
+        for each in module.imports.values()
+        if module.marked.get(each, "") in through | {""}
     )
     return frozenset({module.name}).union(*wanted)
 
@@ -122,6 +129,16 @@ def _usual(file: str, modules: Mapping[str, _Module]) -> frozenset[str]:
 class _Bundle:
     modules: Mapping[str, _Module]
     usual: frozenset[str]
+    rare: frozenset[str]
+
+    def rare_parts(self) -> list[str]:
+        """The function that has all that is rarely needed, and returns the one that is named."""
+        modules = [each for each in self.modules.values() if each.name in self.rare]
+        if not modules:
+            return []
+        inner = "".join(textwrap.indent(self.part(each), "    ") for each in modules)
+        wanted = "".join(f"    case '{each.name}': return {each.name}$();\n" for each in modules)
+        return [f"\nfunction rarely$(name) {{\n{inner}\n    switch (name) {{\n{wanted}    }}\n}}\n"]
 
     def part(self, module: _Module) -> str:
         text = f"\n// ── {module.name}.js ──\n"
@@ -151,6 +168,8 @@ class _Bundle:
             other = self.modules[module.imports[name]]
             if member not in other.exports and dot:
                 raise BundleError(f"{module.name}.js: {other.name}.js does not export {member}")
+            if other.name in self.rare and module.name not in self.rare:
+                return f"rarely$('{other.name}'){dot}{member}"
             if other.name not in self.usual:
                 return f"{other.name}$(){dot}{member}"
             if not dot:
@@ -200,7 +219,7 @@ def _module(file: str, text: str) -> _Module:
         pieces=tuple(_pieces(body)),
         imports=imports,
         core={name: source for name, source, _ in found if name not in imports},
-        seldom=frozenset(source for _, source, mark in found if mark),
+        marked={source: mark for _, source, mark in found if mark},
         exports={name.strip(): (value or name).strip() for name, _, value in listed},
         tops=frozenset(tops),
         constants=constants,

@@ -1,7 +1,7 @@
 // admit: find the caller's key and its policy. Runs in the rewrite phase as the variable
 // $ig_admitted, so a request without a valid key is refused before its body is read.
 import crypto from 'crypto';
-import networks from 'networks.js';   // seldom
+import networks from 'networks.js';   // rarely
 import policyOf from 'policy.js';
 import state from 'state.js';
 

@@ -1,7 +1,7 @@
 // aftermath: what some requests leave to do in the log phase. See answer.js.
 import breaker from 'breaker.js';
 import memory from 'memory.js';
-import queue from 'queue.js';
+import queue from 'queue.js';   // rarely
 import stream from 'stream.js';
 
 function open() {

@@ -9,8 +9,8 @@
 // request's own, from the first piece to the log phase. What only streams need is in stream.js.
 import aftermath from 'aftermath.js';   // seldom
 import charge from 'charge.js';   // seldom
-import held from 'held.js';   // seldom
-import improper from 'improper.js';   // seldom
+import held from 'held.js';   // rarely
+import improper from 'improper.js';   // rarely
 import state from 'state.js';
 import stream from 'stream.js';   // seldom
 

@@ -1,6 +1,6 @@
 // any_service: what is looked at of every request to a web service, whoever may come in.
 import clear from 'clear.js';   // seldom
-import improper from 'improper.js';   // seldom
+import improper from 'improper.js';   // rarely
 
 // The variable $ig_refused_here: see improper.js.
 function refuse(r) {

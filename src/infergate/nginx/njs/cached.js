@@ -13,7 +13,7 @@ import keeping from 'keeping.js';   // seldom
 import limits from 'limits.js';   // seldom
 import plain from 'plain.js';   // seldom
 import policy from 'policy.js';
-import query from 'query.js';   // seldom
+import query from 'query.js';   // rarely
 import quick from 'quick.js';   // seldom
 import route from 'route.js';   // seldom
 import scan from 'scan.js';   // seldom

@@ -9,7 +9,7 @@
 // says that it is undecided, and error_page leads on to @careful. So does every exception.
 import answer from 'answer.js';
 import door from 'door.js';
-import query from 'query.js';   // seldom
+import query from 'query.js';   // rarely
 import quick from 'quick.js';
 import state from 'state.js';
 

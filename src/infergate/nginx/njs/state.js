@@ -23,7 +23,7 @@
 // object (0.3 µs with its functions), each function at the top of a file costs 0.05 µs. So the short
 // way uses few kinds of each, and what few requests need stands inside a function called open or
 // more, or in a file that is imported seldom (nginx/bundle.py). docs/decisions/010 has the numbers.
-import snapshot from 'snapshot.js';   // seldom
+import snapshot from 'snapshot.js';   // rarely
 
 function find(zone, key) {
     const value = zone.get(key);

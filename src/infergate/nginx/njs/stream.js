@@ -5,7 +5,7 @@
 // there the last pieces are kept and searched once. Buffer.copy into memory that is there already,
 // because njs frees nothing that a request makes before it is over.
 
-import held from 'held.js';   // seldom
+import held from 'held.js';   // rarely
 
 const USAGE = '"usage"';
 // An event is a few hundred bytes; two in a piece are counted when they could be.
