@@ -149,7 +149,7 @@ def test_a_service_keeps_its_own_headers_and_gets_those_that_it_lacks(site: Site
 
 
 def test_what_is_for_one_hop_or_for_us_alone_goes_no_further(site: Site) -> None:
-    internal = ("x-infergate-backend", "x-infergate-ticket", "x-infergate-until")
+    internal = ("x-infergate-backend", "x-infergate-ticket", "x-infergate-patience")
     to_us = {
         **dict.fromkeys(("proxy-authorization", "proxy", "x-original-url", "x-rewrite-url"), "x"),
         **dict.fromkeys(("te", "trailer", "keep-alive", "proxy-connection", *internal), "x"),

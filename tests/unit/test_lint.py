@@ -113,7 +113,7 @@ KNOWN = {
     ("http_splitting", "$ig_backend"): "the same",
     ("http_splitting", "$ig_content_type"): "njs sets it, to one of two kinds of body",
     ("http_splitting", "$ig_ticket"): "njs sets it, to a number and a name of the YAML",
-    ("http_splitting", "$ig_until"): "njs sets it, to a number",
+    ("http_splitting", "$ig_patience"): "njs sets it, to a number",
     ("http_splitting", "$ig_improper"): "njs sets it, always to nothing",
     ("http_splitting", "$ig_cached"): "njs sets it, to HIT, MISS and their like",
     ("http_splitting", "$uri"): "named locations are reached from exact ones: it is one of theirs",

@@ -87,6 +87,17 @@ function open() {
         keep(backend, entry);
     }
 
+    // The clock was set; by so many ms.
+    function move(step) {
+        const zone = ngx.shared.ig_breakers;
+        zone.items(100000).forEach((item) => {
+            const entry = JSON.parse(item[1]);
+            entry[SINCE] += step;
+            entry[UNTIL] = entry[UNTIL] === 0 ? 0 : entry[UNTIL] + step;
+            zone.replace(item[0], JSON.stringify(entry));
+        });
+    }
+
     // Whether a request may go there now. A half-open one takes a single request: the first to ask.
     function lets(backend, entry, now) {
         const state = stateOf(entry, now);
@@ -94,7 +105,7 @@ function open() {
             || (state === 'half-open' && memory.perhaps(() => ngx.shared.ig_locks.add('trial ' + backend, 1)) === true);
     }
 
-    return { entryOf, stateOf, failed, succeeded, lets, until: (entry) => entry[UNTIL] };
+    return { entryOf, stateOf, failed, succeeded, lets, move, until: (entry) => entry[UNTIL] };
 }
 
 export default { open };

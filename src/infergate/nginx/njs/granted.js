@@ -8,7 +8,7 @@ import state from 'state.js';
 
 function granted(r) {
     const variables = r.variables;
-    const waited = Date.now() - Number(variables.ig_entered);
+    const waited = Math.max(0, Date.now() - Number(variables.ig_entered));   // the clock may be set
     const name = queue.granted(variables.ig_ticket);
     variables.ig_queue_ms = String(waited);
     r.headersOut['x-infergate-queue-ms'] = String(waited);

@@ -1,6 +1,7 @@
 // sweep: gives back what a worker held that was killed and could not settle.
 import fs from 'fs';
 import charge from 'charge.js';
+import clock from 'clock.js';
 import queue from 'queue.js';
 
 function isRunning(pid) {
@@ -28,6 +29,7 @@ function noteTrouble() {
 function sweep() {
     const slots = ngx.shared.ig_inflight;
     const gone = {};
+    clock.moved(Date.now());
     noteTrouble();
     if (ngx.shared.ig_ended !== undefined) {   // see watch.js
         ngx.shared.ig_ended.set('revision', String(settings.revision));

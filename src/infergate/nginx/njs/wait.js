@@ -13,7 +13,9 @@ function sleep(ms) {
 
 async function wait(r) {
     const id = r.headersIn['x-infergate-ticket'];
-    const until = Number(r.headersIn['x-infergate-until']);
+    let over = false;
+    // nginx's timers go by a clock that nobody sets.
+    const end = setTimeout(() => { over = true; }, Number(r.headersIn['x-infergate-patience']));
     const zone = ngx.shared.ig_queue;
     const waiting = ngx.shared.ig_waiting;
     let seen = -1;
@@ -27,10 +29,13 @@ async function wait(r) {
             queue.handOut();
         }
         // Without a ticket it has a slot (queue.js gives it before it takes the ticket), or its client left.
-        if (zone.get('t ' + id) === undefined || now > until) {
+        if (zone.get('t ' + id) === undefined || over) {
             break;
         }
         await sleep(Math.min(LONGEST, SHORTEST + (waiting.get('') || 0) / 8));
+    }
+    if (!over) {   // of a timer that has ended, njs makes an error
+        clearTimeout(end);
     }
     r.headersOut['X-Accel-Redirect'] = '@granted';
     r.return(204);
