@@ -22,7 +22,10 @@ DOCS = Path(__file__).parents[2] / "docs" / "security.md"
 
 @dataclass(frozen=True)
 class Attempt:
-    """lines: the request, where KEY is a key that may use /tools/ only. reached: who may see it."""
+    """lines: the request, where KEY is a key for /tools/ and the model `good` only.
+
+    reached: who may see it.
+    """
 
     lines: str
     statuses: tuple[int, ...]
@@ -48,6 +51,14 @@ def post(headers: str, body: str, *statuses: int) -> Attempt:
     return Attempt(f"POST /tools/x HTTP/1.1\nKEY\n{headers}", statuses, body=body)
 
 
+def chat(body: str, *statuses: int) -> Attempt:
+    return Attempt(
+        f"POST /v1/chat/completions HTTP/1.1\nKEY\nContent-Length: {len(body)}",
+        statuses,
+        body=body,
+    )
+
+
 def at_open(path: str) -> Attempt:
     return Attempt(f"GET {path} HTTP/1.1", (400,), host="open.test")
 
@@ -57,6 +68,8 @@ NAMES = sorted(set(stripped(["x-corp-user"])) - {"Proxy-Authorization", "Trailer
 LIKELY = [*claimed([])[::37], *claimed(["x-corp-*"])[-20:]]
 CHUNKED = "0\r\n\r\nGET /qdrant/x HTTP/1.1\r\nHost: api.test\r\n\r\n"
 MODEL = '{"model": "http://169.254.169.254/", "messages": []}'
+SERVICE = '{"model": "tools", "messages": [%s]}'
+LONG_SERVICE = SERVICE % ('{"role": "user", "content": "' + "a" * 200_000 + '"}')
 TOOLS, OPEN = frozenset({"tools"}), frozenset({"open"})
 
 ATTEMPTS = {
@@ -95,6 +108,15 @@ ATTEMPTS = {
             "/tools/a/..%20/x",
             "/tools/a/..%0d/x",
             "/tools/a#/../x",
+            "/tools/a/%25%32%65%252e/x",
+            "/tools/a/..%25%32%66x",
+            "/tools/a/%25%2532%2565%25%2532%2565/x",
+            "/tools/a/%25u002e%25u002e/x",
+            "/tools/a/.../x",
+            "/tools/a/..%20./x",
+            "/tools/a/..%c2%a0/x",
+            "/tools/a/..%e2%80%8b/x",
+            "/tools/a/%ef%b8%b0/x",
         )
     },
     "`/a/../x` of a host": at_open("/a/../x"),
@@ -187,11 +209,10 @@ ATTEMPTS = {
     "`x-infergate-backend: _service_qdrant`": Attempt(
         "GET /tools/x HTTP/1.1\nKEY\nx-infergate-backend: _service_qdrant", (200,), reached=TOOLS
     ),
-    "a model named `http://169.254.169.254/`": Attempt(
-        f"POST /v1/chat/completions HTTP/1.1\nKEY\nContent-Length: {len(MODEL)}",
-        (404,),
-        body=MODEL,
-    ),
+    "a model named `http://169.254.169.254/`": chat(MODEL, 404),
+    # More than the key may have
+    "a model that is named as the service that the key may use": chat(SERVICE % "", 404),
+    "the same in a large body": chat(LONG_SERVICE, 404),
 }
 
 Stack = tuple[Gateway, dict[str, WebService], Scripted, str]
@@ -211,7 +232,7 @@ def stack(engine: str) -> Iterator[Stack]:
 listen: {{ http: "127.0.0.1:{it.port}", hosts: [api.test] }}
 access: {{ identity_headers: [X-Corp-User, X-Corp-*] }}
 backends: {{ a: {{ url: {backend.url}, engine: vllm }} }}
-models: {{ good: [a] }}
+models: {{ good: [a], tools: {{ backends: [a], upstream_name: good }} }}
 services:
   qdrant: {{ url: {qdrant.url}, path: /qdrant/ }}
   tools: {{ url: {tools.url}, path: /tools/ }}
@@ -221,7 +242,7 @@ services:
 """)
         it.up()
         webs = {"qdrant": qdrant, "tools": tools, "private": private, "open": open_}
-        yield it, webs, backend, it.new_key("tools", "--services", "tools")
+        yield it, webs, backend, it.new_key("tools", "--services", "tools", "--models", "good")
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)

@@ -136,6 +136,11 @@ def test_who_logs_in_at_the_service_itself_gets_no_kept_answer(stack: Stack) -> 
         ("wiki.test", [{"Cookie": f"session=alice; theme={dark}"} for dark in (0, 1)]),
         ("pages.test", [{"Cookie": "session=alice"}, {"Cookie": "session=bob"}, {}]),
         ("pages.test", [{"X-Api-Key": "alice"}, {"X-Api-Key": "bob"}, {"Private-Token": "bob"}]),
+        (
+            "pages.test",
+            [{"X-Vault-Token": "alice"}, {"X-Vault-Token": "bob"}, {"X-Any": "bob"}, {}],
+        ),
+        ("wiki.test", [{"Cookie": "session=a", "X-Org": org} for org in ("1", "2")]),
     ],
 )
 def test_no_user_is_given_what_was_another_s(
@@ -152,6 +157,16 @@ def test_no_user_is_given_what_was_another_s(
         assert (first.status_code, first.headers["x-infergate-cache"]) == (200, "MISS")
         assert (again.headers["x-infergate-cache"], again.text) == ("HIT", first.text)
     assert len({first.text for first, _ in answers}) == len(users)
+
+
+def test_what_every_browser_says_is_nobody_s_name(stack: Stack) -> None:
+    path = f"/static/all?{time.monotonic_ns()}"
+    said = [
+        {},
+        {"Accept-Language": "de", "Sec-Fetch-Mode": "cors", "Referer": "http://pages.test/"},
+        {"X-Forwarded-For": "10.0.0.1", "If-None-Match": '"1"', "X-Request-Id": "7"},
+    ]
+    assert len({stack.get(path, **headers).text for headers in said}) == 1
 
 
 def test_below_a_path_a_valid_key_is_asked_for_all_the_same(stack: Stack) -> None:

@@ -123,6 +123,7 @@ KNOWN = {
     ("add_header_redefinition", ""): "a service has its own; healthz and redirects need few",
     ("hsts_header", "No Strict"): "a name that is none of ours has no certificate to insist on",
     ("if_is_evil", '"set"'): "set is of the same module as if, and nothing else is in that one",
+    ("if_is_evil", '"js_body_filter"'): "njs documents it for if, and a test shows that it holds",
     ("default_server_flag", ""): "api.conf is the first, and by that the one for other names",
 }
 """(gixy's check, part of its reason) → why it is no fault here."""

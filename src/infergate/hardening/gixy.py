@@ -26,7 +26,7 @@ MEANT_SO = {
     "add_header_redefinition": "locations with headers of their own include the others",
     "default_server_flag": "the API's server comes first, so it is the default",
     "hsts_header": "told as tls.hsts",
-    "if_is_evil": "in our ifs there are only set and return, of the same module",
+    "if_is_evil": "our ifs have set and return, of the same module, or js_body_filter, as njs says",
     "nginx_cves": "told as engine.*",
 }
 """Findings on what Infergate itself renders, and why each is no fault there."""

@@ -45,8 +45,8 @@ class Policy:
         """The lines that njs/policy.js and njs/admit.js read.
 
         flags · name · expiry · models, a tab before and after each · limits · networks, "!" before
-        those that are denied · block · tenant · services. The flags say which of the later lines a
-        request has to look at: most need none.
+        those that are denied · block · tenant · services, a space before and after each. The flags
+        say which of the later lines a request has to look at: most need none.
         """
         expiry = "" if self.expires_at is None else str(self.expires_at)
         terms, limits, models = self.allowed, self.allowed.limits, self.allowed.models
@@ -58,7 +58,7 @@ class Policy:
             limits.max_tokens,
         )
         block = f"{self.block.what}\t{self.block.until}" if self.block else ""
-        services = "" if "*" in terms.services else "\t" + "\t".join(terms.services) + "\t"
+        services = "" if "*" in terms.services else f" {' '.join(terms.services)} "
         place = (PRIORITY_CLASS[terms.priority], terms.weight)
         flags = "".join(
             flag

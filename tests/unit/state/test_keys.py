@@ -115,5 +115,5 @@ def test_without_required_keys_there_is_a_policy_for_nobody() -> None:
 def test_networks_to_keep_out_and_services_follow_what_is_let_in() -> None:
     kept = Policy("ci", Grant(deny=["10.0.0.5"], allow=["10.0.0.0/8"], services=["qdrant"]))
     assert kept.compiled() == (
-        "is\nci\n\n\t*\t\n0,0,0,0,0,1,1\n10.0.0.0/8 !10.0.0.5/32\n\n\n\tqdrant\t"
+        "is\nci\n\n\t*\t\n0,0,0,0,0,1,1\n10.0.0.0/8 !10.0.0.5/32\n\n\n qdrant "
     )

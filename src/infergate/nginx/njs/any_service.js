@@ -13,4 +13,11 @@ function unclear(r) {
     return clear.unclear(r);
 }
 
-export default { refuse, unclear };
+// The body filter of a request with an Upgrade that is not passed on: see improper.js.
+function noTunnel(r, data, flags) {
+    improper.noTunnel(r);
+    r.sendBuffer(data, flags);
+    r.done();
+}
+
+export default { refuse, unclear, noTunnel };

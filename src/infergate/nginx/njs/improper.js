@@ -24,8 +24,8 @@ function open(r) {
     newHead(r, refusal.status, 'application/json', body.length);
 
     function filter(data, flags) {
-        if (isTunnel) {   // nginx is about to join the two connections: see the end of this one
-            throw new Error('a backend answered 101, and nobody asked for it');
+        if (isTunnel) {
+            endTunnel();
         }
         if (!said) {
             said = true;
@@ -34,6 +34,18 @@ function open(r) {
     }
 
     return { filter, state, usage: () => [0, 0, 0], holding: () => undefined, failed: () => !isOurs };
+}
+
+// In a body filter, where nginx is about to join the two connections: they end instead.
+function endTunnel() {
+    throw new Error('a backend answered 101, and nobody asked for it');
+}
+
+// Of a service, whose answer may be anything else.
+function noTunnel(r) {
+    if (r.variables.upstream_status.endsWith('101')) {
+        endTunnel();
+    }
 }
 
 // nginx writes no head for what it takes for HTTP/0.9, where the client speaks HTTP/1.
@@ -65,4 +77,4 @@ function service(r) {
     }
 }
 
-export default { open, service };
+export default { open, service, noTunnel };

@@ -2,7 +2,7 @@
 // (0.65 µs instead of 1.15 on the embedded engine). Lines:
 //   flags · name · expiry (epoch seconds) · the models, a tab before and after each ·
 //   requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight · networks · block ·
-//   tenant · services, a tab before and after each
+//   tenant · services, a space before and after each: a tab would make models of them
 // '*' is every model. src/infergate/state/policy.py writes it. The flags: e expires, m may manage,
 // x explain, l has limits, q not the usual place in the queue, i networks, g patterns among the
 // models, b a budget is used up, s not all services.
@@ -55,7 +55,7 @@ function more() {
     }
 
     function mayUse(policy, service) {
-        return line(policy, SERVICES).indexOf('\t' + service + '\t') !== -1;
+        return line(policy, SERVICES).indexOf(' ' + service + ' ') !== -1;
     }
 
     return { line, matchesPattern, numbers, block, mayUse };
