@@ -8,10 +8,10 @@ cannot wait for another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,8 +23,14 @@ from infergate.paths import Home
 from infergate.store.lost import refuse_lost
 from infergate.store.migrate import prepare
 
+if TYPE_CHECKING:
+    from infergate.store.patience import Patience
+
 _WAIT_S = 10
 """For a lock, for a connection, and for one statement on PostgreSQL."""
+
+_MIGRATING = 10
+"""So many times as long as anything else may take the way to the newest tables."""
 
 _WRITES = "infergate_writes"
 
@@ -50,6 +56,7 @@ class Database:
         self.where = url.database or "" if _is_sqlite(url) else url.render_as_string()
         self._url, self._keep = url, keep
         self._engine: Engine | None = None
+        self._patience: Patience | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -81,12 +88,17 @@ class Database:
                 self._engine = self._ready()
                 self._file = self._file_now()
             options = self._engine.execution_options(**{_WRITES: writes})
-            with options.begin() as connection:
+            with self._bounded(), options.begin() as connection:
                 yield connection
         except SQLAlchemyError as problem:
+            if self._patience is not None and self._patience.gave_up:
+                raise StateError(_SILENT, where=self.where, hint=_SILENT_HINT) from problem
             raise self._refusal(problem) from problem
         except OSError as problem:
             raise StateError(f"cannot be used: {problem.strerror}", where=self.where) from problem
+
+    def _bounded(self, times: int = 1) -> AbstractContextManager[None]:
+        return nullcontext() if self._patience is None else self._patience.bound(times)
 
     def _file_now(self) -> tuple[int, int] | None:
         """Which file SQLite's is; None of PostgreSQL, and where there is none."""
@@ -111,13 +123,22 @@ class Database:
                 connect_args={
                     "connect_timeout": _WAIT_S,
                     "options": f"-c statement_timeout={_WAIT_S}s -c lock_timeout={_WAIT_S}s",
-                    "keepalives_idle": 30,
+                    # Of a connection that was cut off without a word: what was sent is not
+                    # acknowledged, or nothing was sent and nobody is there any more.
+                    "tcp_user_timeout": _WAIT_S * 1000,
+                    "keepalives_idle": _WAIT_S,
+                    "keepalives_interval": 5,
+                    "keepalives_count": 2,
                     "application_name": "infergate",
                 },
                 **pool,
             )
+            from infergate.store.patience import Patience  # SQLite needs no psycopg
+
+            self._patience = Patience(engine)
         writing = engine.execution_options(**{_WRITES: True})
-        prepare(writing, self.where, lambda newest: self._refuse(self.where, newest))
+        with self._bounded(_MIGRATING):
+            prepare(writing, self.where, lambda newest: self._refuse(self.where, newest))
         return engine
 
     def _refusal(self, problem: SQLAlchemyError) -> StateError:
@@ -125,6 +146,9 @@ class Database:
         hint = next((hint for sign, hint in _HINTS if sign in words), None)
         return StateError(f"cannot be used: {words}", where=self.where, hint=hint)
 
+
+_SILENT = "did not answer, and the connection was given up"
+_SILENT_HINT = "Look whether PostgreSQL runs, and whether a firewall forgets connections."
 
 _WRITABLE = "Its folder must be there, and writable for the user who runs the gateway."
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,12 +15,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, create_engine, inspect, text
+from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text
 
 from infergate.config.load import parse_config
 from infergate.errors import StateError
 from infergate.paths import Home
-from infergate.store import migrate
+from infergate.store import migrate, patience
 from infergate.store.database import Database, database_for
 from infergate.store.drained import drain, drained_backends, undrain
 from infergate.store.key_changes import create_key
@@ -152,3 +155,55 @@ def test_a_connection_that_the_server_cut_is_opened_anew(postgres_url: str, tmp_
     create_key(kept, "after")
     assert [key.name for key in all_keys(kept)] == ["ci", "after"]
     kept.close()
+
+
+class Relay:
+    """Between us and PostgreSQL; `cut` has it pass nothing more, and close nothing."""
+
+    def __init__(self, url: str) -> None:
+        self._behind = make_url(url).query["host"]
+        self._open = threading.Event()
+        self._open.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/"
+        self.url += str(make_url(url).database)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._open.clear()
+
+    def mend(self) -> None:
+        self._open.set()
+
+    def _accept(self) -> None:
+        while True:
+            ours, _ = self._listener.accept()
+            theirs = socket.socket(socket.AF_UNIX)
+            theirs.connect(f"{self._behind}/.s.PGSQL.5432")
+            for pair in ((ours, theirs), (theirs, ours)):
+                threading.Thread(target=self._pass, args=pair, daemon=True).start()
+
+    def _pass(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := one.recv(65536):
+                self._open.wait()
+                other.sendall(piece)
+            other.shutdown(socket.SHUT_WR)
+
+
+def test_a_postgresql_that_is_cut_off_without_a_reset_is_given_up_and_found_again(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "LONGEST_S", 1.0)
+    relay = Relay(postgres_url)
+    text = f"backends: {{ a: http://127.0.0.1:9 }}\nstore: {relay.url}\n"
+    config = parse_config(text, tmp_path / "x.yaml", {}).config
+    for keep in (True, False):
+        database = database_for(config, Home(tmp_path), keep=keep)
+        create_key(database, f"before-{keep}")
+        relay.cut()
+        with pytest.raises(StateError, match=r"did not answer|timeout"):
+            create_key(database, "meanwhile")
+        relay.mend()
+        create_key(database, f"after-{keep}")
+        database.close()
