@@ -196,6 +196,8 @@ def part(
     return top + content + b"\r\n" + end
 
 
+A_FILE = 'form-data; name="f"; filename="a"'
+A_FIELD = 'Content-Disposition: form-data; name="q"\r\n'
 UNREADABLE = {
     "a BOM": (JSON, b"\xef\xbb\xbf" + ATTACK),
     "UTF-16": (JSON, ATTACK.decode().encode("utf-16")),
@@ -229,6 +231,13 @@ UNREADABLE = {
     "bare line feeds": (FORM, part(SAID.encode()).replace(b"\r\n", b"\n")),
     "a field without a name": (FORM, part(SAID.encode(), "form-data")),
     "a field behind the end": (FORM, part(b"x") + part(SAID.encode())),
+    "a file that is a field, too": (FORM, part(SAID.encode(), A_FILE, A_FIELD)),
+    "the same, far apart": (FORM, part(SAID.encode(), A_FILE, "X-Y: z\r\n" * 50 + A_FIELD)),
+    "the same behind a large file": (
+        FORM,
+        part(b"\r\n--a\r\n" * 90_000, A_FILE, end=b"") + part(b"x", A_FILE, A_FIELD),
+    ),
+    "a browser's report": ("application/csp-report", ATTACK),
 }
 
 
@@ -275,6 +284,10 @@ SENT = {
     "a poll of socket.io": ("text/plain;charset=UTF-8", b'42["events",{"a":"b"}]'),
     "a file": (FORM, part(bytes(300_000), 'form-data; name="f"; filename="a.bin"')),
     "a file of text": (FORM, part(b"--\n-- x\n---\n" * 99, 'form-data; name="f"; filename="a.md"')),
+    "a file of a mail": (
+        FORM,
+        part(b"--\n-- x\nContent-Disposition: a\nTo: b\n\nContent-Disposition: c\n\n", A_FILE),
+    ),
     "a file of SQL": (FORM, part(SAID.encode(), 'form-data; name="f"; filename="a.sql"')),
     "a large file": (FORM, part(bytes(14_000_000), 'form-data; name="f"; filename="a.bin"')),
     "a form of .NET": ('multipart/form-data; boundary="X"', part(b"x", "form-data; name=q")),
