@@ -61,9 +61,9 @@ class Counting:
 
     def _once(self) -> Step:
         step = self._ledger.step()
+        if step.unreadable and not self._unreadable:  # once; how many, `status` says
+            log.warning("lines of the access log are no requests, and passed over")
         self._unreadable += step.unreadable
-        if step.unreadable:
-            log.warning("lines of the access log are no requests", lines=step.unreadable)
         self._used |= step.keys
         self._budgets.look(self._used)
         self._used.clear()

@@ -6,6 +6,9 @@ import json
 from typing import Any, NamedTuple
 
 VERSION = 1
+MOST = 2**40
+"""No count of tokens, no time in seconds and no duration in ms is larger: njs/usage.js believes a
+backend up to here, and the sums of such numbers can be stored."""
 _BEGINNING = '{"ts":'
 _LONGEST_NAME = 256
 CACHE = "(cache)"
@@ -35,19 +38,19 @@ class Line(NamedTuple):
 
 
 def read_line(text: str) -> Line | None:
-    """The request of a line; None if it is not one.
+    """The request of a line; None if it is not one, or has numbers that cannot be.
 
     nginx writes no half lines, except where the disk was full: then the next one stands behind the
     torn one, and is found there. (In a value, quotes are escaped.)
     """
     try:
         entry = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         at = text.rfind(_BEGINNING)
         return read_line(text[at:]) if at > 0 else None
     try:
         return _line(entry)
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -57,13 +60,18 @@ def _line(entry: dict[str, Any]) -> Line | None:
     status = entry["status"]
     tokens = entry["tokens"]
     if tokens:
-        prompt, completion, cached = (max(0, int(number)) for number in tokens[:3])
+        prompt, completion, cached = tokens[:3]
         estimated = len(tokens) > 3
     else:
         prompt = completion = cached = 0
         estimated = False
+    second, duration_ms = int(entry["ts"]), round(entry["request_time"] * 1000)
+    for number in (second, duration_ms, prompt, completion, cached):
+        # A bool is none, and no float: njs writes whole numbers.
+        if type(number) is not int or not 0 <= number <= MOST:
+            return None
     return Line(
-        int(entry["ts"]),
+        second,
         _name(entry["key"]),
         _name(entry["model"]),
         # The field is there only where answers are kept.
@@ -73,14 +81,15 @@ def _line(entry: dict[str, Any]) -> Line | None:
         completion,
         cached if cached < prompt else prompt,
         estimated,
-        round(entry["request_time"] * 1000),
+        duration_ms,
     )
 
 
 def _name(value: str) -> str:
-    # PostgreSQL takes no NUL, and the columns are so long.
-    return value if len(value) <= _LONGEST_NAME and "\0" not in value else _clean(value)
+    # PostgreSQL takes no NUL, no database half a surrogate pair, and the columns are so long.
+    is_plain = len(value) <= _LONGEST_NAME and value.isascii() and "\0" not in value
+    return value if is_plain else _clean(value)
 
 
 def _clean(value: str) -> str:
-    return value.replace("\0", "")[:_LONGEST_NAME]
+    return value.encode("utf-8", "replace").decode().replace("\0", "")[:_LONGEST_NAME]

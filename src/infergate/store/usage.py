@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Float, cast, delete, func, select
 
 from infergate.store.database import Database
 from infergate.store.tables import usage
@@ -45,6 +45,10 @@ class Group(NamedTuple):
     backend: str
 
 
+LARGEST_SUM = 2**53
+"""A sum that would be larger is this one: what a float still holds exactly, and far from what a column
+does not hold. A backend can tell any number, and none may end counting."""
+
 _COLUMNS = (*Group._fields, *Sums._fields)
 
 
@@ -52,7 +56,11 @@ def _add(mark: str) -> str:
     return (
         f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))}) "  # noqa: S608 - our own names
         f"ON CONFLICT ({', '.join(Group._fields)}) DO UPDATE SET "
-        + ", ".join(f"{name} = usage.{name} + excluded.{name}" for name in Sums._fields)
+        + ", ".join(
+            f"{name} = CASE WHEN usage.{name} < {LARGEST_SUM} - excluded.{name} "
+            f"THEN usage.{name} + excluded.{name} ELSE {LARGEST_SUM} END"
+            for name in Sums._fields
+        )
     )
 
 
@@ -60,11 +68,19 @@ _ADD = {"sqlite": _add("?"), "postgresql": _add("%s")}
 """In the drivers' own words: SQLAlchemy's would cost as much as the database itself."""
 
 
+def _sum(numbers: ColumnElement[int]) -> ColumnElement[float]:
+    """SQLite's sum of integers is an error where it is too large."""
+    return func.coalesce(func.sum(cast(numbers, Float)), 0)
+
+
 def add_usage(connection: Connection, found: Mapping[Group, Sequence[int]]) -> None:
     """Add sums to what is there."""
     if found:
         # Sorted, so that two gateways that share a database never wait for each other in a circle.
-        rows = [(*group, *found[group]) for group in sorted(found)]
+        rows = [
+            (*group, *(min(number, LARGEST_SUM) for number in found[group]))
+            for group in sorted(found)
+        ]
         connection.exec_driver_sql(_ADD[connection.dialect.name], rows)
 
 
@@ -105,9 +121,9 @@ def spent(
         query = (
             select(
                 usage.c.key,
-                func.sum(usage.c.requests - usage.c.errors),
-                func.sum(usage.c.prompt_tokens + usage.c.completion_tokens),
-                func.sum(usage.c.cost),
+                _sum(usage.c.requests - usage.c.errors),
+                _sum(usage.c.prompt_tokens + usage.c.completion_tokens),
+                _sum(usage.c.cost),
             )
             .where(usage.c.period == period, usage.c.start >= since)
             .where(usage.c.key.in_(ordered[at : at + NAMES_AT_ONCE]))
@@ -124,7 +140,7 @@ def usage_by(
     """Sums from since to before until, for each combination of the fields, which are names of
     Group; in the fields' order. since, until: Unix seconds."""
     columns = [usage.c[field] for field in fields]
-    sums = [func.coalesce(func.sum(usage.c[name]), 0) for name in Sums._fields]
+    sums = [_sum(usage.c[name]) for name in Sums._fields]
     query = (
         select(*columns, *sums)
         .where(usage.c.period == period, usage.c.start >= since, usage.c.start < until)

@@ -21,7 +21,7 @@ from infergate.ledger.rotate import remove_old, rotate
 from infergate.paths import Home
 from infergate.store.checkpoints import CountedElsewhere, lines_counted
 from infergate.store.database import Database
-from infergate.store.usage import usage_by
+from infergate.store.usage import LARGEST_SUM, spent, usage_by
 from tests.access_log import in_logs, in_store, in_texts, line
 
 CONFIG = """
@@ -48,6 +48,15 @@ def config(tmp_path: Path) -> Config:
 @pytest.fixture
 def ledger(home: Home, config: Config, database: Database) -> Iterator[Ledger]:
     it = Ledger(home, database, lambda: config)
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def dear(home: Home, tmp_path: Path, database: Database) -> Iterator[Ledger]:
+    """The ledger of a gateway whose model costs as much as may be."""
+    text = CONFIG.replace("input: 0.15", "input: 1000000")
+    it = Ledger(home, database, lambda: parse_config(text, tmp_path / "dear.yaml", {}).config)
     yield it
     it.close()
 
@@ -310,3 +319,29 @@ def test_a_large_log_is_rotated_and_removed_when_it_is_counted_and_old(
     assert home.access_log.exists()
     assert in_store(database)[0] == 3
     assert in_texts([home.access_log.read_text()])[0] == 1
+
+
+def test_lines_that_cannot_be_stored_are_passed_over_and_counting_goes_on(
+    home: Home, ledger: Ledger, database: Database
+) -> None:
+    """Also those that stand in a log from before: the next start goes on behind them."""
+    for number in (1e308, 10**19, -7, "x"):
+        append(home, line(tokens=[number, 0, 0]), line(tokens=[0, number, 0]))
+    append(home, line(), line())
+    step = ledger.step()
+    assert (step.lines, step.unreadable) == (10, 8)
+    assert in_store(database) == (2, 14, 10, 4)
+    assert ledger.step().lines == 0
+
+
+def test_sums_that_no_column_holds_stop_nothing(
+    home: Home, dear: Ledger, database: Database
+) -> None:
+    for minute in range(3):
+        append(home, *(line(ts=60 * minute, tokens=[2**40, 0, 0]) for _ in range(9)))
+        assert dear.step().unreadable == 0
+    sums = usage_by(database, "m", 0, 2**40, [])[0][1]
+    assert (sums.requests, sums.cost) == (27, 3 * LARGEST_SUM)
+    assert usage_by(database, "d", 0, 2**40, [])[0][1].cost == LARGEST_SUM
+    with database.read() as connection:
+        assert spent(connection, "m", 0, ["ci"])["ci"].cost == 3 * LARGEST_SUM
