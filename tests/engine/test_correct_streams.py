@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
 
+from infergate.nginx import shared_memory
+from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 
@@ -201,3 +204,135 @@ def test_the_words_usage_and_error_in_a_text_mean_nothing(stack: Stack) -> None:
     assert got.decode() == text
     entry = it.log()[-1]
     assert (entry["error"], entry["tokens"][3:]) == ("", [1])
+
+
+def say(content: str, finish: str | None = None, index: int = 0) -> str:
+    """An event of a chat."""
+    choice = {"index": index, "delta": {"content": content}, "finish_reason": finish}
+    return f"data: {json.dumps({'choices': [choice]})}\n\n"
+
+
+DONE = "data: [DONE]\n\n"
+USED = 'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}\n\n'
+CREATED = 'event: response.created\ndata: {"type":"response.created","response":{}}\n\n'
+COMPLETED = 'event: response.{0}\ndata: {{"type":"response.{0}","response":{{"id":"x"}}}}\n\n'
+MESSAGE = 'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"x"}}\n\n'
+STOP = 'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+LINE, DONE_LINE = '{"response":"a","done":false}\n', '{"response":"","done":true}\n'
+
+WHOLE = {
+    "said why it stops": ("/v1/chat/completions", say("a") + say("", "stop")),
+    "and what it used": ("/v1/chat/completions", say("a", "length") + USED),
+    "each choice": ("/v1/chat/completions", say("a", "stop", 1) + say("", "stop")),
+    "its word has no line end": ("/v1/chat/completions", say("a") + DONE.strip()),
+    "its word has one line end": ("/v1/chat/completions", say("a") + DONE.strip() + "\n"),
+    "lines end as on Windows": ("/v1/chat/completions", (say("a") + DONE).replace("\n", "\r\n")),
+    "completions": (
+        "/v1/completions",
+        'data: {"choices":[{"text":"a","finish_reason":"stop"}]}\n\n',
+    ),
+    "response.completed": ("/v1/responses", CREATED + COMPLETED.format("completed")),
+    "response.incomplete": ("/v1/responses", CREATED + COMPLETED.format("incomplete")),
+    "message_stop": ("/v1/messages", MESSAGE + STOP),
+    "Ollama's done": ("/api/generate", LINE + DONE_LINE),
+    "Ollama's done without a line end": ("/api/chat", LINE + DONE_LINE.strip()),
+    "an endpoint that nobody knows the end of": ("/v1/audio/speech", say("a")),
+}
+"""Streams that came to their end."""
+
+CUT = {
+    "no reason to stop": ("/v1/chat/completions", say("a") + say("b")),
+    "one choice of two": ("/v1/chat/completions", say("a", "stop", 1) + say("b")),
+    "the word in a text": ("/v1/chat/completions", say("data: [DONE]") + say("[DONE]")),
+    "the word in halves": ("/v1/chat/completions", say("a") + "data: [DO"),
+    "completions": ("/v1/completions", 'data: {"choices":[{"text":"a","finish_reason":null}]}\n\n'),
+    "no response.completed": ("/v1/responses", CREATED),
+    "half a response.completed": ("/v1/responses", CREATED + COMPLETED.format("completed")[:-9]),
+    "no message_stop": ("/v1/messages", MESSAGE),
+    "Ollama's done is missing": ("/api/generate", LINE),
+    "Ollama's done in a call": (
+        "/api/chat",
+        '{"message":{"tool_calls":[{"function":{"arguments":{"done":true}}}]},"done":false}\n',
+    ),
+}
+"""Streams that were closed as HTTP has it, before their end."""
+
+
+def close_after(backend: Scripted, path: str, text: str) -> None:
+    kind = "application/x-ndjson" if path.startswith("/api/") else "text/event-stream"
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n"
+    backend.behave(path_prefix="/", raw=head + text)
+
+
+def read_both(stack: Stack, path: str, text: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """By the short way and by the long one: what came, and the line of the log."""
+    it, a, o = stack
+    for more in ({}, {"pad": "x" * 30_000}):
+        close_after(o if path.startswith("/api/") else a, path, text)
+        model = "l" if path.startswith("/api/") else "m"
+        body = {"model": model, "stream": True, "messages": [], "prompt": "a", "input": "a", **more}
+        got, _ = read(it, path, body)
+        yield got, it.log()[-1]
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_a_whole_stream_is_not_taken_for_a_cut_one(stack: Stack, case: str) -> None:
+    path, text = WHOLE[case]
+    for got, line in read_both(stack, path, text):
+        assert got.decode() == text.replace(USED, "")
+        assert line["error"] == ""
+    assert failures_of(stack[0]) == 0
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_a_cut_stream_is_not_taken_for_a_whole_one(stack: Stack, case: str) -> None:
+    path, text = CUT[case]
+    for got, line in read_both(stack, path, text):
+        assert got.decode().startswith(text)
+        assert b"broke off" in got[len(text) :]
+        assert line["error"] == "stream_ended_early"
+    assert failures_of(stack[0]) == 2
+
+
+_FAILURES = 3  # its place in an entry of njs/breaker.js
+
+
+def failures_of(it: Gateway) -> int:
+    """What the breakers know of."""
+    return sum(
+        each[_FAILURES] for each in shared_memory.read(Home(it.home).socket).breakers.values()
+    )
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/v1/responses"])
+@pytest.mark.parametrize(
+    "sent", ["", '{"a":1', '{"usage":{"prompt_tokens":7,"completion_tokens":5},']
+)
+def test_an_answer_that_breaks_off_is_a_failure_of_its_backend(
+    stack: Stack, path: str, sent: str
+) -> None:
+    it, a, _ = stack
+    head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
+    a.behave(path_prefix="/v1/", raw=head + sent)
+    for more in ({}, {"pad": "x" * 30_000}):
+        body = {"model": "m", "messages": [], "input": "a", **more}
+        got, complete = read(it, path, body)
+        assert (got.decode(), complete) == (sent, False)
+        line = it.log()[-1]
+        assert (line["status"], line["error"]) == (200, "answer_truncated")
+    assert failures_of(it) == 2
+    assert it.backend("a")["in_flight"] == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
+def test_a_stream_that_is_reset_ends_in_an_error_event_of_its_dialect(
+    stack: Stack, path: str
+) -> None:
+    it, a, _ = stack
+    text = "event: ping\ndata: {}\n\n"
+    head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 500\r\n\r\n"
+    a.behave(path_prefix="/v1/", raw=head + text)
+    got, complete = read(it, path, {"model": "m", "stream": True, "messages": [], "input": "a"})
+    assert not complete
+    assert events(got)[-1]["type"] == "error"
+    assert it.log()[-1]["error"] == "stream_truncated"

@@ -72,7 +72,18 @@ def test_what_a_client_writes_cannot_pass_for_a_line() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "{}", "[]", "[" * 100_000, "null", "\0" * 50, line(v=2), line(ts="x"), line(tokens="many")],
+    [
+        "",
+        "x",
+        "{}",
+        "[]",
+        "[" * 100_000,
+        "null",
+        "\0" * 50,
+        line(v=2),
+        line(ts="x"),
+        line(tokens="many"),
+    ],
 )
 def test_what_is_no_request_is_none(text: str) -> None:
     assert read_line(text) is None

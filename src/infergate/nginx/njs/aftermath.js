@@ -2,45 +2,76 @@
 import breaker from 'breaker.js';
 import memory from 'memory.js';
 import queue from 'queue.js';   // rarely
-import stream from 'stream.js';
+import usages from 'usages.js';
+
+// OpenAI's rule of thumb: a token is about four bytes of text. Of a stream, an event.
+const BYTES_PER_TOKEN = 4;
 
 function open() {
-    // The tokens of a stream, or of an answer whose usage has details or came in pieces.
-    // holding: held.js's state, where somebody looked how much there is.
-    function usage(r, streaming, tail, holding) {
+    // [prompt, completion, cached] tokens of a stream, or of an answer whose usage the body filter did not
+    // find; with a fourth element where some were counted here. undefined where nobody used any.
+    // streaming: stream.js's state; last: recent.js's, of an answer in one piece; front: what it told at its
+    // beginning; holding: held.js's, where somebody looked how much there is.
+    function usage(r, streaming, last, front, holding) {
+        try {
+            return tokensOf(r, streaming, last, front, holding);
+        } catch (e) {   // what was taken from limits is given back all the same
+            r.error('the tokens of an answer were not counted: ' + e);
+            return undefined;
+        }
+    }
+
+    function tokensOf(r, streaming, last, front, holding) {
         const by = holding || (streaming && streaming.holding());
-        let found;
+        const share = by ? by.share() : 1;
+        let told;
         if (by) {
             by.giveBack();
-            found = by.estimate(streaming);
-        }
-        if (found !== undefined) {
-            return found;
         }
         if (streaming) {
-            found = streaming.usage();
+            told = streaming.tokens();
+        } else if (r.status < 300 && hasTokens(r.uri)) {
+            told = front || (last && ofPiece(r, last)) || ofHead(r);
         } else {
-            const at = tail.lastIndexOf('"usage"');
-            if (at !== -1) {
-                found = stream.usageIn(tail.slice(at));
-            } else if (tail.indexOf('"eval_count"') !== -1 || tail.indexOf('"prompt_eval_count"') !== -1) {
-                found = [stream.number(tail, 'prompt_eval_count'), stream.number(tail, 'eval_count'), 0];
-            }
+            return undefined;   // an error has none
         }
-        if (found === undefined && streaming) {
-            // It broke off, or the backend does not tell: what came, a token an event.
-            found = [Math.ceil(Number(r.variables.request_length) / 4), streaming.state.events, 0, 'counted'];
+        const isKnown = share === 1 && told !== undefined;
+        const prompt = told && told[0];
+        const completion = isKnown ? told[1] === undefined && !isText(r.uri) ? 0 : told[1] : undefined;
+        const found = [prompt, completion, (told && told[2]) || 0];
+        if (prompt === undefined) {
+            found[0] = estimatedPrompt(r);
+        }
+        if (completion === undefined) {
+            found[1] = streaming ? Math.ceil(streaming.state.events / share) : estimatedAnswer(r);
+        }
+        if (prompt === undefined || completion === undefined) {
+            found.push('counted');
         }
         return found;
     }
 
+    // Of an answer in one piece; or of a stream that nobody asked for, and that did not say that it is one.
+    function ofPiece(r, last) {
+        const text = last.text();
+        return usages.ofBody(r.uri, text)
+            || usages.ofStream(r.uri, text.indexOf('data:') !== -1, text, text, last.isWhole()).tokens;
+    }
+
+    // TEI, whose answers are bare arrays.
+    function ofHead(r) {
+        const tokens = r.variables.upstream_http_x_compute_tokens;
+        return tokens ? usages.tokensOf({ total_tokens: Number(tokens) }) : undefined;
+    }
+
     // What the gateway learns for the next requests: who fails, and how fast answers are.
-    function learn(r, backend, streaming, used) {
+    // broken: it broke off in the middle of an answer that is no stream.
+    function learn(r, backend, streaming, used, broken) {
         const variables = r.variables;
         const waiting = ngx.shared.ig_waiting;
         const circuit = breaker.open();
-        if (streaming && streaming.failed()) {
-            variables.ig_error = streaming.state.failed;
+        if (broken || (streaming && streaming.failed())) {
+            variables.ig_error = broken ? 'answer_truncated' : streaming.state.failed;
             circuit.failed(backend, false, r.uri, variables.ig_model);
         } else if (r.status >= 500) {
             circuit.failed(backend, false, r.uri, variables.ig_model);
@@ -65,6 +96,44 @@ function open() {
     }
 
     return { usage, learn };
+}
+
+// Whether answers of the endpoint use tokens at all: they do where a model is at work.
+function hasTokens(uri) {
+    switch (uri) {
+    case '/tokenize':
+    case '/detokenize':
+    case '/v1/messages/count_tokens':
+        return false;
+    default:
+        return uri.startsWith('/v1/') || uri === '/api/chat' || uri === '/api/generate' || uri.startsWith('/api/embed');
+    }
+}
+
+// Whether the answer is text that a model wrote: vectors, scores and sounds have no tokens.
+function isText(uri) {
+    return settings.hedged[uri] === undefined && uri !== '/v1/audio/speech';
+}
+
+// Of the request's body, which for a form is a sound and tells nothing. The head is none of it.
+function estimatedPrompt(r) {
+    const type = r.variables.ig_content_type;
+    return type !== 'application/json' ? 0
+        : tokens(Number(r.headersIn['Content-Length']) || (r.requestBuffer || '').length);
+}
+
+// Of an answer in one piece, as far as it came from the backend.
+function estimatedAnswer(r) {
+    return isText(r.uri) ? tokens(Number(last(r.variables.upstream_response_length))) : 0;
+}
+
+function tokens(bytes) {
+    return Math.ceil((bytes || 0) / BYTES_PER_TOKEN);
+}
+
+// The last of nginx's comma- and colon-separated values, one for each attempt.
+function last(list) {
+    return (list || '').split(/[ ,:]+/).pop();
 }
 
 export default { open };

@@ -11,16 +11,23 @@ import aftermath from 'aftermath.js';   // seldom
 import charge from 'charge.js';   // seldom
 import held from 'held.js';   // rarely
 import improper from 'improper.js';   // rarely
+import recent from 'recent.js';   // seldom
 import state from 'state.js';
 import stream from 'stream.js';   // seldom
+import usages from 'usages.js';   // seldom
 
 // Pieces of up to 16 kB (proxy_buffer_size) that nobody counts.
 const FEW = 8;
+// Of the end of an answer, where its usage is looked for in the log phase.
+const KEPT = 4096;
 
 let pieces = 0;        // of an answer in one piece
-let streaming;         // stream.js's state; undefined before the first piece, false if it is no stream
-let usage;             // [prompt, completion, cached] tokens, as the backend told them
-let tail = '';         // of the piece before, where the usage may begin
+let begun = false;     // the filter was called
+let broken = false;    // it broke off
+let streaming;         // stream.js's state; false if it is no stream, undefined before that is known
+let usage;             // [prompt, completion, cached] tokens, as the backend told them; null for none
+let front;             // the same, told before the data (usages.js)
+let last;              // recent.js's state, of an answer whose usage was not found at once
 let mine;              // the backend, where hot.js told it; else it is in $ig_backend
 let charged = true;    // something was taken from limits, perhaps
 let holding;           // held.js's state, of an answer in many pieces
@@ -36,9 +43,8 @@ function expectOnePiece(backend, isCharged, isCalm) {
 
 // The answer was kept (kept.js): no backend worked for it.
 function forget() {
-    usage = undefined;
+    usage = null;
     streaming = false;
-    tail = '';
 }
 
 // The variable $ig_improper: see improper.js.
@@ -50,23 +56,26 @@ function refuse(r) {
 // js_body_filter, with buffers.
 function filter(r, data, flags) {
     if (streaming === undefined) {
-        const type = r.headersOut['Content-Type'] || '';
-        streaming = type.startsWith('text/event-stream') || type.startsWith('application/x-ndjson')
-            ? stream.open(r, type[0] === 't', state.hold) : false;
+        streaming = stream.begin(r, data, flags, state.hold);
     }
-    if (streaming !== false) {
+    if (streaming) {
         streaming.filter(data, flags);
         return;
     }
     if (data.length !== 0) {
-        // The usage stands near the end, perhaps over the edge of two pieces.
-        const at = data.lastIndexOf('"usage"');
-        if (at !== -1 && pieces === 0 && takeUsage(data, at)) {
-            r.sendBuffer(data, flags);
-            r.done();   // what is left goes on without this filter
-            return;
+        if (pieces === 0) {
+            const at = data.lastIndexOf('"usage"');
+            if (at !== -1) {
+                if (takeUsage(data, at)) {
+                    r.sendBuffer(data, flags);
+                    r.done();   // what is left goes on without this filter
+                    return;
+                }
+                front = usages.atFront(data, at);
+            }
+            last = recent.open(KEPT);
         }
-        tail = (tail + data.slice(at === -1 ? -400 : at).toString()).slice(at === -1 ? -800 : 0).slice(0, 4000);
+        last.add(data);
         pieces++;
         if (pieces > FEW) {
             holding = holding || held.open(r, state.hold);
@@ -76,17 +85,25 @@ function filter(r, data, flags) {
                 return;
             }
         }
+    } else if (begun && !flags.last) {   // one empty call can come with the headers
+        broken = true;
     }
+    begun = true;
     r.sendBuffer(data, flags);
 }
 
-// The usage where it is one object without details; with them it is left to the log phase.
+// The usage where it stands at the top of an answer that is here to its end; else it is left to the log
+// phase. What comes behind it, with a `{` before, is an object then (usages.js).
 function takeUsage(data, at) {
-    const text = data.toString('utf8', at);
     try {
-        const told = JSON.parse(text.slice(text.indexOf('{'), text.indexOf('}') + 1));
-        if (told.prompt_tokens !== undefined) {
-            usage = [told.prompt_tokens, told.completion_tokens, 0];
+        const told = JSON.parse('{' + data.toString('utf8', at)).usage;
+        const details = told.prompt_tokens_details;
+        const prompt = told.prompt_tokens;
+        const completion = told.completion_tokens;
+        const cached = details ? details.cached_tokens : 0;
+        // Whole numbers below 2^32; all others are looked at there.
+        if (prompt >>> 0 === prompt && completion >>> 0 === completion && cached >>> 0 === cached) {
+            usage = [prompt, completion, cached];
         }
     } catch (e) {
         // not the one object
@@ -103,12 +120,12 @@ function settle(r) {
     if (backend !== '') {
         state.hold(backend, -1);   // before anything that may fail
     }
-    if (streaming || tail !== '') {
-        usage = aftermath.open().usage(r, streaming, tail, holding);
+    if (usage === undefined && (last !== undefined || streaming || (backend !== '' && r.status === 200))) {
+        usage = aftermath.open().usage(r, streaming, last, front, holding);
     }
-    if (usage !== undefined) {
-        tokens = usage[0] + (usage[1] || 0);
-        variables.ig_tokens = '[' + usage[0] + ',' + (usage[1] || 0) + ',' + usage[2]
+    if (usage) {
+        tokens = usage[0] + usage[1];
+        variables.ig_tokens = '[' + usage[0] + ',' + usage[1] + ',' + usage[2]
             + (usage[3] === undefined ? ']' : ',1]');
     }
     if (charged && variables.ig_charge !== '') {
@@ -117,10 +134,10 @@ function settle(r) {
     if (backend === '') {
         return '';
     }
-    if (r.status >= 500 || (streaming && streaming.failed())
+    if (r.status >= 500 || broken || (streaming && streaming.failed())
         || (!calm && (ngx.shared.ig_breakers.get(backend) !== undefined || ngx.shared.ig_waiting.get('') > 0))
         || (tokens % 8 === 0 && usage[1] > 15)) {
-        aftermath.open().learn(r, backend, streaming, usage);
+        aftermath.open().learn(r, backend, streaming, usage || undefined, broken);
     }
     return '';
 }

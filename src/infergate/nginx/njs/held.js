@@ -47,21 +47,10 @@ function open(r, hold) {
         }
     }
 
-    // [prompt, completion, cached] tokens of an answer that was let go; undefined if it was not.
-    // streaming: stream.js's state.
-    function estimate(streaming) {
-        if (gone === 0) {
-            return undefined;
-        }
-        const told = (streaming && streaming.state.usage) || [0, 0, 0];
-        const all = Math.max(received(), gone);
-        const answered = streaming ? streaming.state.events * all / gone : isShort() ? 0 : all / 4;
-        return [told[0] || Math.ceil(Number(variables.request_length) / 4), Math.ceil(answered), told[2], 'counted'];
-    }
-
-    // An embedding is long and has no tokens.
-    function isShort() {
-        return settings.hedged[r.uri] !== undefined;
+    // How much of an answer went through the filter, 1 where all of it did: what was seen of one that was let
+    // go stands for the rest.
+    function share() {
+        return gone === 0 ? 1 : gone / Math.max(received(), gone);
     }
 
     // Bytes that came from the backend that answered.
@@ -69,7 +58,7 @@ function open(r, hold) {
         return Number((variables.upstream_bytes_received || '').split(/[ ,:]+/).pop()) || 0;
     }
 
-    return { isTooMuch, giveBack, estimate };
+    return { isTooMuch, giveBack, share };
 }
 
 export default { open };

@@ -33,7 +33,7 @@ function open(r) {
         }
     }
 
-    return { filter, state, usage: () => [0, 0, 0], holding: () => undefined, failed: () => !isOurs };
+    return { filter, state, tokens: () => [0, 0, 0], holding: () => undefined, failed: () => !isOurs };
 }
 
 // In a body filter, where nginx is about to join the two connections: they end instead.

@@ -1,0 +1,274 @@
+// usages: what an answer tells of itself: how many tokens it used, and where a stream ends. By endpoint, and
+// only here.
+//
+// Only the engine's own field counts, at its own place. Whatever a client wrote may come back in an answer
+// (arguments of a tool, metadata, JSON that a model was asked to write), but further down. Of a long answer
+// only the end is known here; what begins at a name and, with a `{` before it, is a whole object, stood at
+// the top.
+
+// No backend is believed to have used more tokens: src/infergate/ledger/line.py.
+const MOST = 1099511627776;
+// Looked at from the end, where the engine's own stands.
+const PLACES = 8;
+// A usage is no longer than that.
+const LONGEST = 2048;
+
+function dialectOf(uri) {
+    switch (uri) {
+    case '/v1/chat/completions':
+    case '/v1/completions':
+        return 'openai';
+    case '/v1/responses':
+        return 'responses';
+    case '/v1/messages':
+        return 'anthropic';
+    case '/api/chat':
+    case '/api/generate':
+        return 'ollama';
+    default:
+        return '';   // their streams have no end that is known
+    }
+}
+
+function whole(number) {
+    return typeof number === 'number' && number >= 0 && number <= MOST && number % 1 === 0 ? number : undefined;
+}
+
+function firstOf(told, names) {
+    for (let i = 0; i < names.length; i++) {
+        const number = whole(told[names[i]]);
+        if (number !== undefined) {
+            return number;
+        }
+    }
+    return undefined;
+}
+
+// [prompt, completion, cached] of an engine's object; undefined for what it does not tell, or tells in
+// numbers that are none.
+function tokensOf(told) {
+    if (told === null || typeof told !== 'object') {
+        return undefined;
+    }
+    let prompt = firstOf(told, ['prompt_tokens', 'input_tokens', 'prompt_eval_count']);
+    let completion = firstOf(told, ['completion_tokens', 'output_tokens', 'eval_count']);
+    let cached = firstOf(told.prompt_tokens_details || told.input_tokens_details || {}, ['cached_tokens']) || 0;
+    const read = whole(told.cache_read_input_tokens) || 0;
+    const total = whole(told.total_tokens);
+    if (prompt !== undefined && cached === 0) {   // Anthropic counts these beside the prompt
+        prompt += read + (whole(told.cache_creation_input_tokens) || 0);
+        prompt = whole(prompt);
+        cached = read;
+    }
+    if (total !== undefined) {   // all that vLLM tells of a rerank, and Jina
+        if (prompt === undefined && total >= (completion || 0)) {
+            prompt = total - (completion || 0);
+        } else if (completion === undefined && total >= prompt) {   // not where there is no prompt
+            completion = total - prompt;
+        }
+    }
+    return prompt === undefined && completion === undefined ? undefined : [prompt, completion, cached];
+}
+
+// What stands behind a name at the top of an object, of which `text` is the end: all from there on as an
+// object. before: what has to stand before the name to make it whole.
+function fromName(text, name, before) {
+    let at = text.lastIndexOf(name);
+    for (let left = PLACES; at !== -1 && left !== 0; left--) {
+        try {
+            return JSON.parse(before + text.slice(at));
+        } catch (e) {
+            // further down, or a text of that name
+        }
+        at = at === 0 ? -1 : text.lastIndexOf(name, at - 1);
+    }
+    return undefined;
+}
+
+// Of an answer in one piece, of which `text` is the end.
+function ofBody(uri, text) {
+    let found;
+    if (uri[1] === 'a') {   // Ollama, which leaves out the first where the prompt was in its cache
+        found = fromName(text, '"prompt_eval_count"', '{') || fromName(text, '"eval_count"', '{');
+        return tokensOf(found);
+    }
+    found = fromName(text, '"usage"', '{');
+    if (found !== undefined) {
+        return tokensOf(found.usage);
+    }
+    found = fromName(text, '"meta"', '{');   // Cohere's rerank
+    found = found && found.meta;
+    return found ? tokensOf(found.tokens) || tokensOf(found.billed_units) : undefined;
+}
+
+// The same where it stands at the beginning, before the data; at: of the name.
+function atFront(piece, at) {
+    try {
+        JSON.parse(piece.toString('utf8', 0, at) + '"":0}');   // it is at the top
+        const text = piece.toString('utf8', at);
+        for (let end = text.indexOf('}'); end !== -1 && end < LONGEST; end = text.indexOf('}', end + 1)) {
+            const told = objectOf('{' + text.slice(0, end + 1) + '}');
+            if (told !== undefined) {
+                return tokensOf(told.usage);
+            }
+        }
+    } catch (e) {
+        // further down
+    }
+    return undefined;
+}
+
+function objectOf(text) {
+    try {
+        const found = JSON.parse(text);
+        return found === null || typeof found !== 'object' ? undefined : found;
+    } catch (e) {
+        return undefined;
+    }
+}
+
+// Of a stream: { ended, finished, hasEnd, failed, tokens }. ended: it said so; finished: everything was said,
+// where it was closed without that word; hasEnd: the word is known; failed: why it is no good answer.
+// first, last: its beginning and end; isWhole: `last` has all of it.
+function ofStream(uri, isSse, first, last, isWhole) {
+    const dialect = dialectOf(uri);
+    const found = { ended: false, finished: false, hasEnd: dialect !== '', failed: '', tokens: undefined };
+    if (last.indexOf('\r') !== -1) {
+        last = last.split('\r\n').join('\n').split('\r').join('\n');
+    }
+    const lines = last.split('\n');
+    const choices = {};
+    let isLast = true;   // nothing was found behind it
+    let said = false;    // of a choice
+    let i = lines.length;
+    while (--i >= 0 && !(found.ended && found.tokens !== undefined && (said || dialect !== 'openai'))) {
+        let text = lines[i];
+        const isCut = i === 0 && !isWhole;
+        if (isSse && (!isCut || text.startsWith('data:'))) {
+            if (!text.startsWith('data:')) {
+                if (text.startsWith('event:') && text.slice(6).trim() === 'error') {
+                    fails(found);
+                }
+                continue;
+            }
+            text = text.slice(5).trim();
+        }
+        if (text === '[DONE]') {
+            found.ended = true;
+            continue;
+        }
+        if (text === '') {
+            continue;
+        }
+        const event = objectOf(text);
+        if (event !== undefined) {
+            said = take(found, event, dialect, choices) || said;
+        } else {
+            takeEnd(found, text, dialect);
+            // What cannot be read here, as it came whole, says nothing against it.
+            found.finished = found.finished || (isLast && i !== lines.length - 1);
+        }
+        isLast = false;
+        if (!isSse) {
+            break;   // the last line says it all
+        }
+    }
+    if (dialect === 'anthropic') {   // tells in two parts
+        merge(found, startOf(first));
+    }
+    if (said) {   // each choice that was spoken of lately
+        found.finished = true;
+        for (const index in choices) {
+            found.finished = found.finished && choices[index];
+        }
+    }
+    return found;
+}
+
+// Anthropic's first event has the tokens of the prompt.
+function startOf(first) {
+    const lines = first.split('\n');
+    for (let i = 0; i < lines.length; i++) {
+        const event = lines[i].startsWith('data:') ? objectOf(lines[i].slice(5)) : undefined;
+        if (event !== undefined && event.type === 'message_start') {
+            return event.message ? tokensOf(event.message.usage) : undefined;
+        }
+    }
+    return undefined;
+}
+
+function fails(found) {
+    found.ended = true;
+    found.failed = 'stream_error';
+}
+
+// One event, the last ones first; whether it has choices.
+function take(found, event, dialect, choices) {
+    // Engines put errors into streams that began with 200.
+    if (event.error || event.object === 'error' || event.type === 'error') {
+        fails(found);
+    }
+    switch (dialect) {
+    case 'openai':
+        merge(found, tokensOf(event.usage));   // the ones before say null, or less
+        (Array.isArray(event.choices) ? event.choices : []).forEach((choice) => {
+            const index = (choice && choice.index) || 0;
+            if (choices[index] === undefined) {
+                choices[index] = Boolean(choice && choice.finish_reason);
+            }
+        });
+        return Array.isArray(event.choices) && event.choices.length !== 0;
+    case 'responses':
+        if (event.type === 'response.completed' || event.type === 'response.incomplete'
+            || event.type === 'response.failed') {
+            const response = event.response || {};
+            found.ended = true;
+            if (response.error && response.error.code === 'server_error') {
+                fails(found);
+            }
+            merge(found, tokensOf(response.usage));
+        }
+        return false;
+    case 'anthropic':
+        found.ended = found.ended || event.type === 'message_stop';
+        merge(found, event.type === 'message_delta' ? tokensOf(event.usage) : undefined);
+        return false;
+    case 'ollama':
+        found.ended = found.ended || event.done === true;
+        merge(found, tokensOf(event));
+        return false;
+    default:
+        found.ended = found.ended || event.status === 'success';   // Ollama's /api/pull
+        merge(found, tokensOf(event.usage));
+        return false;
+    }
+}
+
+// Of an event that is longer than what was kept, or nested too deep for njs, the end.
+function takeEnd(found, text, dialect) {
+    let event;
+    if (dialect === 'ollama') {   // its `context` may be long
+        event = fromName(text, '"prompt_eval_count"', '{') || fromName(text, '"eval_count"', '{');
+    } else if (dialect === 'responses') {
+        event = fromName(text, '"usage"', '{"response":{');
+        event = event && event.response.usage;
+    }
+    const tokens = tokensOf(event);
+    if (tokens !== undefined) {
+        found.ended = true;   // the last one alone has them
+        merge(found, tokens);
+    }
+}
+
+function merge(found, tokens) {
+    const known = found.tokens;
+    if (known === undefined || !tokens) {
+        found.tokens = known || tokens || undefined;
+        return;
+    }
+    for (let i = 0; i < 3; i++) {
+        known[i] = known[i] === undefined || tokens[i] > known[i] ? tokens[i] : known[i];
+    }
+}
+
+export default { tokensOf, ofBody, atFront, ofStream };
