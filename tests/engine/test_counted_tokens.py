@@ -122,6 +122,15 @@ STREAMS: dict[str, tuple[str, str, str]] = {
             end="data: [DONE]\n\n",
         ),
     ),
+    "chat, its events longer than what is kept": (
+        CHAT,
+        SSE,
+        events(
+            chunk([delta("a", "stop")], pad="x" * 9000),
+            chunk([], pad="x" * 9000, usage=OPENAI),
+            end="data: [DONE]\n\n",
+        ),
+    ),
     "responses": (
         RESPONSES,
         SSE,
@@ -332,7 +341,7 @@ UNTOLD: dict[str, tuple[str, object]] = {
 
 @pytest.mark.parametrize("case", UNTOLD)
 def test_an_answer_is_not_free_because_of_its_shape(stack: Stack, case: str) -> None:
-    """Estimated, and marked so; the prompt by the body alone: the head of a request has no tokens."""
+    """Estimated, and marked so; the prompt by the body: the head of a request has no tokens."""
     path, answer = UNTOLD[case]
     text = json.dumps(answer)
     answers(backend_of(stack, path), text)

@@ -46,8 +46,8 @@ class Group(NamedTuple):
 
 
 LARGEST_SUM = 2**53
-"""A sum that would be larger is this one: what a float still holds exactly, and far from what a column
-does not hold. A backend can tell any number, and none may end counting."""
+"""A sum that would be larger is this one: what a float still holds exactly, and far from what a
+column does not hold. A backend can tell any number, and none may end counting."""
 
 _COLUMNS = (*Group._fields, *Sums._fields)
 

@@ -47,7 +47,7 @@ function firstOf(told, names) {
 // [prompt, completion, cached] of an engine's object; undefined for what it does not tell, or tells in
 // numbers that are none.
 function tokensOf(told) {
-    if (told === null || typeof told !== 'object') {
+    if (!told || typeof told !== 'object') {
         return undefined;
     }
     let prompt = firstOf(told, ['prompt_tokens', 'input_tokens', 'prompt_eval_count']);
@@ -252,10 +252,13 @@ function takeEnd(found, text, dialect) {
     } else if (dialect === 'responses') {
         event = fromName(text, '"usage"', '{"response":{');
         event = event && event.response.usage;
+    } else {
+        event = fromName(text, '"usage"', '{');
+        event = event && event.usage;
     }
     const tokens = tokensOf(event);
     if (tokens !== undefined) {
-        found.ended = true;   // the last one alone has them
+        found.ended = found.ended || dialect === 'ollama' || dialect === 'responses';   // the last one alone has them
         merge(found, tokens);
     }
 }
