@@ -23,6 +23,7 @@ The command line prints them and ends with the exit code: 0 done, 1 failed, 2 yo
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 
 
@@ -109,6 +110,26 @@ class NotIssued(CertificateError):
 
 class StateError(InfergateError):
     """The live state could not be written to disk or pushed into nginx."""
+
+
+def of_machine(problem: OSError, what: str = "", where: str | None = None) -> StateError:
+    """What the machine refused, said as any other error: no space, no inodes, only for reading.
+
+    what: that could not be done. where: the file, if the problem does not name it.
+    """
+    named = where or (None if problem.filename is None else str(problem.filename))
+    said = problem.strerror or str(problem)
+    hint = _MACHINE_HINTS.get(problem.errno or 0)
+    return StateError(f"{what}: {said}" if what else said, where=named, hint=hint)
+
+
+_MACHINE_HINTS: Mapping[int, str] = {
+    errno.ENOSPC: "Free some space, or inodes (`df`, `df -i`), on the disk of the state folder.",
+    errno.EDQUOT: "The user's quota on this disk is used up.",
+    errno.EROFS: "The state folder must be writable; INFERGATE_HOME names another one.",
+    errno.EACCES: "The state folder must be writable for the user who runs this.",
+    errno.EMFILE: "This process may have no more open files (`ulimit -n`).",
+}
 
 
 class StoreLost(StateError):

@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-from infergate.errors import StateError
+from infergate.errors import StateError, of_machine
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
@@ -31,7 +32,7 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as problem:
-        raise StateError(f"cannot be written: {problem.strerror}", where=str(path)) from problem
+        raise of_machine(problem, "cannot be written", str(path)) from problem
 
 
 def replace_or_overwrite(path: Path, text: str, *, mode: int = 0o600) -> None:
@@ -81,16 +82,34 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 @contextmanager
+def locked_now(path: Path) -> Iterator[bool]:
+    """Hold the lock file at path unless somebody else does; whether it is held.
+
+    Raises what `locked` raises.
+    """
+    with _lock_file(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file at path; waits for another holder. A killed holder's lock is free.
 
     Raises StateError if there is none and the disk takes no new one.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as problem:
-        raise StateError(f"cannot be made: {problem.strerror}", where=str(path)) from problem
-    with file:
+    with _lock_file(path) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _lock_file(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a")
+    except OSError as problem:
+        raise of_machine(problem, "cannot be made", str(path)) from problem

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from infergate.nginx.drain import nginx_workers
+from infergate.nginx.revisions import current
 from infergate.paths import Home
 from infergate.supervise.instance import running
 from tests.apply_campaign import campaign
@@ -322,3 +323,17 @@ def test_a_port_of_somebody_else_is_named_before_anything_is_touched(pair: Pair)
     assert ran.returncode == 1
     assert "is used by another program" in ran.stderr
     assert workers(it) == before
+
+
+def test_a_hang_up_reloads_as_systemd_expects(pair: Pair) -> None:
+    it, _, _ = pair
+    supervisor, before = it.status()["processes"]["supervisor"], in_force(it)
+    change(it, "m: [a, b]", "m: [b]")
+    os.kill(supervisor, signal.SIGHUP)
+    until(lambda: current(Home(it.home)).number > before)
+    until(lambda: {it.chat().json()["choices"][0]["message"]["content"] for _ in "12"} == {"b"})
+    assert it.status()["processes"]["supervisor"] == supervisor
+    it.file.write_text("this: is not one")
+    os.kill(supervisor, signal.SIGHUP)
+    until(lambda: "the file was not applied" in (it.home / "logs" / "gateway.log").read_text())
+    assert it.chat().status_code == 200

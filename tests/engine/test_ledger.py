@@ -174,3 +174,16 @@ def test_rotation_and_kills_of_the_control_plane_lose_no_request(counted: Counte
     until(lambda: total() == in_logs(home.access_log))
     assert it.status()["ledger"]["problem"] == ""
     assert "requests are counted" in it.run("doctor").stdout
+
+
+def test_a_log_that_somebody_renamed_is_made_anew_and_counted_on(counted: Counted) -> None:
+    it, _ = counted
+    log = Home(it.home).access_log
+    key = it.new_key("renamed")
+    for name in ("moved.log", "access.log.1"):
+        assert it.chat(key=key).status_code == 200
+        until(lambda: log.stat().st_size > 0)
+        log.rename(log.with_name(name))
+        until(log.exists)
+    assert it.chat(key=key).status_code == 200
+    until(lambda: log.stat().st_size > 0)

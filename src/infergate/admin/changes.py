@@ -13,6 +13,7 @@ from infergate.changes.apply import WINDOW_S, Applied, apply
 from infergate.changes.history import Past
 from infergate.changes.plan import Plan
 from infergate.config.load import load_config
+from infergate.control.settle import settle_abandoned
 
 Number = Annotated[int, Field(ge=1, le=LARGEST, description="A revision.")]
 
@@ -51,7 +52,9 @@ class HistoryPage(Document):
 
 @operation("GET", "/plan")
 def show_plan(gateway: Gateway) -> Plan:
-    """What applying the file at the gateway's machine would change. Touches nothing."""
+    """What applying the file at the gateway's machine would change. Touches nothing, but ends what
+    somebody began to apply and was killed at."""
+    settle_abandoned(gateway.home, gateway.declared.path)
     return plan.plan(load_config(gateway.declared.path), gateway.home)
 
 

@@ -1,17 +1,24 @@
-"""`python -m infergate.changes CONFIG`: what the supervisor starts for `infergate up --watch`."""
+"""`python -m infergate.changes CONFIG`: what the supervisor starts for `infergate up --watch`.
+
+With `--once`, what it starts when it is told to reload."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from infergate.changes.follow import follow
+from infergate.changes.follow import follow, take
 from infergate.log import set_up_logging
+from infergate.paths import home_for
 
 
 def main() -> None:
     set_up_logging()
-    follow(Path(sys.argv[1]))
+    path = Path(sys.argv[1])
+    if "--once" in sys.argv:
+        take(path, home_for(path))
+    else:
+        follow(path)
 
 
 main()

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from infergate.changes.plan import Plan, plan
@@ -21,11 +21,20 @@ from infergate.changes.window import Answers
 from infergate.config.load import LoadedConfig, parse_config
 from infergate.control.backend_list import in_words
 from infergate.control.backends import Gateway, end_lapsed
-from infergate.control.report import read_inventories, read_report
-from infergate.errors import ApplyError, NotRunning
+from infergate.control.report import read_report
+from infergate.control.settle import publish_all, settle
+from infergate.errors import ApplyError, InfergateError, MemoryFull, NotRunning, StateError
 from infergate.files import locked
 from infergate.nginx.addresses import Addresses
-from infergate.nginx.apply import apply_lock, go_live, kept, look_up, stage
+from infergate.nginx.apply import (
+    apply_lock,
+    change_lock,
+    go_live,
+    kept,
+    look_up,
+    put_in_force,
+    stage,
+)
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.revisions import (
@@ -36,10 +45,9 @@ from infergate.nginx.revisions import (
     mark_failed,
     switch,
 )
+from infergate.nginx.unfinished import Unfinished, begin, finish
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force, note_changes
-from infergate.state.publish import out_of_service, publish_keys, publish_routes
-from infergate.state.routes import compile_routes
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
 from infergate.supervise.instance import running
@@ -92,7 +100,8 @@ def apply(
     Raises UserError, EngineError or LintError for one that cannot come into force, and ApplyError
     for one that did not prove itself: the one before is in force then, still or again.
     """
-    with locked(home.run / "change.lock"):
+    with locked(change_lock(home)):
+        settle(home, loaded.path)
         return _Change(loaded, home, window_s, of, said).apply()
 
 
@@ -128,9 +137,23 @@ class _Change:
         watch = Watch(self._home, before.config) if before and self._window_s else None
         with locked(apply_lock(self._home)):
             revision = self._bring_in(planned, before, addresses)
-        with self._step("publish"):
-            keys = self._publish(self._loaded)
-            self._note(revision.number)
+        try:
+            with self._step("publish"):
+                keys = self._publish(self._loaded)
+                self._note(revision.number)
+        except MemoryFull:
+            finish(self._home)  # what had room is in force
+            raise
+        except StateError as problem:
+            if previous is None or before is None:
+                raise
+            self._take_back(revision, previous, before, planned, problem.what)
+            raise ApplyError(
+                f"{problem.what}; revision {previous.number} is in force again",
+                where=problem.where,
+                hint=problem.hint,
+            ) from problem
+        finish(self._home)
         if watch is not None and previous is not None and before is not None:
             self._prove(watch, revision, previous, before, planned)
         self._end_lapsed()
@@ -192,32 +215,37 @@ class _Change:
         if planned.kind == "state":
             with self._step("keep"):
                 revision = kept(loaded, home, self._engine, addresses, of=self._of)
-                switch(home, revision)  # for the next start; nginx goes on as it is
+                with self._forgotten(revision):
+                    previous = current(home)
+                    goal = revision if previous is None else previous
+                    begin(home, Unfinished(goal.number, reload=False))
+                    switch(home, revision)  # for the next start; nginx goes on as it is
+                with suppress(StateError):  # then whoever has to settle it goes back
+                    begin(home, Unfinished(revision.number, reload=False))
                 forget_old(home)
             return revision
         if before is not None:
             check_ports(loaded.config, besides=before.config)
         with self._step("render, lint and nginx -t"):
             revision = stage(loaded, home, self._engine, addresses, of=self._of)
-        with self._step("start beside"):
-            try:
-                self._warnings = trial(loaded, home, self._engine, addresses)
-            except ApplyError:
-                forget(revision)
-                raise
+        with self._step("start beside"), self._forgotten(revision):
+            self._warnings = trial(loaded, home, self._engine, addresses)
         with self._step("reload"):
             go_live(home, revision)
         return revision
 
+    @contextmanager
+    def _forgotten(self, revision: Revision) -> Iterator[None]:
+        """What fails within leaves nothing of a revision that never was in force."""
+        try:
+            yield
+        except (InfergateError, OSError):
+            forget(revision)
+            raise
+
     def _publish(self, loaded: LoadedConfig) -> int:
         """Bring shared memory and the control plane to this configuration."""
-        # First, because requests go by the routes of before until then. The control plane does it
-        # too, a moment later; then with backends it did not know.
-        routes = compile_routes(
-            loaded.config, read_inventories(self._home.health), out_of_service(self._home)
-        )
-        publish_routes(self._home, routes)
-        count = publish_keys(self._home, loaded, database_for(loaded.config, self._home))
+        count = publish_all(self._home, loaded, database_for(loaded.config, self._home))
         control = running(self._home).control
         if control is not None:
             os.kill(control, signal.SIGHUP)
@@ -236,21 +264,33 @@ class _Change:
             problem = watch.until(self._loaded.config, self._window_s or 0.0)
         if problem is None:
             return
-        with self._step("take back"), locked(apply_lock(self._home)):
-            mark_failed(revision, problem)
-            if planned.kind == "state":
-                switch(self._home, previous)
-            else:
-                go_live(self._home, previous)
-            self._publish(before)
-            why = f"revision {revision.number} was taken back: {problem}"
-            note_revision(self._database, previous.number, before, why=why, back=True)
+        self._take_back(revision, previous, before, planned, problem)
         raise ApplyError(
             f"{problem}\nRevision {previous.number} is in force again.",
             where=str(self._loaded.path),
             hint=f"`infergate diff {previous.number} {revision.number}` shows what was changed; "
             f"{self._loaded.path.name} is as you left it.",
         )
+
+    def _take_back(
+        self,
+        revision: Revision,
+        previous: Revision,
+        before: LoadedConfig,
+        planned: Plan,
+        problem: str,
+    ) -> None:
+        home, reload = self._home, planned.kind != "state"
+        with self._step("take back"), locked(apply_lock(home)):
+            begin(home, Unfinished(previous.number, reload=reload))
+            with suppress(StateError):  # the disk may be full: that is no reason to stop here
+                mark_failed(revision, problem)
+            put_in_force(home, previous, reload=reload)
+            with suppress(StateError):  # nginx has them; the control plane tries again
+                self._publish(before)
+                why = f"revision {revision.number} was taken back: {problem}"
+                note_revision(self._database, previous.number, before, why=why, back=True)
+            finish(home)
 
 
 def _must_run(home: Home) -> None:

@@ -11,7 +11,7 @@ from infergate.changes.watch import Watch
 from infergate.config.load import LoadedConfig
 from infergate.errors import ApplyError, EngineError
 from infergate.files import locked
-from infergate.nginx.apply import apply_lock, look_up, stage
+from infergate.nginx.apply import apply_lock, change_lock, look_up, stage
 from infergate.nginx.debian import install_debian_engine
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.engine_find import set_aside
@@ -42,7 +42,7 @@ def upgrade(
     Raises EngineError if there is none, ApplyError if it does not prove itself: the one before
     runs then, and a newer one of Debian is set aside.
     """
-    with locked(home.run / "change.lock"):
+    with locked(change_lock(home)):
         setting = loaded.config.engine
         before = choose_engine(setting, home.root).engine
         if before.origin != "system" and setting in ("auto", "debian"):

@@ -38,7 +38,7 @@ def follow(path: Path) -> None:
         if now == before and now != seen:
             seen = now
             _note(home, seen)
-            _apply(path, home)
+            take(path, home)
         before = now
 
 
@@ -49,7 +49,8 @@ def _note(home: Home, seen: tuple[int, int, int] | None) -> None:
         log.warning("what was followed last could not be noted", problem=str(problem))
 
 
-def _apply(path: Path, home: Home) -> None:
+def take(path: Path, home: Home) -> None:
+    """Apply the file as it is now, and log what came of it."""
     from infergate.changes.apply import apply  # a third of a second, when there is something to do
 
     try:

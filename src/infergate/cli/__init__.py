@@ -29,7 +29,7 @@ from infergate.cli import (
 )
 from infergate.cli.options import elsewhere
 from infergate.cli.terminal import harmless
-from infergate.errors import InfergateError
+from infergate.errors import InfergateError, of_machine
 
 app = typer.Typer(
     name="infergate",
@@ -70,3 +70,6 @@ def _run() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as problem:
+        print(of_machine(problem), file=sys.stderr)
+        sys.exit(InfergateError.exit_code)

@@ -14,7 +14,7 @@ from infergate.control.budgets import BudgetWatch
 from infergate.errors import InfergateError
 from infergate.ledger.ledger import Ledger, Step
 from infergate.ledger.retention import Clock, forget_old
-from infergate.ledger.rotate import remove_old, rotate
+from infergate.ledger.rotate import remove_old, reopen_missing, rotate
 from infergate.ledger.status import LedgerStatus, write_status
 from infergate.paths import Home
 from infergate.store.database import Database
@@ -75,6 +75,8 @@ class Counting:
             self._tidied = now
             self._tidy()
         if now - self._told > _TOLD_EVERY_S:
+            if reopen_missing(self._home):
+                log.info("the access log was moved away and is made anew")
             self._tell()
         return step
 

@@ -33,9 +33,10 @@ from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
 from infergate.loops import Loops
 from infergate.nginx.addresses import Addresses, host_names, resolve
-from infergate.nginx.revisions import load_applied
+from infergate.nginx.revisions import load_applied, named
 from infergate.nginx.shared_memory import push
 from infergate.nginx.tls import responders, served
+from infergate.nginx.unfinished import read_unfinished
 from infergate.paths import home_for
 from infergate.state.conflicts import conflicts
 from infergate.state.in_force import bring_into_force
@@ -74,6 +75,7 @@ class ControlPlane:
         self._home = home_for(config_path)
         # Not the file: what somebody has begun to write there is not in force.
         self._declared = load_applied(self._home, config_path)
+        self._applied = named(self._home)
         self._loaded: LoadedConfig = bring_into_force(self._declared, self._home)
         self._database = database_for(self._loaded.config, self._home, keep=True)
         self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
@@ -206,6 +208,7 @@ class ControlPlane:
     def _reload(self) -> None:
         """SIGHUP: a new configuration has come into force."""
         store = self._loaded.config.store
+        self._applied = named(self._home)
         try:
             self._declared = load_applied(self._home, self._declared.path)
         except InfergateError as problem:
@@ -253,6 +256,7 @@ class ControlPlane:
             if not all(each.exists() for each in self._home.snapshots):  # damaged: made anew
                 self._keys_due = True
                 self._publish(everything=True)
+            await self._settle()
             try:
                 newest_change = await asyncio.to_thread(newest, self._database)
                 if newest_change != seen or self._keys_due:
@@ -271,6 +275,19 @@ class ControlPlane:
                     said = _NO_ROOM if isinstance(problem, MemoryFull) else _NO_DATABASE
                     log.error(said, why=trouble)
             await asyncio.sleep(FOLLOW_INTERVAL_S)
+
+    async def _settle(self) -> None:
+        """End what somebody was killed at, and take over what came into force without a word."""
+        try:
+            if read_unfinished(self._home) is not None:
+                from infergate.control.settle import settle_abandoned  # it brings the renderer
+
+                await asyncio.to_thread(settle_abandoned, self._home, self._declared.path)
+        except InfergateError as problem:
+            log.error("a change that nobody finished cannot be settled yet", problem=str(problem))
+            await asyncio.sleep(AGAIN_AFTER_S)
+        if read_unfinished(self._home) is None and self._applied != named(self._home):
+            self._reload()
 
     async def _follow_names(self) -> None:
         """Names whose addresses changed: nginx has them in its files, so it is reloaded."""
@@ -302,6 +319,7 @@ class ControlPlane:
         loaded = self._loaded
         engine = choose_engine(loaded.config.engine, self._home.root).engine
         revision = apply_again(loaded, self._home, engine)
+        self._applied = named(self._home)
         note_revision(self._database, revision.number, loaded, why=why)
 
     async def _until_stopped(self) -> None:

@@ -41,6 +41,14 @@ def reopen_logs(home: Home) -> None:
             os.kill(pid, signal.SIGUSR1)
 
 
+def reopen_missing(home: Home) -> bool:
+    """Have nginx make its log anew where somebody moved it away by hand; whether it was so."""
+    if home.access_log.exists() or not home.logs.is_dir():
+        return False
+    reopen_logs(home)
+    return True
+
+
 def remove_old(home: Home, tail: Tail, older_than_s: float, now: float) -> list[str]:
     """Remove rotated logs whose last line is older and of which every line is counted."""
     removed = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -26,14 +27,16 @@ from infergate.nginx.revisions import (
     current,
     forget,
     forget_old,
+    forget_unused,
     keep,
     mark_failed,
     next_number,
     switch,
 )
-from infergate.nginx.shared_memory import read
+from infergate.nginx.shared_memory import NginxNotThere, read
 from infergate.nginx.surroundings import survey
 from infergate.nginx.tls import responders, served
+from infergate.nginx.unfinished import Unfinished, begin, finish
 from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home
 from infergate.worker_files import tail_of
@@ -104,6 +107,7 @@ def kept(
     of: int | None = None,
 ) -> Revision:
     """Write a new revision's folder, and the passwords that its files name; see `stage`."""
+    forget_unused(home)
     number = next_number(home)
     addresses = look_up(loaded, home) if addresses is None else addresses
     around = survey(loaded, home, engine, number, addresses)
@@ -159,9 +163,14 @@ def apply(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
     nginx did not come up with them: the previous revision is in force again.
     """
     with locked(apply_lock(home)):
-        revision = stage(loaded, home, engine)
-        go_live(home, revision)
-        return revision
+        return _stage_and_go_live(loaded, home, engine)
+
+
+def _stage_and_go_live(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
+    revision = stage(loaded, home, engine)
+    go_live(home, revision)
+    finish(home)
+    return revision
 
 
 def apply_again(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
@@ -173,9 +182,7 @@ def apply_again(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
         now = current(home)
         if now is not None and now.text != loaded.text:
             raise ApplyError("another configuration came into force meanwhile", where=str(now.path))
-        revision = stage(loaded, home, engine)
-        go_live(home, revision)
-        return revision
+        return _stage_and_go_live(loaded, home, engine)
 
 
 def apply_lock(home: Home) -> Path:
@@ -183,36 +190,83 @@ def apply_lock(home: Home) -> Path:
     return home.run / "apply.lock"
 
 
+def change_lock(home: Home) -> Path:
+    """Held by who changes the configuration, from the first look until it has proved itself."""
+    return home.run / "change.lock"
+
+
 def go_live(home: Home, revision: Revision) -> None:
     """Switch to a revision and reload nginx; back again if it does not come up with it.
 
-    Raises ApplyError then.
+    What is to follow is the caller's, and then to say that all is done (unfinished.finish).
+    Raises ApplyError if it does not, and StateError if nothing could be begun; nothing is left of
+    the revision then.
     """
     previous = current(home)
-    switch(home, revision)
-    logged = _error_log_size(home)
-    reload_nginx(home)
-    problem = _wait_for(home, revision.number, logged)
+    try:
+        begin(home, Unfinished(previous.number if previous else revision.number, reload=True))
+        switch(home, revision)
+    except StateError:
+        finish(home)
+        forget(revision)
+        raise
+    problem = _reloaded(home, revision)
     if problem is not None:
-        mark_failed(revision, problem)
+        with contextlib.suppress(StateError):  # the disk is full
+            mark_failed(revision, problem)
         again = ""
         if previous is not None:
             switch(home, previous)
             reload_nginx(home)
             again = f"; revision {previous.number} is in force again"
+        finish(home)
         raise ApplyError(
             f"the new configuration did not come into force ({problem}){again}",
             where=str(home.logs / "error.log"),
             hint=error_log_tail(home),
         )
+    with contextlib.suppress(StateError):  # then whoever has to settle it goes back
+        begin(home, Unfinished(revision.number, reload=True))
     wait_until_closed(home)
     forget_old(home)
+
+
+def put_in_force(home: Home, revision: Revision, *, reload: bool) -> None:
+    """Have `current` name a revision, and nginx run it if it does not. reload: if False, nginx goes
+    on as it is. Raises ApplyError if nginx does not come up with it."""
+    now = current(home)
+    if now is None or now.number != revision.number:
+        switch(home, revision)
+    if not reload or _runs(home, revision):
+        return
+    problem = _reloaded(home, revision)
+    if problem is not None:
+        where = str(home.logs / "error.log")
+        raise ApplyError(f"nginx does not come up with revision {revision.number}", where=where)
+
+
+def _runs(home: Home, revision: Revision) -> bool:
+    """Whether nginx does by its own word; also where it does not run: then it will."""
+    try:
+        return read(home.socket).revision == revision.number
+    except NginxNotThere:
+        return True
+    except StateError:
+        return False
+
+
+def _reloaded(home: Home, revision: Revision) -> str | None:
+    """What was seen instead of a worker that answers with this revision; None if one does."""
+    logged = _error_log_size(home)
+    reload_nginx(home)
+    return _wait_for(home, revision.number, logged)
 
 
 def reload_nginx(home: Home) -> None:
     """Tell the nginx master to read `current` again."""
     master = int((home.run / "nginx.pid").read_text())
-    note_old_workers(home, master)
+    with contextlib.suppress(StateError):  # a full disk: then nobody tells how old they are
+        note_old_workers(home, master)
     os.kill(master, signal.SIGHUP)
 
 

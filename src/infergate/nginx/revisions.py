@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from infergate.config.load import LoadedConfig, load_config, parse_config
 from infergate.config.problems import ConfigError
-from infergate.errors import NotThere, StateError
+from infergate.errors import NotThere, StateError, of_machine
 from infergate.files import write_atomically
 from infergate.log import log_of_state
 from infergate.nginx.passwords import forget_passwords
@@ -91,9 +91,16 @@ def keep(
         certificates_of(rendered),
     )
     shutil.rmtree(revision.path, ignore_errors=True)  # of a process that was killed here
-    write(rendered, revision.path)
-    write_atomically(revision.path / _SOURCE, loaded.text)  # 0600: it may hold secrets
-    _record(revision)
+    try:
+        write(rendered, revision.path)
+        write_atomically(revision.path / _SOURCE, loaded.text)  # 0600: it may hold secrets
+        _record(revision)
+    except OSError as problem:
+        forget(revision)
+        raise of_machine(problem, "cannot be written") from problem
+    except StateError:
+        forget(revision)
+        raise
     return revision
 
 
@@ -133,6 +140,14 @@ def revisions(home: Home) -> tuple[Revision, ...]:
 def current(home: Home) -> Revision | None:
     """The revision that `current` names; None before the first one."""
     return _read(home.current.resolve())
+
+
+def named(home: Home) -> str:
+    """What `current` names, for comparing; "" for nothing."""
+    try:
+        return str(home.current.readlink())
+    except OSError:
+        return ""
 
 
 def revision(home: Home, number: int) -> Revision:
@@ -178,16 +193,29 @@ def _files(folder: Path) -> Iterable[Path]:
 
 
 def switch(home: Home, revision: Revision) -> None:
-    """Let `current` name this revision, in one step."""
+    """Let `current` name this revision, in one step. Raises StateError if the disk refuses."""
     temporary = home.root / ".current"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(revision.path.relative_to(home.root))
-    temporary.replace(home.current)
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(revision.path.relative_to(home.root))
+        temporary.replace(home.current)
+    except OSError as problem:
+        what = "cannot name another revision"
+        raise of_machine(problem, what, str(home.current)) from problem
 
 
 def forget(revision: Revision) -> None:
     """Remove one that never was in force."""
-    shutil.rmtree(revision.path)
+    shutil.rmtree(revision.path, ignore_errors=True)
+
+
+def forget_unused(home: Home) -> None:
+    """Remove those that somebody made who was killed before they came into force."""
+    now = current(home)
+    for number in _numbers(home):
+        found = _read(home.revisions / str(number))
+        if now is not None and number > now.number and (found is None or found.failed is None):
+            shutil.rmtree(home.revisions / str(number), ignore_errors=True)
 
 
 def forget_old(home: Home) -> None:

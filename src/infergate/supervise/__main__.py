@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from infergate.errors import InfergateError
+from infergate.errors import InfergateError, of_machine
 from infergate.log import set_up_logging
 from infergate.paths import home_for
 from infergate.shown import shown_text
@@ -35,6 +35,9 @@ def main() -> None:
     except InfergateError as problem:
         print(shown_text(str(problem)), file=sys.stderr)
         sys.exit(problem.exit_code)
+    except OSError as problem:
+        print(shown_text(str(of_machine(problem))), file=sys.stderr)
+        sys.exit(InfergateError.exit_code)
 
 
 def _supervise(path: Path) -> None:

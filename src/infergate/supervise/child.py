@@ -49,14 +49,7 @@ class Child:
                 began = time.monotonic()
                 try:
                     if process is None:
-                        self._process = await asyncio.create_subprocess_exec(
-                            *self._command,
-                            start_new_session=True,
-                            env=self._environ,
-                            stdin=asyncio.subprocess.DEVNULL,
-                            cwd=self._home.root,
-                            pass_fds=self._inherited,
-                        )
+                        self._process = await self._start()
                     else:
                         self._process, process = process, None
                     code: object = await self._process.wait()
@@ -67,6 +60,26 @@ class Child:
                 await asyncio.sleep(delay_s)
         finally:
             await self._end()
+
+    async def run(self) -> None:
+        """Start it once, and wait until it ends; it says itself what it did."""
+        try:
+            self._process = await self._start()
+            await self._process.wait()
+        except OSError as problem:
+            log.error(f"{self.name} could not be started", problem=str(problem))
+        finally:
+            await self._end()
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            start_new_session=True,
+            env=self._environ,
+            stdin=asyncio.subprocess.DEVNULL,
+            cwd=self._home.root,
+            pass_fds=self._inherited,
+        )
 
     async def _end(self) -> None:
         process = self._process

@@ -23,6 +23,7 @@ from infergate.nginx.apply import apply, stage
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.revisions import forget_old, switch
+from infergate.nginx.unfinished import finish
 from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home, home_for
 from infergate.state.in_force import bring_into_force
@@ -71,6 +72,7 @@ def prepare(path: Path, home: Home, *, adopt: bool) -> Prepared:
     else:
         check_ports(loaded.config)
         number = _stage(loaded, home, engine)
+    finish(home)  # what an earlier process began: this is what is in force now
     # Before the first request: no valid key is ever refused.
     _publish_keys(loaded, home, number)
     return Prepared(engine.argv, listen)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -58,6 +58,8 @@ async def supervise(
     with contextlib.ExitStack() as held:
         held.enter_context(sole_supervisor(home))
         stop, hurry = _stop_on_signals()
+        reload = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
         nginx = NginxProcess(home)
         adopted = nginx.adopt()
         began = time.time()
@@ -91,6 +93,7 @@ async def supervise(
             control.keep_running(control_plane),
             admin.keep_running(),
             follow_requests(home, nginx, woken),
+            _apply_when_told(path, home, environ, reload),
         ]
         if follow:
             follower = ["-m", "infergate.changes", str(path)]
@@ -110,6 +113,18 @@ async def supervise(
             await asyncio.gather(waiting, watch, *tasks, return_exceptions=True)
             home.ready.unlink(missing_ok=True)
             log.info("stopped")
+
+
+async def _apply_when_told(
+    path: Path, home: Home, environ: Mapping[str, str], told: asyncio.Event
+) -> None:
+    """SIGHUP, as `systemctl reload` sends it: apply the file, as `infergate apply` does."""
+    while True:
+        await told.wait()
+        told.clear()
+        log.info("told to reload (SIGHUP): applying the file", file=str(path))
+        applying = ["-m", "infergate.changes", str(path), "--once"]
+        await Child("what applies the file", applying, home, environ).run()
 
 
 def _stop_on_signals() -> tuple[asyncio.Event, asyncio.Event]:

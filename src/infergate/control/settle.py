@@ -1,0 +1,68 @@
+"""Brings a change that somebody began and did not end to its end (nginx/unfinished.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from infergate.config.load import LoadedConfig, parse_config
+from infergate.control.report import read_inventories
+from infergate.errors import NotThere
+from infergate.files import locked, locked_now
+from infergate.nginx.apply import apply_lock, change_lock, put_in_force
+from infergate.nginx.revisions import forget_old, revision
+from infergate.nginx.unfinished import finish, read_unfinished
+from infergate.paths import Home
+from infergate.state.in_force import bring_into_force
+from infergate.state.publish import out_of_service, publish_keys, publish_routes
+from infergate.state.routes import compile_routes
+from infergate.store.database import Database, database_for
+from infergate.store.revisions import note_revision
+
+log = structlog.get_logger(__name__)
+
+
+def settle_abandoned(home: Home, path: Path) -> bool:
+    """Settle what nobody works at any more; whether there was something. path: the configuration.
+
+    Raises ApplyError if nginx does not come up with it, StateError if it cannot be published.
+    """
+    if read_unfinished(home) is None:
+        return False
+    with locked_now(change_lock(home)) as mine:
+        return mine and settle(home, path)
+
+
+def settle(home: Home, path: Path) -> bool:
+    """The same for whoever holds the lock of changes."""
+    with locked(apply_lock(home)):
+        unfinished = read_unfinished(home)
+        if unfinished is None:
+            return False
+        try:
+            goal = revision(home, unfinished.goal)
+        except NotThere:  # nothing to go back to: what is there counts
+            finish(home)
+            return False
+        put_in_force(home, goal, reload=unfinished.reload)
+    loaded = bring_into_force(parse_config(goal.text, path), home)
+    database = database_for(loaded.config, home)
+    publish_all(home, loaded, database)
+    why = "a change was not finished by whoever began it"
+    note_revision(database, goal.number, loaded, why=why, back=True)
+    finish(home)
+    forget_old(home)
+    log.warning("a change that nobody finished is settled", revision=goal.number)
+    return True
+
+
+def publish_all(home: Home, loaded: LoadedConfig, database: Database) -> int:
+    """Have nginx's memory be that of a configuration: routes and keys; how many keys.
+
+    Routes first, because requests go by those of before until then. The control plane does it too,
+    a moment later; then with backends it did not know.
+    """
+    routes = compile_routes(loaded.config, read_inventories(home.health), out_of_service(home))
+    publish_routes(home, routes)
+    return publish_keys(home, loaded, database)

@@ -1,0 +1,100 @@
+"""An apply that is killed at any step is finished or taken back, by itself and at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from infergate.nginx.revisions import current
+from infergate.nginx.shared_memory import read
+from infergate.paths import Home
+from tests.backends.servers import scripted
+from tests.gateway import Gateway, gateway, until
+from tests.killed_apply import apply_killed
+
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
+"""What our processes do beside nginx: one engine tells as much as two (`make soak`: both)."""
+
+CONFIG = """
+backends: {{ a: {{ url: {a}, engine: vllm }} }}
+models:
+  m: {{ backends: [a], aliases: [name-{number}] }}
+timeouts: {{ connect: {connect}ms }}
+health: {{ interval: 5s }}
+"""
+
+
+class Killed:
+    """A gateway, and changes of it that are killed. reload: whether nginx is reloaded for them."""
+
+    def __init__(self, it: Gateway, url: str) -> None:
+        self.it, self._url, self._number = it, url, 0
+
+    def write(self, *, reload: bool) -> None:
+        self._number += 1
+        connect = 1000 + self._number if reload else 900
+        self.it.write(CONFIG.format(a=self._url, number=self._number, connect=connect))
+
+    def check(self) -> None:
+        """All is of one configuration: files, nginx, its memory."""
+        home = Home(self.it.home)
+        until(lambda: not (home.run / "change.json").exists())
+        now = current(home)
+        assert now is not None
+        names = {each["id"] for each in self.it.get("/v1/models").json()["data"]}
+        assert [f"name-{n}" for n in range(self._number + 1) if f"name-{n}" in names] == [
+            f"name-{n}" for n in range(self._number + 1) if f"[name-{n}]" in now.text
+        ]
+        assert read(home.socket).revision <= now.number
+        site = (home.revisions / str(read(home.socket).revision) / "infergate.yaml").read_text()
+        assert site.split("timeouts")[1] == now.text.split("timeouts")[1], "what nginx runs"
+        assert self.it.chat().status_code == 200
+
+
+@pytest.fixture(scope="module")
+def killed(engine: str) -> Iterator[Killed]:
+    with ExitStack() as stack:
+        a = stack.enter_context(scripted(name="a"))
+        first = CONFIG.format(a=a.url, number=0, connect=900)
+        yield Killed(stack.enter_context(gateway(engine, first)), a.url)
+
+
+@pytest.mark.parametrize("reload", [True, False])
+def test_an_apply_that_is_killed_before_any_of_its_steps_leaves_nothing_mixed(
+    killed: Killed, *, reload: bool
+) -> None:
+    killed.write(reload=reload)
+    steps = apply_killed(killed.it, None)
+    assert "change.json" in steps[0]
+    assert "change.json" in steps[-1]
+    killed.check()
+    for step in range(len(steps)):
+        killed.write(reload=reload)
+        apply_killed(killed.it, step)
+        killed.check()
+    assert killed.it.run("apply", "--window", "0s").returncode == 0
+    killed.check()
+    assert "in force already" in killed.it.run("apply").stdout
+
+
+def test_an_apply_that_was_killed_is_settled_at_the_next_command_or_start(killed: Killed) -> None:
+    it, home = killed.it, Home(killed.it.home)
+    killed.write(reload=True)
+    steps = apply_killed(killed.it, None)
+    switched = next(n for n, step in enumerate(steps) if step.endswith("home/.current")) + 3
+    for following in (["plan"], ["up", "--detach"]):
+        processes = it.status()["processes"]
+        for name in ("supervisor", "control"):
+            os.kill(processes[name], signal.SIGKILL)
+        until(lambda: it.status()["processes"]["control"] is None)
+        killed.write(reload=True)
+        apply_killed(it, switched)
+        assert (home.run / "change.json").exists()
+        it.run(*following)
+        assert not (home.run / "change.json").exists()
+        killed.check()
+        it.run("up", "--detach", check=False)
