@@ -175,7 +175,16 @@ class Gateway:
 
     def remove(self) -> None:
         self.run("down", "--now", check=False)
+        self._tell_alarms()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+    def _tell_alarms(self) -> None:
+        """To pytest, which shows it of a test that failed: a worker that died, for instance."""
+        log = self.home / "logs" / "error.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        alarms = [line for line in lines if "[alert]" in line or "[emerg]" in line]
+        print("\n".join(alarms[-20:]))
 
 
 @contextmanager
