@@ -178,7 +178,6 @@ class Gateway:
         self._tell_alarms()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-
     def _tell_alarms(self) -> None:
         """To pytest, which shows it of a test that failed: a worker that died, for instance."""
         log = self.home / "logs" / "error.log"
@@ -199,7 +198,7 @@ def gateway(engine: str, config: str, *, start: bool = True) -> Iterator[Gateway
         it.remove()
 
 
-def until(condition: Callable[[], Any], timeout_s: float = 30) -> Any:
+def until(condition: Callable[[], Any], timeout_s: float = 60) -> Any:
     """The first true value of condition; AssertionError if there is none in time."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,14 +79,6 @@ class Machine:
         url = f"http://127.0.0.1:8080{path}"
         ask = f"curl -s -o /dev/null -w '%{{http_code}}' -H 'Authorization: Bearer {key}' {url}"
         return self.sh(f"{ask} || true")
-
-
-def until(what: Callable[[], object], seconds: float) -> None:
-    """Wait until it is true; the last look is what fails."""
-    deadline = time.monotonic() + seconds
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.3)
-    assert what()
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import re
 import pytest
 
 from tests.deploy import tools
-from tests.deploy.machine import CONTAINER, Machine, until
+from tests.deploy.machine import CONTAINER, Machine
 from tests.deploy.walk import Block, blocks
+from tests.gateway import until
 
 PRINTED = (
     # The commands of the text that this way of installing comes from, word for word.
