@@ -44,7 +44,7 @@ def test_a_change_from_before_it_looked_is_applied_once(
         applied.append(path)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("infergate.changes.follow._apply", apply)
+    monkeypatch.setattr("infergate.changes.follow.take", apply)
     follow(file)
     assert applied == [file]
     assert last_followed(home) == stamp(file), "when it is started again it has seen this"
