@@ -6,6 +6,7 @@
     │   ├── KeyInputError         a key's name, model list or import file
     │   │   ├── NotThere          nothing has the name that was given
     │   │   └── Conflict          what is there stands against it: a name taken, a team in use
+    │   ├── BackupRefused         a backup is damaged, cut off, hostile, or none
     │   ├── NotAllowed            the admin API refused: no token, a wrong one, only for reading
     │   └── NotRunning            the command needs a running gateway
     ├── EngineError               no usable nginx, or it refused the configuration
@@ -62,6 +63,10 @@ class NotThere(KeyInputError):
 
 class Conflict(KeyInputError):
     """What is there stands against it: a name that is taken, a team that still has keys."""
+
+
+class BackupRefused(UserError):
+    """A file is no backup that may be brought back; nothing was touched."""
 
 
 class NotAllowed(UserError):

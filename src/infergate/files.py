@@ -81,6 +81,21 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
+def name_aside(path: Path) -> Path:
+    """The first free name for what was here, as `cp --backup=numbered` gives it.
+
+    Raises StateError where there are a thousand.
+    """
+    for number in range(1, _MOST_ASIDE):
+        aside = path.with_name(f"{path.name}.~{number}~")
+        if not os.path.lexists(aside):
+            return aside
+    raise StateError("has a thousand old copies", where=str(path), hint="Remove some.")
+
+
+_MOST_ASIDE = 1000
+
+
 @contextmanager
 def locked_now(path: Path) -> Iterator[bool]:
     """Hold the lock file at path unless somebody else does; whether it is held.

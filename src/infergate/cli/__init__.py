@@ -11,6 +11,7 @@ from infergate.cli import (
     admin,
     audit,
     backend,
+    backup,
     bans,
     cache,
     certificates,
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.callback()(elsewhere)
-for module in (run, changes, write, observe, explain, usage, waf, deploy):
+for module in (run, changes, write, observe, explain, usage, waf, deploy, backup):
     module.register(app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

@@ -32,6 +32,7 @@ def up(
     ] = False,
 ) -> None:
     """Start the gateway: nginx and what keeps it honest."""
+    from infergate.backup.swap import finish_exchange
     from infergate.cli.banner import announce
     from infergate.nginx.engine import choose_engine
     from infergate.nginx.engine_fetch import fetch_if_missing
@@ -46,6 +47,8 @@ def up(
     if ROOTS_FOLDER in home.root.parents:
         print(f"State folder: {home.root} (nginx's workers may not enter this one)")
     refuse_second(home)
+    if finish_exchange(home):
+        print("A restore that had been cut off is finished now.")
     demo_port = None
     if given is None:
         given, demo_port = _without_configuration(home)

@@ -85,6 +85,11 @@ def read_document(text: str, file: str, environ: Mapping[str, str]) -> Document:
     return document
 
 
+def environment_names(text: str) -> tuple[str, ...]:
+    """The names whose values a YAML text takes from the environment, each once."""
+    return tuple(dict.fromkeys(each[1] for each in _REFERENCE.finditer(text) if each[1]))
+
+
 def _marked(problem: MarkedYAMLError, file: str, message: str) -> Problem:
     mark = problem.problem_mark or problem.context_mark
     if mark is None:

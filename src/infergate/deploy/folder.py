@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from infergate.errors import StateError, UserError
+from infergate.files import name_aside
 
 What = Literal["new", "same", "replaced", "yours"]
-
-_MOST_ASIDE = 1000
 
 
 @dataclass(frozen=True)
@@ -101,10 +100,6 @@ def _give(file: File, path: Path) -> None:
 
 
 def _copied_aside(path: Path) -> Path:
-    """The first free name, as `cp --backup=numbered` gives it."""
-    for number in range(1, _MOST_ASIDE):
-        aside = path.with_name(f"{path.name}.~{number}~")
-        if not os.path.lexists(aside):
-            os.link(path, aside)  # with its owner and mode; the new file takes the name
-            return aside
-    raise StateError("has a thousand old copies", where=str(path), hint="Remove some.")
+    aside = name_aside(path)
+    os.link(path, aside)  # with its owner and mode; the new file takes the name
+    return aside

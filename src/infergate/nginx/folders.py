@@ -79,6 +79,15 @@ def prepare_home(home: Home, user: str | None) -> None:
             if worker is not None:
                 refuse_closed(worker, path)
         _own(path, folder, worker, inside=home.root in folder.path.parents)
+    if worker is not None:
+        _share_snapshots(home, worker)
+
+
+def _share_snapshots(home: Home, worker: Account) -> None:
+    """Those that were copied here from elsewhere have the group that they had there."""
+    for path in home.snapshots:
+        with suppress(OSError):
+            os.chown(path, -1, worker.gid, follow_symlinks=False)
 
 
 def own_folder(path: Path) -> None:

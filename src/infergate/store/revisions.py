@@ -7,7 +7,7 @@ import socket
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from infergate.config.load import LoadedConfig
 from infergate.store.audit import actor, note
@@ -72,3 +72,12 @@ def applied_revisions(database: Database, *, last: int) -> tuple[Applied, ...]:
     with database.read() as connection:
         rows = connection.execute(query).all()
     return tuple(Applied(**row._mapping) for row in reversed(rows))
+
+
+def move_revisions(
+    connection: Connection, *, from_node: str, from_source: str, source: str
+) -> None:
+    """What came into force elsewhere came into force here: the gateway has moved."""
+    at = (config_revisions.c.node == from_node) & (config_revisions.c.source == from_source)
+    moved = update(config_revisions).where(at)
+    connection.execute(moved.values(node=socket.gethostname(), source=source))
