@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import Any
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -35,6 +37,18 @@ def open_regular(
         os.close(descriptor)
         raise OSError(errno.EINVAL, "is no regular file", str(path))
     return descriptor
+
+
+def entry_in(line: str | bytes) -> dict[str, Any] | None:
+    """The JSON object of a line that a worker wrote; None if it is none, whatever it is.
+
+    What the values are is for the reader to look at: endless numbers, texts that are no Unicode.
+    """
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
 
 
 def tail_of(path: Path, most_bytes: int = 64 * 1024) -> str:

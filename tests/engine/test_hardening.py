@@ -58,7 +58,12 @@ def test_an_offender_behind_a_trusted_proxy_is_banned_and_the_proxy_is_not(
     )
 
     def ask(client: str) -> int | None:
-        headers = {"X-Forwarded-For": client, "Authorization": "Bearer wrong"}
+        # A reader of lines must not end this one at U+2028 or U+0085.
+        headers = {
+            "X-Forwarded-For": client,
+            "Authorization": "Bearer wrong",
+            "User-Agent": "x\u2028\u0085".encode(),
+        }
         try:
             return httpx.get(it.url + "/v1/models", headers=headers, timeout=10).status_code
         except (httpx.RemoteProtocolError, httpx.ReadError):

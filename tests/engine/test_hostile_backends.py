@@ -154,6 +154,33 @@ def test_nothing_is_added_to_a_compressed_stream_and_its_cut_is_seen(
     until(lambda: it.log()[-1]["error"] == "stream_truncated")
 
 
+NO_USAGE = [
+    '{"prompt_tokens": 9e20, "completion_tokens": 1e308}',
+    '{"prompt_tokens": 1e999, "completion_tokens": 1}',
+    '{"prompt_tokens": -5, "completion_tokens": 0.5}',
+    '{"prompt_tokens": "1\\n,", "completion_tokens": "],"}',
+    '{"prompt_tokens": [1], "completion_tokens": {"a": 1}}',
+    '{"prompt_tokens": true, "prompt_tokens_details": {"cached_tokens": 1e300}}',
+    '{"input_tokens": 1e300, "output_tokens": -1}',
+]
+
+
+@pytest.mark.parametrize("model", ["m", "slow"])
+def test_what_a_backend_tells_of_tokens_is_a_number_in_the_log(stack: Stack, model: str) -> None:
+    it, a = stack
+    for usage in NO_USAGE:
+        for kind, body in (
+            ("application/json", '{"usage": %s}'),
+            ("text/event-stream", 'data: {"usage": %s}\n\ndata: [DONE]\n\n'),
+        ):
+            a.behave(path_prefix="/v1/chat", body=body % usage, headers={"Content-Type": kind})
+            assert it.chat(model).status_code == 200
+    asked = [line for line in it.log() if line["model"] == model and line["tokens"] is not None]
+    assert len(asked) >= len(NO_USAGE)
+    for line in asked:
+        assert all(type(each) is int and 0 <= each < 2**32 for each in line["tokens"]), line
+
+
 AFTER = "HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
 UPGRADE = "Upgrade: h2c\r\nConnection: upgrade\r\n"
 """Of a client that would like HTTP/2, as Java's is."""

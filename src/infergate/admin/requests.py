@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from infergate.admin.operation import Document, Which, operation
 from infergate.admin.told import told
 from infergate.errors import NotThere
 from infergate.ledger.tail import log_files
+from infergate.worker_files import entry_in
 
 
 class Explained(Document):
@@ -30,7 +30,7 @@ def explain(gateway: Gateway, request: Which) -> Explained:
     log, found = gateway.home.access_log, None
     for line in log_lines(log):
         if request in line:
-            entry = json.loads(line)
+            entry = entry_in(line) or {}
             if request in (entry.get("id"), entry.get("request_id")):
                 found = entry
     if found is None:

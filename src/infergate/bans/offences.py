@@ -8,9 +8,11 @@ setting: a ban would hit everybody behind its address, and the key can be revoke
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from typing import NamedTuple
+
+from infergate.worker_files import entry_in
 
 KINDS = ("wrong_key", "denied", "rate", "waf", "scanner")
 
@@ -44,10 +46,11 @@ def offence_in(line: str) -> Offence | None:
     if not _REFUSED.match(line):  # most lines: not worth parsing
         return None
     try:
-        entry = json.loads(line)
+        entry = entry_in(line) or {}
         kind = _kind(entry["status"], entry["error"], entry["key"], entry["uri"])
-        return Offence(entry["ts"], entry["ip"], kind) if kind else None
-    except (ValueError, KeyError, TypeError):
+        second = float(entry["ts"])
+        return Offence(second, entry["ip"], kind) if kind and math.isfinite(second) else None
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.nginx.shared_memory import read
 from infergate.paths import Home
+from infergate.worker_files import entry_in
 
 INTERVAL_S = 0.25
 BEFORE_S = 60.0
@@ -22,6 +22,8 @@ BEFORE_S = 60.0
 
 _MOST_BYTES = 16 * 1024 * 1024
 """Of the access log that are read for what was before."""
+
+_NUMBERS = ("ts", "status", "request_time")
 
 _SILENCES = 4
 """Times in a row that nginx may leave our question open."""
@@ -113,9 +115,8 @@ class _Log:
         whole = data.rpartition(b"\n")[0]
         self._position = begin + (len(whole) + 1 if whole else 0)
         for line in whole.split(b"\n"):
-            try:
-                entry = json.loads(line)
-            except ValueError:  # the first one may be cut
-                continue
-            if isinstance(entry, dict) and {"ts", "status", "request_time"} <= entry.keys():
+            entry = entry_in(line)  # the first one may be cut
+            if entry is not None and all(
+                type(entry.get(each)) in (int, float) for each in _NUMBERS
+            ):
                 yield entry

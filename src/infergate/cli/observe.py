@@ -17,6 +17,7 @@ from infergate.cli.target import target
 from infergate.errors import NotRunning
 from infergate.paths import home_for
 from infergate.shown import shown
+from infergate.worker_files import entry_in
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +89,7 @@ def _new_lines(file: TextIO) -> Iterator[str]:
 
 def _readable(line: str) -> str:
     try:
-        entry = json.loads(line)
+        entry = entry_in(line) or {}
         clock = time.strftime("%H:%M:%S", time.localtime(entry["ts"]))
         who = entry["key"] or "-"
         backend = entry["tried"] + entry["backend"] or entry.get("service") or "-"
@@ -98,7 +99,7 @@ def _readable(line: str) -> str:
             f"{clock} {entry['status']} {entry['request_time']:8.3f}s {who:12} "
             f"{entry['method']} {entry['uri']} {where}{error}"
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, OSError):
         return line
 
 

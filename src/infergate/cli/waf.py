@@ -35,7 +35,7 @@ def waf(
     text = ""
     with contextlib.suppress(FileNotFoundError):
         text = home.waf_log.read_text(errors="replace")
-    found = sums(text.splitlines())[:lines]
+    found = sums(text.split("\n"))[:lines]
     if json_:
         print(json.dumps([dataclasses.asdict(each) for each in found]))
         return

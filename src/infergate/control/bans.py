@@ -73,7 +73,8 @@ class BanWatch:
             self._tail.skip()
         protected, banned = protected_networks(config), self._banned()
         for piece in self._tail.pieces():
-            for line in piece.data.decode("utf-8", "replace").splitlines():
+            # Not splitlines: a client's U+2028 would end its line before it ends.
+            for line in piece.data.decode("utf-8", "replace").split("\n"):
                 offence = offence_in(line)
                 offender = offence and self._judge.see(offence, config.bans, protected, banned)
                 if offender:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
+
+from infergate.worker_files import entry_in
 
 VERSION = 1
 MOST = 2**40
@@ -43,9 +44,8 @@ def read_line(text: str) -> Line | None:
     nginx writes no half lines, except where the disk was full: then the next one stands behind the
     torn one, and is found there. (In a value, quotes are escaped.)
     """
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError):
+    entry = entry_in(text)
+    if entry is None:
         at = text.rfind(_BEGINNING)
         return read_line(text[at:]) if at > 0 else None
     try:

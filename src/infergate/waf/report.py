@@ -13,10 +13,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from infergate.worker_files import entry_in
+
 VERDICT = "949110"
 """The Core Rule Set's rule that adds up the points: where it matched, it was an attack."""
 
-_REFUSED = frozenset({"200002", "200003", "200007"})
+_REFUSED = frozenset({"200002", "200003", "200004", "200007"})
 """Our rules on what cannot be judged (waf_service.conf.j2): they refuse alone."""
 
 _WHERE = re.compile(r"found within ([A-Z_]{2,40}(?::[A-Za-z0-9_.\[\]-]{1,100})?)")
@@ -111,7 +113,7 @@ def sums(lines: Iterable[str]) -> list[RuleSum]:
     found: dict[tuple[str, str], RuleSum] = {}
     for line in lines:
         try:
-            entry = json.loads(line)
+            entry = entry_in(line) or {}
             for match in entry["rules"]:
                 key = (match["rule"], match["where"])
                 each = found.setdefault(key, RuleSum(match["rule"], match["message"], key[1]))

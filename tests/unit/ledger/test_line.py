@@ -78,6 +78,7 @@ def test_what_a_client_writes_cannot_pass_for_a_line() -> None:
         "{}",
         "[]",
         "[" * 100_000,
+        '{"ts":' * 100_000,
         "null",
         "\0" * 50,
         line(v=2),
