@@ -238,6 +238,7 @@ services:
   tools: {{ url: {tools.url}, path: /tools/ }}
   private: {{ url: {private.url}, host: private.test }}
   open: {{ url: {open_.url}, host: open.test, auth: none }}
+  rocket: {{ url: {open_.url}, host: rocket.test, auth: none, client_headers: [X-User-Id] }}
   wiki: {{ url: {open_.url}, path: /wiki/, auth: forward, forward: {{ url: {open_.url} }} }}
 """)
         it.up()
@@ -270,6 +271,15 @@ def test_an_attempt_to_get_by_is_refused_or_comes_to_nothing(stack: Stack, name:
             assert headers["host"] in ("open.test", f"127.0.0.1:{webs[web].port}")
             assert "private" not in str(headers)
             assert not {"upgrade", "x-original-url", "x-infergate-backend"} & set(headers)
+
+
+def test_a_service_that_checks_it_itself_gets_who_its_client_says_it_is(stack: Stack) -> None:
+    it, webs = stack[:2]
+    said = "GET /x HTTP/1.1\nX-User-Id: alice\nX-Auth-Token: t\nX-User-Email: a@b\nX-Userid: c"
+    assert status_of(raw(it.port, Attempt(said, (), host="rocket.test").request(""))) == 200
+    seen = webs["open"].last()["headers"]
+    assert (seen["x-user-id"], seen["x-auth-token"]) == ("alice", "t")
+    assert not {"x-user-email", "x-userid"} & set(seen)
 
 
 def test_the_documentation_has_every_attempt() -> None:

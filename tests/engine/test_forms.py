@@ -178,6 +178,10 @@ AMBIGUOUS = {
     "a nested form": form(
         MODEL, part(D + b'name="x"\r\nContent-Type: multipart/mixed; boundary=q', b"--q--")
     ),
+    "a name in the type of a file": form(
+        MODEL,
+        part(D + b'name="file"; filename="a"\r\nContent-Type: a/b; name="model"', b"secret"),
+    ),
     "an unknown header": form(part(D + b'name="model"\r\nX-Model: secret', b"good")),
     "no headers": form(MODEL, part(b"", b"secret")),
     "another disposition": form(MODEL, part(b'Content-Disposition: file; name="model"', b"secret")),

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from infergate.config.access import PerIp, Rules
 from infergate.config.base import Section
+from infergate.config.headers import FORWARDED, HOP_BY_HOP
 from infergate.config.types import (
     Bytes,
     FilePath,
@@ -114,6 +115,11 @@ class Service(Section):
         None, description="Its static files, kept to be given again; nothing is, when not given."
     )
     waf: ServiceWaf = Field(ServiceWaf(), description="What differs from the waf section.")
+    client_headers: list[HeaderName] = Field(
+        [],
+        description="Headers that say who somebody is and that its clients may send all the same, "
+        "because it checks them itself: X-User-Id of Rocket.Chat.",
+    )
     security_headers: bool = Field(
         True, description="Add X-Frame-Options, nosniff, Referrer-Policy where it sends none."
     )
@@ -122,6 +128,15 @@ class Service(Section):
     def _path_or_host(self) -> Service:
         if (self.path is None) == (self.host is None):
             raise ValueError("give exactly one of path and host")
+        return self
+
+    @model_validator(mode="after")
+    def _of_clients_alone(self) -> Service:
+        ours = {name.lower() for name in (*FORWARDED, *HOP_BY_HOP, "X-Forwarded-User")}
+        ours |= {name.lower() for name in (self.forward.headers if self.forward else ())}
+        for name in self.client_headers:
+            if name.lower() in ours or name.lower().startswith("x-infergate-"):
+                raise ValueError(f"client_headers has {name}, which only the gateway may say")
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ import functools
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +105,18 @@ def read_changelog(path: Path) -> Changelog | None:
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode(errors="replace")
         last = re.search(r"^ -- .*?>  (.+)$", text, re.MULTILINE)
         until = email.utils.parsedate_to_datetime(last[1]).date() if last else None
-    except (OSError, EOFError, ValueError):
+    except (OSError, EOFError, ValueError, zlib.error):
         return None
     if until is None:
         return None
-    return Changelog(frozenset(re.findall(r"CVE-\d{4}-\d{4,}", text)), until)
+    return Changelog(_mended(text), until)
+
+
+def _mended(text: str) -> frozenset[str]:
+    """The CVE names in a changelog, without those of which the newest item says that the fix was
+    taken out again, as after a regression. An item begins with an asterisk, a part of it with a dash."""
+    newest: dict[str, bool] = {}
+    for item in re.split(r"^ +[*+-] ", text, flags=re.MULTILINE):
+        for name in re.findall(r"CVE-\d{4}-\d{4,}", item):
+            newest.setdefault(name, not re.search(r"\brevert", item, re.IGNORECASE))
+    return frozenset(name for name, is_mended in newest.items() if is_mended)

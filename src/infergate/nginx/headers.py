@@ -2,61 +2,7 @@
 
 from __future__ import annotations
 
-HOP_BY_HOP = ("Proxy", "Proxy-Authorization", "Proxy-Connection", "Trailer")
-"""RFC 9110, 7.6.1, and Proxy, which CGI programs take for HTTP_PROXY (CVE-2016-5385). nginx itself
-drops Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade."""
-
-FORWARDED = (
-    "Forwarded",
-    "X-Real-IP",
-    "X-Client-IP",
-    "X-Cluster-Client-IP",
-    "X-Originating-IP",
-    "X-ProxyUser-IP",
-    "True-Client-IP",
-    "Fastly-Client-IP",
-    "Fly-Client-IP",
-    "CF-Connecting-IP",
-    "CF-Connecting-IPv6",
-    "Proxy-Client-IP",
-    "WL-Proxy-Client-IP",
-    "WL-Proxy-SSL",
-    "Front-End-Https",
-    "X-Url-Scheme",
-    "X-Host",
-    "X-HTTP-Host-Override",
-    "X-Original-URL",
-    "X-Original-URI",
-    "X-Original-Host",
-    "X-Original-For",
-    "X-Original-Proto",
-    "X-Original-Method",
-    "X-Rewrite-URL",
-    "X-Envoy-Original-Path",
-    "X-Envoy-External-Address",
-    "X-Envoy-Internal",
-    "X-Forwarded",
-    "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Method",
-    "X-Forwarded-Path",
-    "X-Forwarded-Port",
-    "X-Forwarded-Prefix",
-    "X-Forwarded-Proto",
-    "X-Forwarded-Protocol",
-    "X-Forwarded-Scheme",
-    "X-Forwarded-Server",
-    "X-Forwarded-Ssl",
-    "X-Forwarded-Uri",
-    "X-HTTP-Method",
-    "X-HTTP-Method-Override",
-    "X-Method-Override",
-    "X-Accel-Mapping",
-    "X-Sendfile-Type",
-    "X-Middleware-Subrequest",
-)
-"""What only a proxy may say. Frameworks believe some of them about the address, the host, the
-method or even the path of a request."""
+from infergate.config.headers import FORWARDED, HOP_BY_HOP
 
 IDENTITY_FAMILIES: dict[str, str] = {
     # Beginning of the name: how those that are in use go on, "" being nothing.
@@ -99,6 +45,11 @@ IDENTITY_FAMILIES: dict[str, str] = {
     "X-Jwt-": "Assertion Payload Claims User",
     "X-Claim-": "Sub Email Name Groups Roles",
     "Teleport-": "Jwt-Assertion",
+    "X-Token-": "Subject User-Name User-Email User-Roles",
+    "X-Sandstorm-": "User-Id Username Permissions Tab-Id User-Handle User-Picture Preferred-Handle",
+    "X-Kratos-Authenticated-": "Identity-Id",
+    "X-Hass-": "User-Id Is-Admin Source",
+    "X-RH-": "Identity",
     "Shib-": "Session-Id Identity-Provider",
     "Mellon-": "Name-Id User",
     "Iv-": "User Groups Creds",
@@ -115,8 +66,9 @@ IDENTITY_FAMILIES: dict[str, str] = {
 }
 """Who is logged in, as a proxy before a service tells it: Authelia, authentik, oauth2-proxy,
 Cloudflare Access, Tailscale, Google's IAP and App Engine, Azure's Easy Auth, AWS' load balancers,
-Kong, Pomerium, vouch, mod_auth_openidc, Shibboleth, WebSEAL, OpenSearch, Kubernetes, Traefik,
-nginx, Envoy (RFC 9440). The last family is what parts of ours tell each other."""
+Kong, Pomerium, vouch, mod_auth_openidc, Shibboleth, caddy-security, Ory, Sandstorm, WebSEAL,
+OpenSearch, Kubernetes, Traefik, nginx, Envoy (RFC 9440). The last family is what parts of ours tell
+each other."""
 
 IDENTITY = (
     *("User", "X-User", "X-Username", "X-User-Name", "X-UserId", "X-User-Id", "X-User-Email"),
@@ -130,6 +82,8 @@ IDENTITY = (
     *("X-Client-DN", "X-Client-S-DN", "X-Client-CN", "X-Client-Verify", "X-Client-Subject"),
     *("X-ARR-ClientCert", "X-Spiffe-Id", "L5d-Client-Id", "X-Serverless-Authenticated-User"),
     *("SM-User", "SM-Universalid", "OAM-Remote-User", "Es-Security-Runas-User"),
+    *("Auth-User", "Authenticated-User", "Gap-Auth", "SMUSER", "X-Trusted-User"),
+    *("X-ProxiedEntitiesChain", "X-ProxiedEntityGroups"),
     *("X-Iap-Jwt-Assertion", "X-Endpoint-API-UserInfo", "X-Apigateway-Api-Userinfo"),
 )
 """The same where the beginning of the name says nothing: X-User-Agent and X-Auth-Token are a

@@ -81,6 +81,7 @@ class Upstream:
     passwords_mark: str = ""
     passwords_longest: int | None = None
     security_headers: bool = True
+    client_headers: tuple[str, ...] = ()
     kept: KeptFiles | None = None
 
 
@@ -142,6 +143,7 @@ def service_of(config: Config, around: Surroundings, name: str, index: int) -> U
         passwords_longest=longest_of(passwords) if passwords else None,
         passwords_mark=mark,
         security_headers=service.security_headers,
+        client_headers=tuple(service.client_headers),
         kept=_kept(name, service),
     )
 

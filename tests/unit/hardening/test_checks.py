@@ -229,7 +229,29 @@ def test_a_package_newer_than_the_table_is_not_called_good(tmp_path: Path) -> No
     assert f"not known since {known().as_of}" in found["engine.version"].what
 
 
-@pytest.mark.parametrize("broken", [None, b"", b"\x1f\x8b\x08", b"no changelog at all"])
+CORRUPT = gzip.compress(b"")[:10] + b"\xff" * 40
+
+
+def test_a_fix_that_was_taken_out_again_is_none(tmp_path: Path) -> None:
+    engine = unpacked(tmp_path, ALL)
+    (changelog,) = tmp_path.rglob("changelog.Debian.gz")
+    newer = """nginx (1.26.3-3+deb13u12) trixie-security; urgency=high
+
+  * Revert the fix of CVE-2026-123007, which broke uploads.
+  * Another hole.
+
+ -- A <a@b>  Thu, 19 Nov 2026 10:00:00 +0000
+
+"""
+    text = gzip.decompress(changelog.read_bytes())
+    changelog.write_bytes(gzip.compress(newer.encode() + text))
+    found = named(check_engine(engine))
+    assert {name for name, check in found.items() if check.outcome == "bad"} == {
+        "engine.CVE-2026-123007"
+    }
+
+
+@pytest.mark.parametrize("broken", [None, b"", b"\x1f\x8b\x08", CORRUPT, b"no changelog at all"])
 def test_a_package_without_a_readable_changelog_is_unknown(
     broken: bytes | None, tmp_path: Path
 ) -> None:

@@ -8,7 +8,8 @@ const PARAMETER = /; *([a-z]+\*?)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/g;
 const FIELD = /^[A-Za-z0-9_.-]+(?:\[[A-Za-z0-9_.-]*\])*$/;
 const LONGEST_NAME = 64;
 const FILENAME_EXTENDED = /^utf-8'[a-z-]*'[A-Za-z0-9!#$&+.^_`|~%-]*$/i;   // RFC 5987
-// A parser that does not know \" or that splits at semicolons finds a name in such a file's name.
+// A parser that does not know \" or that splits at semicolons finds a name in such a file's name, and one
+// that looks through all headers in such a type.
 const NAME_INSIDE = /name *\*? *=/i;
 const CONTROL = /[\x00-\x1f\x7f]/;
 
@@ -39,7 +40,7 @@ function read(head, length) {
         } else if (header === 'content-type') {
             found.type = value;
         }
-        if ((header === 'content-type' && NESTED.test(value)) || (header === 'content-length' && value !== length + '')
+        if ((header === 'content-type' && (NESTED.test(value) || NAME_INSIDE.test(value))) || (header === 'content-length' && value !== length + '')
             || (header === 'content-transfer-encoding' && !ENCODED.test(value))) {
             return unknown(header);
         }
