@@ -113,8 +113,8 @@ def read_changelog(path: Path) -> Changelog | None:
 
 
 def _mended(text: str) -> frozenset[str]:
-    """The CVE names in a changelog, without those of which the newest item says that the fix was
-    taken out again, as after a regression. An item begins with an asterisk, a part of it with a dash."""
+    """The CVE names in a changelog, without those whose newest item says that the fix was taken out
+    again, as after a regression. An item begins with an asterisk, a part of it with a dash."""
     newest: dict[str, bool] = {}
     for item in re.split(r"^ +[*+-] ", text, flags=re.MULTILINE):
         for name in re.findall(r"CVE-\d{4}-\d{4,}", item):
