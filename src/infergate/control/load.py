@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,6 +13,7 @@ from infergate.control.live import Live
 from infergate.errors import InfergateError
 from infergate.health.load import LEAST, beside_ours, others, slow_start
 from infergate.health.monitor import BackendStatus
+from infergate.nginx.compiled_route import backends_of
 from infergate.nginx.shared_memory import LiveState, NginxNotThere, push
 from infergate.paths import Home
 
@@ -116,7 +116,7 @@ def peers_of(routes: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """Who shares a model with whom, by the compiled routes (njs/route.js describes them)."""
     peers: dict[str, set[str]] = {}
     for route in set(routes.values()):
-        names = [backend[0] for backend in json.loads(route)[2]]
+        names = backends_of(route)
         for name in names:
             peers.setdefault(name, set()).update(names)
     return {name: frozenset(others - {name}) for name, others in peers.items()}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infergate.nginx.compiled_route import backends_of
 from infergate.paths import Home
 
 if TYPE_CHECKING:
@@ -59,11 +60,13 @@ class Zone:
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes that snapshots and files will take in shared memory, and how many keys these are."""
+    """Bytes that snapshots and files will take in shared memory, and how many keys these are, and
+    pairs of a model and a backend that serves it."""
 
     keys: int = 0
     keys_bytes: int = 0
     routes_bytes: int = 0
+    pairs: int = 0
     catalog_bytes: int = 0
 
 
@@ -101,9 +104,18 @@ def needs(loaded: LoadedConfig, home: Home) -> Needs:
         keys=count,
         keys_bytes=_sum(keys) + (count - len(keys)) * 1024,
         routes_bytes=_sum(routes) + declared,
+        pairs=_pairs(routes.values())
+        + sum(len(model.backends) for model in config.models.values()),
         # A list is one value; a new one is written before the old one goes.
         catalog_bytes=2 * (_sum(catalog) + 512 * len(config.models)),
     )
+
+
+def _pairs(routes: Iterable[str]) -> int:
+    try:
+        return sum(len(backends_of(route)) for route in set(routes))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return 0  # as in _entries
 
 
 def _sum(entries: Mapping[str, str]) -> int:
@@ -133,7 +145,6 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
     fixed sizes and give up their oldest entries."""
     backends, models = len(config.backends), len(config.models)
     workers = config.workers if isinstance(config.workers, int) else _WORKERS_OF_AUTO
-    pairs = need.routes_bytes // _BYTES_PER_PAIR
     queued = sum(_queue_length(config, model) for model in config.models.values())
     hedged = sum(model.hedge is not None for model in config.models.values())
     # One size, because one mark says that both are loaded (njs/snapshot.js).
@@ -154,7 +165,7 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
             f"{number} timeout={_FOR_EVER}",
         ),
         Zone("load", _mb(1, numbers), number),
-        Zone("turns", _mb(2, (6 * models + pairs) * _NUMBER), number),
+        Zone("turns", _mb(2, (6 * models + need.pairs) * _NUMBER), number),
         Zone(
             "limits",
             _mb(4, 2 * _NUMBER * (need.keys + models) // _ROOM),
@@ -162,7 +173,7 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
         ),
         Zone("affinity", 8, "timeout=1h evict"),
         Zone("breakers", _mb(1, backends * 2 * _NUMBER)),
-        Zone("retries", _mb(1, max(models, pairs // 8) * 2 * _NUMBER)),
+        Zone("retries", _mb(1, max(models, need.pairs // 8) * 2 * _NUMBER)),
         Zone("queue", _mb(8, queued * _QUEUED)),
         Zone("shadow", 20 if any(model.shadow for model in config.models.values()) else 1),
         Zone("waiting", _mb(2, 3 * _NUMBER * models), number),

@@ -41,7 +41,8 @@ def compile_route(
     inventories: Mapping[str, Inventory],
     fingerprint: str = "",
 ) -> list[Any]:
-    """[model, balance, backends, options, names]; njs/route.js describes them. Options are
+    """[model, balance, backends, options, names]; njs/route.js describes them, and
+    nginx/compiled_route.py reads them. Options are
     there only where they differ from what njs does without them.
 
     fingerprint: of the configuration, by nginx.keeping.who_answers.
@@ -103,6 +104,8 @@ def compile_route(
         for each in backends
     )
     names = list(model.backends) if equal and backends else 0  # none: nothing to compare
+    if names and all(each[_WEIGHT:] == backends[0][_WEIGHT:] for each in backends):
+        backends = backends[:1]
     return [name, model.balance, backends, options or 0, names]
 
 

@@ -73,7 +73,8 @@ async def test_what_was_in_flight_is_gone_with_the_nginx_that_had_it(monkeypatch
 
 def test_peers_share_a_model() -> None:
     def route(model: str, *names: str) -> str:
-        return json.dumps([model, "least_busy", [[name, 1, 0, "", "", ""] for name in names], {}])
+        backends = [[name, 1, 0, "", "", ""] for name in names]
+        return json.dumps([model, "least_busy", backends, 0, 0])
 
     routes = {"m": route("m", "a", "b"), "alias": route("m", "a", "b"), "e": route("e", "c", "b")}
     assert peers_of(routes) == {"a": {"b"}, "b": {"a", "c"}, "c": {"b"}}

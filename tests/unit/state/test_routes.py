@@ -9,6 +9,7 @@ from infergate.config.in_force import Change, in_force, said
 from infergate.config.load import parse_config
 from infergate.config.root import Config
 from infergate.health.inventory import Inventory, ModelInfo
+from infergate.nginx.compiled_route import backends_of
 from infergate.nginx.quick import quick_relay
 from infergate.nginx.relays import relays_of
 from infergate.state.routes import compile_routes
@@ -20,10 +21,6 @@ def config(text: str) -> Config:
 
 def has(*models: str, kind: str = "vllm") -> Inventory:
     return Inventory(kind, "1", tuple(ModelInfo(m, tag={"name": m}) for m in models))  # type: ignore[arg-type]
-
-
-def backends_of(route: str) -> list[str]:
-    return [backend[0] for backend in json.loads(route)[2]]
 
 
 TWO = "backends: { a: http://x:1, b: http://y:1 }\n"
@@ -118,6 +115,16 @@ def test_every_route_leads_through_a_location_that_is_rendered() -> None:
     used = {backend[5] or usual for route in routes.values() for backend in json.loads(route)[2]}
     assert used <= locations
     assert len(used) == 4
+
+
+def test_backends_that_are_alike_have_one_entry_and_others_their_own() -> None:
+    it = config(TWO + "models: { m: [a, b] }\n")
+    alike = compile_routes(it, {"a": has("m"), "b": has("m")}).routes["m"]
+    assert json.loads(alike)[2:] == [[["a", 1, 0, "", "u", ""]], 0, ["a", "b"]]
+    one_is_ollama = {"a": has("m"), "b": has("m", kind="ollama")}
+    other = compile_routes(it, one_is_ollama).routes["m"]
+    assert [backend[0] for backend in json.loads(other)[2]] == ["a", "b"]
+    assert backends_of(alike) == backends_of(other) == ["a", "b"]
 
 
 def test_a_hedged_model_leaves_the_short_way_unless_nobody_else_could_be_asked() -> None:

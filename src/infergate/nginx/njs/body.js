@@ -48,7 +48,6 @@ function hasNul(body) {
 //   named       the model asked for; Ollama reads the older `name` of /api/show without a `model`
 //   text        the body; parsed: as an object; bytes: its length
 //   stream, max_tokens   as the body says
-//   usage       'absent' if it has no stream_options
 //   empty       the body is {}
 function read(r) {
     const encoding = r.headersIn['Content-Encoding'];
@@ -80,7 +79,6 @@ function read(r) {
     const request = {
         model, named: model, text, parsed: body, bytes: buffer.length, stream: body.stream,
         max_tokens: body.max_completion_tokens || body.max_tokens,
-        usage: body.stream_options === undefined ? 'absent' : 'there',
         empty: Object.keys(body).length === 0,
     };
     if (NUMBER.test(text) && members.hasNoNumber(text)) {

@@ -7,6 +7,7 @@ import plain from 'plain.js';
 import policy from 'policy.js';
 import route from 'route.js';
 import scan from 'scan.js';   // seldom
+import state from 'state.js';
 
 // The body for the backend that it chooses; undefined for what the short way does not do.
 // request, found: the body and its route, where they are known; met: it took from its limits then. One
@@ -62,16 +63,16 @@ function decide(r, request, found, met) {
         }
     }
     variables.ig_model = found[0];
-    variables.ig_why = request.why;
+    variables.ig_why = state.why;
     const wanted = backend[route.UPSTREAM_NAME] || found[0];
     if (request.stream === true) {
-        if (request.usage === 'absent' && backend[route.FLAGS].indexOf('u') !== -1
+        if (request.parsed.stream_options === undefined && backend[route.FLAGS].indexOf('u') !== -1
             && r.uri.endsWith('completions')) {
             variables.ig_note = 'strip';
             return edited(request, wanted, '"stream_options":{"include_usage":true},');
         }
     } else if (r.uri[1] === 'v') {
-        answer.expectOnePiece(name, charged, request.calm && !waits);
+        answer.expectOnePiece(name, charged, state.calm && !waits);
     }
     return asked === wanted ? request.buffer || request.text : edited(request, wanted, '');
 }

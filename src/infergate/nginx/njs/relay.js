@@ -8,6 +8,7 @@ import queue from 'queue.js';
 import refuse from 'refuse.js';
 import route from 'route.js';
 import shadow from 'shadow.js';
+import state from 'state.js';
 import tokens from 'tokens.js';   // seldom
 
 // The last step of the ladder of timeouts (src/infergate/nginx/relays.py).
@@ -87,7 +88,7 @@ function send(r, found, request, format, tried) {
     let backend;
     if (!waits || !queue.isWaitedFor(found[route.MODEL])) {
         backend = route.pick(r, found, request, tried, waits);
-        r.variables.ig_why = r.variables.ig_why + request.why;
+        r.variables.ig_why = r.variables.ig_why + state.why;
     }
     if (backend === undefined && waits && queue.couldServe(r, found)) {
         return queue.enter(r, found);
@@ -134,7 +135,7 @@ function dispatch(r, found, request, format, backend) {
     let insert = '';
     variables.ig_backend = backend[route.NAME];
 
-    if (request.stream === true && flags.indexOf('u') !== -1 && request.usage === 'absent'
+    if (request.stream === true && flags.indexOf('u') !== -1 && request.parsed.stream_options === undefined
         && (r.uri === '/v1/chat/completions' || r.uri === '/v1/completions')) {
         insert = '"stream_options":{"include_usage":true},';
         variables.ig_note = 'strip';

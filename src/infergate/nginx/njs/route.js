@@ -3,7 +3,8 @@
 // A route, as src/infergate/state/route.py compiles it, one for every name and alias:
 //   [model, balance, [[name, weight, max_in_flight, upstream_name, flags, relay], …], options, names]
 // options: 0 if there are none. names: of the backends, if only how busy they are tells them apart,
-// else 0.
+// else 0. Where they differ in nothing else, only the first of them stands in the list: to parse what is
+// there twice costs 600 instructions for each value.
 // relay being the named location that leads there with the model's timeouts, '' the usual one. The
 // route under '' is the default model's. flags: o speaks Ollama's API, c the model is not in its memory, p is told the
 // priority, u understands stream_options.
@@ -25,7 +26,7 @@ const COLD = 8;
 // taken all the same: the control plane that could say they are back may be gone.
 const FULL = 1e6, DOWN = 1e9, NONE = 1e99;
 
-// As it is kept, with 0 for no options.
+// As it is kept, with 0 for no options, and one backend for all that are like it.
 function look(model) {
     const routes = ngx.shared.ig_routes;
     const text = (model === undefined ? undefined : state.find(routes, model)) || state.find(routes, '');
@@ -34,15 +35,22 @@ function look(model) {
 
 function find(model) {
     const route = look(model);
-    if (route !== undefined && route[OPTIONS] === 0) {
+    if (route === undefined) {
+        return undefined;
+    }
+    if (route[OPTIONS] === 0) {
         route[OPTIONS] = {};
+    }
+    if (route[BACKENDS].length < route[NAMES].length) {
+        const same = route[BACKENDS][0].slice(1);
+        route[BACKENDS] = route[NAMES].map((name) => [name].concat(same));
     }
     return route;
 }
 
 // The backend to try next and a slot in it; undefined if there is none, or if all are full and
 // `waits` says that the request can wait. tried: the names it was sent to already, each followed by
-// ','. request.why is what was weighed, for `infergate explain`.
+// ','. state.why is what was weighed, for `infergate explain`.
 //
 // Written as one loop over shared memory (4 µs for three backends; with a function for each step it
 // was 8). Each time it starts at another one, so that equally busy ones share; Math.random would
@@ -50,9 +58,9 @@ function find(model) {
 function pick(r, route, request, tried, waits) {
     const slots = state.slots();
     if (route[NAMES] !== 0 && tried === '' && slots.get('') === undefined && r.uri[1] === 'v') {
-        return pickEqual(route, request, slots);
+        return pickEqual(route, slots);
     }
-    const backends = route[BACKENDS];
+    const backends = route[BACKENDS].length < route[NAMES].length ? find(route[MODEL])[BACKENDS] : route[BACKENDS];
     const count = backends.length;
     const balance = route[BALANCE];
     const careful = slots.get('') === undefined ? undefined : more();
@@ -108,8 +116,8 @@ function pick(r, route, request, tried, waits) {
             best = backend;
         }
     }
-    request.why = why;
-    request.calm = careful === undefined;
+    state.why = why;
+    state.calm = careful === undefined;
     if (best === undefined) {
         return undefined;
     }
@@ -129,7 +137,7 @@ function pick(r, route, request, tried, waits) {
 }
 
 // The same where only how busy they are tells the backends apart, as on most routes.
-function pickEqual(route, request, slots) {
+function pickEqual(route, slots) {
     const names = route[NAMES];
     const count = names.length;
     let at = count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
@@ -145,10 +153,15 @@ function pickEqual(route, request, slots) {
         }
         at = at + 1 === count ? 0 : at + 1;
     }
-    request.why = why;
-    request.calm = true;
+    state.why = why;
+    state.calm = true;
     state.hold(names[best], 1);
-    return route[BACKENDS][best];
+    if (route[BACKENDS].length === count) {
+        return route[BACKENDS][best];
+    }
+    const backend = route[BACKENDS][0];
+    backend[NAME] = names[best];
+    return backend;
 }
 
 function more() {

@@ -68,13 +68,12 @@ function read(r) {
         }
     }
     text += buffer.slice(from).toString();
-    const request = plain.look(text);
+    const request = plain.look(text, buffer.length);
     if (request === undefined || request.model[0] === MARK) {
         return undefined;
     }
     request.named = request.model;
     request.buffer = buffer;
-    request.bytes = buffer.length;
     request.cuts = cuts;
     request.whole = (key, value) => whole(buffer, cuts, value);
     return request;

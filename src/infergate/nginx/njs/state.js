@@ -43,6 +43,8 @@ function isDown(condition) {
 const LONG = 1e12;
 
 let zone, worker;
+// What route.js weighed when it chose the backend, and whether nothing stood against any of them.
+let why, calm;
 
 function slots() {
     return zone === undefined ? zone = ngx.shared.ig_inflight : zone;
@@ -78,4 +80,4 @@ function drop(r) {
     }
 }
 
-export default { LONG, find, isDown, slots, hold, drop };
+export default { why, calm, LONG, find, isDown, slots, hold, drop };
