@@ -7,25 +7,23 @@ import state from 'state.js';
 
 const EXPIRY = 2, NETWORKS = 5;
 
-// Where clients put their key: OpenAI's, Anthropic's and Azure OpenAI's header.
-function presentedKey(headers) {
-    const authorization = headers['Authorization'];
-    if (authorization) {
-        const scheme = authorization.slice(0, 7);
-        if (scheme !== 'Bearer ' && scheme.toLowerCase() !== 'bearer ') {   // RFC 9110: any case
-            return '';
-        }
-        const key = authorization.slice(7);
-        return key[0] === ' ' ? key.trim() : key;
-    }
-    return headers['x-api-key'] || headers['api-key'];
-}
+let flags;   // of the policy that was found last
 
 // The policy of the caller's key, or the code of the refusal (which has no line break).
 function find(r) {
-    const key = presentedKey(r.headersIn);
+    const headers = r.headersIn;
     let policy;
 
+    // Where clients put their key: OpenAI's, Anthropic's and Azure OpenAI's header.
+    let key = headers['Authorization'];
+    if (key) {
+        const scheme = key.slice(0, 7);
+        // RFC 9110: in any case
+        key = scheme === 'Bearer ' || scheme.toLowerCase() === 'bearer ' ? key.slice(7) : '';
+        key = key[0] === ' ' ? key.trim() : key;
+    } else {
+        key = headers['x-api-key'] || headers['api-key'];
+    }
     if (key) {
         policy = state.find(ngx.shared.ig_keys, crypto.createHash('sha256').update(key).digest('hex'));
     }
@@ -35,8 +33,9 @@ function find(r) {
             return key === undefined ? 'missing_api_key' : 'invalid_api_key';
         }
     }
-    const flags = policyOf.flags(policy);
-    r.variables.ig_key = policy.slice(flags.length + 1, policy.indexOf('\n', flags.length + 1));
+    flags = policyOf.flags(policy);
+    const name = flags.length + 1;
+    r.variables.ig_key = policy.slice(name, policy.indexOf('\n', name));
     if (flags !== '') {
         const line = policyOf.more().line;
         if (flags.indexOf('e') !== -1 && Number(line(policy, EXPIRY)) * 1000 < Date.now()) {
@@ -61,4 +60,4 @@ function admit(r) {
     return 'yes';
 }
 
-export default { find, admit };
+export default { flags, find, admit };

@@ -53,8 +53,17 @@ function refuse(r) {
     return '';
 }
 
-// js_body_filter, with buffers.
+// js_body_filter, with buffers. It has no variables of its own: they would cost each piece of a stream.
 function filter(r, data, flags) {
+    if (streaming) {
+        streaming.filter(data, flags);
+    } else {
+        look(r, data, flags);
+    }
+}
+
+// The same for the first piece of anything, and all others of what is no stream.
+function look(r, data, flags) {
     if (streaming === undefined) {
         streaming = stream.begin(r, data, flags, state.hold);
     }

@@ -4,6 +4,7 @@
 //
 // A request whose answer is known to be kept is not parsed: keep.js remembers its model by the digest.
 // What only the others need is imported seldom.
+import admit from 'admit.js';
 import body from 'body.js';   // seldom
 import charge from 'charge.js';   // seldom
 import door from 'door.js';
@@ -58,7 +59,7 @@ function recall(r, tenant, name) {
         return false;
     }
     const parts = known.split('\n');
-    const flags = policy.flags(keyPolicy);
+    const flags = admit.flags;
     if (parts[keep.LIMITED] !== '' || flags.indexOf('l') !== -1 || flags.indexOf('b') !== -1
         || !(policy.allowsModel(keyPolicy, parts[keep.MODEL]) || policy.allowsModel(keyPolicy, parts[keep.NAMED]))) {
         return false;
@@ -87,7 +88,7 @@ function look(r, tenant, name) {
     if (options === 0 || options.cache === undefined) {
         return '';
     }
-    const flags = policy.flags(keyPolicy);
+    const flags = admit.flags;
     if (flags !== '' || options.limits !== undefined) {
         if (limits.meet(r, keyPolicy, flags, options, request) !== undefined) {
             short = false;   // and refused there

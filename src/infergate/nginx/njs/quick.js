@@ -1,4 +1,5 @@
 // quick: the backend of a request that takes the short way, and the body for it.
+import admit from 'admit.js';
 import answer from 'answer.js';
 import check from 'check.js';   // seldom
 import door from 'door.js';
@@ -37,14 +38,15 @@ function decide(r, request, found, met) {
         return undefined;
     }
     const waits = options !== 0 && options.queue !== undefined;
-    const backend = route.pick(r, found, request, '', waits);
+    const isOllama = r.uri[1] === 'a';   // /api/…
+    const backend = route.pick(r, found, request, '', waits, isOllama);
     if (backend === undefined) {
         return undefined;
     }
     const name = backend[route.NAME];
     const variables = r.variables;
     variables.ig_backend = name;   // at once: see state.drop
-    const flags = policy.flags(door.keyPolicy);
+    const flags = admit.flags;
     let charged = false;
     if (flags !== '' || (options !== 0 && options.limits !== undefined)) {
         if (!met && limits.meet(r, door.keyPolicy, flags, options, request) !== undefined) {
@@ -71,7 +73,7 @@ function decide(r, request, found, met) {
             variables.ig_note = 'strip';
             return edited(request, wanted, '"stream_options":{"include_usage":true},');
         }
-    } else if (r.uri[1] === 'v') {
+    } else if (!isOllama) {
         answer.expectOnePiece(name, charged, state.calm && !waits);
     }
     return asked === wanted ? request.buffer || request.text : edited(request, wanted, '');

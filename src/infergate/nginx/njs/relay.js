@@ -87,7 +87,7 @@ function send(r, found, request, format, tried) {
     const waits = options.queue !== undefined && tried === '' && !r.variables.ig_ticket;
     let backend;
     if (!waits || !queue.isWaitedFor(found[route.MODEL])) {
-        backend = route.pick(r, found, request, tried, waits);
+        backend = route.pick(r, found, request, tried, waits, r.uri[1] === 'a');
         r.variables.ig_why = r.variables.ig_why + state.why;
     }
     if (backend === undefined && waits && queue.couldServe(r, found)) {

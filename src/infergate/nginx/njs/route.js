@@ -50,14 +50,14 @@ function find(model) {
 
 // The backend to try next and a slot in it; undefined if there is none, or if all are full and
 // `waits` says that the request can wait. tried: the names it was sent to already, each followed by
-// ','. state.why is what was weighed, for `infergate explain`.
+// ','. ollamaOnly: of those that speak Ollama's API. state.why is what was weighed, for `infergate explain`.
 //
 // Written as one loop over shared memory (4 µs for three backends; with a function for each step it
 // was 8). Each time it starts at another one, so that equally busy ones share; Math.random would
 // seed itself anew for every request.
-function pick(r, route, request, tried, waits) {
+function pick(r, route, request, tried, waits, ollamaOnly) {
     const slots = state.slots();
-    if (route[NAMES] !== 0 && tried === '' && slots.get('') === undefined && r.uri[1] === 'v') {
+    if (route[NAMES] !== 0 && tried === '' && slots.get('') === undefined && !ollamaOnly) {
         return pickEqual(route, slots);
     }
     const backends = route[BACKENDS].length < route[NAMES].length ? find(route[MODEL])[BACKENDS] : route[BACKENDS];
@@ -65,7 +65,6 @@ function pick(r, route, request, tried, waits) {
     const balance = route[BALANCE];
     const careful = slots.get('') === undefined ? undefined : more();
     const turn = count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
-    const ollamaOnly = r.uri[1] === 'a';   // /api/…
     let preferred;
     let why = balance + ';';
     let best;
@@ -128,7 +127,7 @@ function pick(r, route, request, tried, waits) {
     }
     if (careful !== undefined && !careful.lets(best[NAME])) {
         state.hold(best[NAME], -1);
-        return pick(r, route, request, tried + best[NAME] + ',', waits);
+        return pick(r, route, request, tried + best[NAME] + ',', waits, ollamaOnly);
     }
     if (preferred !== undefined && balance !== 'round_robin') {
         affinity.open().remember(route, request, best[NAME]);

@@ -14,7 +14,7 @@ function enter(r) {
     if (policy.indexOf('\n') === -1) {
         return policy;
     }
-    const flags = policyOf.flags(policy);
+    const flags = admit.flags;
     const name = r.variables.ig_service;
     if (flags.indexOf('s') !== -1 && !policyOf.more().mayUse(policy, name)) {
         return refused(r, 'forbidden', { status: 403, code: 'service_not_allowed',
