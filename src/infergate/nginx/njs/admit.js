@@ -12,6 +12,7 @@ let flags;   // of the policy that was found last
 // The policy of the caller's key, or the code of the refusal (which has no line break).
 function find(r) {
     const headers = r.headersIn;
+    const zone = state.shared.ig_keys;
     let policy;
 
     // Where clients put their key: OpenAI's, Anthropic's and Azure OpenAI's header.
@@ -25,10 +26,10 @@ function find(r) {
         key = headers['x-api-key'] || headers['api-key'];
     }
     if (key) {
-        policy = state.find(ngx.shared.ig_keys, crypto.createHash('sha256').update(key).digest('hex'));
+        policy = state.find(zone, crypto.createHash('sha256').update(key).digest('hex'));
     }
     if (policy === undefined) {
-        policy = state.find(ngx.shared.ig_keys, 'anonymous');
+        policy = state.find(zone, 'anonymous');
         if (policy === undefined) {
             return key === undefined ? 'missing_api_key' : 'invalid_api_key';
         }

@@ -5,7 +5,7 @@
 // A request whose answer is known to be kept is not parsed: keep.js remembers its model by the digest.
 // What only the others need is imported seldom.
 import admit from 'admit.js';
-import body from 'body.js';   // seldom
+import body from 'body.js';   // rarely
 import charge from 'charge.js';   // seldom
 import door from 'door.js';
 import keep from 'keep.js';

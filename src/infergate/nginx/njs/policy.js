@@ -14,7 +14,7 @@ function flags(policy) {
 
 function allowsModel(policy, model) {
     return policy.indexOf('\t*\t') !== -1 || policy.indexOf('\t' + model + '\t') !== -1
-        || (model !== undefined && flags(policy).indexOf('g') !== -1 && more().matchesPattern(policy, model));
+        || (model !== undefined && more().matchesPattern(policy, model));
 }
 
 function more() {
@@ -23,7 +23,7 @@ function more() {
     }
 
     function matchesPattern(policy, model) {
-        return line(policy, MODELS).split('\t').some((pattern) => {
+        return flags(policy).indexOf('g') !== -1 && line(policy, MODELS).split('\t').some((pattern) => {
             if (pattern.indexOf('*') === -1) {
                 return false;
             }

@@ -28,7 +28,7 @@ const FULL = 1e6, DOWN = 1e9, NONE = 1e99;
 
 // As it is kept, with 0 for no options, and one backend for all that are like it.
 function look(model) {
-    const routes = ngx.shared.ig_routes;
+    const routes = state.shared.ig_routes;
     const text = (model === undefined ? undefined : state.find(routes, model)) || state.find(routes, '');
     return text === undefined ? undefined : JSON.parse(text);
 }
