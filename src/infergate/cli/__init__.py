@@ -19,6 +19,7 @@ from infergate.cli import (
     deploy,
     engine,
     explain,
+    imports,
     keys,
     observe,
     policies,
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.callback()(elsewhere)
-for module in (run, changes, write, observe, explain, usage, waf, deploy, backup):
+for module in (run, changes, write, observe, explain, usage, waf, deploy, backup, imports):
     module.register(app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

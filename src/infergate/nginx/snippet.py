@@ -96,7 +96,7 @@ class _Reading:
         yield from self.text(text, path, where, depth)
 
     def text(self, text: str, path: Path | None, where: str, depth: int) -> Iterator[Line]:
-        statements = _inside(_parsed(text, where), self.block, where)
+        statements = _inside(statements_of(text, where), self.block, where)
         for number, each in enumerate(statements):
             if each["directive"] == "#":
                 continue
@@ -122,7 +122,12 @@ class _Reading:
             yield from self.file(each, each.name, depth + 1)
 
 
-def _parsed(text: str, where: str) -> list[dict[str, Any]]:
+def statements_of(text: str, where: str) -> list[dict[str, Any]]:
+    """The directives of a text as crossplane gives them, comments too: each has its "directive",
+    "args", "line" and, if it is one, its "block". where: before the line in an error.
+
+    Raises SnippetError.
+    """
     import crossplane  # it is slow to load, and few have such files
 
     # crossplane 0.5.8 reads files only, and what gixy brings under its name reads texts too. This

@@ -61,7 +61,7 @@ def keys_of_lines(text: str, name: str) -> tuple[FileKey, ...]:
     Raises KeyInputError, naming the lines (never their content), if one is not understood.
     """
     try:
-        return _keys(read_text(text, "map"), name)
+        return keys_in(read_text(text, "map"), name)
     except SnippetError as problem:
         raise KeyInputError(str(problem), where=name, hint=_HINT) from None
 
@@ -78,7 +78,7 @@ def read_keys_file(loaded: LoadedConfig, home: Home) -> KeysFile:
             return KeysFile((), files, f"there is no file {name}, so none of its keys is valid")
         snippet = read_snippet(path, "map")
         files = snippet.files
-        return KeysFile(_keys(snippet.lines, path.name), files)
+        return KeysFile(keys_in(snippet.lines, path.name), files)
     except SnippetError as problem:
         files, what = problem.files, str(problem)
     except KeyInputError as problem:
@@ -115,7 +115,8 @@ def _known(home: Home, path: Path) -> tuple[FileKey, ...]:
     return read_state(home.keys_file, understood) or ()
 
 
-def _keys(lines: Iterable[Line], file: str) -> tuple[FileKey, ...]:
+def keys_in(lines: Iterable[Line], file: str) -> tuple[FileKey, ...]:
+    """The same of lines that were read already. Raises KeyInputError."""
     keys: dict[str, FileKey] = {}
     off: dict[str, str] = {}
     wrong: list[str] = []

@@ -1,0 +1,123 @@
+"""Olla's config.yaml (https://github.com/thushan/olla, docs/content/configuration)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infergate.imports.draft import Draft, seconds_text
+from infergate.imports.values import address_of, items, mapping, rest, seconds, usable_url, whole
+
+_ENGINES = {
+    "ollama": "ollama",
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "llamacpp": "llamacpp",
+    "llama-cpp": "llamacpp",
+    "llama.cpp": "llamacpp",
+}
+_BALANCES = {
+    "round_robin": "round_robin",
+    "round-robin": "round_robin",
+    "least_conn": "least_conn",
+    "least-connections": "least_conn",
+    "least_connections": "least_conn",
+}
+_LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
+_KNOWN = ("url", "name", "type", "priority", "health_check_url", "model_url", "check_interval")
+
+
+def is_olla(data: dict[str, Any]) -> bool:
+    return "discovery" in data and ("proxy" in data or "server" in data or "static" in str(data))
+
+
+def read_olla(data: dict[str, Any], file: str, draft: Draft) -> None:
+    """Put what it says into the draft."""
+    proxy, discovery = mapping(data.get("proxy")), mapping(data.get("discovery"))
+    _server(mapping(data.get("server")), file, draft)
+    endpoints = [mapping(each) for each in items(mapping(discovery.get("static")).get("endpoints"))]
+    balance = str(proxy.get("load_balancer", "priority"))
+    _endpoints(endpoints, balance == "priority", f"{file}, discovery.static", draft)
+    if str(discovery.get("type", "static")) != "static":
+        draft.lost(file, f"discovery.type {discovery['type']}: only static is known")
+    if balance in _BALANCES and draft.settings.get("backends"):
+        draft.model("*", *draft.settings["backends"])["balance"] = _BALANCES[balance]
+    elif balance != "priority":
+        draft.lost(file, f"proxy.load_balancer {balance}: least_busy is what there is by default")
+    _proxy(proxy, file, draft)
+    quiet = ("server", "proxy", "discovery", "logging", "engineering", "model_registry")
+    for name in rest(data, quiet):
+        draft.lost(f"{file}, {name}", f"{name} has no counterpart here")
+    draft.yours(
+        file,
+        "clients of /olla/… ask /v1/… (OpenAI) or /api/… (Ollama) here, and go by the model alone",
+    )
+    draft.wrong(file, "no keys: whoever reaches it may use it; here keys are needed")
+
+
+def _server(server: dict[str, Any], file: str, draft: Draft) -> None:
+    port, host = whole(server.get("port")) or 40114, str(server.get("host", "localhost"))
+    address: int | str = port
+    if host in _LOOPBACK:
+        address = f"127.0.0.1:{port}"
+    draft.section("listen")["http"] = address
+    limits = mapping(server.get("rate_limits"))
+    if (everybody := whole(limits.get("global_requests_per_minute"))) is not None:
+        draft.section("limits")["requests_per_minute"] = everybody
+    if (one := whole(limits.get("per_ip_requests_per_minute"))) is not None:
+        burst = whole(limits.get("burst_size")) or 20
+        draft.section("limits")["per_ip"] = {"rate": f"{one}r/m", "burst": burst}
+    body = whole(mapping(server.get("request_limits")).get("max_body_size"))
+    if body is not None:
+        draft.section("limits")["max_body"] = min(max(body, 1024), 1024**3)
+    if limits.get("trust_proxy_headers"):
+        cidrs = [str(each) for each in items(limits.get("trusted_proxy_cidrs"))]
+        draft.section("access")["trusted_proxies"] = cidrs
+        draft.yours(file, "trusted_proxies: name the proxies alone, not whole private networks")
+
+
+def _endpoints(
+    endpoints: list[dict[str, Any]], by_priority: bool, place: str, draft: Draft
+) -> None:
+    priorities = [whole(each.get("priority")) or 100 for each in endpoints]
+    best = max(priorities, default=100)
+    if by_priority and len(set(priorities)) > 2:
+        draft.yours(place, "more than two priorities: all below the first are `backup` here")
+    pace: dict[str, list[float]] = {"check_interval": [], "check_timeout": []}
+    for number, (each, priority) in enumerate(zip(endpoints, priorities, strict=True), start=1):
+        where = f"{place} {number}"
+        url = usable_url(each.get("url"))
+        if url is None:
+            draft.lost(where, "its url cannot be used")
+            continue
+        settings: dict[str, Any] = {"url": url}
+        kind = str(each.get("type", "auto"))
+        if kind in _ENGINES:
+            settings["engine"] = _ENGINES[kind]
+        if by_priority and priority < best:
+            settings["backup"] = True
+        draft.backend(str(each.get("name") or address_of(url)), settings)
+        for name, found in pace.items():
+            if (value := seconds(each.get(name))) is not None:
+                found.append(value)
+        for name in rest(each, (*_KNOWN, "check_timeout")):
+            draft.lost(where, f"{name} has no counterpart here")
+    for theirs, ours in (("check_interval", "interval"), ("check_timeout", "timeout")):
+        if pace[theirs]:
+            draft.section("health")[ours] = seconds_text(min(pace[theirs]))
+
+
+def _proxy(proxy: dict[str, Any], file: str, draft: Draft) -> None:
+    for theirs, ours, most in (
+        ("connection_timeout", "connect", 75.0),
+        ("response_timeout", "first_byte", 86400.0),
+        ("read_timeout", "idle", 86400.0),
+    ):
+        value = seconds(proxy.get(theirs))
+        if value is not None:
+            draft.section("timeouts")[ours] = seconds_text(min(value, most))
+    if (retries := whole(proxy.get("max_retries"))) is not None:
+        draft.section("retries")["attempts"] = min(retries + 1, 4)
+    known = "engine profile load_balancer connection_timeout response_timeout read_timeout"
+    more = "max_retries retry_backoff stream_buffer_size"
+    for name in rest(proxy, (*known.split(), *more.split())):
+        draft.lost(f"{file}, proxy", f"{name} has no counterpart here")
