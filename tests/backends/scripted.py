@@ -9,6 +9,7 @@ It answers the documented paths of the engine it plays. The text of an answer is
     POST /_control/behave   a fault, as scripted_faults describes; {} ends all
     POST /_control/models   ["x", "y"]
     POST /_control/metrics  {"others": 5}, as scripted_metrics describes
+    POST /_control/drop     reset every connection that waits for a request
     POST /_control/reset    forget requests and faults
     GET  /_control/requests what came in: method, path, headers, body, aborted, and when
     GET  /_control/stats    open, max_open, served, aborted
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from scripted_answers import Answer, Answers
 from scripted_faults import Fault, Faults
-from scripted_http import Request, Response, serve
+from scripted_http import Request, Response, reset_idle, serve
 from scripted_metrics import Metrics
 
 FOREVER_S = 3600
@@ -143,6 +144,8 @@ class Backend:
                 self.answers.models = given
             elif what == "metrics":
                 self.metrics.set(given)
+            elif what == "drop":
+                reset_idle()
             elif what == "reset":
                 self.faults.set({})
                 self.metrics = Metrics(self.metrics.tokens)

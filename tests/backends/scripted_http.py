@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -80,18 +82,34 @@ class _Reader(asyncio.StreamReader):
         self.left.set()
 
 
+_idle: set[asyncio.StreamWriter] = set()
+"""Connections on which no request came yet, or the last one was answered."""
+
+
+def reset_idle() -> None:
+    """Reset every connection that waits for a request."""
+    for writer in list(_idle):
+        it = writer.get_extra_info("socket")
+        it.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+
 async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> None:
     """Serve until killed; on loopback, or at an address of a namespace of the tests' own."""
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert isinstance(reader, _Reader)
         try:
-            while (request := await _read(reader, writer)) is not None:
+            while True:
+                _idle.add(writer)
+                request = await _read(reader, writer)
+                _idle.discard(writer)
                 if not await _until_answered_or_left(handler, request, reader, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
+            _idle.discard(writer)
             writer.close()
 
     server = await asyncio.get_running_loop().create_server(
@@ -123,7 +141,7 @@ async def _until_answered_or_left(
     return not writer.transport.is_closing() and request.headers.get("connection") != "close"
 
 
-async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
+async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, path, _ = first.split(" ", 2)

@@ -129,6 +129,10 @@ class Scripted(Server):
     def set_models(self, *models: str) -> None:
         fetch(f"{self.url}/_control/models", list(models))
 
+    def drop_connections(self) -> None:
+        """Reset those that wait for a request."""
+        fetch(f"{self.url}/_control/drop", {})
+
     def reset(self) -> None:
         fetch(f"{self.url}/_control/reset", {})
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
 
+from infergate.nginx import shared_memory
+from infergate.nginx.drain import nginx_workers
+from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway
+from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
@@ -16,8 +24,13 @@ models:
   big: {{ backends: [a], fallback: [middle, small] }}
   middle: {{ backends: [a], upstream_name: mid }}
   small: {{ backends: [b], upstream_name: tiny }}
+  late: {{ backends: [a, b], upstream_name: m, timeouts: {{ first_byte: 99s }} }}
+  hedged: {{ backends: [a, b], upstream_name: m, hedge: {{}} }}
+  short: {{ backends: [a], upstream_name: m }}
+  alone: {{ backends: [a], upstream_name: m, timeouts: {{ first_byte: 99s }} }}
   once: {{ backends: [a, b], upstream_name: m, retries: {{ attempts: 1 }} }}
   m: [a, b]
+breaker: {{ failures: 1000, error_rate: 1 }}
 """
 
 Pair = tuple[Gateway, Scripted, Scripted]
@@ -138,3 +151,73 @@ def test_the_caller_s_own_id_goes_on_and_comes_back(pair: Pair) -> None:
     assert odd.headers["x-request-id"] == odd.headers["x-infergate-request-id"]
     assert "x-infergate-request-id" in it.get("/v1/models").headers
     assert "x-infergate-request-id" in it.chat("nobody").headers
+
+
+def kept_connections(it: Gateway, a: Scripted, b: Scripted) -> None:
+    """Each worker keeps some to both backends."""
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/", delay_s=0.1)
+    with ThreadPoolExecutor(32) as pool:
+        for model in ("m", "late"):
+            assert set(pool.map(lambda _, m=model: it.chat(m).status_code, range(32))) == {200}
+    for backend in (a, b):
+        backend.reset()
+
+
+CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [("m", CHAT), ("late", CHAT), ("once", CHAT), ("alone", CHAT), ("hedged", EMBEDDINGS)],
+)
+@pytest.mark.parametrize("size", [2, 30_000])
+def test_a_request_is_executed_once_for_each_attempt_that_the_log_shows(
+    pair: Pair, model: str, path: str, size: int
+) -> None:
+    """Whatever connections are kept: a backend that read it may have begun to work."""
+    it, a, b = pair
+    kept_connections(it, a, b)
+    for backend in (a, b):
+        backend.behave(path_prefix="/v1/", die="before_headers")
+    said = "x" * size
+    answer = it.post(
+        path, {"model": model, "messages": [{"role": "user", "content": said}], "input": said}
+    )
+    assert answer.status_code == 502
+    line = it.log()[-1]
+    tried = [name for name in line["tried"].split(",") if name]
+    executed = {"a": len(a.requests(path)), "b": len(b.requests(path))}
+    assert sorted(tried) == sorted(name for name, times in executed.items() for _ in range(times))
+    assert len(tried) == (1 if model in ("once", "alone") else 2)
+
+
+def test_a_kept_connection_that_was_reset_meanwhile_costs_no_attempt(pair: Pair) -> None:
+    """None of the request was sent there: another connection is taken, and nobody is to blame."""
+    it, a, _ = pair
+    workers = nginx_workers(it.status()["processes"]["nginx"])
+    body = json.dumps({"model": "short"}).encode()
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {it.key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    request = head.encode() + body
+    with socket.create_connection(("127.0.0.1", it.port), 10) as client:
+        client.sendall(request)
+        until(lambda: b"HTTP/1.1 200" in client.recv(65536))
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        try:  # so that both are there when it looks, the request first
+            client.sendall(request)
+            a.drop_connections()
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+        answer = client.recv(65536)
+        assert b"HTTP/1.1 200" in answer
+    assert len(a.requests()) == 2
+    line = it.log()[-1]
+    assert (line["status"], line["tried"], line["backend"]) == (200, "", "a")
+    assert line["upstream_status"].startswith("502")
+    assert it.backend("a")["in_flight"] == 0
+    assert not shared_memory.read(Home(it.home).socket).breakers

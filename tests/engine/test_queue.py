@@ -19,10 +19,20 @@ from tests.backends.servers import Scripted, scripted
 from tests.gateway import CERTIFICATES, Gateway, gateway, until
 
 CONFIG = """
-backends: {{ a: {{ url: {a}, engine: vllm, max_in_flight: 2 }} }}
+backends:
+  a: {{ url: {a}, engine: vllm, max_in_flight: 2 }}
+  bad: {{ url: {b}, engine: vllm }}
+  worse: {{ url: {b}, engine: vllm, max_in_flight: 50 }}
 models:
   m: [a]
+  unlimited: {{ backends: [bad, a], upstream_name: m }}
+  limited: {{ backends: [worse, a], upstream_name: m }}
+  late: {{ backends: [bad, a], upstream_name: m, timeouts: {{ first_byte: 99s }} }}
+  fallen: {{ backends: [bad], fallback: [m] }}
+  full: {{ backends: [a], upstream_name: m, queue: {{ max_length: 0 }} }}
   short: {{ backends: [a], upstream_name: m, queue: {{ max_length: 2, max_wait: 1s }} }}
+breaker: {{ failures: 1000, error_rate: 1 }}
+retries: {{ budget: 1 }}
 queue: {{ max_length: 100, max_wait: 10s, ageing: 500ms }}
 """
 
@@ -33,7 +43,9 @@ Queued = tuple[Gateway, Scripted]
 def running(engine: str) -> Iterator[Queued]:
     with ExitStack() as stack:
         a = stack.enter_context(scripted(name="a"))
-        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url))), a
+        b = stack.enter_context(scripted(name="b"))
+        b.behave(path_prefix="/v1/chat", status=503, delay_s=0.02)
+        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url, b=b.url))), a
 
 
 @pytest.fixture
@@ -58,6 +70,31 @@ def test_more_than_a_backend_takes_wait_and_all_are_answered(queued: Queued) -> 
     waited = [int(a.headers.get("x-infergate-queue-ms", 0)) for a in answers]
     assert max(waited) > 400, "the last two wait for three others each"
     assert sum(wait > 0 for wait in waited) == 6
+
+
+@pytest.mark.parametrize("model", ["unlimited", "limited", "late", "fallen"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_failed_elsewhere_waits_like_any_other(
+    queued: Queued, model: str, stream: bool
+) -> None:
+    """Neither a retry nor a fallback goes to a backend that has all it takes."""
+    it, a = queued
+    a.behave(path_prefix="/v1/chat", delay_s=0.2)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: it.chat(model, stream=stream), range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert a.stats()["max_open"] == 2
+    assert len(a.requests()) == 8
+    assert it.backend("a")["in_flight"] == 0
+
+
+def test_a_backend_gets_no_more_than_it_takes_without_a_queue_too(queued: Queued) -> None:
+    it, a = queued
+    a.behave(path_prefix="/v1/chat", delay_s=0.5)
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda _: it.chat("full"), range(5)))
+    assert Counter(answer.status_code for answer in answers) == {200: 2, 429: 3}
+    assert a.stats()["max_open"] == 2
 
 
 def test_two_workers_that_hand_out_slots_lose_nobody_s(queued: Queued) -> None:

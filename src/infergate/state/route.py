@@ -58,8 +58,8 @@ def compile_route(
     if limits:
         options["limits"] = limits
     queue = model.queue or config.queue
-    limited = [config.backends[each].max_in_flight for each in model.backends]
-    if queue.max_length and limited and all(limited):
+    # Also where another backend has no limit: what failed there waits for those that have.
+    if any(config.backends[each].max_in_flight for each in model.backends):
         options["queue"] = [queue.max_length, _ms(queue.max_wait), _ms(queue.ageing)]
     retries = model.retries or config.retries
     if retries != Retries():

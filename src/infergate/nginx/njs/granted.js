@@ -10,8 +10,8 @@ function granted(r) {
     const variables = r.variables;
     const waited = Math.max(0, Date.now() - Number(variables.ig_entered));   // the clock may be set
     const name = queue.granted(variables.ig_ticket);
-    variables.ig_queue_ms = String(waited);
-    r.headersOut['x-infergate-queue-ms'] = String(waited);
+    variables.ig_queue_ms = String(Number(variables.ig_queue_ms) + waited);
+    r.headersOut['x-infergate-queue-ms'] = variables.ig_queue_ms;
     if (name === undefined) {
         queue.leave(variables.ig_ticket);
         refuse.with(r, { status: 503, code: 'queue_timeout', message: 'All backends of the model `'

@@ -117,7 +117,7 @@ function start(r) {
         const others = found[route.BACKENDS].map((each) => each[route.NAME])
             .filter((name) => usable.indexOf(name) === -1);
         const request = {};
-        const backend = route.pick(r, found, request, others.join(',') + ',', false, r.uri[1] === 'a');
+        const backend = route.pick(r, found, request, others.join(',') + ',', true, r.uri[1] === 'a');
         if (backend === undefined) {
             none = 'no other backend is free';
             return;

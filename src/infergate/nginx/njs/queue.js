@@ -9,7 +9,7 @@
 // requests are tagged 1 / weight apart, so keys that want more than there is share by their weights.
 // The class ages and not the request, because that would favour those whose share is small.
 //
-// ig_queue    't <id>' → ticket [model, class, tag, entered, ageing, uri, until]; 'g <id>' → the
+// ig_queue    't <id>' → ticket [model, class, tag, entered, ageing, uri, until, tried]; 'g <id>' → the
 //             backend whose slot it was given, and when
 // ig_waiting  '' → tickets; 'n <model>' → of one model; 'freed' → slots freed so far; 'v <model>' → the
 //             tag served last; 'd <model>' → ms that an answer takes
@@ -18,20 +18,32 @@ import memory from 'memory.js';
 import policy from 'policy.js';
 import state from 'state.js';
 
-const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5, UNTIL = 6;
+const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5, UNTIL = 6, TRIED = 7;
 // A ticket that is so much over its time has nobody who waits for it.
 const LOST = 5000;
 const NAME = 0, MAX_IN_FLIGHT = 2, FLAGS = 4;
+// Behind the id of a ticket, for each time that the request waited before.
+const AGAIN = '+';
 
 function isWaitedFor(model) {
     return ngx.shared.ig_waiting.get('n ' + model) > 0;
 }
 
-// Whether one of the route's backends will have a slot: none is drained or left alone by its breaker.
-function couldServe(r, found) {
-    const ollamaOnly = r.uri.startsWith('/api/');
-    return found[2].some((backend) => (!ollamaOnly || backend[FLAGS].indexOf('o') !== -1)
-        && isUp(backend[NAME]));
+// Whether one of the route's backends will have a slot: none that failed the request, is drained or left
+// alone by its breaker.
+function couldServe(r, found, tried) {
+    return found[2].some((backend) => suits(backend, r.uri, tried) && isUp(backend[NAME]));
+}
+
+// Whether a request of this path that failed at `tried` (each followed by ',') may go to the backend.
+function suits(backend, uri, tried) {
+    return (uri[1] !== 'a' || backend[FLAGS].indexOf('o') !== -1)   // /api/…
+        && (tried === '' || (',' + tried).indexOf(',' + backend[NAME] + ',') === -1);
+}
+
+// How often the request waited already: see $ig_ticket.
+function waits(r) {
+    return r.variables.ig_ticket.split(AGAIN).length - (r.variables.ig_ticket === '' ? 1 : 0);
 }
 
 function isUp(name) {
@@ -54,7 +66,7 @@ function enter(r, found) {
     const model = found[MODEL];
     const options = found[3].queue;
     const variables = r.variables;
-    const id = variables.ig_request_id;
+    const id = variables.ig_ticket === '' ? variables.ig_request_id : variables.ig_ticket + AGAIN;
     const now = Date.now();
     let place;
     try {
@@ -89,7 +101,7 @@ function enqueue(r, found, now, id) {
             const numbers = policy.more().numbers(r.variables.ig_policy);
             const tag = tagOf(model, r.variables.ig_key, numbers[6] || 1);
             ngx.shared.ig_queue.set('t ' + id, JSON.stringify(
-                [model, numbers[5], tag, now, options[2], r.uri, now + options[1]]));
+                [model, numbers[5], tag, now, options[2], r.uri, now + options[1], r.variables.ig_tried]));
             return place;
         }
     } catch (e) {
@@ -113,13 +125,13 @@ function tagOf(model, key, weight) {
 }
 
 // A slot of one of the route's backends, the least busy one; its name, or undefined.
-function freeSlot(found, ollamaOnly) {
+function freeSlot(found, ticket) {
     let best;
     let lowest = Infinity;
     found[2].forEach((backend) => {
         const busy = ngx.shared.ig_inflight.get(backend[NAME]) || 0;
-        if (busy < backend[MAX_IN_FLIGHT] && busy / backend[1] < lowest && isUp(backend[NAME])
-            && (!ollamaOnly || backend[FLAGS].indexOf('o') !== -1)) {
+        if ((backend[MAX_IN_FLIGHT] === 0 || busy < backend[MAX_IN_FLIGHT]) && busy / backend[1] < lowest
+            && suits(backend, ticket[URI], ticket[TRIED] || '') && isUp(backend[NAME])) {
             lowest = busy / backend[1];
             best = backend;
         }
@@ -131,7 +143,7 @@ function freeSlot(found, ollamaOnly) {
     if (busy === undefined) {
         return undefined;
     }
-    if (busy > best[MAX_IN_FLIGHT]) {
+    if (best[MAX_IN_FLIGHT] !== 0 && busy > best[MAX_IN_FLIGHT]) {
         hold(best[NAME], -1);
         return undefined;
     }
@@ -175,8 +187,11 @@ function handOut() {
             for (let i = 0; found && i < tickets.length; i++) {
                 const ticket = tickets[i][1];
                 const id = tickets[i][2];
-                const backend = freeSlot(found, ticket[URI].startsWith('/api/'));
+                const backend = freeSlot(found, ticket);
                 if (backend === undefined) {
+                    if (ticket[TRIED] || ticket[URI][1] === 'a') {   // what it may not have, others may
+                        continue;
+                    }
                     break;
                 }
                 // The slot first: who finds no ticket looks for a slot, and leaves without one.
@@ -261,4 +276,4 @@ function move(step) {
     });
 }
 
-export default { isWaitedFor, couldServe, enter, handOut, granted, leave, slotFreed, move, sweep };
+export default { isWaitedFor, couldServe, waits, enter, handOut, granted, leave, slotFreed, move, sweep };

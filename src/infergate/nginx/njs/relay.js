@@ -83,14 +83,13 @@ function decide(r, format, met) {
 // no backend left, to the next model it falls back to that its key may use. Returns undefined, or the refusal.
 function send(r, found, request, format, tried) {
     const options = found[route.OPTIONS];
-    // One that was sent out once does not go back to the end of the queue.
-    const waits = options.queue !== undefined && tried === '' && !r.variables.ig_ticket;
+    const waits = options.queue !== undefined;
     let backend;
     if (!waits || !queue.isWaitedFor(found[route.MODEL])) {
         backend = route.pick(r, found, request, tried, waits, r.uri[1] === 'a');
         r.variables.ig_why = r.variables.ig_why + state.why;
     }
-    if (backend === undefined && waits && queue.couldServe(r, found)) {
+    if (backend === undefined && waits && mayWait(r, tried) && queue.couldServe(r, found, tried)) {
         return queue.enter(r, found);
     }
     if (backend === undefined) {
@@ -98,6 +97,12 @@ function send(r, found, request, format, tried) {
     }
     dispatch(r, found, request, format, backend);
     return undefined;
+}
+
+// nginx allows ten redirects to a request. A wait takes two, an attempt two, and the way in and the last
+// refusal one each.
+function mayWait(r, tried) {
+    return tried === '' || tried.split(',').length - 1 + queue.waits(r) <= 2;
 }
 
 function fallBack(r, found, request, format, tried) {

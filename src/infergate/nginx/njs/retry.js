@@ -13,6 +13,8 @@ import state from 'state.js';
 const WINDOW = 30000, FREE = 10;
 // Attempts and budget of a route that does not say (src/infergate/config/policies.py, Retries).
 const USUAL = [3, 0.2];
+// For the log's `why`.
+const UNSENT = ' had closed the connection';
 // Every other status is one of ours that a backend said (nginx/statuses.py).
 const RETRIED = [429, 502, 503, 504];
 
@@ -44,7 +46,9 @@ function isWithinBudget(found, budget) {
 function obstacle(r, found, tried) {
     const retries = found[route.OPTIONS].retries || USUAL;
     const deadline = r.variables.ig_deadline;
-    if (tried.split(',').length > retries[0]) {
+    const attempts = tried.split(',').length - 1;
+    // See relay.js for the redirects that nginx allows.
+    if (attempts >= retries[0] || attempts + queue.waits(r) > 3) {
         return 'attempts';
     }
     if (deadline !== '' && Date.now() > Number(deadline)) {
@@ -57,7 +61,35 @@ function obstacle(r, found, tried) {
 function retry(r) {
     const variables = r.variables;
     const status = Number(last(variables.upstream_status));
+    if (status === 502 && wasUnsent(variables)) {
+        refuse.unlessFull(r, () => unsent(r));
+        return;
+    }
     again(r, RETRIED.indexOf(status) === -1 ? 502 : status, last(variables.upstream_header_time) !== '-');
+}
+
+// Whether nothing was sent: the backend had closed the kept connection. Said once of each backend.
+function wasUnsent(variables) {
+    return last(variables.upstream_bytes_sent) === '0' && last(variables.upstream_connect_time) !== '-'
+        && variables.ig_backend !== '' && variables.ig_why.indexOf(variables.ig_backend + UNSENT) === -1;
+}
+
+// That is no attempt. It has its slot; the long way takes another connection as long as there are kept ones.
+function unsent(r) {
+    const variables = r.variables;
+    const name = variables.ig_backend;
+    if (variables.ig_policy === '') {   // the short way keeps it to itself
+        variables.ig_policy = admit.find(r);
+    }
+    const found = route.find(variables.ig_model);
+    const backend = found && found[route.BACKENDS].filter((each) => each[route.NAME] === name)[0];
+    if (!backend) {   // the configuration changed meanwhile
+        goOn(r, 502, false);
+        return;
+    }
+    variables.ig_why = variables.ig_why + name + UNSENT + ';';
+    const format = careful.formatOf(r);
+    relay.dispatch(r, found, format.read(r), format, backend);
 }
 
 // status: how the backend failed; reached: whether it was it who answered that.

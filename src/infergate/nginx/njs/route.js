@@ -121,7 +121,7 @@ function pick(r, route, request, tried, waits, ollamaOnly) {
         return undefined;
     }
     // From here on nothing fails: whoever called has the slot, or nobody has.
-    if (state.hold(best[NAME], 1) > best[MAX_IN_FLIGHT] && waits) {   // another worker was quicker
+    if (state.hold(best[NAME], 1) > best[MAX_IN_FLIGHT] && waits && best[MAX_IN_FLIGHT] !== 0) {   // another was quicker
         state.hold(best[NAME], -1);
         return undefined;
     }
