@@ -15,6 +15,8 @@ Setting = Literal[
     "priority",
     "weight",
     "allow",
+    "deny",
+    "services",
     "explain",
     "budget",
     "requests_per_minute",

@@ -130,7 +130,7 @@ def _from_signs(answers: Mapping[str, Answer | NoAnswer]) -> Kind | None:
         return "ollama"
     if has("/model_info", "model_path") or has("/get_model_info", "model_path"):
         return "sglang"
-    if has("/info", "model_id", "max_concurrent_requests"):
+    if has("/info", "model_id", "model_type"):  # TGI's has no type, and speaks OpenAI's API
         return "tei"
     if has("/props", "default_generation_settings"):
         return "llamacpp"

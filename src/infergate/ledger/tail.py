@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,17 @@ BLOCK_BYTES = 4 * 1024 * 1024
 
 _LONGEST_LINE = 1024 * 1024
 _FIRST_LINE = 64 * 1024
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
+_ROTATED = re.compile(
+    r"""
+      \. \d{8}T\d{6}                              # ours (rotate.py)
+    | \. \d{1,5}                                  # logrotate: a count,
+    | - \d{8} (?: \d{2} | -\d{2,10} )?             # dateext: a day; an hour or seconds with it,
+    | [.-] \d{4}-\d{2}-\d{2} (?: [-T_]\d{2,6} )?  # or dateformat with dashes
+    """,
+    re.VERBOSE,
+)
+"""What is behind the log's name in that of a file it was rotated to, by rotate.py or logrotate. A
+copy that somebody made under another name holds lines that are counted already."""
 _KEPT_OPEN_S = 60.0
 """A file that was removed is read on for so long: workers may still be writing to it."""
 
@@ -205,12 +216,13 @@ class Tail:
 
 
 def log_files(path: Path) -> list[Path]:
-    """The access log and those it was rotated to, the oldest first; compressed ones are left out:
-    they were counted before. So is what is no regular file."""
+    """The access log and those it was rotated to, the oldest first.
+
+    Compressed ones are left out: they were counted before. So is what has another name, and what
+    is no regular file."""
     found = []
     for each in path.parent.glob(path.name + "*"):
-        is_log = each == path or each.name.startswith(path.name + ".")
-        if is_log and each.suffix not in _COMPRESSED:
+        if each == path or _ROTATED.fullmatch(each.name.removeprefix(path.name)):
             with contextlib.suppress(FileNotFoundError):
                 facts = each.lstat()
                 if stat.S_ISREG(facts.st_mode):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import os
 import time
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from infergate.cli.grants import _options
+from infergate.config.policies import Grant
 from tests.admin_api import Served
 from tests.gateway import Ran, run_here
 
@@ -59,6 +63,35 @@ def test_every_noun_is_changed_from_elsewhere(api: Served, token_file: Path) -> 
     assert made["after"]["limits"] == {"max_prompt_bytes": 65536}
     changed = next(each for each in newest if each["action"] == "key.set")
     assert changed["after"]["limits"] == {"max_prompt_bytes": 65536, "requests_per_minute": 7}
+
+
+SETTINGS = (
+    "--models qwen --rpm 7 --tpm 8 --concurrency 9 --max-prompt-bytes 64k --max-tokens 10 "
+    "--budget 5M-tokens/day --priority high --weight 3 --ip 10.0.0.0/8 --deny-ip 10.1.0.0/16 "
+    "--services wiki --manage --explain"
+)
+
+
+def test_every_setting_of_a_key_or_a_policy_can_be_ended(api: Served, token_file: Path) -> None:
+    """Here and from elsewhere; each by the name of its option."""
+    options = [word for word in SETTINGS.split() if word.startswith("--")]
+    assert sorted(options) == sorted(f"--{each}".replace("_", "-") for each in OPTIONS)
+    here(api, "keys", "create", "ended")
+    for run in (functools.partial(here, api), functools.partial(there, api, token_file)):
+        for noun in (("keys", "set", "ended"), ("policies", "set", "ended")):
+            assert run(*noun, *SETTINGS.split()).returncode == 0
+            for option in options:
+                ran = run(*noun, "--unset", option.removeprefix("--"))
+                assert ran.returncode == 0, (option, ran.stderr)
+        key = json.loads(run("keys", "show", "ended", "--json").stdout)
+        policy = json.loads(run("policies", "list", "--json").stdout)
+        assert not GRANTED & key.keys()
+        assert "ended" in str(policy)
+        assert not any(f"'{name}'" in str(policy) for name in GRANTED)
+
+
+GRANTED = set(Grant.model_fields)
+OPTIONS = inspect.signature(_options).parameters
 
 
 @pytest.mark.parametrize(

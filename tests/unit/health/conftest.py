@@ -212,6 +212,7 @@ def engine_answers() -> dict[str, dict[str, Any]]:
                 200,
                 {
                     "model_id": "BAAI/bge-m3",
+                    "model_type": {"embedding": {"pooling": "cls"}},
                     "max_input_length": 8192,
                     "max_concurrent_requests": 512,
                     "version": "1.8.2",

@@ -31,6 +31,23 @@ async def test_infinity_without_its_url_prefix_is_recognised(box) -> None:
         assert await identify(client, Target(server.url, timeout_s=2)) == "infinity"
 
 
+async def test_tgi_is_not_taken_for_tei(box) -> None:
+    """Both have /info, with much the same in it; TGI writes text, and lists it as OpenAI does."""
+    info = {
+        "model_id": "teknium/OpenHermes-2.5-Mistral-7B",
+        "model_pipeline_tag": "text-generation",
+        "max_concurrent_requests": 128,
+        "max_client_batch_size": 4,
+        "max_total_tokens": 4096,
+        "router": "text-generation-router",
+        "version": "3.3.4",
+    }
+    listing = {"data": [{"id": info["model_id"], "owned_by": info["model_id"]}], "object": "list"}
+    server = await box({"/health": (200, b""), "/info": (200, info), "/v1/models": (200, listing)})
+    async with make_client() as client:
+        assert await identify(client, Target(server.url, timeout_s=2)) == "openai"
+
+
 async def test_a_server_that_answers_200_to_everything_is_no_special_engine(box) -> None:
     anything = (200, {"error": "Unexpected endpoint or method. Returning 200 anyway"})
     paths = ("/-/healthz", "/api/version", "/api/tags", "/info", "/props", "/version", "/health")

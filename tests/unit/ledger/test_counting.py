@@ -345,3 +345,50 @@ def test_sums_that_no_column_holds_stop_nothing(
     assert usage_by(database, "d", 0, 2**40, [])[0][1].cost == LARGEST_SUM
     with database.read() as connection:
         assert spent(connection, "m", 0, ["ci"])["ci"].cost == 3 * LARGEST_SUM
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "access.log.alice",
+            "access.log.bak",
+            "access.log.orig",
+            "access.log~",
+            "access.log.1.bak",
+        ),
+        *(
+            "access.log.1.gz",
+            "access.log.old.1",
+            "access.log-alice",
+            "access.log2",
+            "access.log.1x",
+        ),
+    ],
+)
+def test_a_copy_of_some_lines_is_not_counted_again(
+    home: Home, ledger: Ledger, database: Database, name: str
+) -> None:
+    lines = [line(key="alice" if number % 2 else "bob") for number in range(10)]
+    append(home, *lines)
+    ledger.step()
+    home.access_log.with_name(name).write_text("".join(each for each in lines if "alice" in each))
+    assert ledger.step().lines == 0
+    assert in_store(database)[0] == 10
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("access.log.20261129T155500", "access.log.1", "access.log.12", "access.log-20261129"),
+        *("access.log-2026112915", "access.log-20261129-1795000000", "access.log.2026-11-29"),
+    ],
+)
+def test_a_file_that_the_log_was_rotated_to_is_read_to_its_end(
+    home: Home, ledger: Ledger, database: Database, name: str
+) -> None:
+    append(home, line())
+    home.access_log.rename(home.access_log.with_name(name))
+    append(home, line(), line())
+    ledger.step()
+    assert in_store(database)[0] == 3
