@@ -33,6 +33,8 @@ backends:
 models:
   m: [a, b]
   sticky: {{ backends: [a, b], upstream_name: m, balance: prefix }}
+  hedged: {{ backends: [a, b], upstream_name: m, hedge: {{ extra_load: 1 }} }}
+  shadowed: {{ backends: [a], upstream_name: m, shadow: {{ backend: b, percent: 100 }} }}
   narrow: {{ backends: [one], upstream_name: m, queue: {{ max_length: 8, max_wait: 5s }} }}
 health: {{ interval: 300ms, timeout: 300ms, slow_start: 0s }}
 """
@@ -55,6 +57,12 @@ ZONES = (
     "tags",
     "locks",
     "backends",
+    "routes",
+    "catalog",
+    "load",
+    "shadow",
+    "hedge",
+    "hedging",
 )
 
 
@@ -64,9 +72,14 @@ def it(engine: str) -> Iterator[Gateway]:
         urls = {n: stack.enter_context(scripted(name=n)).url for n in ("a", "b", "one")}
         found = stack.enter_context(gateway(engine, CONFIG.format(**urls)))
         for _ in range(12):  # both workers have met all backends
-            for model in ("m", "sticky", "narrow"):
+            for model in ("m", "sticky", "narrow", "shadowed"):
                 assert found.chat(model).status_code == 200
+            assert _hedged(found) == 200
         yield found
+
+
+def _hedged(it: Gateway) -> int:
+    return it.post("/v1/embeddings", {"model": "hedged", "input": "x"}).status_code
 
 
 def _state(it: Gateway) -> dict[str, Any]:
@@ -79,7 +92,7 @@ def _state(it: Gateway) -> dict[str, Any]:
 
 def _fill(it: Gateway, zone: str) -> list[str]:
     """Entries of every size, until there is no room for any; their keys."""
-    numbers = zone not in ("breakers", "backends", "queue", "retries", "affinity")
+    numbers = zone not in (*VALUES, "retries", "affinity", "routes", "catalog", "shadow")
     value: Any = 0 if numbers else VALUES.get(zone, "x")
     fillers = [f"~{n}{'x' * size}" for size in KEY_SIZES for n in range(2200)]
     for at in range(0, len(fillers), 1100):
@@ -113,6 +126,9 @@ def test_a_full_zone_refuses_no_others_and_leaves_no_count(it: Gateway, zone: st
             assert it.chat("m").status_code == 200, "the short way"
             assert it.chat("m", max_tokens=200_000).status_code == 200, "the long way"
             assert it.chat("sticky").status_code == 200
+            assert it.chat("shadowed").status_code == 200
+            assert _hedged(it) == 200
+            assert it.get("/v1/models").status_code == 200
         refused = {it.chat("m", key=key).status_code for key in limited}
         assert refused <= {200, 503}
         assert _all_at_once(it, "narrow", [it.key, *limited]) <= {200, 429, 503}
