@@ -2,9 +2,10 @@
 import clear from 'clear.js';   // seldom
 import improper from 'improper.js';   // rarely
 
-// The variable $ig_refused_here: see improper.js.
-function refuse(r) {
-    improper.service(r);
+// The variable $ig_refused_here, and the body filter of a request with an Upgrade that is not passed on: see
+// improper.js. One function for both, because each costs every request 400 instructions.
+function refuse(r, data, flags) {
+    improper.service(r, data, flags);
     return '';
 }
 
@@ -13,11 +14,4 @@ function unclear(r) {
     return clear.unclear(r);
 }
 
-// The body filter of a request with an Upgrade that is not passed on: see improper.js.
-function noTunnel(r, data, flags) {
-    improper.noTunnel(r);
-    r.sendBuffer(data, flags);
-    r.done();
-}
-
-export default { refuse, unclear, noTunnel };
+export default { refuse, unclear };

@@ -41,13 +41,6 @@ function endTunnel() {
     throw new Error('a backend answered 101, and nobody asked for it');
 }
 
-// Of a service, whose answer may be anything else.
-function noTunnel(r) {
-    if (r.variables.upstream_status.endsWith('101')) {
-        endTunnel();
-    }
-}
-
 // nginx writes no head for what it takes for HTTP/0.9, where the client speaks HTTP/1.
 function headless(r, body) {
     return r.variables.server_protocol.startsWith('HTTP/1') ? 'HTTP/1.1 502 Bad Gateway\r\n'
@@ -66,9 +59,15 @@ function newHead(r, status, type, length) {
 }
 
 // A service, whose answers njs does not see: what comes after is the body
-// of our 502, and no second answer.
-function service(r) {
-    if (r.httpVersion === '0.9') {
+// of our 502, and no second answer. data, flags: where it is called as a body filter.
+function service(r, data, flags) {
+    if (data !== undefined) {
+        if (r.variables.upstream_status.endsWith('101')) {
+            endTunnel();
+        }
+        r.sendBuffer(data, flags);
+        r.done();
+    } else if (r.httpVersion === '0.9') {
         const body = 'The service sent something that is not HTTP.\n';
         r.status = 502;
         r.send(headless(r, body));
@@ -77,4 +76,4 @@ function service(r) {
     }
 }
 
-export default { open, service, noTunnel };
+export default { open, service };

@@ -8,4 +8,4 @@ function toLogin(r) {
     return v.ig_login + encodeURIComponent(scheme + '://' + v.ig_host + v.ig_asked);
 }
 
-export default { toLogin, refuse: any.refuse, unclear: any.unclear, noTunnel: any.noTunnel };
+export default { toLogin, refuse: any.refuse, unclear: any.unclear };

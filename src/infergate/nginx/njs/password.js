@@ -71,4 +71,4 @@ function user(r) {
     return r.variables.remote_user;
 }
 
-export default { realm, unproven, knownUsers, user, refuse: any.refuse, unclear: any.unclear, noTunnel: any.noTunnel };
+export default { realm, unproven, knownUsers, user, refuse: any.refuse, unclear: any.unclear };

@@ -35,4 +35,4 @@ function refused(r, answer, refusal) {
     return answer;
 }
 
-export default { admit: enter, refuse: any.refuse, unclear: any.unclear, noTunnel: any.noTunnel };
+export default { admit: enter, refuse: any.refuse, unclear: any.unclear };

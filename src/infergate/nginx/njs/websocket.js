@@ -18,4 +18,4 @@ function over(r) {
     return '';
 }
 
-export default { ended, over, admit: service.admit, refuse: service.refuse, unclear: service.unclear, noTunnel: service.noTunnel };
+export default { ended, over, admit: service.admit, refuse: service.refuse, unclear: service.unclear };
