@@ -12,6 +12,8 @@ yours: taken over as best it could be; look at it."""
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 63
+_IN_URL = re.compile(r"//[^/@\s]+@")
+"""A user and a password."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Draft:
         self._find("yours", place, what)
 
     def _find(self, kind: Kind, place: str, what: str) -> None:
-        found = Finding(kind, place, what)
+        found = Finding(kind, place, _IN_URL.sub("//…@", what))
         if found not in self.findings:
             self.findings.append(found)
 

@@ -14,6 +14,7 @@ from infergate.imports.litellm import is_litellm, read_litellm
 from infergate.imports.llama_swap import is_llama_swap, read_llama_swap
 from infergate.imports.nginx import read_nginx
 from infergate.imports.olla import is_olla, read_olla
+from infergate.imports.prune import prune
 from infergate.imports.values import read_yaml
 
 Reader = Callable[[dict[str, Any], str, Draft], None]
@@ -53,6 +54,7 @@ def read_files(paths: Sequence[Path], folder: Path, kind: str | None = None) -> 
         KINDS[name][1](data, path.name, draft)
     if nginx:
         read_nginx(nginx, draft, folder)
+    prune(draft)
     return draft
 
 

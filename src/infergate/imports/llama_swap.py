@@ -29,7 +29,8 @@ _VARIABLE = re.compile(r"\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
 _OF_ITS_OWN = (
     *("models", "peers", "apiKeys", "macros", "groups", "matrix", "hooks", "healthCheckTimeout"),
     *("logLevel", "logTimeFormat", "logToStdout", "metricsMaxInMemory", "captureBuffer"),
-    *("startPort", "sendLoadingState", "includeAliasesInList", "globalTTL"),
+    *("startPort", "sendLoadingState", "includeAliasesInList", "globalTTL", "unloadTimeout"),
+    *("profiles", "selectors", "routing", "performance", "upstream", "ui"),
 )
 
 
@@ -41,7 +42,9 @@ def is_llama_swap(data: dict[str, Any]) -> bool:
 def read_llama_swap(data: dict[str, Any], file: str, draft: Draft) -> None:
     """Put what it says into the draft."""
     models = mapping(data.get("models"))
-    settings: dict[str, Any] = {"url": _URL, "engine": "openai", "models": sorted(models)}
+    variants = {name: _variants(name, mapping(each)) for name, each in models.items()}
+    named = sorted({*models, *(each for found in variants.values() for each in found)})
+    settings: dict[str, Any] = {"url": _URL, "engine": "openai", "models": named}
     keys = [str(each) for each in items(data.get("apiKeys")) if each]
     in_clear = [each for each in keys if not _VARIABLE.search(each)]
     declare_keys(
@@ -60,6 +63,8 @@ def read_llama_swap(data: dict[str, Any], file: str, draft: Draft) -> None:
         draft.comment("it goes on starting and stopping the engines", "backends", backend)
         for name, each in models.items():
             _model(name, mapping(each), backend, f"{file}, models {name}", draft)
+            for variant in variants[name]:
+                draft.model(variant, backend)
     for name, each in mapping(data.get("peers")).items():
         _peer(name, mapping(each), f"{file}, peers {name}", draft)
     draft.section("listen").setdefault("http", _PORT)
@@ -67,6 +72,13 @@ def read_llama_swap(data: dict[str, Any], file: str, draft: Draft) -> None:
     draft.yours(file, f"llama-swap is taken to listen at {_URL}; bind it to loopback alone")
     for name in rest(data, _OF_ITS_OWN):
         draft.lost(f"{file}, {name}", f"{name} is not known")
+
+
+def _variants(name: str, said: dict[str, Any]) -> list[str]:
+    """Names that llama-swap knows for the same model with other parameters."""
+    by_id = mapping(mapping(said.get("filters")).get("setParamsByID"))
+    found = [each.replace("${MODEL_ID}", name) for each in by_id]
+    return [each for each in found if each != name and "${" not in each]
 
 
 def _model(name: str, said: dict[str, Any], backend: str, place: str, draft: Draft) -> None:

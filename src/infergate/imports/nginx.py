@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from infergate.errors import KeyInputError
 from infergate.imports.draft import Draft
 from infergate.imports.nginx_check import CHECK, read_check
 from infergate.imports.nginx_known import HTTP_ONLY, IN_UPSTREAM, NOT_IN_HTTP
-from infergate.imports.nginx_parts import Map, Parts, Upstream, Zone
+from infergate.imports.nginx_parts import AUTHORIZATION, Map, Parts, Upstream, Zone
 from infergate.imports.nginx_read import Directive, Files
 from infergate.imports.nginx_server import read_server
 from infergate.state.keys_file import keys_in
 
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
 _BODY = re.compile(r"\brequest(?:Buffer|Text|Body)\b")
-_AUTHORIZATION = "$http_authorization"
+_KEY_HEADERS = ("$http_x_api_key", "$http_api_key")
+"""Where others look for keys, and the gateway too (njs/admit.js)."""
 
 
 def read_nginx(paths: Sequence[Path], draft: Draft, folder: Path) -> None:
@@ -183,14 +185,20 @@ def _map(each: Directive, parts: Parts, draft: Draft, folder: Path) -> None:
     source, variable = each.args
     lines = [one for one in each.block or () if one.name not in ("hostnames", "volatile")]
     parts.maps[variable] = Map(source, {one.name: one.first for one in lines}, each.place)
-    if source != _AUTHORIZATION:
+    if source not in (AUTHORIZATION, *_KEY_HEADERS):
         return
     parts.key_variables.add(variable)
     elsewhere = {one.file for one in lines if one.file != each.file}
     secrets = [one for one in lines if one.name != "default"]
-    if len(elsewhere) == 1 and all(one.file in elsewhere for one in secrets):
+    is_bearer = source == AUTHORIZATION
+    if is_bearer and len(elsewhere) == 1 and all(one.file in elsewhere for one in secrets):
         _keys_file(next(iter(elsewhere)), secrets, draft, folder)
         return
+    if source in _KEY_HEADERS:
+        draft.yours(
+            each.place, f"keys came in {source}; here as Authorization: Bearer or x-api-key"
+        )
+        lines = [replace(one, name=f"Bearer {one.name}") for one in secrets]
     try:
         keys = keys_in((one.as_line() for one in lines), each.file.name)
     except KeyInputError as problem:

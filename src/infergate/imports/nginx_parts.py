@@ -11,6 +11,7 @@ from infergate.imports.draft import Draft
 from infergate.imports.nginx_read import Directive
 from infergate.imports.values import address_of, usable_url, whole
 
+AUTHORIZATION = "$http_authorization"
 _OLLAMA_PORT = 11434
 _WITHOUT_EFFECT = ("max_fails", "fail_timeout", "slow_start", "resolve", "route", "service")
 

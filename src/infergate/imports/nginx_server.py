@@ -11,10 +11,12 @@ from infergate.config.types import Host
 from infergate.imports.draft import Draft
 from infergate.imports.nginx_known import HTTP_ONLY
 from infergate.imports.nginx_location import read_location
-from infergate.imports.nginx_parts import Parts
+from infergate.imports.nginx_parts import AUTHORIZATION, Parts
 from infergate.imports.nginx_read import Directive
 from infergate.imports.nginx_settings import read_settings
+from infergate.imports.values import declare_keys
 
+_BEARER = re.compile(r"(?i)bearer\s+(\S+)")
 _OWN = ("location", "if", "server", "listen", "server_name")
 _REFUSAL = re.compile(r"4\d\d")
 
@@ -150,11 +152,14 @@ def _asks_for_keys(block: Sequence[Directive], parts: Parts, draft: Draft) -> bo
             continue
         variable = each.first.strip("()")
         refuses = any(one.name == "return" and _REFUSAL.fullmatch(one.first) for one in each.block)
-        about_keys = variable in parts.key_variables or variable.startswith("$http_authorization")
-        if refuses and (about_keys or re.search(r"key|auth|token|valid", variable)):
-            found = True
-            if not draft.settings.get("auth"):
-                draft.yours(each.place, f"{variable} says who has a key: give its map, too")
-        else:
-            draft.lost(each.place, f"if {' '.join(each.args)} is not understood")
+        about_keys = variable in parts.key_variables or variable == AUTHORIZATION
+        if not refuses or not (about_keys or re.search(r"key|auth|token|valid", variable)):
+            draft.lost(each.place, f"if ({variable} …) is not understood")
+            continue
+        found = True
+        key = _BEARER.fullmatch(each.args[-1].strip("()\"'")) if each.args else None
+        if variable == AUTHORIZATION and each.args[1:2] == ("!=",) and key:
+            declare_keys(draft, [key[1]], [f"{each.file.stem}-{each.line}"], each.place)
+        elif not draft.settings.get("auth"):
+            draft.yours(each.place, f"{variable} says who has a key: give its map, too")
     return found

@@ -53,7 +53,7 @@ def read_settings(
         elif name == "proxy_cache":
             draft.lost(each.place, f"proxy_cache {each.first}: see `cache` of models and services")
         elif name != "auth_basic_user_file":
-            draft.lost(each.place, f"{name} {each.first}".strip() + " is not understood")
+            draft.lost(each.place, f"{name} is not understood")  # its arguments may be secrets
 
 
 def _networks(

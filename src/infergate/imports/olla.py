@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from infergate.imports.draft import Draft, seconds_text
-from infergate.imports.values import address_of, items, mapping, rest, seconds, usable_url, whole
+from infergate.imports.values import (
+    address_of,
+    items,
+    mapping,
+    rest,
+    seconds,
+    usable_url,
+    variable,
+    whole,
+)
 
 _ENGINES = {
     "ollama": "ollama",
@@ -23,7 +33,24 @@ _BALANCES = {
     "least_connections": "least_conn",
 }
 _LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
-_KNOWN = ("url", "name", "type", "priority", "health_check_url", "model_url", "check_interval")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_KNOWN = (
+    "url",
+    "auth",
+    "name",
+    "type",
+    "priority",
+    "health_check_url",
+    "model_url",
+    "check_interval",
+)
+
+
+_OF_PROXY = (
+    *("engine", "profile", "load_balancer", "connection_timeout", "response_timeout"),
+    *("read_timeout", "response_header_timeout", "tls_handshake_timeout", "connection_keep_alive"),
+    *("max_retries", "retry", "retry_backoff", "sticky_sessions", "stream_buffer_size"),
+)
 
 
 def is_olla(data: dict[str, Any]) -> bool:
@@ -44,7 +71,15 @@ def read_olla(data: dict[str, Any], file: str, draft: Draft) -> None:
     elif balance != "priority":
         draft.lost(file, f"proxy.load_balancer {balance}: least_busy is what there is by default")
     _proxy(proxy, file, draft)
-    quiet = ("server", "proxy", "discovery", "logging", "engineering", "model_registry")
+    quiet = (
+        "server",
+        "proxy",
+        "discovery",
+        "logging",
+        "engineering",
+        "model_registry",
+        "dashboard",
+    )
     for name in rest(data, quiet):
         draft.lost(f"{file}, {name}", f"{name} has no counterpart here")
     draft.yours(
@@ -95,6 +130,8 @@ def _endpoints(
             settings["engine"] = _ENGINES[kind]
         if by_priority and priority < best:
             settings["backup"] = True
+        if secret := _token(mapping(each.get("auth")), where, each, draft):
+            settings["api_key"] = secret
         draft.backend(str(each.get("name") or address_of(url)), settings)
         for name, found in pace.items():
             if (value := seconds(each.get(name))) is not None:
@@ -106,10 +143,33 @@ def _endpoints(
             draft.section("health")[ours] = seconds_text(min(pace[theirs]))
 
 
+def _sticky(draft: Draft) -> None:
+    backends = draft.settings.get("backends")
+    if backends:
+        draft.model("*", *backends)["balance"] = "prefix"
+        draft.comment("sticky_sessions: to where its prefix is warm", "models", "*")
+
+
+def _token(auth: dict[str, Any], place: str, endpoint: dict[str, Any], draft: Draft) -> str | None:
+    """What the endpoint wants to be sent, as a reference to the environment."""
+    if not auth:
+        return None
+    if str(auth.get("type")) != "bearer":
+        draft.lost(place, f"auth of type {auth.get('type')}: backends get a Bearer token")
+        return None
+    token = str(auth.get("token") or "")
+    if found := _VARIABLE.fullmatch(token):
+        return f"${{{found[1]}}}"
+    name = variable(str(endpoint.get("name") or "olla"), "key")
+    draft.wrong(place, f"its token is in clear: put it into the environment as {name}")
+    return f"${{{name}}}"
+
+
 def _proxy(proxy: dict[str, Any], file: str, draft: Draft) -> None:
     for theirs, ours, most in (
         ("connection_timeout", "connect", 75.0),
         ("response_timeout", "first_byte", 86400.0),
+        ("response_header_timeout", "first_byte", 86400.0),
         ("read_timeout", "idle", 86400.0),
     ):
         value = seconds(proxy.get(theirs))
@@ -117,7 +177,12 @@ def _proxy(proxy: dict[str, Any], file: str, draft: Draft) -> None:
             draft.section("timeouts")[ours] = seconds_text(min(value, most))
     if (retries := whole(proxy.get("max_retries"))) is not None:
         draft.section("retries")["attempts"] = min(retries + 1, 4)
-    known = "engine profile load_balancer connection_timeout response_timeout read_timeout"
-    more = "max_retries retry_backoff stream_buffer_size"
-    for name in rest(proxy, (*known.split(), *more.split())):
+    retry = mapping(proxy.get("retry"))
+    if retry.get("enabled") is False:
+        draft.section("retries")["attempts"] = 1
+    elif (attempts := whole(retry.get("max_attempts"))) is not None:
+        draft.section("retries")["attempts"] = min(attempts, 4)
+    if mapping(proxy.get("sticky_sessions")).get("enabled"):
+        _sticky(draft)
+    for name in rest(proxy, _OF_PROXY):
         draft.lost(f"{file}, proxy", f"{name} has no counterpart here")

@@ -19,6 +19,7 @@ from infergate.errors import UserError
 from infergate.imports.draft import Draft
 from infergate.imports.kinds import read_files
 from infergate.imports.write import as_yaml
+from infergate.store.secrets import key_hash
 from tests.gateway import run_here
 
 HERE = Path(__file__).parent
@@ -163,6 +164,43 @@ def test_nothing_that_was_guarded_is_opened(tmp_path: Path) -> None:
         assert service["access"] == {"allow": ["10.0.0.0/8"]}
         assert service["max_body"] == 0
         assert not draft.settings.get("access")
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        'server { if ($http_authorization != "Bearer top-secret") { return 401; } LOCATION }',
+        "map $http_x_api_key $ok { default 0; top-secret 1; } "
+        "server { if ($ok = 0) { return 403; } LOCATION }",
+        'map $http_authorization $ok { default 0; "Bearer top-secret" 1; } '
+        "server { if ($ok = 0) { return 401; } LOCATION }",
+    ],
+)
+def test_a_key_is_taken_over_wherever_it_is_asked_for(tmp_path: Path, guard: str) -> None:
+    location = "location /v1/ { proxy_pass http://10.0.0.5:8000; }"
+    (tmp_path / "x.conf").write_text(guard.replace("LOCATION", location))
+    draft = read_files([tmp_path / "x.conf"], tmp_path)
+    (key,) = draft.settings["auth"]["keys"].values()
+    assert key == {"hash": f"sha256:{key_hash('top-secret')}"}
+    assert "keys in clear (1)" in told(draft)
+    assert "no key is asked" not in told(draft)
+    assert "top-secret" not in told(draft)
+
+
+def test_what_our_file_cannot_say_is_left_out_and_told(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(
+        "model_list: [{model_name: a, litellm_params: "
+        "{model: openai/b, api_base: 'http://user:secret@10.0.0.5'}}, "
+        "{model_name: '', litellm_params: {model: openai/b, api_base: 'http://10.0.0.6'}}, "
+        "{model_name: c, litellm_params: {model: openai/c, api_base: 'http://10.0.0.7'}}]\n"
+        "router_settings: {model_group_alias: {'': c, d: c}}\n"
+    )
+    draft = read_files([tmp_path / "x.yaml"], tmp_path)
+    assert list(draft.settings["models"]) == ["c"]
+    assert draft.settings["models"]["c"]["aliases"] == ["d"]
+    assert "lost: models.c.aliases: left out: a model name has 1 to 256 characters" in told(draft)
+    assert "secret" not in told(draft)
+    _is_good(as_yaml(draft, "x.yaml"))
 
 
 def test_a_number_of_bombs_in_yaml_ends_at_once(tmp_path: Path) -> None:
