@@ -43,9 +43,10 @@ def entry_in(line: str | bytes) -> dict[str, Any] | None:
     """The JSON object of a line that a worker wrote; None if it is none, whatever it is.
 
     What the values are is for the reader to look at: endless numbers, texts that are no Unicode.
+    Bytes of clients that are no UTF-8 are U+FFFD.
     """
     try:
-        entry = json.loads(line)
+        entry = json.loads(line.decode(errors="replace") if isinstance(line, bytes) else line)
     except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None

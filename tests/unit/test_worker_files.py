@@ -16,7 +16,7 @@ from infergate.control.firewall import collect
 from infergate.ledger.tail import Tail, log_files
 from infergate.nginx.purge import FOLDER, purge_service, size_bytes
 from infergate.paths import Home
-from infergate.worker_files import WorkersFolder, open_regular, tail_of
+from infergate.worker_files import WorkersFolder, entry_in, open_regular, tail_of
 from tests.unit.test_firewall import REPORT
 
 
@@ -167,3 +167,27 @@ def test_a_fifo_or_a_folder_beside_the_access_log_does_not_stop_counting(home: H
         assert [piece.data for piece in tail.pieces()] == [b'{"id":"1"}\n']
     finally:
         tail.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "x",
+        "[]",
+        '"x"',
+        "7",
+        "null",
+        "[" * 200_000,
+        '{"a":' * 200_000,
+        '{"a":' + "9" * 6000 + "}",
+    ],
+)
+def test_a_line_of_a_log_that_is_no_object_is_none(line: str) -> None:
+    assert entry_in(line) is None
+    assert entry_in(line.encode()) is None
+
+
+def test_what_a_client_sent_as_no_text_hides_no_line() -> None:
+    assert entry_in(b'{"user_agent":"\xff"}') == {"user_agent": "\ufffd"}
+    assert entry_in('{"user_agent":"\u2028"}') == {"user_agent": "\u2028"}
