@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from infergate.config.services import Service
 from infergate.nginx.headers import IDENTITY, IDENTITY_FAMILIES, claimed, stripped
 
 DOCS = Path(__file__).parents[2] / "docs" / "security.md"
@@ -40,3 +43,12 @@ def test_the_documentation_has_every_family_and_name() -> None:
     lines = [f"| `{each}` | {ends.strip()} |" for each, ends in IDENTITY_FAMILIES.items()]
     assert [line for line in lines if line not in text] == []
     assert [name for name in IDENTITY if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-User", "x-real-ip", "Authorization", "remote-user"])
+def test_what_only_the_gateway_may_say_cannot_be_let_through(name: str) -> None:
+    own = {"host": "a.test", "url": "http://127.0.0.1:9"}
+    login = {"auth": "forward", "forward": {"url": "http://l.test/", "headers": ["Remote-User"]}}
+    with pytest.raises(ValueError, match="only the gateway may say"):
+        Service.model_validate({**own, **login, "client_headers": [name]})
+    Service.model_validate({**own, **login, "client_headers": ["X-User-Id"]})

@@ -134,6 +134,7 @@ class Service(Section):
     def _of_clients_alone(self) -> Service:
         ours = {name.lower() for name in (*FORWARDED, *HOP_BY_HOP, "X-Forwarded-User")}
         ours |= {name.lower() for name in (self.forward.headers if self.forward else ())}
+        ours |= {"authorization", "x-api-key", "api-key", self.api_key_header.lower()}
         for name in self.client_headers:
             if name.lower() in ours or name.lower().startswith("x-infergate-"):
                 raise ValueError(f"client_headers has {name}, which only the gateway may say")
