@@ -52,7 +52,7 @@ function cache(r) {
 
 // Whether nginx may have the answer, where that is all there is to decide.
 function recall(r, tenant, name) {
-    const zone = ngx.shared.ig_kept;
+    const zone = state.shared.ig_kept;
     const keyPolicy = door.keyPolicy;
     const known = zone.get(tenant + name) || zone.get(keep.EVERYBODY + name);
     if (known === undefined || r.headersIn['Cache-Control'] !== undefined) {

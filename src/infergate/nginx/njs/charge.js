@@ -39,7 +39,7 @@ function settle(r, tokens) {
     const lines = text.split('\n');
     let i = 0;
     while (i < lines.length - 1) {
-        try {   // one for all lines: each costs 1,500 instructions
+        try {   // one for all lines
             for (; i < lines.length - 1; i++) {
                 giveBackLine(lines[i], tokens);
             }
@@ -52,7 +52,8 @@ function settle(r, tokens) {
 
 function giveBackLine(line, tokens) {
     if (line[0] === '@') {
-        giveBack(process.pid + ':' + line, 1);
+        state.slots();
+        giveBack(state.worker + line, 1);
         giveBack(line, 1);
     } else {
         const parts = line.split('\t');

@@ -14,7 +14,7 @@
 // $ig_keep       cached: nginx keeps it; stream: we do; empty: nobody. It ends the names of locations
 // $ig_cache_key  nginx's key; of a stream '<ttl in ms> <key of ig_streams>'
 import crypto from 'crypto';
-import memory from 'memory.js';   // seldom
+import state from 'state.js';
 
 const KEY = 0, MODEL = 1, NAMED = 2, LIMITED = 3;
 const EVERYBODY = '*';
@@ -26,7 +26,7 @@ function nameOf(r, text) {
 
 function count(what, model) {
     try {
-        ngx.shared.ig_turns.incr(what + model, 1, 0);
+        state.shared.ig_turns.incr(what + model, 1, 0);
     } catch (e) {
         // no room for another counter; the answer matters more
     }

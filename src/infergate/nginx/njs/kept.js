@@ -38,13 +38,9 @@ function settle(r) {
     }
     if (pieces && complete && r.status === 200 && answer.streaming && !answer.streaming.failed()
         && r.headersOut['Content-Encoding'] === undefined) {
-        keeping.keepStream(r, pieces, variables.ig_note === 'strip' ? stream.withoutUsage : same);
+        keeping.keepStream(r, pieces, variables.ig_note === 'strip' ? stream.withoutUsage : (text) => text);
     }
     return answer.settle(r);
-}
-
-function same(text) {
-    return text;
 }
 
 export default { filter, refuse: answer.refuse, settle };

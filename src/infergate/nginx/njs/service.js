@@ -2,7 +2,7 @@
 // variable $ig_admitted.
 import admit from 'admit.js';
 import any from 'any_service.js';
-import limits from 'limits.js';
+import limits from 'limits.js';   // seldom
 import policyOf from 'policy.js';
 
 const NUMBERS = 4;   // the line of a policy

@@ -43,12 +43,16 @@ function isDown(condition) {
 const LONG = 1e12;
 
 const shared = ngx.shared;   // to ask for it costs as much as for two entries
-let zone, worker;
+let zone, worker;   // of the counters, and what stands before the names of this worker's; see slots
 // What route.js weighed when it chose the backend, and whether nothing stood against any of them.
 let why, calm;
 
 function slots() {
-    return zone === undefined ? zone = shared.ig_inflight : zone;
+    if (zone === undefined) {
+        worker = process.pid + ':';
+        zone = shared.ig_inflight;
+    }
+    return zone;
 }
 
 // count: 1 to take a slot of a backend, -1 to give it back. Counted for the name, and for this worker,
@@ -56,8 +60,7 @@ function slots() {
 // where there is no room, and has counted nothing then; what is given back was counted, and has room.
 // timeout: of the entries (charge.js); the zone's, if not given.
 function hold(name, count, timeout) {
-    if (worker === undefined) {
-        worker = process.pid + ':';
+    if (zone === undefined) {
         slots();
     }
     zone.incr(worker + name, count, 0, timeout);
@@ -82,4 +85,4 @@ function drop(r) {
     }
 }
 
-export default { why, calm, LONG, shared, find, isDown, slots, hold, drop };
+export default { worker, why, calm, LONG, shared, find, isDown, slots, hold, drop };
