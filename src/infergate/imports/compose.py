@@ -75,7 +75,7 @@ def read_compose(data: dict[str, Any], file: str, draft: Draft) -> None:
         if any(part in image or part in name for part, *_ in _WEB):
             _web(name, said, image, place, gateways, draft)
             named = True
-        elif not _is_ours(image):
+        elif not _is_ours(f"{image} {name}"):
             draft.lost(place, f"{image or name} is no engine or web service that is known")
     if named:
         draft.yours(

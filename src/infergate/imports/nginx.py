@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from infergate.errors import KeyInputError
 from infergate.imports.draft import Draft
 from infergate.imports.nginx_check import CHECK, read_check
 from infergate.imports.nginx_known import HTTP_ONLY, IN_UPSTREAM, NOT_IN_HTTP
-from infergate.imports.nginx_parts import AUTHORIZATION, Map, Parts, Upstream, Zone
+from infergate.imports.nginx_parts import Map, Parts, Upstream, Zone
 from infergate.imports.nginx_read import Directive, Files
 from infergate.imports.nginx_server import read_server
+from infergate.nginx.snippet import Line
 from infergate.state.keys_file import keys_in
 
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
+_BEARER_BEFORE = re.compile(r"(?i)^bearer\s+")
 _BODY = re.compile(r"\brequest(?:Buffer|Text|Body)\b")
-_KEY_HEADERS = ("$http_x_api_key", "$http_api_key")
-"""Where others look for keys, and the gateway too (njs/admit.js)."""
+_KEY_SOURCE = re.compile(r"\$http_(authorization|\w*api_?key\w*|\w*token\w*)")
+_OURS = ("authorization", "x_api_key", "api_key")
+"""Headers in which the gateway looks for keys (njs/admit.js)."""
+_OFF = ("0", "")
 
 
 def read_nginx(paths: Sequence[Path], draft: Draft, folder: Path) -> None:
@@ -185,25 +187,37 @@ def _map(each: Directive, parts: Parts, draft: Draft, folder: Path) -> None:
     source, variable = each.args
     lines = [one for one in each.block or () if one.name not in ("hostnames", "volatile")]
     parts.maps[variable] = Map(source, {one.name: one.first for one in lines}, each.place)
-    if source not in (AUTHORIZATION, *_KEY_HEADERS):
+    found = _KEY_SOURCE.fullmatch(source)
+    if found is None:
         return
     parts.key_variables.add(variable)
     elsewhere = {one.file for one in lines if one.file != each.file}
-    secrets = [one for one in lines if one.name != "default"]
-    is_bearer = source == AUTHORIZATION
+    secrets = [one for one in lines if one.name != "default" and one.first not in _OFF]
+    is_bearer = bool(secrets) and all(_BEARER.fullmatch(one.name) for one in secrets)
     if is_bearer and len(elsewhere) == 1 and all(one.file in elsewhere for one in secrets):
         _keys_file(next(iter(elsewhere)), secrets, draft, folder)
         return
-    if source in _KEY_HEADERS:
+    if secrets and not (is_bearer and found[1] == "authorization") and found[1] not in _OURS[1:]:
+        header = found[1].replace("_", "-")
         draft.yours(
-            each.place, f"keys came in {source}; here as Authorization: Bearer or x-api-key"
+            each.place,
+            f"keys came in {header}{' without Bearer' * (header == 'authorization')}; here in "
+            "Authorization: Bearer, x-api-key or api-key",
         )
-        lines = [replace(one, name=f"Bearer {one.name}") for one in secrets]
-    try:
-        keys = keys_in((one.as_line() for one in lines), each.file.name)
-    except KeyInputError as problem:
-        draft.lost(each.place, f"map {variable}: {problem.what}")
-        return
+    _keys(each, secrets, draft)
+
+
+def _keys(each: Directive, secrets: Sequence[Directive], draft: Draft) -> None:
+    """Each line's key, named by what the map makes of it, or by its comment."""
+    lines = []
+    for one in secrets:
+        secret = _BEARER_BEFORE.sub("", one.name)
+        if one.name.startswith("~") or not secret or re.search(r"\s", secret):
+            draft.lost(one.place, "a pattern, or something else than a key, stands among the keys")
+            continue
+        name = one.comment if one.first == "1" else one.first
+        lines.append(Line((f"Bearer {secret}", "1"), name, f"line {one.line}"))
+    keys = keys_in(lines, each.file.name)
     for key in keys:
         draft.key(key.name, key.hash)
     if keys:

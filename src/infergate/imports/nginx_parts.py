@@ -119,7 +119,7 @@ def engine_of(url: str, name: str) -> dict[str, str]:
     """What runs there, where address or name leave no doubt; the gateway asks it else."""
     if url.endswith(f":{_OLLAMA_PORT}") or re.search(r"(?i)ollama", name):
         return {"engine": "ollama"}
-    return {"engine": "vllm"} if re.search(r"(?i)vllm", name) else {}
+    return {"engine": "vllm"} if re.search(r"(?i)vllm", f"{name} {url}") else {}
 
 
 def direct(target: str, at: Directive) -> Upstream:

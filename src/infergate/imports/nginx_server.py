@@ -148,6 +148,12 @@ def _asks_for_keys(block: Sequence[Directive], parts: Parts, draft: Draft) -> bo
     """Whether it refuses requests that have no good key: if ($api_key_valid = 0) { return 401; }"""
     found = False
     for each in block:
+        if each.name == "auth_request" and each.first != "off":
+            found = True
+            draft.yours(each.place, "auth_request said who may come in; here callers have keys")
+        elif each.name.startswith("access_by_"):
+            found = True
+            draft.lost(each.place, f"{each.name}: a script said who may come in; here keys do")
         if each.name != "if" or each.block is None:
             continue
         variable = each.first.strip("()")

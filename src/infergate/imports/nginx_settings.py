@@ -28,7 +28,7 @@ def read_settings(
         name = each.name
         if name in READ_ELSEWHERE or name in QUIET or name in HTTP_ONLY:
             continue
-        if name in ("allow", "deny"):
+        if name in ("allow", "deny") or name.startswith("access_by_"):
             continue
         if name in ("limit_req", "limit_conn"):
             _limit(each, limits, parts, draft)

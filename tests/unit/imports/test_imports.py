@@ -75,7 +75,7 @@ def test_no_case_shows_a_secret() -> None:
     shown = "".join(path.read_text() for path in (HERE / "expected").iterdir())
     for secret in (
         "your-secret-api-key", "your_generated_openssl_key_here", "sk-1234", "sk-proj-in-clear",
-        "sk-hunter2", "in-clear", "sk-of-the-backend", "one-key", "litellm:secret",
+        "sk-hunter2", "in-clear", "sk-of-the-backend", "one-key", "key-of-the", "litellm:secret",
     ):  # fmt: skip
         assert secret not in shown
 
@@ -172,6 +172,11 @@ def test_nothing_that_was_guarded_is_opened(tmp_path: Path) -> None:
         'server { if ($http_authorization != "Bearer top-secret") { return 401; } LOCATION }',
         "map $http_x_api_key $ok { default 0; top-secret 1; } "
         "server { if ($ok = 0) { return 403; } LOCATION }",
+        'map $http_apikey $client { default ""; top-secret alice; } server { location = /check '
+        '{ internal; if ($client = "") { return 401; } return 204; } auth_request /check; '
+        "LOCATION }",
+        "map $http_authorization $ok { default 0; top-secret 1; ~x 1; } "
+        "server { if ($ok = 0) { return 401; } LOCATION }",
         'map $http_authorization $ok { default 0; "Bearer top-secret" 1; } '
         "server { if ($ok = 0) { return 401; } LOCATION }",
     ],
