@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.backends.servers import Scripted
-from tests.gateway import Gateway, until
+from tests.backends.servers import Scripted, scripted
+from tests.gateway import Gateway, gateway, until
 
 Pair = tuple[Gateway, Scripted, Scripted]
 
@@ -137,3 +139,40 @@ def test_what_is_not_http_becomes_a_well_formed_error(pair: Pair) -> None:
     assert answer.json()["error"]["code"] == "backend_failed"
     assert it.log()[-1]["status"] == 502
     assert all(each["in_flight"] == 0 for each in it.status()["backends"])
+
+
+def test_a_name_that_does_not_resolve_for_a_moment_keeps_its_addresses(
+    engine: str, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = start(scripted, name="a")
+    text = f"backends: {{ a: http://localhost:{a.port} }}\nmodels: {{ m: [a] }}\n"
+    it = start(gateway, engine, text)
+
+    def away(name: str) -> tuple[str, ...]:
+        raise OSError(name)
+
+    monkeypatch.setattr("infergate.nginx.addresses._addresses", away)
+    it.write(text + "timeouts: { connect: 1500ms }\n")
+    assert "nginx was reloaded" in it.run("apply", "--window", "0s").stdout
+    assert it.chat().status_code == 200
+
+
+@pytest.mark.parametrize("timeouts", ["", "timeouts: { first_byte: 20s }"])
+def test_all_addresses_of_a_name_are_used_on_both_ways(
+    engine: str, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, timeouts: str
+) -> None:
+    a = start(scripted, name="a")
+    text = f"backends: {{ a: http://localhost:{a.port} }}\n"
+    it = start(gateway, engine, text + f"models: {{ m: {{ backends: [a], {timeouts} }} }}\n")
+
+    def several(name: str) -> tuple[str, ...]:
+        assert name == "localhost"
+        return ("127.0.0.99", "127.0.0.98", "127.0.0.1")  # who is there is the last
+
+    monkeypatch.setattr("infergate.nginx.addresses._addresses", several)
+    assert "nginx was reloaded" in it.run("apply", "--window", "0s").stdout
+    for _ in range(4):
+        answer = it.chat()
+        assert (answer.status_code, answer.json()["choices"][0]["message"]["content"]) == (200, "a")
+    assert it.backend("a")["in_flight"] == 0
+    assert [line["tried"] for line in it.log()[-4:]] == [""] * 4

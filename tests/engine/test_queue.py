@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from threading import Barrier
 import httpx
 import pytest
 
-from infergate.nginx.shared_memory import read
+from infergate.nginx.shared_memory import push, read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import CERTIFICATES, Gateway, gateway, until
@@ -23,7 +24,9 @@ backends:
   a: {{ url: {a}, engine: vllm, max_in_flight: 2 }}
   bad: {{ url: {b}, engine: vllm }}
   worse: {{ url: {b}, engine: vllm, max_in_flight: 50 }}
+  b: {{ url: {a}/b, engine: vllm, health: tcp, max_in_flight: 1 }}
 models:
+  two: {{ backends: [a, b], upstream_name: m }}
   m: [a]
   unlimited: {{ backends: [bad, a], upstream_name: m }}
   limited: {{ backends: [worse, a], upstream_name: m }}
@@ -214,3 +217,17 @@ def test_a_restarted_worker_leaves_no_tickets_behind(queued: Queued) -> None:
         until(lambda: waiting(it) == 3)
         it.run("reload")
         assert [each.result().status_code for each in answers] == [200] * 5
+
+
+def test_nobody_in_the_queue_gets_a_backend_that_routing_would_not_use(queued: Queued) -> None:
+    it, a = queued
+    now = time.time() * 1000
+    # Its cool-down is over, and the trial comes first; there is none for this endpoint.
+    breaker = json.dumps([5, now, 5, 5, now - 1, 600_000, "/v1/audio/speech", "m", 0])
+    push(Home(it.home).socket, {"breakers": {"set": {"b": breaker}}})
+    a.behave(path_prefix="/v1/chat", delay_s=0.5)
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda _: it.chat("two"), range(5)))
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert not a.requests("/b/v1/chat")
+    it.forget_failures()

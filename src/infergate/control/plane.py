@@ -33,7 +33,7 @@ from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
 from infergate.loops import Loops
 from infergate.nginx.addresses import Addresses, host_names, resolve
-from infergate.nginx.revisions import load_applied, named
+from infergate.nginx.revisions import current, load_applied, named
 from infergate.nginx.shared_memory import push
 from infergate.nginx.tls import responders, served
 from infergate.nginx.unfinished import read_unfinished
@@ -291,13 +291,13 @@ class ControlPlane:
 
     async def _follow_names(self) -> None:
         """Names whose addresses changed: nginx has them in its files, so it is reloaded."""
-        known = await asyncio.to_thread(self._addresses)
         while True:
             await asyncio.sleep(RESOLVE_INTERVAL_S)
             found = await asyncio.to_thread(self._addresses)
-            # A name that stopped resolving keeps its address: DNS may only be away for a moment.
-            if any(found[name] != known.get(name) for name in found):
-                known = {**known, **found}
+            now = current(self._home)
+            known = now.addresses if now else {}
+            # A name that stopped resolving keeps its addresses (nginx/apply.py, look_up).
+            if any(list(found[name]) != list(known.get(name, ())) for name in found):
                 try:
                     await asyncio.to_thread(self._apply_again, "addresses changed")
                     log.info("addresses changed", names=sorted(found))

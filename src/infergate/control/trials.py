@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 TIMEOUT_S = 10.0
 """For one trial. A token takes a busy engine a second or two; a hung one never answers."""
 
-_UNTIL, _COOLDOWN, _ENDPOINT, _MODEL = 4, 5, 6, 7  # places in an entry: njs/breaker.js
+_UNTIL, _COOLDOWN, _ENDPOINT, _MODEL, _SILENT = 4, 5, 6, 7, 8  # places in an entry: njs/breaker.js
 
 _MESSAGES = [{"role": "user", "content": "hi"}]
 _BODIES: Mapping[str, Mapping[str, Any]] = {
@@ -61,7 +61,7 @@ class Trials:
                 state = await self._live.next()
                 self._running = {n: t for n, t in self._running.items() if not t.done()}
                 for name, entry in state.breakers.items() if state else ():
-                    if name not in self._running and 0 < entry[_UNTIL] <= time.time() * 1000:
+                    if name not in self._running and _is_due(entry, time.time() * 1000):
                         self._running[name] = asyncio.create_task(self._try(name, entry))
         finally:
             for task in self._running.values():
@@ -82,7 +82,7 @@ class Trials:
             document: dict[str, Any] = {"delete": [name]}
         else:
             cooldown_s = min(entry[_COOLDOWN] / 1000 * 2, config.breaker.max_cooldown)
-            longer = (*entry[:_COOLDOWN], cooldown_s * 1000, *entry[_COOLDOWN + 1 :])
+            longer = (*entry[:_COOLDOWN], cooldown_s * 1000, *entry[_COOLDOWN + 1 : _SILENT], 0)
             document = {"set": {name: _until(longer, cooldown_s)}}
         await self._push(name, document)
 
@@ -91,6 +91,12 @@ class Trials:
             await asyncio.to_thread(push, self._home.socket, {"breakers": document})
         except InfergateError as problem:
             log.warning("a trial could not be noted", backend=name, problem=str(problem))
+
+
+def _is_due(entry: tuple[Any, ...], now_ms: float) -> bool:
+    """At the end of its cool-down; at once where it opened because one answer did not come."""
+    silent = len(entry) > _SILENT and entry[_SILENT] == 1
+    return bool(entry[_UNTIL] > 0 and (silent or entry[_UNTIL] <= now_ms))
 
 
 def _until(entry: tuple[Any, ...], seconds: float) -> str:

@@ -94,8 +94,15 @@ def rendered(
 
 def look_up(loaded: LoadedConfig, home: Home) -> Addresses:
     """The addresses of all names that nginx needs: of backends, services, login endpoints, and of
-    who says whether a certificate was revoked."""
-    return resolve(host_names(loaded.config) | responders(served(loaded, home)))
+    who says whether a certificate was revoked.
+
+    A name that does not resolve now has the addresses that nginx has of it: DNS may be away for a
+    moment, and whoever is there must not be lost by that.
+    """
+    names = host_names(loaded.config) | responders(served(loaded, home))
+    now = current(home)
+    known = {name: tuple(each) for name, each in (now.addresses if now else {}).items()}
+    return {name: known[name] for name in names if name in known} | dict(resolve(names))
 
 
 def kept(
@@ -114,7 +121,7 @@ def kept(
     # The very ones whose marks are rendered: their files may change between two looks.
     publish_passwords(home, around.passwords, worker_user(loaded.config, home))
     files = joined(render(loaded.config, around), by_hand(home))
-    return keep(home, number, files, loaded, engine, of)
+    return keep(home, number, files, loaded, engine, of, addresses)
 
 
 def test_elsewhere(loaded: LoadedConfig, engine: Engine, folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -191,6 +191,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "peers": peers(config),
         "hashed_prefix": HASHED_PREFIX,
         **_waf(config, around),
+        "most_addresses": max(2, *map(len, around.addresses.values()), 0),
         "quick_servers": [by_name[name] if name else None for name in servers(config)],
     }
     environment = _environment()
@@ -276,6 +277,13 @@ def _waf(config: Config, around: Surroundings) -> dict[str, object]:
     }
 
 
+def _with_several_addresses(config: Config, around: Surroundings) -> Iterator[str]:
+    """The backends at names that have more than one; the short way knows the first of each."""
+    for name, backend in config.backends.items():
+        if len(around.addresses.get(backend.host, ())) > 1:
+            yield name
+
+
 def _hedges(config: Config) -> bool:
     return any(model.hedge for model in config.models.values())
 
@@ -297,6 +305,7 @@ def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict
         "quick_tokens": quick_relay(config).read_ms // 400,
         "error_page": around.error_page or _our_page(),
         "hedged": endpoints.HEDGED_PATHS,
+        "several": f" {' '.join(_with_several_addresses(config, around))} ",
         "zones": {zone.name: int(zone.evicts) for zone in zones(config, around.needs)},
         "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
         "who_answers": who_answers(config),

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +25,7 @@ from infergate.paths import Home
 from infergate.state_file import SET_ASIDE, read_state, set_aside
 
 if TYPE_CHECKING:  # rendering takes longer to load than `infergate status` to run
+    from infergate.nginx.addresses import Addresses
     from infergate.nginx.engine import Engine
     from infergate.nginx.render import Rendered
 
@@ -49,6 +50,7 @@ class Revision:
     at: when it was rendered, Unix seconds. engine: whose modules it loads.
     of: the earlier revision whose YAML it brought back; None for a YAML of its own.
     certificates: path → SHA-256 of the certificates and keys that nginx reads besides its files.
+    addresses: name → those that the files have of it.
     failed: why it was taken back, if it was.
     """
 
@@ -59,6 +61,7 @@ class Revision:
     of: int | None = None
     certificates: Mapping[str, str] = dataclasses.field(default_factory=dict)
     failed: str | None = None
+    addresses: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -78,6 +81,7 @@ def keep(
     loaded: LoadedConfig,
     engine: Engine,
     of: int | None = None,
+    addresses: Addresses | None = None,
 ) -> Revision:
     """Write a revision's folder. Nothing that runs is touched."""
     from infergate.nginx.render import write
@@ -89,6 +93,7 @@ def keep(
         str(engine),
         of,
         certificates_of(rendered),
+        addresses={} if addresses is None else addresses,
     )
     shutil.rmtree(revision.path, ignore_errors=True)  # of a process that was killed here
     try:

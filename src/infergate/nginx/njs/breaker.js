@@ -6,10 +6,13 @@
 // is dead, a client's request is the trial, one cool-down later.
 //
 // An entry is there only for a backend that failed lately:
-//   [failures in a row, start of the window, requests, failures, open until, cool-down, endpoint, model]
+//   [failures in a row, start of the window, requests, failures, open until, cool-down, endpoint, model,
+//   1 if it opened because no answer came]
+// The last kind may be wrong: the request may have asked for more than its time. So a trial comes at once,
+// and any answer closes it.
 import memory from 'memory.js';
 
-const IN_A_ROW = 0, SINCE = 1, REQUESTS = 2, FAILURES = 3, UNTIL = 4, COOLDOWN = 5, ENDPOINT = 6, MODEL = 7;
+const IN_A_ROW = 0, SINCE = 1, REQUESTS = 2, FAILURES = 3, UNTIL = 4, COOLDOWN = 5, ENDPOINT = 6, MODEL = 7, SILENT = 8;
 
 const WINDOW = 30000, ENOUGH = 20;
 
@@ -43,7 +46,7 @@ function open() {
         const now = Date.now();
         let entry = entryOf(backend);
         if (entry === undefined) {
-            entry = [0, now, 0, 0, 0, 0, '', ''];
+            entry = [0, now, 0, 0, 0, 0, '', '', 0];
         } else if (now - entry[SINCE] > WINDOW) {
             entry[SINCE] = now;
             entry[REQUESTS] = entry[FAILURES] = 0;
@@ -59,6 +62,7 @@ function open() {
                 || (entry[REQUESTS] >= ENOUGH && entry[FAILURES] / entry[REQUESTS] >= limits.error_rate))) {
             entry[COOLDOWN] = Math.min(entry[COOLDOWN] * 2 || limits.cooldown_ms, limits.max_cooldown_ms);
             entry[UNTIL] = now + entry[COOLDOWN];
+            entry[SILENT] = hung && entry[IN_A_ROW] < limits.failures ? 1 : 0;
         }
         keep(backend, entry);
         ngx.shared.ig_locks.delete('trial ' + backend);
@@ -72,7 +76,7 @@ function open() {
         const now = Date.now();
         if (entry[UNTIL] !== 0) {
             // One that was under way when it opened says nothing about now.
-            if (now >= entry[UNTIL]) {
+            if (now >= entry[UNTIL] || entry[SILENT] === 1) {
                 ngx.shared.ig_breakers.delete(backend);
                 ngx.shared.ig_locks.delete('trial ' + backend);
             }
@@ -105,7 +109,7 @@ function open() {
             || (state === 'half-open' && memory.perhaps(() => ngx.shared.ig_locks.add('trial ' + backend, 1)) === true);
     }
 
-    return { entryOf, stateOf, failed, succeeded, lets, move, until: (entry) => entry[UNTIL] };
+    return { entryOf, stateOf, failed, succeeded, lets, move };
 }
 
 export default { open };

@@ -5,13 +5,13 @@
 // does for other requests: kept connections, TLS, timeouts, the backend's own key. The slot of the
 // first is the request's, who gives it back; that of the second is ours, and a further one of the first
 // while it is still to be stopped after it lost.
-import breaker from 'breaker.js';
 import failure from 'failure.js';
 import hedgeTimes from 'hedge_times.js';
 import queue from 'queue.js';
 import relay from 'relay.js';
 import route from 'route.js';
 import state from 'state.js';
+import usable from 'usable.js';
 
 const MAX_IN_FLIGHT = 2;
 // Between two looks whether somebody still waits for the answer, in ms: a fraction of the time so far.
@@ -105,8 +105,8 @@ function start(r) {
     // The first is late.
     function hedge() {
         late = undefined;
-        const usable = candidates();
-        if (usable.length === 0) {
+        const free = candidates();
+        if (free.length === 0) {
             none = 'no other backend is free';
             return;
         }
@@ -115,7 +115,7 @@ function start(r) {
             return;
         }
         const others = found[route.BACKENDS].map((each) => each[route.NAME])
-            .filter((name) => usable.indexOf(name) === -1);
+            .filter((name) => free.indexOf(name) === -1);
         const request = {};
         const backend = route.pick(r, found, request, others.join(',') + ',', true, r.uri[1] === 'a');
         if (backend === undefined) {
@@ -129,8 +129,7 @@ function start(r) {
 
     // The names of the others that have a slot and nothing against them, and take the same body.
     function candidates() {
-        const circuit = breaker.open();
-        const more = route.more();
+        const able = usable.open();
         const backends = found[route.BACKENDS];
         const asked = backends.filter((each) => each[route.NAME] === first.name)[0];
         return backends.filter((each) => each[route.NAME] !== first.name && asked !== undefined
@@ -138,8 +137,7 @@ function start(r) {
             && (r.uri[1] !== 'a' || each[route.FLAGS].indexOf('o') !== -1)
             && (each[MAX_IN_FLIGHT] === 0
                 || (ngx.shared.ig_inflight.get(each[route.NAME]) || 0) < each[MAX_IN_FLIGHT])
-            && more.conditionOf(each[route.NAME]) === undefined
-            && circuit.stateOf(circuit.entryOf(each[route.NAME]), Date.now()) === 'closed')
+            && able.conditionOf(each[route.NAME]) === undefined && !able.isHalfOpen(each[route.NAME]))
             .map((each) => each[route.NAME]);
     }
 

@@ -17,6 +17,7 @@
 import memory from 'memory.js';
 import policy from 'policy.js';
 import state from 'state.js';
+import usable from 'usable.js';
 
 const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5, UNTIL = 6, TRIED = 7;
 // A ticket that is so much over its time has nobody who waits for it.
@@ -29,10 +30,9 @@ function isWaitedFor(model) {
     return ngx.shared.ig_waiting.get('n ' + model) > 0;
 }
 
-// Whether one of the route's backends will have a slot: none that failed the request, is drained or left
-// alone by its breaker.
+// Whether one of the route's backends will have a slot: none that failed the request.
 function couldServe(r, found, tried) {
-    return found[2].some((backend) => suits(backend, r.uri, tried) && isUp(backend[NAME]));
+    return serving(found, r.uri, tried).length !== 0;
 }
 
 // Whether a request of this path that failed at `tried` (each followed by ',') may go to the backend.
@@ -46,13 +46,9 @@ function waits(r) {
     return r.variables.ig_ticket.split(AGAIN).length - (r.variables.ig_ticket === '' ? 1 : 0);
 }
 
-function isUp(name) {
-    const condition = ngx.shared.ig_backends.get(name);
-    if (condition !== undefined && (condition === 'drained' || state.isDown(condition))) {
-        return false;
-    }
-    const entry = ngx.shared.ig_breakers.get(name);
-    return entry === undefined || JSON.parse(entry)[4] < Date.now();
+// The backends of a route whose slots are handed out.
+function serving(found, uri, tried) {
+    return usable.open().among(found[2].filter((backend) => suits(backend, uri, tried)));
 }
 
 // How long a request that enters at this place is going to wait, in ms.
@@ -128,10 +124,9 @@ function tagOf(model, key, weight) {
 function freeSlot(found, ticket) {
     let best;
     let lowest = Infinity;
-    found[2].forEach((backend) => {
+    serving(found, ticket[URI], ticket[TRIED] || '').forEach((backend) => {
         const busy = ngx.shared.ig_inflight.get(backend[NAME]) || 0;
-        if ((backend[MAX_IN_FLIGHT] === 0 || busy < backend[MAX_IN_FLIGHT]) && busy / backend[1] < lowest
-            && suits(backend, ticket[URI], ticket[TRIED] || '') && isUp(backend[NAME])) {
+        if ((backend[MAX_IN_FLIGHT] === 0 || busy < backend[MAX_IN_FLIGHT]) && busy / backend[1] < lowest) {
             lowest = busy / backend[1];
             best = backend;
         }
@@ -143,7 +138,9 @@ function freeSlot(found, ticket) {
     if (busy === undefined) {
         return undefined;
     }
-    if (best[MAX_IN_FLIGHT] !== 0 && busy > best[MAX_IN_FLIGHT]) {
+    const able = usable.open();
+    if ((best[MAX_IN_FLIGHT] !== 0 && busy > best[MAX_IN_FLIGHT])
+        || (able.isHalfOpen(best[NAME]) && !able.lets(best[NAME]))) {
         hold(best[NAME], -1);
         return undefined;
     }

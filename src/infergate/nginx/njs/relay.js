@@ -125,10 +125,8 @@ function fallBack(r, found, request, format, tried) {
     if (tried !== '') {
         return { exhausted: true };
     }
-    const wait = route.more().cooldown(found);
     return { status: 503, code: 'no_backend',
-        message: 'No backend of the model `' + found[0] + '` is available.',
-        retry_after: wait === 0 ? 5 : Math.ceil(wait / 1000) };
+        message: 'No backend of the model `' + found[0] + '` is available.', retry_after: 5 };
 }
 
 // To this backend, whose slot is taken already.

@@ -15,6 +15,9 @@ const WINDOW = 30000, FREE = 10;
 const USUAL = [3, 0.2];
 // For the log's `why`.
 const UNSENT = ' had closed the connection';
+// OpenAI's rule of thumb: a token is about four bytes of text. A prompt is read with so many tokens a second
+// by a small GPU that has others to serve (docs/routing.md).
+const BYTES_PER_TOKEN = 4, PROMPT_SPEED = 500;
 // Every other status is one of ours that a backend said (nginx/statuses.py).
 const RETRIED = [429, 502, 503, 504];
 
@@ -76,6 +79,13 @@ function wasUnsent(variables) {
 
 // That is no attempt. It has its slot; the long way takes another connection as long as there are kept ones.
 function unsent(r) {
+    if (!onceMore(r, UNSENT)) {
+        goOn(r, 502, false);
+    }
+}
+
+// To the same backend on the long way; the request keeps its slot. why: for the log. Whether it goes there.
+function onceMore(r, why) {
     const variables = r.variables;
     const name = variables.ig_backend;
     if (variables.ig_policy === '') {   // the short way keeps it to itself
@@ -84,12 +94,12 @@ function unsent(r) {
     const found = route.find(variables.ig_model);
     const backend = found && found[route.BACKENDS].filter((each) => each[route.NAME] === name)[0];
     if (!backend) {   // the configuration changed meanwhile
-        goOn(r, 502, false);
-        return;
+        return false;
     }
-    variables.ig_why = variables.ig_why + name + UNSENT + ';';
+    variables.ig_why = variables.ig_why + name + why + ';';
     const format = careful.formatOf(r);
     relay.dispatch(r, found, format.read(r), format, backend);
+    return true;
 }
 
 // status: how the backend failed; reached: whether it was it who answered that.
@@ -100,11 +110,17 @@ function again(r, status, reached) {
 function goOn(r, status, reached) {
     const variables = r.variables;
     const backend = variables.ig_backend;
-    if (variables.ig_policy === '') {   // the short way keeps it to itself
+    const wasShort = variables.ig_policy === '';   // the short way keeps it to itself
+    if (wasShort) {
         variables.ig_policy = admit.find(r);
     }
     if (backend === '') {   // nothing was decided yet: it was the internal server, whose worker was killed
         careful.serve(r);
+        return;
+    }
+    // The short way knows the first address of a name, the long way tries them all.
+    if (wasShort && status === 502 && !reached && settings.several.indexOf(' ' + backend + ' ') !== -1
+        && onceMore(r, ' by its other addresses')) {
         return;
     }
     const tried = variables.ig_tried + backend + ',';
@@ -112,9 +128,10 @@ function goOn(r, status, reached) {
     variables.ig_tried = tried;
     variables.ig_why = variables.ig_why + backend + ' failed ' + status + ';';
     queue.slotFreed();
-    failure.note(backend, status, reached, r.uri, variables.ig_model);
-
     const found = route.find(variables.ig_model);
+    if (status !== 504 || reached || !asksForMore(r)) {
+        failure.note(backend, status, reached, r.uri, variables.ig_model);
+    }
     const stopped = found === undefined ? 'route' : obstacle(r, found, tried);
     if (stopped === undefined) {
         const format = careful.formatOf(r);
@@ -126,6 +143,15 @@ function goOn(r, status, reached) {
         variables.ig_why = variables.ig_why + 'no retry: ' + stopped + ';';
     }
     giveUp(r, status, tried);
+}
+
+// Whether no first byte in time tells of the request and not of the backend: its own size needs longer.
+function asksForMore(r) {
+    const request = careful.formatOf(r).read(r);
+    const speed = ngx.shared.ig_turns.get('speed ' + r.variables.ig_model);
+    const answer = request.stream === true || speed === undefined ? 0 : (request.max_tokens || 0) / speed;
+    const prompt = request.bytes / BYTES_PER_TOKEN / PROMPT_SPEED;
+    return prompt + answer > Number(last(r.variables.upstream_response_time));
 }
 
 function giveUp(r, status, tried) {

@@ -14,17 +14,18 @@
 //   residency  + COLD where the model would have to be loaded first
 //   affinity   the backend that balance prefix, session or ip_hash means, unless it is overloaded
 import affinity from 'affinity.js';   // seldom
-import breaker from 'breaker.js';   // seldom
 import state from 'state.js';
+import usable from 'usable.js';   // seldom
 
 const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, FLAGS = 4, RELAY = 5;
 const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3, NAMES = 4;
 
 // Loading a model takes as long as some answers: a warm box is preferred until it has so many more.
 const COLD = 8;
-// Added to a score so that a backend is taken only when there is no better one. Down ones last, but
-// taken all the same: the control plane that could say they are back may be gone.
-const FULL = 1e6, DOWN = 1e9, NONE = 1e99;
+// Added to a score so that a backend is taken only when there is no better one. Those with an open breaker
+// and down ones last, but taken all the same where a model has no other: a breaker may be wrong, and the
+// control plane that could say that they are back may be gone.
+const FULL = 1e6, OPEN = 1e8, DOWN = 1e9, NONE = 1e99;
 
 // As it is kept, with 0 for no options, and one backend for all that are like it.
 function look(model) {
@@ -55,7 +56,8 @@ function find(model) {
 // Written as one loop over shared memory (4 µs for three backends; with a function for each step it
 // was 8). Each time it starts at another one, so that equally busy ones share; Math.random would
 // seed itself anew for every request.
-function pick(r, route, request, tried, waits, ollamaOnly) {
+// shunned: one that is half-open, and whose one request is another one.
+function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
     const slots = state.slots();
     if (route[NAMES] !== 0 && tried === '' && slots.get('') === undefined && !ollamaOnly) {
         return pickEqual(route, slots);
@@ -69,6 +71,7 @@ function pick(r, route, request, tried, waits, ollamaOnly) {
     let why = balance + ';';
     let best;
     let lowest = NONE;
+    let full = false;
 
     if (balance !== 'least_busy' && balance !== 'least_conn' && tried === '' && count !== 1) {
         preferred = more().preferred(r, route, request, ollamaOnly);
@@ -87,17 +90,21 @@ function pick(r, route, request, tried, waits, ollamaOnly) {
         if (backend[MAX_IN_FLIGHT] !== 0 && busy >= backend[MAX_IN_FLIGHT]) {
             if (waits) {
                 why += name + ' full;';
+                full = full || careful === undefined || careful.conditionOf(name) === undefined;
                 continue;
             }
             score = FULL;
         }
         if (careful !== undefined) {
-            const condition = careful.conditionOf(name);
-            if (condition === 'drained' || condition === 'open') {
-                why += name + ' ' + condition + ';';
+            const condition = name === shunned ? 'open' : careful.conditionOf(name);
+            if (condition === 'drained') {
+                why += name + ' drained;';
                 continue;
             }
-            if (condition !== undefined) {
+            if (condition === 'open') {
+                why += name + ' open;';
+                score += OPEN;
+            } else if (condition !== undefined) {
                 score += DOWN;
             }
             busy += ngx.shared.ig_load.get(name) || 0;
@@ -117,7 +124,7 @@ function pick(r, route, request, tried, waits, ollamaOnly) {
     }
     state.why = why;
     state.calm = careful === undefined;
-    if (best === undefined) {
+    if (best === undefined || (full && lowest >= OPEN)) {   // rather wait for one that is usable
         return undefined;
     }
     // From here on nothing fails: whoever called has the slot, or nobody has.
@@ -125,9 +132,9 @@ function pick(r, route, request, tried, waits, ollamaOnly) {
         state.hold(best[NAME], -1);
         return undefined;
     }
-    if (careful !== undefined && !careful.lets(best[NAME])) {
+    if (lowest < OPEN && careful !== undefined && !careful.lets(best[NAME])) {
         state.hold(best[NAME], -1);
-        return pick(r, route, request, tried + best[NAME] + ',', waits, ollamaOnly);
+        return pick(r, route, request, tried, waits, ollamaOnly, best[NAME]);
     }
     if (preferred !== undefined && balance !== 'round_robin') {
         affinity.open().remember(route, request, best[NAME]);
@@ -164,20 +171,10 @@ function pickEqual(route, slots) {
 }
 
 function more() {
-    const circuit = breaker.open();
+    const able = usable.open();
+    const conditionOf = able.conditionOf;
 
-    // What stands against a backend: 'drained', 'open' (its breaker), another text if it is down.
-    function conditionOf(name) {
-        const condition = ngx.shared.ig_backends.get(name);
-        if (condition !== undefined && (condition === 'drained' || state.isDown(condition))) {
-            return condition;
-        }
-        const entry = circuit.entryOf(name);
-        const stands = circuit.stateOf(entry, Date.now());
-        return stands === 'open' || stands === 'waiting' ? 'open' : undefined;
-    }
-
-    function usable(route, ollamaOnly) {
+    function those(route, ollamaOnly) {
         return route[BACKENDS].filter((backend) =>
             (!ollamaOnly || backend[FLAGS].indexOf('o') !== -1) && conditionOf(backend[NAME]) === undefined);
     }
@@ -197,32 +194,14 @@ function more() {
         return undefined;
     }
 
-    // How long until a breaker of this route lets a trial through, in ms; 0 if none is open.
-    function cooldown(route) {
-        const now = Date.now();
-        let shortest = 0;
-        route[BACKENDS].forEach((backend) => {
-            const entry = circuit.entryOf(backend[NAME]);
-            if (circuit.stateOf(entry, now) === 'open') {
-                const left = circuit.until(entry) - now;
-                shortest = shortest === 0 ? left : Math.min(shortest, left);
-            }
-        });
-        return shortest;
-    }
-
-    function lets(name) {
-        return circuit.lets(name, circuit.entryOf(name), Date.now());
-    }
-
     // The backend that balance means, whatever it costs there.
     function preferred(r, route, request, ollamaOnly) {
         return route[BALANCE] === 'round_robin'
             ? inTurn(route, state.slots().get('/' + route[MODEL]))
-            : affinity.open().preferred(r, route, request, usable(route, ollamaOnly));
+            : affinity.open().preferred(r, route, request, those(route, ollamaOnly));
     }
 
-    return { conditionOf, lets, preferred, cooldown };
+    return { conditionOf, lets: able.lets, preferred };
 }
 
 export default { NAME, UPSTREAM_NAME, FLAGS, RELAY, MODEL, BACKENDS, OPTIONS, look, find, pick, more };

@@ -62,7 +62,7 @@ function merge(document, overwrite) {
                 full[name] = (full[name] || 0) + 1;
             }
         });
-        if ((name === 'backends' || name === 'load') && Object.keys(set).length !== 0) {
+        if ((name === 'backends' || name === 'load' || name === 'breakers') && Object.keys(set).length !== 0) {
             put(ngx.shared.ig_inflight, '', 1);   // see state.js
         }
     });

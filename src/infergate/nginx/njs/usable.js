@@ -1,0 +1,40 @@
+// usable: whether a backend may get requests now. Routing, the queue and hedging ask the same question.
+import breaker from 'breaker.js';
+import state from 'state.js';
+
+function open() {
+    const circuit = breaker.open();
+
+    // What stands against a backend: 'drained', 'open' (its breaker: a trial comes first), another text if
+    // it is down; undefined for a usable one. A half-open one is, for who gets its one request: see lets.
+    function conditionOf(name) {
+        const condition = ngx.shared.ig_backends.get(name);
+        if (condition !== undefined && (condition === 'drained' || state.isDown(condition))) {
+            return condition;
+        }
+        const stands = circuit.stateOf(circuit.entryOf(name), Date.now());
+        return stands === 'open' || stands === 'waiting' ? 'open' : undefined;
+    }
+
+    // Of these backends of a route those that are usable. Where none is, all that are not drained: the
+    // last one of a model stays in, because a breaker that is open may be wrong, and an error is none worse
+    // than a refusal.
+    function among(backends) {
+        const conditions = backends.map((backend) => conditionOf(backend[0]));
+        const usable = backends.filter((backend, i) => conditions[i] === undefined);
+        return usable.length !== 0 ? usable : backends.filter((backend, i) => conditions[i] !== 'drained');
+    }
+
+    // Whether one that was chosen may get this request, once its slot is taken.
+    function lets(name) {
+        return circuit.lets(name, circuit.entryOf(name), Date.now());
+    }
+
+    function isHalfOpen(name) {
+        return circuit.stateOf(circuit.entryOf(name), Date.now()) === 'half-open';
+    }
+
+    return { conditionOf, among, lets, isHalfOpen };
+}
+
+export default { open };
