@@ -131,12 +131,12 @@ def test_a_second_up_is_refused_and_says_what_to_do(pair: Pair) -> None:
 def test_down_lets_an_open_stream_finish(fresh_pair: Pair) -> None:
     it, a, b = fresh_pair
     for backend in (a, b):
-        backend.behave(path_prefix="/v1/chat", chunk_delay_s=0.2, chunks=8)
+        backend.behave(path_prefix="/v1/chat", chunk_delay_s=0.2, chunks=14)
     got: list[httpx.Response] = []
     stream = threading.Thread(target=lambda: got.append(it.chat(stream=True)))
     stream.start()
     until(lambda: a.stats()["open"] + b.stats()["open"] == 1)
-    it.run("down")
+    assert "Waiting for 1 open connection" in it.run("down").stdout
     stream.join(5)
     assert got[0].text.endswith("data: [DONE]\n\n")
     assert it.status()["processes"] == {"supervisor": None, "nginx": None, "control": None}

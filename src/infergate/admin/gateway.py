@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from infergate.config.load import LoadedConfig
-from infergate.nginx.revisions import load_applied
+from infergate.nginx.revisions import current, load_applied
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
 from infergate.supervise.instance import nginx_master
@@ -43,6 +43,9 @@ class Gateway:
         """What nginx runs of the file, whatever is in it now; the file, while nothing runs."""
         if nginx_master(self.home) is None:
             return self.declared
+        now = current(self.home)
+        if now is not None and now.text == self.declared.text:
+            return self.declared  # to read it once more takes a second where there is much of it
         return load_applied(self.home, self.declared.path)
 
     @cached_property

@@ -40,7 +40,7 @@ class Config(Section):
     limits: Limits = Field(Limits(), description="Limits for everybody.")
     access: Access = Field(Access(), description="Who may talk to the gateway at all.")
     backends: dict[Name, Backend] = Field(
-        min_length=1, max_length=500, description="The inference servers."
+        min_length=1, max_length=1000, description="The inference servers."
     )
     health: Health = Field(Health(), description="How backends are probed.")
     models: dict[ModelName, Model] = Field(

@@ -26,7 +26,6 @@ _EXPECTED = {
     "model_type": "expected a section: `name: value` lines, indented",
     "model_attributes_type": "expected a section: `name: value` lines, indented",
     "too_short": "needs at least one entry",
-    "too_long": "has too many entries",
 }
 
 
@@ -64,6 +63,9 @@ def _message(
         return f"must be at least {_number(context['ge'])}"
     if kind == "less_than_equal":
         return f"must be at most {_number(context['le'])}"
+    if kind == "too_long":
+        most, there = _number(context["max_length"]), _number(len(error["input"]))
+        return f"may have at most {most} entries, and has {there}"
     if kind in _EXPECTED:
         empty = not hidden and error["input"] is None
         return ("is empty; " if empty else "") + _EXPECTED[kind]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -60,6 +61,9 @@ FOLLOW_INTERVAL_S = 0.5
 REPORT_INTERVAL_S = 2.0
 """Between two reports of numbers that move all the time; a change of state is reported at once."""
 
+PAUSE_AFTER = 2.0
+"""A publication is followed by a pause of so many times its length: the probes have the rest."""
+
 RESOLVE_INTERVAL_S = 30.0
 """Between two look-ups of the backends' names; home DNS has no shorter TTL in practice."""
 
@@ -84,7 +88,7 @@ class ControlPlane:
         self._down: frozenset[str] = frozenset()
         self._published_down: frozenset[str] | None = None
         self._keys_due = True
-        self._stop = asyncio.Event()
+        self._stop, self._changed = asyncio.Event(), asyncio.Event()
         config = self._loaded.config
         self._live = Live(self._home.socket)
         self._certificates = Certificates(self._home, lambda: self._loaded, self._apply_again)
@@ -129,6 +133,7 @@ class ControlPlane:
         return (
             ("reading nginx's memory", self._live.run),
             ("probing the backends", self._monitor.run),
+            ("publishing changes", self._publish_changes),
             ("following the keys file", KeysFileWatch(home, database, loaded).run),
             ("following the database", self._follow_store),
             ("following names", self._follow_names),
@@ -151,7 +156,17 @@ class ControlPlane:
         if status.serves and status.name in self._down:
             with contextlib.suppress(InfergateError):
                 push(self._home.socket, {"breakers": {"delete": [status.name]}})
-        self._publish()
+        self._changed.set()
+
+    async def _publish_changes(self) -> None:
+        """What the probes find, all of a moment in one: of a thousand backends that go down at once
+        the first is published at once, and the others with it or a moment later."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            began = time.monotonic()
+            self._publish()
+            await asyncio.sleep(PAUSE_AFTER * (time.monotonic() - began))
 
     def _publish(self, *, everything: bool = False) -> None:
         """Compile from what is known now and publish what differs from the last time."""

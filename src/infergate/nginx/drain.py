@@ -89,6 +89,18 @@ def drain(home: Home) -> Drain:
     return Drain(len(old), streams, oldest, max(0.0, left))
 
 
+def client_connections(master: int) -> frozenset[str]:
+    """The connections that clients have to its workers, while it listens; see still_open."""
+    served = _served_sockets()
+    return frozenset(each for pid in nginx_workers(master) for each in _sockets(pid) & served)
+
+
+def still_open(master: int, connections: frozenset[str]) -> int:
+    """How many of these its workers have now."""
+    there = {each for pid in nginx_workers(master) for each in _sockets(pid)}
+    return len(connections & there)
+
+
 def _file(home: Home) -> Path:
     return home.run / "old-workers.json"
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from infergate.config.backends import Backend
 from infergate.config.root import Config
-from infergate.nginx.relays import Relay, relay_for
+from infergate.nginx.relays import Relay, relay_with
 
 HASHED_PREFIX = "p"
 """Stands before the key, because nginx takes turns where what it hashes is empty."""
@@ -21,16 +21,17 @@ HASHED_PREFIX = "p"
 
 def quick_backends(config: Config) -> list[str]:
     """The backends that the short way leads to: plain http, no path of their own."""
-    return [name for name, each in config.backends.items() if _is_plain(each)]
+    return [name for name, each in config.backends.items() if is_quick(each)]
 
 
-def _is_plain(backend: Backend) -> bool:
+def is_quick(backend: Backend) -> bool:
+    """Whether the short way leads to it."""
     return backend.scheme == "http" and not backend.path_prefix
 
 
 def quick_relay(config: Config) -> Relay:
     """The timeouts of the short way: the general ones."""
-    return relay_for(Backend(url="http://127.0.0.1"), config.timeouts)
+    return relay_with(config.timeouts, https=False, verify_tls=True)
 
 
 def _place(key: str, places: int) -> int:

@@ -39,11 +39,16 @@ class Relay:
 
 def relay_for(backend: Backend, timeouts: Timeouts) -> Relay:
     """The location through which a request with these timeouts reaches this backend."""
+    return relay_with(timeouts, https=backend.scheme == "https", verify_tls=backend.verify_tls)
+
+
+def relay_with(timeouts: Timeouts, *, https: bool, verify_tls: bool) -> Relay:
+    """The same for any backend that is reached so."""
     return Relay(
         connect_ms=round(timeouts.connect * 1000),
         read_ms=round(max(timeouts.first_byte, timeouts.idle) * 1000),
-        https=backend.scheme == "https",
-        verify_tls=backend.verify_tls,
+        https=https,
+        verify_tls=verify_tls,
     )
 
 

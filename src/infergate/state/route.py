@@ -12,7 +12,7 @@ from infergate.config.policies import Rates, Retries
 from infergate.config.root import Config
 from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory
-from infergate.nginx.quick import quick_backends, quick_relay
+from infergate.nginx.quick import is_quick, quick_relay
 from infergate.nginx.relays import relay_for, timeouts_of
 
 _WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY = 1, 2, 4, 5  # their places in a backend's list
@@ -116,7 +116,7 @@ def _is_quick(
     return (
         not _NOT_QUICK & options.keys()
         and not any(backend[_RELAY] for backend in backends)
-        and set(model.backends) <= set(quick_backends(config))
+        and all(is_quick(config.backends[each]) for each in model.backends)
     )
 
 

@@ -43,10 +43,11 @@ def compile_routes(
     down: backends that serve nothing now; those that are `backup` stand in for them.
     """
     named = {name: model for name, model in config.models.items() if name != ANY_MODEL}
-    models = {n: _where_it_is(config, n, model, inventories) for n, model in named.items()}
+    joined = added(config)
+    models = {n: _where_it_is(joined, n, model, inventories) for n, model in named.items()}
     everything = config.models.get(ANY_MODEL)
     if everything is not None:
-        everything = _with_added(everything, added(config))
+        everything = _with_added(everything, joined)
     if not config.models and config.backends:
         everything = Model(backends=list(config.backends))
     # A model the file names is served as the file says, also where another backend has it too.
@@ -75,16 +76,14 @@ def compile_routes(
 
 
 def _where_it_is(
-    config: Config, name: str, model: Model, inventories: Mapping[str, Inventory]
+    by_hand: Iterable[str], name: str, model: Model, inventories: Mapping[str, Inventory]
 ) -> Model:
     """A model the file names, with the backends that have it: those of the file but the ones that
     say they do not, and those that were added and say they do. Where all say they do not, nothing
     is taken out: then they are asked, and their answer tells."""
     wanted = model.upstream_name or name
     have = [each for each in model.backends if _may_have(inventories.get(each), wanted)]
-    joined = [
-        each for each in added(config) if each in inventories and _lists(inventories[each], wanted)
-    ]
+    joined = [each for each in by_hand if each in inventories and _lists(inventories[each], wanted)]
     if have == model.backends and not joined:
         return model
     kept = have or ([] if joined else model.backends)

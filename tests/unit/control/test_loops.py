@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infergate.control.plane import ControlPlane
+from infergate.control.report import read_report
 from infergate.control.shadow import Shadow
 from infergate.health.watch import Watch
 from infergate.loops import Failing, read_failing
 from infergate.nginx.folders import prepare_home
 from infergate.paths import Home
+from infergate.state.routes import Routes, compile_routes
 
 CONFIG = "backends: { a: 'http://127.0.0.1:9', b: 'http://127.0.0.1:9/b' }\nmodels: { m: [a] }\n"
 
@@ -83,3 +86,32 @@ def test_a_backend_whose_probes_fail_is_probed_again_and_the_others_go_on(
         assert not failing(home)  # whoever is not there fails no more
 
     asyncio.run(scenario())
+
+
+def test_backends_that_change_together_are_published_together(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = "".join(f"  b{n}: 'http://127.0.0.1:9/{n}'\n" for n in range(150))
+    (home.root.parent / "infergate.yaml").write_text(f"backends:\n{urls}")
+    compiled = []
+
+    def counted(*arguments: Any) -> Routes:
+        compiled.append(1)
+        return compile_routes(*arguments)
+
+    monkeypatch.setattr("infergate.control.plane.compile_routes", counted)
+
+    def all_down() -> bool:
+        report = read_report(home.health)
+        return report is not None and all(each.state == "down" for each in report.backends)
+
+    async def scenario() -> None:
+        plane = asyncio.create_task(ControlPlane(home.root.parent / "infergate.yaml").run())
+        async with asyncio.timeout(60):
+            while not all_down():
+                await asyncio.sleep(0.05)
+        plane.cancel()
+        await asyncio.gather(plane, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert len(compiled) < 100

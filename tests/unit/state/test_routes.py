@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
 from pathlib import Path
 
+import pytest
+
 from infergate.config.in_force import Change, in_force, said
 from infergate.config.load import parse_config
+from infergate.config.problems import ConfigError
 from infergate.config.root import Config
 from infergate.health.inventory import Inventory, ModelInfo
 from infergate.nginx.compiled_route import backends_of
@@ -151,3 +155,22 @@ models: { m: [a, b, c], only: [c] }
     assert who() == {"m": ["a", "b"], "only": ["c"]}
     assert who("a", "c")["m"] == ["a", "b"]
     assert who("a", "b")["m"] == ["a", "b", "c"]
+
+
+def test_a_thousand_backends_and_two_thousand_models_take_four_times_as_long_as_a_quarter() -> None:
+    def calls(count: int) -> int:
+        backends = "".join(f"  b{n}: 'http://x:{n + 1}'\n" for n in range(count))
+        models = "".join(f"  m{n}: [b{n % count}, b{(n + 1) % count}]\n" for n in range(2 * count))
+        loaded = config(f"backends:\n{backends}models:\n{models}")
+        inventories = {f"b{n}": has(f"m{n}", f"m{n + count}", f"m{n - 1}") for n in range(count)}
+        profile = cProfile.Profile()
+        profile.runcall(compile_routes, loaded, inventories)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    assert calls(1000) < 4.5 * calls(250)
+
+
+def test_more_backends_than_there_may_be_are_told_with_the_limit() -> None:
+    backends = "".join(f"  b{n}: 'http://x:{n + 1}'\n" for n in range(1001))
+    with pytest.raises(ConfigError, match="at most 1,000 entries, and has 1,001"):
+        config(f"backends:\n{backends}")

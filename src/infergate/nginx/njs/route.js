@@ -124,8 +124,8 @@ function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
     }
     state.why = why;
     state.calm = careful === undefined;
-    if (best === undefined || (full && lowest >= OPEN)) {   // rather wait for one that is usable
-        return undefined;
+    if (best === undefined || (lowest >= OPEN && (full || (lowest < DOWN && fallsBack(r, route))))) {
+        return undefined;   // rather wait for one that is usable, or ask the next model
     }
     // From here on nothing fails: whoever called has the slot, or nobody has.
     if (state.hold(best[NAME], 1) > best[MAX_IN_FLIGHT] && waits && best[MAX_IN_FLIGHT] !== 0) {   // another was quicker
@@ -140,6 +140,12 @@ function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
         affinity.open().remember(route, request, best[NAME]);
     }
     return best;
+}
+
+// Whether there is a model to fall back to: then an open breaker is no last resort.
+function fallsBack(r, route) {
+    const left = r.variables.ig_fallback;
+    return left === '' ? route[OPTIONS] !== 0 && route[OPTIONS].fallback !== undefined : left !== '[]';
 }
 
 // The same where only how busy they are tells the backends apart, as on most routes.
