@@ -186,6 +186,11 @@ class Home:
         return self.logs / "access.log"
 
     @property
+    def error_log(self) -> Path:
+        """What nginx itself complains of."""
+        return self.logs / "error.log"
+
+    @property
     def waf_reports(self) -> Path:
         """Where nginx's workers leave what the firewall found; nobody else may enter."""
         return self.run / "waf"

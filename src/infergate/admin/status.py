@@ -64,6 +64,7 @@ class Counting(Document):
     since: float
     behind_bytes: int
     unreadable: int
+    killed_workers: int
 
 
 class OldWorkers(Document):

@@ -30,6 +30,9 @@ def ledger_in_words(status: LedgerStatus, now: float, *, alive: bool) -> Iterato
         yield COUNTING
     if status.unreadable:
         yield f"{status.unreadable:,} lines of the access log were no requests; they do not count."
+    if status.killed_workers:
+        workers = "a worker" if status.killed_workers == 1 else f"{status.killed_workers:,} workers"
+        yield f"{workers} of nginx died; of the last 0.1 s of each, requests may not be counted."
 
 
 def ago(seconds: float) -> str:

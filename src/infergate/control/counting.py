@@ -12,6 +12,7 @@ import structlog
 from infergate.config.load import LoadedConfig
 from infergate.control.budgets import BudgetWatch
 from infergate.errors import InfergateError
+from infergate.ledger.killed import KilledWorkers
 from infergate.ledger.ledger import Ledger, Step
 from infergate.ledger.retention import Clock, forget_old
 from infergate.ledger.rotate import remove_old, reopen_missing, rotate
@@ -41,7 +42,8 @@ class Counting:
         self._problem: InfergateError | None = None
         self._since = time.time()
         self._told = self._tidied = self._forgotten = 0.0
-        self._unreadable = 0
+        self._unreadable = self._killed_workers = 0
+        self._killed = KilledWorkers(home.error_log)
         self._used: set[str] = set()  # keys whose budgets were not looked at since
 
     async def run(self) -> None:
@@ -104,6 +106,7 @@ class Counting:
 
     def _tell(self) -> None:
         self._told = time.monotonic()
+        self._killed_workers += self._killed.more()
         problem = self._problem
         behind = 0
         with contextlib.suppress(InfergateError, OSError):
@@ -115,6 +118,7 @@ class Counting:
             since=self._since,
             behind_bytes=behind,
             unreadable=self._unreadable,
+            killed_workers=self._killed_workers,
         )
         with contextlib.suppress(OSError):
             write_status(self._home.ledger, status)

@@ -22,6 +22,7 @@ class LedgerStatus:
     at: Unix seconds of this word. problem: why nothing is counted; empty while it is.
     since: since when it is so. behind_bytes: of the log, not counted yet.
     unreadable: lines that were no requests, since the ledger was started.
+    killed_workers: of nginx, since then; what each had not written yet is not counted.
     """
 
     at: float
@@ -30,6 +31,7 @@ class LedgerStatus:
     since: float = 0.0
     behind_bytes: int = 0
     unreadable: int = 0
+    killed_workers: int = 0
 
 
 def write_status(path: Path, status: LedgerStatus) -> None:

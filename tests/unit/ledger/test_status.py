@@ -10,6 +10,7 @@ import pytest
 from infergate.cli.ledger import COUNTING, ledger_in_words
 from infergate.config.usage import Keep
 from infergate.ledger import retention
+from infergate.ledger.killed import KilledWorkers
 from infergate.ledger.retention import Clock, forget_old
 from infergate.ledger.status import LedgerStatus, read_status, write_status
 from infergate.store.database import Database
@@ -40,6 +41,26 @@ def test_what_is_said_of_the_ledger() -> None:
     assert "nothing was heard of" in _words(LedgerStatus(at=900))
     assert "does not run" in _words(LedgerStatus(at=999), alive=False)
     assert "3 lines" in _words(LedgerStatus(at=999, unreadable=3))
+    assert "a worker of nginx died" in _words(LedgerStatus(at=999, killed_workers=1))
+
+
+def test_workers_that_were_killed_are_counted_from_the_error_log(tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    line = "2026/11/29 16:36:31 [alert] 1#1: worker process 7 exited on signal 9\n"
+    assert KilledWorkers(path).more() == 0
+    path.write_text(line)
+    killed = KilledWorkers(path)
+    assert killed.more() == 0, "it was before"
+    with path.open("a") as file:
+        file.write(line + "2026/11/29 16:36:31 [notice] 1#1: worker process 8 exited with code 0\n")
+        file.write(line[:40])
+        file.flush()
+        assert killed.more() == 1
+        file.write(line[40:])
+    assert [killed.more(), killed.more()] == [1, 0]
+    path.rename(tmp_path / "error.log.1")
+    path.write_text(line)
+    assert killed.more() == 1
 
 
 def test_usage_is_forgotten_by_the_time_it_is_kept(database: Database) -> None:
