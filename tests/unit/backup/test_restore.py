@@ -157,6 +157,26 @@ def test_kept_answers_of_another_gateway_are_given_to_nobody(
     assert not place.home.access_log.exists(), "nor are its requests counted here"
 
 
+def cut_off(place: Place, monkeypatch: pytest.MonkeyPatch, steps: int) -> bool:
+    """Restore, and die before a rename more than so many; whether there was one more."""
+    rename, left = Path.rename, steps
+
+    def limited(self: Path, target: Path) -> Path:
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", limited)
+        try:
+            place.restore()
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
 def test_one_that_was_cut_off_anywhere_is_finished_by_who_comes_next(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -166,33 +186,28 @@ def test_one_that_was_cut_off_anywhere_is_finished_by_who_comes_next(
     (place.home.tls / "ca.key").write_text("another")
     saved = tmp_path / "saved"
     shutil.copytree(place.folder, saved, symlinks=True)
-    rename = Path.rename
-
-    def limited(self: Path, target: Path) -> Path:
-        nonlocal left
-        if not left:
-            raise KeyboardInterrupt
-        left -= 1
-        return rename(self, target)
-
     for steps in range(100):
         shutil.rmtree(place.folder)
         shutil.copytree(saved, place.folder, symlinks=True)
-        left = steps
-        with monkeypatch.context() as patched:
-            patched.setattr(Path, "rename", limited)
-            try:
-                place.restore()
-            except KeyboardInterrupt:
-                pass
-            else:
-                break
+        if not cut_off(place, monkeypatch, steps):
+            break
         assert swap.is_unfinished(place.home)
         assert finish_exchange(place.home)
         assert not finish_exchange(place.home)
         assert place.everything() == whole, f"cut off after {steps} of its steps"
         assert place.keys() == ["alice"]
     assert steps > 5
+
+
+def test_up_finishes_one_that_was_cut_off(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.take()
+    place.file.write_text("backends: { b: http://127.0.0.1:9 }\n")
+    assert cut_off(place, monkeypatch, 3)
+    monkeypatch.delenv("BACKEND_KEY")  # so that it ends before it starts anything
+    code, said = command(place, "up")
+    assert (code, "cut off is finished now" in said) == (2, True)
+    assert "no variable BACKEND_KEY" in said
+    assert not swap.is_unfinished(place.home)
 
 
 def test_a_disk_that_refuses_at_the_start_leaves_all_as_it_was(
