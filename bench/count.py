@@ -208,7 +208,7 @@ def main() -> None:
     if shutil.which("vgdb") is None:
         raise SystemExit("valgrind is not installed; your distribution has a package of that name")
     rows = [row for row in ROWS if options.row is None or row.name in options.row]
-    baseline, above = read_baseline(), list[str]()
+    baseline, above, odd = read_baseline(), list[str](), list[str]()
     for engine in _engines(options.engine).values():
         print(name_of(engine))
         known = baseline.setdefault(name_of(engine), {})
@@ -220,11 +220,17 @@ def main() -> None:
                     known[name] = instructions
                 elif instructions > MOST * known.get(name, instructions):
                     above.append(f"{name} on {engine.origin}")
+                elif instructions < LEAST * known.get(name, instructions):
+                    odd.append(f"{name} on {engine.origin}")
     if options.accept:
         BASELINE.write_text(json.dumps(baseline, indent=1) + "\n")
+    if odd:
+        raise SystemExit(f"so few cannot be right, count again: {', '.join(odd)}")
     if above:
         raise SystemExit(f"more than {MOST - 1:.0%} above bench/counts.json: {', '.join(above)}")
 
 
 if __name__ == "__main__":
     main()
+LEAST = 0.5
+"""Half of it is no saving but a count of something else."""

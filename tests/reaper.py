@@ -4,8 +4,8 @@ Gateways, databases and engines of tests are processes in sessions of their own:
 would leave them running. Every pytest process starts one reaper, which waits for the other end of a
 pipe to be closed; then it kills whatever bears the run's mark and removes its folders.
 
-A process bears the mark in its environment, or stands in one of the run's folders: nginx writes its
-title over its environment.
+A process bears the mark in its environment, or stands in one of the run's folders or names one:
+nginx writes its title over its environment.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def _marked(mark: bytes, folders: str) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            stands = str((process / "cwd").readlink()).startswith(folders)
+            stands = str((process / "cwd").readlink()).startswith(folders) or any(
+                each.startswith(folders.encode())
+                for each in (process / "cmdline").read_bytes().split(b"\0")
+            )
             if stands or mark in (process / "environ").read_bytes().split(b"\0"):
                 found.append(int(process.name))
         except OSError:
