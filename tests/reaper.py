@@ -48,6 +48,8 @@ def _folders() -> str:
 def _marked(mark: bytes, folders: str) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
+        if int(process.name) == os.getpid():  # which names the folders
+            continue
         try:
             stands = str((process / "cwd").readlink()).startswith(folders) or any(
                 each.startswith(folders.encode())
