@@ -2,8 +2,8 @@
 //
 // The body filter reads how many tokens were used, takes out the usage that only we asked for, and
 // ends a stream that broke off with an error event, so that it cannot be taken for a finished one. It
-// must not parse every piece: it looks for a few words in the bytes, and parses the one event that
-// has them. Everything else goes on as it came.
+// must not parse every piece: it looks for one word in the first, and keeps the end for the log phase.
+// Everything goes on as it came. An answer that is no stream and broke off is a failure, too.
 //
 // njs starts one engine for a request in this location, so the variables of this file are the
 // request's own, from the first piece to the log phase. What only streams need is in stream.js.
