@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -60,6 +62,56 @@ def tail_of(path: Path, most_bytes: int = 64 * 1024) -> str:
             return file.read(most_bytes).decode(errors="replace")
     except OSError:
         return ""
+
+
+@contextlib.contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """A new folder of ours, removed at the end with what workers have put into it.
+
+    No worker can make us fail there: what cannot be removed stays.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            _remove_tree(folder)
+
+
+def _remove_tree(path: Path) -> None:
+    """However deep it is, which shutil.rmtree cannot: folders come up before they are removed.
+
+    Each is taken from the worker first, so nothing more comes into it. Raises OSError.
+    """
+    number = itertools.count()
+    top = os.open(path, FOLDER_FLAGS)
+    try:
+        while inner := _without_files(top):
+            for name in inner:
+                folder = os.open(name, FOLDER_FLAGS, dir_fd=top)
+                try:
+                    for deeper in _without_files(folder):
+                        os.rename(deeper, f".{next(number)}", src_dir_fd=folder, dst_dir_fd=top)
+                finally:
+                    os.close(folder)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    path.rmdir()
+
+
+def _without_files(folder: int) -> list[str]:
+    """Take over a folder and remove what is no folder in it; the names of those that are."""
+    os.fchown(folder, os.geteuid(), -1)
+    os.fchmod(folder, 0o700)
+    folders = []
+    with os.scandir(folder) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=folder)
+    return folders
 
 
 class WorkersFolder:

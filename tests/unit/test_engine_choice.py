@@ -11,10 +11,13 @@ from infergate.config.load import parse_config
 from infergate.config.root import Config
 from infergate.control.engine_upgrades import WEEK_S, is_due
 from infergate.errors import EngineError
-from infergate.nginx.embedded_limits import refuse_beyond_loopback
+from infergate.nginx.embedded_limits import (
+    refuse_beyond_loopback,
+    refuse_servers_beyond_loopback,
+)
 from infergate.nginx.engine import choose_engine, pick
 from infergate.nginx.engine_facts import Engine
-from infergate.nginx.engine_find import find_system
+from infergate.nginx.engine_find import debian_folder, find_debian, find_system
 from infergate.nginx.running_engine import note_engine
 from infergate.nginx.tls import http2
 from infergate.paths import Home
@@ -119,6 +122,66 @@ def test_the_embedded_engine_listens_beyond_loopback_only_if_it_is_asked_for(tex
 @pytest.mark.parametrize("address", ["127.0.0.1:8080", "'[::1]:8080'"])
 def test_the_embedded_engine_may_be_tried_on_this_machine(address: str) -> None:
     refuse_beyond_loopback(config_of(f"listen: {{ http: {address} }}"), EMBEDDED)
+
+
+@pytest.mark.parametrize(
+    ("listen", "is_refused"),
+    [
+        ("listen 8080;", True),
+        ("listen 127.0.0.1:80; listen [::]:8443 ssl;", True),
+        ("listen *:80;", True),
+        ("", True),  # nginx's own default is every address
+        ("listen 127.0.0.1:8080;", False),
+        ("listen [::1]:8080; listen unix:/run/a.sock;", False),
+    ],
+)
+def test_a_server_written_by_hand_makes_the_embedded_engine_reachable_only_if_it_is_asked_for(
+    tmp_path: Path, listen: str, is_refused: bool
+) -> None:
+    (tmp_path / "sites-enabled").mkdir()
+    (tmp_path / "own.conf").write_text(f"server {{ {listen} }}\n")
+    written = tmp_path / "sites-enabled/mine.conf"
+    written.write_text(f"upstream u {{ server 192.0.2.1:80; }}\ninclude {tmp_path}/own.conf;\n")
+    (tmp_path / "nginx.conf").write_text(f"http {{ include {tmp_path}/sites-enabled/*.conf; }}\n")
+    config = config_of("listen: { http: 127.0.0.1:8080 }")
+    if is_refused:
+        with pytest.raises(EngineError) as caught:
+            refuse_servers_beyond_loopback(tmp_path, config, EMBEDDED)
+        assert caught.value.where == f"{tmp_path}/own.conf:1"
+        assert "`engine: embedded`" in str(caught.value)
+    else:
+        refuse_servers_beyond_loopback(tmp_path, config, EMBEDDED)
+    refuse_servers_beyond_loopback(tmp_path, config, DEBIAN)
+    asked = config_of("engine: embedded\nlisten: { http: 127.0.0.1:8080 }")
+    refuse_servers_beyond_loopback(tmp_path, asked, EMBEDDED)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("1.26.3-3+deb13u9", "1.26.3-3+deb13u11"),
+        ("1.26.3-3", "1.26.3-3+deb13u1"),
+        ("1.26.3-3+deb13u11~bpo12+1", "1.26.3-3+deb13u11"),
+        ("1.28.0~rc1-1", "1.28.0-1"),
+        ("1.30.7-1", "1:1.26.0-1"),
+        ("1.26.3-3", "1.26.10-1"),
+        ("1.26.3a-1", "1.26.3+b-1"),
+        ("1.26-3-1", "1.26-3-2"),
+    ],
+)
+def test_of_two_of_debians_engines_the_newer_one_is_taken(
+    tmp_path: Path, older: str, newer: str
+) -> None:
+    folders = [debian_folder(tmp_path, version) for version in (newer, older)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        assert ":" not in str(folder), "it would end the path for the loader"
+    found = [each.binary.parents[2] for each in find_debian(tmp_path)]
+    assert found == folders
+    folders[0].rename(tmp_path / "other")
+    folders[1].rename(folders[0])
+    (tmp_path / "other").rename(folders[1])
+    assert [each.binary.parents[2] for each in find_debian(tmp_path)] == folders
 
 
 def test_http2_is_off_on_the_embedded_engine_unless_written() -> None:

@@ -1,6 +1,7 @@
 """Where Debian's packages are fetched from, and what apt is told."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -11,6 +12,7 @@ from infergate.nginx.debian_apt import (
     failure_lines,
     machine_downloads,
     sources_text,
+    takes_expired,
 )
 from infergate.nginx.debian_mirror import (
     Mirrors,
@@ -19,6 +21,7 @@ from infergate.nginx.debian_mirror import (
     parse_deb822,
     parse_one_line,
 )
+from infergate.nginx.engine_fetch import fetch_if_missing
 
 DEB822 = """\
 Types: deb
@@ -115,9 +118,27 @@ def test_the_machines_proxy_is_kept_and_its_leniency_is_not() -> None:
 APT::Get::AllowUnauthenticated "true";
 Acquire::http::Proxy "http://proxy.test:3128";
 Acquire::AllowInsecureRepositories "1";
+acquire::allowweakRepositories "1";
+Acquire::gpgv::Options:: "--ignore-time-conflict";
 DPkg::Post-Invoke:: "rm -rf /";
 """
     assert machine_downloads(dump) == 'Acquire::http::Proxy "http://proxy.test:3128";\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ('Acquire::Check-Valid-Until "false";', True),
+        ('acquire::check-valid-until "0";', True),
+        ('Acquire::Check-Valid-Until::Debian-Security "no";', True),
+        ('Acquire::Check-Date "false";', True),
+        ('Acquire::Min-ValidTime "31536000";', True),
+        ('Acquire::Check-Valid-Until "true";', False),
+        ('Acquire::http::Proxy "http://proxy.test:3128";', False),
+    ],
+)
+def test_lists_that_have_expired_are_not_taken_in_silence(line: str, *, is_told: bool) -> None:
+    assert takes_expired(machine_downloads(line)) is is_told
 
 
 def test_apts_failure_is_shown_without_its_progress() -> None:
@@ -140,6 +161,34 @@ def test_a_machine_without_apt_is_told_what_else_there_is(
     assert "no apt-get" in caught.value.what
     assert "embedded" in (caught.value.hint or "")
     assert [file.name for file in (tmp_path / "engines").iterdir()] == [".lock"]
+
+
+def test_an_engine_that_a_killed_upgrade_put_aside_is_back_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without apt nothing else comes
+    aside = tmp_path / "engines/.installing-x/replaced"
+    for name in ("debian-1", "debian-2"):
+        (aside / name).mkdir(parents=True)
+    (tmp_path / "engines/debian-2/new").mkdir(parents=True)
+    with pytest.raises(EngineError):
+        install_debian_engine(tmp_path, print)
+    there = {path.name for path in (tmp_path / "engines").iterdir()}
+    assert there == {".lock", "debian-1", "debian-2"}
+    assert (tmp_path / "engines/debian-2/new").is_dir()
+
+
+def test_a_folder_for_engines_that_cannot_be_written_says_so_and_auto_goes_on(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "engines").write_text("")
+    with pytest.raises(EngineError) as caught:
+        install_debian_engine(tmp_path, print)
+    assert caught.value.where == str(tmp_path / "engines")
+    said: list[str] = []
+    with patch("infergate.nginx.engine_fetch.find_system", return_value=[]):
+        fetch_if_missing("auto", tmp_path, said.append)
+    assert "so the embedded one has to do" in said[-1]
 
 
 def test_a_home_that_the_loader_would_misread_is_refused(tmp_path: Path) -> None:

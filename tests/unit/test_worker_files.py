@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from infergate.control.firewall import collect
 from infergate.ledger.tail import Tail, log_files
 from infergate.nginx.purge import FOLDER, purge_service, size_bytes
 from infergate.paths import Home
-from infergate.worker_files import WorkersFolder, entry_in, open_regular, tail_of
+from infergate.worker_files import WorkersFolder, entry_in, open_regular, scratch_folder, tail_of
 from tests.unit.test_firewall import REPORT
 
 
@@ -191,3 +192,46 @@ def test_a_line_of_a_log_that_is_no_object_is_none(line: str) -> None:
 def test_what_a_client_sent_as_no_text_hides_no_line() -> None:
     assert entry_in(b'{"user_agent":"\xff"}') == {"user_agent": "\ufffd"}
     assert entry_in('{"user_agent":"\u2028"}') == {"user_agent": "\u2028"}
+
+
+def test_a_trials_folder_goes_however_deep_a_worker_made_it_and_whatever_it_planted(
+    canary: Path,
+) -> None:
+    with scratch_folder("ig-test-") as folder:
+        (folder / "run" / "waf").mkdir(parents=True)
+        (folder / "run" / "link").symlink_to(canary)
+        os.link(canary / "kept", folder / "run" / "hard")
+        os.mkfifo(folder / "run" / "waf" / "fifo")
+        inside = os.open(folder / "run" / "waf", os.O_RDONLY)
+        for _ in range(3000):  # more than Python's stack has frames
+            os.mkdir("d", dir_fd=inside)
+            os.symlink(canary, "link", dir_fd=inside)
+            deeper = os.open("d", os.O_RDONLY, dir_fd=inside)
+            os.close(inside)
+            inside = deeper
+    with pytest.raises(OSError, match="No such file"):
+        os.mkdir("late", dir_fd=inside)
+    os.close(inside)
+    assert not folder.exists()
+    assert whole(canary)
+
+
+def test_a_worker_that_goes_on_making_files_does_not_stop_a_trial(canary: Path) -> None:
+    stop = threading.Event()
+
+    def make(theirs: Path) -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            with suppress(OSError):
+                (theirs / f"{number}").mkdir()
+                (theirs / f"{number}" / "link").symlink_to(canary)
+
+    with scratch_folder("ig-test-") as folder:
+        (folder / "theirs").mkdir()
+        worker = threading.Thread(target=make, args=(folder / "theirs",))
+        worker.start()
+    stop.set()
+    worker.join()
+    shutil.rmtree(folder, ignore_errors=True)  # here the worker is us, and so keeps its folder
+    assert whole(canary)

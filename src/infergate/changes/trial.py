@@ -15,7 +15,6 @@ import re
 import secrets
 import ssl
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -43,6 +42,7 @@ from infergate.state.policy import Policy
 from infergate.state.publish import out_of_service
 from infergate.state.routes import compile_routes
 from infergate.store.secrets import key_hash
+from infergate.worker_files import scratch_folder
 
 _START_TIMEOUT_S = 30.0
 """Generous: one that fails ends at once, and only a machine that is very busy takes so long."""
@@ -72,8 +72,8 @@ def trial(
     addresses: of the names in it (nginx/addresses.py).
     Raises ApplyError with what it answered, or nginx's own words if it does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="ig-") as folder:
-        scratch = Home(Path(folder) / "home")
+    with scratch_folder("ig-") as folder:
+        scratch = Home(folder / "home")
         # Without what depends on the caller's address, which a unix socket does not have, and
         # without a model for those that nobody has.
         config = loaded.config
@@ -87,7 +87,7 @@ def trial(
             }
         )
         tried = replace(loaded, config=bare)
-        _let_in(loaded, home, Path(folder))
+        _let_in(loaded, home, folder)
         user = worker_user(bare, scratch)
         prepare_home(scratch, user)
         # Nor with files written by hand: nobody knows what to ask of them. nginx tested them.

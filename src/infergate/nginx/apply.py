@@ -15,7 +15,10 @@ from infergate.errors import ApplyError, EngineError, InfergateError, StateError
 from infergate.files import locked
 from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.drain import note_old_workers, wait_until_closed
-from infergate.nginx.embedded_limits import refuse_beyond_loopback
+from infergate.nginx.embedded_limits import (
+    refuse_beyond_loopback,
+    refuse_servers_beyond_loopback,
+)
 from infergate.nginx.engine import Engine
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.hand_written import Written, by_hand, joined
@@ -61,14 +64,19 @@ def stage(
     refuse_beyond_loopback(loaded.config, engine)
     prepare_home(home, worker_user(loaded.config, home))
     revision = kept(loaded, home, engine, addresses, of=of)
+    written = by_hand(home)
     try:
         refuse_findings(revision.path, loaded.config)
+        if written:
+            refuse_servers_beyond_loopback(revision.path, loaded.config, engine)
         test(engine, revision.path, home)
     except InfergateError as problem:
         forget(revision)
-        for each in by_hand(home):  # the operator's own file, and not our copy
+        for each in written:  # the operator's own file, and not our copy
             ours = f"{revision.path}/sites-enabled/{each.name}"
             problem.what = problem.what.replace(ours, str(each.path))
+            if problem.where is not None:
+                problem.where = problem.where.replace(ours, str(each.path))
         raise
     return revision
 

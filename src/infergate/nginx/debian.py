@@ -21,12 +21,19 @@ from infergate.errors import EngineError
 from infergate.nginx.debian_apt import download, require_tools
 from infergate.nginx.debian_mirror import SUITE, machine_mirrors
 from infergate.nginx.engine_facts import Engine
-from infergate.nginx.engine_find import ENGINES_FOLDER, MANIFEST, examine_debian, find_debian
+from infergate.nginx.engine_find import (
+    ENGINES_FOLDER,
+    MANIFEST,
+    debian_folder,
+    examine_debian,
+    find_debian,
+)
 
 WANTED = ("nginx", "libnginx-mod-http-js")
 WANTED_FOR_WAF = ("libnginx-mod-http-modsecurity", "modsecurity-crs")
 
 _UNFINISHED = ".installing-"
+_REPLACED = "replaced"
 
 
 def install_debian_engine(
@@ -55,26 +62,53 @@ def install_debian_engine(
             where=str(engines),
             hint="Use a home folder without it.",
         )
-    engines.mkdir(parents=True, exist_ok=True)
+    try:
+        engines.mkdir(parents=True, exist_ok=True)
+        return _install_once(home, engines, report, suite, force=force, waf=waf)
+    except OSError as problem:
+        where = str(problem.filename or engines)
+        raise EngineError(f"cannot be installed: {problem.strerror}", where=where) from problem
+
+
+def _install_once(
+    home: Path,
+    engines: Path,
+    report: Callable[[str], None],
+    suite: str,
+    *,
+    force: bool,
+    waf: bool,
+) -> Engine:
     with _only_one_at_a_time(engines):
+        for stale in engines.glob(f"{_UNFINISHED}*"):  # of a run that was killed
+            _leave(stale, engines)
         there = next((engine for engine in find_debian(home) if engine.usable), None)
         has_waf = there is not None and "modsecurity" in there.modules
         if there and not force and (has_waf or not waf):
             report(f"Debian's nginx is already there: {there}")
             return there
-        for stale in engines.glob(f"{_UNFINISHED}*"):  # of a run that was killed
-            shutil.rmtree(stale)
         work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=engines))
         try:
             work.chmod(0o711)  # as root, apt downloads as its own user, who must get in
             wanted = (*WANTED, *WANTED_FOR_WAF) if waf or has_waf else WANTED
-            return _install(wanted, work, engines, report, suite)
+            return _install(wanted, work, home, report, suite)
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            _leave(work, engines)
+
+
+def _leave(work: Path, engines: Path) -> None:
+    """Remove a run's folder. An engine that it put aside, and nothing came to its place, goes back.
+
+    Its apt may still be at work for a moment: then the next run removes what is left.
+    """
+    for old in (work / _REPLACED).glob("*"):
+        if not (engines / old.name).exists():
+            old.rename(engines / old.name)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _install(
-    wanted: Sequence[str], work: Path, engines: Path, report: Callable[[str], None], suite: str
+    wanted: Sequence[str], work: Path, home: Path, report: Callable[[str], None], suite: str
 ) -> Engine:
     require_tools()
     mirrors = machine_mirrors()
@@ -99,7 +133,7 @@ def _install(
         unpack(by_name[name], root)
     _check_self_contained(root)
     manifest = "".join(manifest_line(by_name[name]) for name in needed)
-    target = engines / f"debian-{package_version(by_name['nginx'])}"
+    target = debian_folder(home, package_version(by_name["nginx"]))
     if (there := examine_debian(target)).usable and _manifest_of(target) == manifest:
         (target / MANIFEST).touch()  # as new as today
         report(f"Debian has no newer one: {there}")
@@ -110,7 +144,8 @@ def _install(
     if not tried.usable:
         raise EngineError(f"Debian's nginx does not run here: {'; '.join(tried.problems)}")
     if target.exists():
-        target.rename(work / "replaced")
+        (work / _REPLACED).mkdir()
+        target.rename(work / _REPLACED / target.name)
     root.rename(target)
     engine = examine_debian(target)
     report(f"Installed {engine}")

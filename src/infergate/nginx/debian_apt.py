@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,17 @@ minutes each; on a machine without a network, somebody waits for the gateway mea
 
 _LOOK_EVERY_S = 0.1
 _TELL_EVERY_S = 2.0
+
+_HOW = re.compile(r"Acquire::(?!IndexTargets|Languages|Changelogs|Allow|gpgv)", re.IGNORECASE)
+"""A setting of how to download; apt does not mind its case. The others say what is trusted."""
+
+_TAKES_EXPIRED = re.compile(
+    r"^Acquire::(?:Min-ValidTime|Check-(?:Valid-Until|Date)\b"
+    r'.* "(?:false|no|off|without|disable|0)")',
+    re.IGNORECASE | re.MULTILINE,
+)
+"""For a mirror that is frozen on purpose, or a machine without a clock: root's to decide, but it
+lets whoever is in between withhold fixes."""
 
 # Over the machine's own settings, which might have allowed any of them.
 _NEVER_UNSIGNED = (
@@ -86,7 +98,13 @@ def download(
     (folder / "debian.sources").write_text(sources, encoding="utf-8")
     configuration = folder / "apt.conf"
     configuration.touch(mode=0o600)  # a proxy's password may be in it
-    configuration.write_text(_configuration(folder), encoding="utf-8")
+    text = _configuration(folder)
+    configuration.write_text(text, encoding="utf-8")
+    if takes_expired(text):
+        report(
+            "  apt takes lists that have expired here (Acquire::Check-Valid-Until, Check-Date):"
+            " there may be newer fixes."
+        )
     run_apt(["apt-get", "update"], configuration, folder, report)
     install = ["apt-get", "install", "--download-only", "--no-install-recommends", "--yes"]
     run_apt([*install, *packages], configuration, folder, report)
@@ -131,10 +149,14 @@ APT::Update::Error-Mode "any";
 
 def machine_downloads(apt_config_dump: str) -> str:
     """The lines of `apt-config dump` about how to download, without those on what to fetch."""
-    ours = ("Acquire::IndexTargets", "Acquire::Languages", "Acquire::Allow", "Acquire::Changelogs")
     lines = apt_config_dump.splitlines()
-    kept = [line for line in lines if line.startswith("Acquire::") and not line.startswith(ours)]
+    kept = [line for line in lines if _HOW.match(line)]
     return "".join(f"{line}\n" for line in kept)
+
+
+def takes_expired(configuration: str) -> bool:
+    """Whether the machine has switched apt's look at the age of lists off."""
+    return _TAKES_EXPIRED.search(configuration) is not None
 
 
 def run_apt(
@@ -227,6 +249,11 @@ def failure_hint(output: str) -> str:
         return (
             "The mirror's signature could not be verified: update the package"
             " debian-archive-keyring, and check that the mirror is Debian's."
+        )
+    if "is expired" in output or "not valid anymore" in output or "not valid yet" in output:
+        return (
+            "What the mirror has is out of date, so fixes may be missing: check this machine's"
+            " clock, and name a mirror that is kept up to date in apt's sources."
         )
     if "Temporary failure resolving" in output or "Could not connect" in output:
         return "The mirror could not be reached: check the network and apt's proxy."

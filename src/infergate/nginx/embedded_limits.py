@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from infergate.config.root import Config
 from infergate.config.types import is_loopback
 from infergate.errors import EngineError
 from infergate.nginx.engine_facts import Engine
+from infergate.nginx.lint import is_beyond_loopback, parse
 
 FOR_TRYING = "a beta without security updates, for trying on this machine"
 """What the embedded engine is, for `up`, `doctor` and `audit`."""
@@ -13,7 +16,7 @@ FOR_TRYING = "a beta without security updates, for trying on this machine"
 
 def refuse_beyond_loopback(config: Config, engine: Engine) -> None:
     """Raises EngineError where others could reach the embedded engine and nobody asked for it."""
-    if engine.origin != "embedded" or config.engine == "embedded":
+    if not _is_limited(config, engine):
         return
     listen = {
         "listen.http": config.listen.http,
@@ -22,12 +25,32 @@ def refuse_beyond_loopback(config: Config, engine: Engine) -> None:
     }
     for where, address in listen.items():
         if address is not None and not is_loopback(address):
-            raise EngineError(
-                f"{address} can be reached from other machines, and the only nginx here is the"
-                f" embedded one: {FOR_TRYING}",
-                where=where,
-                hint="`infergate engine install` fetches Debian's, or install your distribution's."
-                " To try on this machine,\n  listen on"
-                f" 127.0.0.1:{address.rpartition(':')[2]}; to take the risk, write"
-                " `engine: embedded`.",
-            )
+            raise _refused(address, where, f"127.0.0.1:{address.rpartition(':')[2]}")
+
+
+def refuse_servers_beyond_loopback(folder: Path, config: Config, engine: Engine) -> None:
+    """The same for the servers that an operator wrote, which only nginx's files tell of.
+
+    folder: of the revision. Raises LintError if its files cannot be read, too.
+    """
+    if not _is_limited(config, engine):
+        return
+    for server in parse(folder).all("server"):
+        if server.around("upstream") is None and is_beyond_loopback(server):
+            where = f"{server.file}:{server.line}"
+            raise _refused("this server", where, "127.0.0.1 or a unix socket")
+
+
+def _is_limited(config: Config, engine: Engine) -> bool:
+    return engine.origin == "embedded" and config.engine != "embedded"
+
+
+def _refused(what: str, where: str, instead: str) -> EngineError:
+    return EngineError(
+        f"{what} can be reached from other machines, and the only nginx here is the"
+        f" embedded one: {FOR_TRYING}",
+        where=where,
+        hint="`infergate engine install` fetches Debian's, or install your distribution's."
+        f" To try on this machine,\n  listen on {instead}; to take the risk, write"
+        " `engine: embedded`.",
+    )

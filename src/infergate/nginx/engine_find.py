@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
+import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
+from infergate.nginx.debian_version import Part, order
 from infergate.nginx.engine_ask import examine
 from infergate.nginx.engine_embedded import find_embedded
 from infergate.nginx.engine_facts import Engine
@@ -17,6 +18,9 @@ USUAL_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin")
 
 ENGINES_FOLDER = "engines"
 """Inside Infergate's home; has one folder per unpacked engine."""
+
+
+_PREFIX = "debian-"
 
 
 MANIFEST = "packages.txt"
@@ -51,8 +55,13 @@ def find_system() -> list[Engine]:
 
 def find_debian(home: Path) -> list[Engine]:
     """Debian's unpacked engines, the newest first."""
-    roots = (home.absolute() / ENGINES_FOLDER).glob("debian-*")
+    roots = (home.absolute() / ENGINES_FOLDER).glob(f"{_PREFIX}*")
     return [examine_debian(root) for root in sorted(roots, key=_by_version, reverse=True)]
+
+
+def debian_folder(home: Path, version: str) -> Path:
+    """Where the engine of this version is. To the loader, a colon would end the path."""
+    return home.absolute() / ENGINES_FOLDER / (_PREFIX + version.replace(":", "%3a"))
 
 
 def examine_debian(root: Path) -> Engine:
@@ -83,5 +92,5 @@ def fetched_at(argv: Sequence[str]) -> float | None:
         return None
 
 
-def _by_version(root: Path) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", root.name)]
+def _by_version(root: Path) -> tuple[int, Part, Part]:
+    return order(urllib.parse.unquote(root.name.removeprefix(_PREFIX)))
