@@ -16,9 +16,12 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+LONGEST_LINE = 1024 * 1024
+"""Bytes of a line of a log."""
 
 Found = tuple[PurePath, os.stat_result]
 """A path below a folder of the workers, and what is there: the link, not what it names."""
@@ -52,6 +55,47 @@ def entry_in(line: str | bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
+
+
+def data_from(descriptor: int, at: int) -> int:
+    """Where the next byte is that somebody wrote. A hole has none: a worker can make its log as
+    long as a file may be, within no time. Leaves the descriptor's own place as it is."""
+    place = os.lseek(descriptor, 0, os.SEEK_CUR)
+    try:
+        return os.lseek(descriptor, at, os.SEEK_DATA)
+    except OSError as problem:
+        # None until the end; else there is no telling here.
+        return os.fstat(descriptor).st_size if problem.errno == errno.ENXIO else at
+    finally:
+        os.lseek(descriptor, place, os.SEEK_SET)
+
+
+def has_hole(descriptor: int) -> bool:
+    """Whether it is longer than what was written: nginx only appends."""
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_HOLE) < os.fstat(descriptor).st_size
+    except OSError:  # it is empty, or there is no telling here
+        return False
+
+
+def next_line(file: BinaryIO) -> bytes:
+    """The next line of a log, with its end if it is there already; b"" at the end of the file.
+
+    What is longer than a line can be (LONGEST_LINE), and not its last part, is passed over.
+    """
+    while True:
+        line = file.readline(LONGEST_LINE)
+        if not _goes_on(line):
+            return line
+        while _goes_on(line):
+            file.seek(data_from(file.fileno(), file.tell()))
+            line = file.readline(LONGEST_LINE)
+        if not line:
+            return b""
+
+
+def _goes_on(line: bytes) -> bool:
+    return len(line) == LONGEST_LINE and not line.endswith(b"\n")
 
 
 def tail_of(path: Path, most_bytes: int = 64 * 1024) -> str:

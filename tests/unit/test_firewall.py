@@ -133,6 +133,16 @@ REPORT = {
 }
 
 
+def test_a_report_of_as_many_matches_as_fit_is_short_and_still_an_attack() -> None:
+    entry = REPORT["transaction"]
+    first, verdict = entry["messages"]
+    many = {"transaction": {**entry, "messages": [first] * 10_000 + [verdict]}}
+    report = read_report(json.dumps(many).encode())
+    assert report is not None
+    assert report.attack
+    assert 0 < len(report.rules) <= 100
+
+
 def test_a_report_is_kept_without_what_the_client_sent() -> None:
     report = read_report(json.dumps(REPORT).encode())
     assert report is not None

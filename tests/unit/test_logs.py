@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from infergate.admin.requests import log_lines
+from infergate.changes import watch
 from infergate.cli import observe
+from infergate.ledger.tail import Tail
 
 
 def test_following_goes_on_in_the_new_file_and_loses_no_late_line(tmp_path: Path) -> None:
@@ -33,3 +36,48 @@ def test_a_request_is_found_in_a_rotated_file(tmp_path: Path) -> None:
     (tmp_path / "access.log.20261121T080000").write_text("a\n")
     path.write_text("b\n")
     assert list(log_lines(path)) == ["a\n", "b\n"]
+
+
+HOLE = 1 << 42
+"""4 TB, which nobody could read or hold."""
+
+
+def with_hole(tmp_path: Path) -> Path:
+    """A log that a worker has made so long, and to which others go on writing."""
+    path = tmp_path / "access.log"
+    path.write_text('{"id": "a"}\n')
+    os.truncate(path, HOLE)
+    with path.open("a") as file:
+        file.write('\n{"id": "b"}\n')
+    return path
+
+
+def test_a_log_that_a_worker_made_endless_is_read_and_shown_to_its_end(tmp_path: Path) -> None:
+    path = with_hole(tmp_path)
+    for size in (path.stat().st_size, HOLE * 2):
+        os.truncate(path, size)
+        assert list(log_lines(path)) == ['{"id": "a"}\n', '{"id": "b"}\n']
+        assert list(observe._lines(path, 1, follow=False)) == ['{"id": "b"}']
+
+
+def test_a_log_that_a_worker_made_endless_is_counted_to_its_end(tmp_path: Path) -> None:
+    tail, lines = Tail(with_hole(tmp_path), {}), []
+    at = 0
+    for _ in range(10):
+        for piece in tail.pieces():
+            assert piece.start == at, "nothing is left out"
+            at = piece.end
+            lines += [line for line in piece.data.split(b"\n") if line.strip(b"\0")]
+            tail.counted(piece)
+    tail.close()
+    assert lines == [b'{"id": "a"}', b'{"id": "b"}']
+
+
+def test_a_log_that_a_worker_made_endless_does_not_end_the_watch_of_an_apply(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "access.log"
+    path.write_text("")
+    log = watch._Log(path)
+    with_hole(tmp_path)
+    assert list(log.new()) == []

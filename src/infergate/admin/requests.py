@@ -13,7 +13,7 @@ from infergate.admin.operation import Document, Which, operation
 from infergate.admin.told import told
 from infergate.errors import NotThere
 from infergate.ledger.tail import log_files
-from infergate.worker_files import entry_in
+from infergate.worker_files import entry_in, next_line
 
 
 class Explained(Document):
@@ -45,5 +45,6 @@ def explain(gateway: Gateway, request: Which) -> Explained:
 def log_lines(log: Path) -> Iterator[str]:
     """The lines of the log and of the files it was rotated to, oldest first."""
     for path in log_files(log):
-        with path.open(errors="replace") as file:
-            yield from file
+        with path.open("rb") as file:
+            while line := next_line(file):
+                yield line.decode(errors="replace")

@@ -38,6 +38,7 @@ from infergate.nginx.revisions import current
 from infergate.paths import Home
 from infergate.store.audit import newest, note
 from infergate.store.database import database_for
+from infergate.worker_files import has_hole, open_regular
 
 _LARGE_BYTES = 1 << 20
 """What is larger is not held in memory."""
@@ -158,7 +159,11 @@ def _contents(
         _copy_database(home.store, copy)
         contents.append(_read(Member(STORE, copy), open_files))
         # After the database: what it has not counted then is in the log for sure.
-        contents += _uncounted(home, copy, open_files)
+        for kept in _uncounted(home, copy, open_files):
+            if isinstance(kept, Missing):
+                missing.append(kept)
+            else:
+                contents.append(kept)
     members = dict.fromkeys(each for known in _known(loaded) for each in of_configuration(known))
     for member in (*members, *of_state(home)):
         if isinstance(member, Missing):
@@ -206,23 +211,38 @@ def _quoted(path: Path) -> str:
     return quote(str(path))
 
 
-def _uncounted(home: Home, copy: Path, open_files: ExitStack) -> Iterator[_Content]:
+def _uncounted(home: Home, copy: Path, open_files: ExitStack) -> Iterator[_Content | Missing]:
     """The logs that have lines which the copied database has not counted, to their last whole
-    one."""
+    one; not one that a worker has made endless."""
     with contextlib.closing(sqlite3.connect(copy)) as database:
         counted = dict(database.execute("select identity, position from logs").fetchall())
     tail = Tail(home.access_log, counted)
     try:
         present = tail.present()
         for path in log_files(home.access_log) if present else ():
-            if not tail.is_counted(path):
-                yield _read(
-                    Member(HOME + str(path.relative_to(home.root)), path),
-                    open_files,
-                    whole_lines=True,
-                )
+            if tail.is_counted(path):
+                continue
+            if _is_endless(path):
+                yield Missing("logs", path, "has holes, which nginx does not write: look who did")
+                continue
+            yield _read(
+                Member(HOME + str(path.relative_to(home.root)), path),
+                open_files,
+                whole_lines=True,
+            )
     finally:
         tail.close()
+
+
+def _is_endless(path: Path) -> bool:
+    try:
+        descriptor = open_regular(path)
+    except OSError:
+        return False
+    try:
+        return has_hole(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(member: Member, open_files: ExitStack, *, whole_lines: bool = False) -> _Content:

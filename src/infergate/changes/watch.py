@@ -103,7 +103,8 @@ class _Log:
             return
         if facts.st_ino != self._inode or facts.st_size < self._position:
             self._position, self._inode = 0, facts.st_ino
-        yield from self._lines(self._position, facts.st_size)
+        begin = max(self._position, facts.st_size - _MOST_BYTES)
+        yield from self._lines(begin, facts.st_size)
 
     def _lines(self, begin: int, end: int) -> Iterator[Mapping[str, Any]]:
         try:

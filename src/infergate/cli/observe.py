@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -17,7 +19,7 @@ from infergate.cli.target import target
 from infergate.errors import NotRunning
 from infergate.paths import home_for
 from infergate.shown import shown
-from infergate.worker_files import entry_in
+from infergate.worker_files import LONGEST_LINE, entry_in, next_line
 
 
 def register(app: typer.Typer) -> None:
@@ -60,24 +62,29 @@ def logs(
 
 
 def _lines(path: Path, past: int, *, follow: bool) -> Iterator[str]:
-    with path.open(errors="replace") as file:
-        yield from (line.rstrip("\n") for line in file.readlines()[-past:] if past > 0)
+    with path.open("rb") as file:
+        for line in deque(iter(partial(next_line, file), b""), maxlen=max(0, past)):
+            yield _text(line)
         if follow:
             yield from _new_lines(file)
     while follow:  # it was rotated; the new one follows
-        with contextlib.suppress(FileNotFoundError), path.open(errors="replace") as file:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             yield from _new_lines(file)
         time.sleep(0.2)
 
 
-def _new_lines(file: TextIO) -> Iterator[str]:
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip("\n")
+
+
+def _new_lines(file: BinaryIO) -> Iterator[str]:
     """The lines that come, until the file is not the log any more and gets no more of them."""
-    pending, quiet = "", 0
+    pending, quiet = b"", 0
     while quiet < 10:
-        pending += file.readline()
-        if pending.endswith("\n"):
-            yield pending.rstrip("\n")
-            pending, quiet = "", 0
+        pending = (pending + next_line(file))[-LONGEST_LINE:]
+        if pending.endswith(b"\n"):
+            yield _text(pending)
+            pending, quiet = b"", 0
         elif not pending:
             time.sleep(0.2)
             try:

@@ -19,14 +19,13 @@ from pathlib import Path
 
 import structlog
 
-from infergate.worker_files import open_regular
+from infergate.worker_files import LONGEST_LINE, data_from, open_regular
 
 log = structlog.get_logger(__name__)
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """Read at once, and counted in one transaction: some 8,000 lines."""
 
-_LONGEST_LINE = 1024 * 1024
 _FIRST_LINE = 64 * 1024
 _ROTATED = re.compile(
     r"""
@@ -47,7 +46,7 @@ _KEPT_OPEN_S = 60.0
 class Piece:
     """Whole lines of one file.
 
-    start, end: where they begin and end in it, in bytes.
+    start, end: where they begin and end in it, in bytes. Between them may be a hole.
     cut: the file was cut short to `start`, which was counted further before.
     """
 
@@ -176,19 +175,17 @@ class Tail:
         if size <= start:
             return None
         data = os.pread(file.descriptor, BLOCK_BYTES, start)
+        if data.startswith(b"\0") and (written := data_from(file.descriptor, start)) > start:
+            return self._piece(file, start, written, b"")
         end = data.rfind(b"\n") + 1
-        if end == 0 and len(data) < _LONGEST_LINE:
+        if end == 0 and len(data) < LONGEST_LINE:
             return None  # a line that is being written
         data = data[: end or len(data)]
-        return Piece(
-            file.identity,
-            file.name,
-            file.inode,
-            start,
-            start + len(data),
-            data,
-            file.identity in self._cut,
-        )
+        return self._piece(file, start, start + len(data), data)
+
+    def _piece(self, file: _Open, start: int, end: int, data: bytes) -> Piece:
+        cut = file.identity in self._cut
+        return Piece(file.identity, file.name, file.inode, start, end, data, cut)
 
     def _identify(self, file: _Open) -> bool:
         """Whether the file has a first line; finds out which file it is."""

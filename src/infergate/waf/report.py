@@ -23,6 +23,8 @@ _REFUSED = frozenset({"200002", "200003", "200004", "200007"})
 
 _WHERE = re.compile(r"found within ([A-Z_]{2,40}(?::[A-Za-z0-9_.\[\]-]{1,100})?)")
 _LONGEST = 500
+_MOST_MATCHES, _LAST = 100, 20
+"""Of a report, which may have as many as fit into it: from its beginning and from its end."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def read_report(text: bytes) -> Report | None:
     somebody got hold of may have written anything."""
     try:
         entry = json.loads(text.decode(errors="replace"))["transaction"]
-        found = [_match(each) for each in entry["messages"]]
+        # The verdict is the last one.
+        found = [_match(each) for each in _ends(entry["messages"])]
         return Report(
             ts=_seconds(entry["unique_id"]),
             id=_text(entry["unique_id"], 60),
@@ -72,6 +75,12 @@ def read_report(text: bytes) -> Report | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _ends(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if len(messages) <= _MOST_MATCHES:
+        return messages
+    return [*messages[: _MOST_MATCHES - _LAST], *messages[-_LAST:]]
 
 
 def _seconds(request_id: str) -> float:

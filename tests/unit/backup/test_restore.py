@@ -239,6 +239,18 @@ def test_lines_that_nobody_has_counted_come_along_whole(place: Place) -> None:
     assert place.home.access_log.read_text().count("\n") == 3, "what came since is counted, too"
 
 
+def test_a_log_that_a_worker_made_endless_stops_no_backup_and_that_is_said(place: Place) -> None:
+    place.home.logs.mkdir()
+    place.home.access_log.write_text('{"ts": 1}\n')
+    os.truncate(place.home.access_log, 1 << 42)
+    old = place.home.logs / "access.log.1"
+    old.write_text('{"ts": 0}\n')
+    assert place.home.access_log in [each.path for each in place.take().missing]
+    shutil.rmtree(place.home.root)
+    place.restore()
+    assert old.read_text() == '{"ts": 0}\n'
+
+
 def test_postgresql_is_not_copied_and_that_is_said(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
