@@ -1,4 +1,8 @@
-"""The client of nginx's internal unix socket, where shared memory is written and read."""
+"""The client of nginx's internal unix socket, where shared memory is written and read.
+
+A worker answers, which somebody may have got hold of: whatever it says, however long and however
+slowly, the caller hears of a StateError at worst.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,22 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infergate.errors import MemoryFull, StateError
 from infergate.nginx.zones import Fill, fills
 
+T = TypeVar("T")
+
 _TIMEOUT_S = 5.0
+_ANSWERED_WITHIN_S = 30.0
+"""From its first byte to its last."""
+_LARGEST_ANSWER = 64 * 1024 * 1024
+"""The keys of 600,000 kept answers."""
 
 
 class NginxNotThere(StateError):
@@ -48,6 +59,19 @@ class LiveState:
     zones: tuple[Fill, ...] = ()
 
 
+class _Bounded(socket.socket):
+    """A socket on which an answer has to end."""
+
+    _ends: float | None = None
+
+    def recv_into(self, *arguments: Any) -> int:
+        now = time.monotonic()
+        self._ends = self._ends or now + _ANSWERED_WITHIN_S
+        if now > self._ends:
+            raise TimeoutError(f"it has not ended within {_ANSWERED_WITHIN_S:.0f} s")
+        return super().recv_into(*arguments)
+
+
 class UnixConnection(http.client.HTTPConnection):
     """An HTTP connection to a unix socket, with or without TLS."""
 
@@ -58,7 +82,7 @@ class UnixConnection(http.client.HTTPConnection):
         self._path, self._tls = path, tls
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock = _Bounded(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
         if self._tls is not None:
@@ -70,18 +94,35 @@ def _ask(path: Path, method: str, body: str | None = None, uri: str = "/state") 
     try:
         connection.request(method, uri, body=None if body is None else body.encode())
         response = connection.getresponse()
-        text = response.read().decode()
+        data = response.read(_LARGEST_ANSWER + 1)
     except (FileNotFoundError, ConnectionRefusedError) as problem:
         raise NginxNotThere("nginx is not running", where=str(path)) from problem
     except (OSError, http.client.HTTPException) as problem:
         raise StateError(f"nginx did not answer: {problem}", where=str(path)) from problem
     finally:
         connection.close()
+    if len(data) > _LARGEST_ANSWER:
+        raise StateError("nginx's answer does not end", where=str(path), hint=_ODD_HINT)
+    text = data.decode(errors="replace")
     if response.status == http.HTTPStatus.INSUFFICIENT_STORAGE:
-        raise MemoryFull(json.loads(text), where=str(path))
+        full = _understood(path, text, lambda said: {str(k): int(v) for k, v in said.items()})
+        raise MemoryFull(full, where=str(path))
     if response.status >= 300:
-        raise StateError(f"nginx refused the state: {response.status} {text}", where=str(path))
+        raise StateError(f"nginx refused the state: {response.status} {text[:200]}", where=str(path))
     return text
+
+
+_ODD_HINT = "Look into logs/error.log; `infergate down` and `up` start other workers."
+
+
+def _understood(path: Path, text: str, parse: Callable[[Any], T]) -> T:
+    """Raises StateError where it is not what our njs says."""
+    try:
+        return parse(json.loads(text))
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        raise StateError(
+            "nginx's answer cannot be understood", where=str(path), hint=_ODD_HINT
+        ) from None
 
 
 def push(path: Path, document: Mapping[str, Any]) -> None:
@@ -95,23 +136,32 @@ def push(path: Path, document: Mapping[str, Any]) -> None:
 
 def take_shadow_copies(path: Path) -> list[tuple[str, str, str]]:
     """The (backend, path, body) of each copy that waits to be sent. Raises as push does."""
-    return [(name, uri, body) for name, uri, body in json.loads(_ask(path, "GET", uri="/shadow"))]
+    return _understood(
+        path,
+        _ask(path, "GET", uri="/shadow"),
+        lambda said: [(str(name), str(uri), str(body)) for name, uri, body in said],
+    )
 
 
 def read(path: Path) -> LiveState:
     """What shared memory holds now. Raises as push does."""
-    answer = json.loads(_ask(path, "GET"))
+    return _understood(path, _ask(path, "GET"), _live)
+
+
+def _live(answer: dict[str, Any]) -> LiveState:
     return LiveState(
-        revision=answer["revision"],
-        keys=answer["keys"],
-        routes=answer["routes"],
+        revision=int(answer["revision"]),
+        keys=int(answer["keys"]),
+        routes=int(answer["routes"]),
         in_flight={
-            k: v for k, v in answer["inflight"].items() if k and ":" not in k and k[0] not in "@/"
+            k: int(v)
+            for k, v in answer["inflight"].items()
+            if k and ":" not in k and k[0] not in "@/"
         },
-        conditions={k: v for k, v in answer["backends"].items() if k},
-        load=answer["load"],
+        conditions={k: str(v) for k, v in answer["backends"].items() if k},
+        load={k: float(v) for k, v in answer["load"].items()},
         breakers={k: tuple(json.loads(v)) for k, v in answer["breakers"].items()},
-        waiting=answer["waiting"].get("", 0),
+        waiting=int(answer["waiting"].get("", 0)),
         kept=_kept(answer["kept"]),
         zones=fills(answer.get("zones", {})),  # none from nginx of an earlier version
     )
@@ -135,12 +185,21 @@ class KeptAnswers:
 
 def kept_answers(path: Path) -> KeptAnswers:
     """Raises as push does; StateError too if no model's answers are kept."""
-    return KeptAnswers(**json.loads(_ask(path, "GET", uri="/cache")))
+    return _understood(
+        path,
+        _ask(path, "GET", uri="/cache"),
+        lambda said: KeptAnswers(
+            *({k: int(v) for k, v in said[each].items()} for each in ("answers", "streams"))
+        ),
+    )
 
 
 def forget_answers(path: Path, model: str | None) -> tuple[list[str], int]:
     """Never give again what is kept, of one model or all; the keys of nginx's cache that this was,
     and how many streams. Raises as kept_answers does."""
     body = json.dumps({} if model is None else {"model": model})
-    gone = json.loads(_ask(path, "POST", body, "/cache"))
-    return gone["keys"], gone["streams"]
+    return _understood(
+        path,
+        _ask(path, "POST", body, "/cache"),
+        lambda said: ([str(key) for key in said["keys"]], int(said["streams"])),
+    )
