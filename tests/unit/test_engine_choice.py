@@ -17,7 +17,7 @@ from infergate.nginx.embedded_limits import (
 )
 from infergate.nginx.engine import choose_engine, pick
 from infergate.nginx.engine_facts import Engine
-from infergate.nginx.engine_find import debian_folder, find_debian, find_system
+from infergate.nginx.engine_find import debian_folder, find_debian, find_system, version_of
 from infergate.nginx.running_engine import note_engine
 from infergate.nginx.tls import http2
 from infergate.paths import Home
@@ -178,6 +178,7 @@ def test_of_two_of_debians_engines_the_newer_one_is_taken(
         assert ":" not in str(folder), "it would end the path for the loader"
     found = [each.binary.parents[2] for each in find_debian(tmp_path)]
     assert found == folders
+    assert [version_of(folder) for folder in found] == [newer, older]
     folders[0].rename(tmp_path / "other")
     folders[1].rename(folders[0])
     (tmp_path / "other").rename(folders[1])

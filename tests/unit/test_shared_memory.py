@@ -34,6 +34,8 @@ def answering(folder: Path, pieces: Callable[[], list[bytes]], pause_s: float = 
             for piece in pieces():
                 client.sendall(piece)
                 gap.wait(pause_s)
+            while client.recv(65536):  # the rest of what it asked, until it has gone
+                pass
 
     threading.Thread(target=answer, daemon=True).start()
     return path

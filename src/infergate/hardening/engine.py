@@ -17,7 +17,7 @@ from infergate.hardening.check import Check, bad, good, unknown
 from infergate.nginx.embedded_limits import FOR_TRYING
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
-from infergate.nginx.engine_find import STALE_S, fetched_at
+from infergate.nginx.engine_find import STALE_S, fetched_at, version_of
 
 _OF_NGINX_ORG = re.compile(r"[\d.]+-\d+~\w+")
 """1.30.4-1~trixie: the nginx project's own packages, which are its releases."""
@@ -121,7 +121,7 @@ def _changelog(engine: Engine) -> Changelog | None:
 def _package_version(engine: Engine) -> str | None:
     """The distribution's version of it; None where no package has it."""
     if engine.origin == "debian":
-        return engine.binary.parents[2].name.removeprefix("debian-")
+        return version_of(engine.binary.parents[2])
     if engine.origin != "system":
         return None
     package = _package(engine)
@@ -137,6 +137,6 @@ def _package(engine: Engine) -> str:
 def _output(command: list[str]) -> str:
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except OSError:  # no dpkg here
+    except (OSError, subprocess.TimeoutExpired):  # no dpkg here, or one that waits
         return ""
     return ran.stdout.strip() if ran.returncode == 0 else ""

@@ -64,6 +64,11 @@ def debian_folder(home: Path, version: str) -> Path:
     return home.absolute() / ENGINES_FOLDER / (_PREFIX + version.replace(":", "%3a"))
 
 
+def version_of(root: Path) -> str:
+    """The version of the engine in a folder that debian_folder names."""
+    return urllib.parse.unquote(root.name.removeprefix(_PREFIX))
+
+
 def examine_debian(root: Path) -> Engine:
     """The nginx unpacked under `root`, run by the loader and the libraries it came with."""
     # x86_64-linux-gnu/ld-linux-x86-64.so.2, aarch64-linux-gnu/ld-linux-aarch64.so.1
@@ -93,4 +98,4 @@ def fetched_at(argv: Sequence[str]) -> float | None:
 
 
 def _by_version(root: Path) -> tuple[int, Part, Part]:
-    return order(urllib.parse.unquote(root.name.removeprefix(_PREFIX)))
+    return order(version_of(root))

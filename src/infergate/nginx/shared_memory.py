@@ -108,7 +108,9 @@ def _ask(path: Path, method: str, body: str | None = None, uri: str = "/state") 
         full = _understood(path, text, lambda said: {str(k): int(v) for k, v in said.items()})
         raise MemoryFull(full, where=str(path))
     if response.status >= 300:
-        raise StateError(f"nginx refused the state: {response.status} {text[:200]}", where=str(path))
+        raise StateError(
+            f"nginx refused the state: {response.status} {text[:200]}", where=str(path)
+        )
     return text
 
 
