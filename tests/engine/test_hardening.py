@@ -15,6 +15,7 @@ from infergate.nginx.bans import enforce
 from infergate.paths import Home
 from infergate.store.bans import ban, unban
 from infergate.store.database import database_for
+from tests.cache import SUITE, TRIXIE
 from tests.engine.conftest import Pair
 from tests.gateway import Gateway, gateway, until
 from tests.scanners import GIXY
@@ -149,9 +150,11 @@ def test_the_audit_is_a_scored_list_with_an_exit_code(pair: Pair) -> None:
         for name, each in by_name.items()
         if each["severity"] == "high" and each["outcome"] == "bad"
     }
-    # The embedded nginx has holes that are known, and no newer release; Debian's has them mended.
+    # The embedded nginx has holes that are known, and no newer release; so may Debian's next one.
     assert all(name.startswith("engine.CVE-") for name in bad)
-    assert (bool(bad), found["failed"]) == ((it.engine == "embedded"),) * 2
+    assert found["failed"] == bool(bad)
+    if it.engine == "embedded" or SUITE == TRIXIE:
+        assert bool(bad) == (it.engine == "embedded")
     strict = it.run("audit", "--fail-on", "low", "--offline", check=False)
     assert strict.returncode == 1
     assert all(len(row) <= 80 for row in strict.stdout.splitlines())

@@ -15,6 +15,7 @@ import pytest
 
 from infergate.nginx.statuses import INTERNAL
 from tests.backends.servers import Scripted, scripted
+from tests.cache import SUITE, TRIXIE
 from tests.gateway import Gateway, gateway, until
 from tests.wire import raw
 
@@ -233,8 +234,9 @@ def test_an_early_hint_is_dropped_where_the_engine_can_and_else_502(
         it.forget_failures()
         a.behave(path_prefix="/v1/", raw="HTTP/1.1 103 X\r\nLink: </a>\r\n\r\n" + AFTER)
         answer = ask(it, way)
-        # Debian's 1.26 knows no 103; nginx does since 1.29.
-        assert statuses(answer) == [200 if engine == "embedded" else 502, 200], way
+        # Trixie's 1.26 knows no 103; nginx does since 1.29.
+        knows_none = engine == "debian" and SUITE == TRIXIE
+        assert statuses(answer) == [502 if knows_none else 200, 200], way
         assert b"Link" not in answer.split(b"\r\n\r\n")[0]
 
 
