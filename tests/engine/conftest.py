@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -76,3 +76,21 @@ def pair(module_pair: Pair) -> Iterator[Pair]:
     it.forget_failures()
     for name in ("a", "b"):
         it.run("backend", "undrain", name)
+
+
+@contextmanager
+def vllm_and_ollama(engine: str, config: str) -> Iterator[Pair]:
+    """A gateway before a vLLM `a` and an Ollama `o`, which has the model `l`; both scripted."""
+    with ExitStack() as stack:
+        a = stack.enter_context(scripted(name="a"))
+        o = stack.enter_context(scripted("ollama", name="o", models=["l"]))
+        yield stack.enter_context(gateway(engine, config.format(a=a.url, o=o.url))), a, o
+
+
+def as_new(running: Pair) -> Pair:
+    """The same, as if nothing had happened to its backends."""
+    it, *backends = running
+    for each in backends:
+        each.reset()
+    it.forget_failures()
+    return running

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -12,8 +11,9 @@ import pytest
 
 from infergate.nginx import shared_memory
 from infergate.paths import Home
-from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway, until
+from tests.backends.servers import Scripted
+from tests.engine.conftest import Pair, as_new, vllm_and_ollama
+from tests.gateway import Gateway, until
 
 CONFIG = """
 backends:
@@ -23,24 +23,16 @@ models: {{ m: [a], l: [o] }}
 breaker: {{ failures: 1000, error_rate: 1 }}
 """
 
-Stack = tuple[Gateway, Scripted, Scripted]
-
 
 @pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Stack]:
-    with ExitStack() as stack:
-        a = stack.enter_context(scripted(name="a"))
-        o = stack.enter_context(scripted("ollama", name="o", models=["l"]))
-        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url, o=o.url))), a, o
+def running(engine: str) -> Iterator[Pair]:
+    with vllm_and_ollama(engine, CONFIG) as found:
+        yield found
 
 
 @pytest.fixture
-def stack(running: Stack) -> Stack:
-    it, a, o = running
-    a.reset()
-    o.reset()
-    it.forget_failures()
-    return running
+def stack(running: Pair) -> Pair:
+    return as_new(running)
 
 
 def read(it: Gateway, path: str, body: dict, *, key: str | None = None) -> tuple[bytes, bool]:
@@ -64,7 +56,7 @@ def events(got: bytes) -> list[dict]:
 CHAT = {"model": "m", "stream": True}
 
 
-def test_usage_is_asked_for_counted_and_kept_from_who_did_not_ask(stack: Stack) -> None:
+def test_usage_is_asked_for_counted_and_kept_from_who_did_not_ask(stack: Pair) -> None:
     it, a, _ = stack
     got, _ = read(it, "/v1/chat/completions", CHAT)
     assert json.loads(a.requests()[0]["body"])["stream_options"] == {"include_usage": True}
@@ -73,7 +65,7 @@ def test_usage_is_asked_for_counted_and_kept_from_who_did_not_ask(stack: Stack) 
     assert it.log()[-1]["tokens"] == [7, 5, 0]
 
 
-def test_who_asks_for_usage_gets_it_as_the_backend_sent_it(stack: Stack) -> None:
+def test_who_asks_for_usage_gets_it_as_the_backend_sent_it(stack: Pair) -> None:
     it, a, _ = stack
     body = {**CHAT, "stream_options": {"include_usage": True}}
     got, _ = read(it, "/v1/chat/completions", body)
@@ -83,7 +75,7 @@ def test_who_asks_for_usage_gets_it_as_the_backend_sent_it(stack: Stack) -> None
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(stack: Stack, size: int) -> None:
+def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(stack: Pair, size: int) -> None:
     it, a, _ = stack
     whole, _ = read(it, "/v1/chat/completions", CHAT)
     direct = httpx.post(
@@ -100,7 +92,7 @@ def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(stack: Stack, si
 
 
 @pytest.mark.parametrize("size", [100, 333, 1000, 5000])
-def test_usage_is_found_at_the_end_of_a_long_stream(stack: Stack, size: int) -> None:
+def test_usage_is_found_at_the_end_of_a_long_stream(stack: Pair, size: int) -> None:
     """Of such a stream the last bytes are kept, not all: also where a comment stands after them."""
     it, a, _ = stack
     content = json.dumps({"choices": [{"delta": {"content": "x" * 700}}], "usage": None})
@@ -118,7 +110,7 @@ def test_usage_is_found_at_the_end_of_a_long_stream(stack: Stack, size: int) -> 
     assert (line["tokens"], line["error"]) == ([9, 8, 0], "")
 
 
-def test_tokens_of_an_answer_in_one_piece_are_counted(stack: Stack) -> None:
+def test_tokens_of_an_answer_in_one_piece_are_counted(stack: Pair) -> None:
     it, _, _ = stack
     assert it.chat().status_code == 200
     assert it.log()[-1]["tokens"] == [7, 5, 0]
@@ -126,7 +118,7 @@ def test_tokens_of_an_answer_in_one_piece_are_counted(stack: Stack) -> None:
     assert it.log()[-1]["tokens"] == [7, 5, 0]
 
 
-def test_usage_with_details_tells_what_was_cached(stack: Stack) -> None:
+def test_usage_with_details_tells_what_was_cached(stack: Pair) -> None:
     it, a, _ = stack
     usage = {
         "prompt_tokens": 70,
@@ -139,7 +131,7 @@ def test_usage_with_details_tells_what_was_cached(stack: Stack) -> None:
     assert it.log()[-1]["tokens"] == [70, 3, 64]
 
 
-def test_a_client_that_leaves_is_still_counted(stack: Stack) -> None:
+def test_a_client_that_leaves_is_still_counted(stack: Pair) -> None:
     it, a, _ = stack
     a.behave(path_prefix="/v1/chat", chunk_delay_s=0.05, chunks=1000)
     url = it.url + "/v1/chat/completions"
@@ -154,7 +146,7 @@ def test_a_client_that_leaves_is_still_counted(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("die", ["mid_stream", "after_headers"])
-def test_a_stream_that_breaks_off_ends_in_an_error_event(stack: Stack, die: str) -> None:
+def test_a_stream_that_breaks_off_ends_in_an_error_event(stack: Pair, die: str) -> None:
     it, a, _ = stack
     a.behave(path_prefix="/v1/chat", die=die, chunk_delay_s=0.02)
     got, complete = read(it, "/v1/chat/completions", CHAT)
@@ -167,7 +159,7 @@ def test_a_stream_that_breaks_off_ends_in_an_error_event(stack: Stack, die: str)
     assert it.backend("a")["in_flight"] == 0
 
 
-def test_a_stream_closed_without_its_end_is_not_taken_for_finished(stack: Stack) -> None:
+def test_a_stream_closed_without_its_end_is_not_taken_for_finished(stack: Pair) -> None:
     it, a, _ = stack
     event = 'data: {"choices": [{"index": 0, "delta": {"content": "x"}}]}\n\n'
     head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
@@ -176,7 +168,7 @@ def test_a_stream_closed_without_its_end_is_not_taken_for_finished(stack: Stack)
     assert events(got)[-1]["error"]["code"] == "stream_truncated"
 
 
-def test_ollama_s_stream_breaks_off_in_ollama_s_way(stack: Stack) -> None:
+def test_ollama_s_stream_breaks_off_in_ollama_s_way(stack: Pair) -> None:
     it, _, o = stack
     o.behave(path_prefix="/api/chat", die="mid_stream", chunk_delay_s=0.02)
     got, _ = read(it, "/api/chat", {"model": "l"})
@@ -185,7 +177,7 @@ def test_ollama_s_stream_breaks_off_in_ollama_s_way(stack: Stack) -> None:
     assert not any(line.get("done") for line in lines)
 
 
-def test_an_error_inside_a_good_stream_is_seen_and_passed_on(stack: Stack) -> None:
+def test_an_error_inside_a_good_stream_is_seen_and_passed_on(stack: Pair) -> None:
     it, a, _ = stack
     text = 'data: {"error": {"message": "engine died", "code": 500}}\n\ndata: [DONE]\n\n'
     a.behave(path_prefix="/v1/chat", headers={"content-type": "text/event-stream"}, body=text)
@@ -194,7 +186,7 @@ def test_an_error_inside_a_good_stream_is_seen_and_passed_on(stack: Stack) -> No
     assert it.log()[-1]["error"] == "stream_error"
 
 
-def test_the_words_usage_and_error_in_a_text_mean_nothing(stack: Stack) -> None:
+def test_the_words_usage_and_error_in_a_text_mean_nothing(stack: Pair) -> None:
     it, a, _ = stack
     said = json.dumps('"usage":{"prompt_tokens":9} "error" [DONE]')
     text = f'data: {{"choices": [{{"delta": {{"content": {said}}}}}]}}\n\ndata: [DONE]\n\n'
@@ -264,7 +256,7 @@ def close_after(backend: Scripted, path: str, text: str) -> None:
     backend.behave(path_prefix="/", raw=head + text)
 
 
-def read_both(stack: Stack, path: str, text: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def read_both(stack: Pair, path: str, text: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """By the short way and by the long one: what came, and the line of the log."""
     it, a, o = stack
     for more in ({}, {"pad": "x" * 30_000}):
@@ -276,7 +268,7 @@ def read_both(stack: Stack, path: str, text: str) -> Iterator[tuple[bytes, dict[
 
 
 @pytest.mark.parametrize("case", WHOLE)
-def test_a_whole_stream_is_not_taken_for_a_cut_one(stack: Stack, case: str) -> None:
+def test_a_whole_stream_is_not_taken_for_a_cut_one(stack: Pair, case: str) -> None:
     path, text = WHOLE[case]
     for got, line in read_both(stack, path, text):
         assert got.decode() == text.replace(USED, "")
@@ -285,7 +277,7 @@ def test_a_whole_stream_is_not_taken_for_a_cut_one(stack: Stack, case: str) -> N
 
 
 @pytest.mark.parametrize("case", CUT)
-def test_a_cut_stream_is_not_taken_for_a_whole_one(stack: Stack, case: str) -> None:
+def test_a_cut_stream_is_not_taken_for_a_whole_one(stack: Pair, case: str) -> None:
     path, text = CUT[case]
     for got, line in read_both(stack, path, text):
         assert got.decode().startswith(text)
@@ -309,7 +301,7 @@ def failures_of(it: Gateway) -> int:
     "sent", ["", '{"a":1', '{"usage":{"prompt_tokens":7,"completion_tokens":5},']
 )
 def test_an_answer_that_breaks_off_is_a_failure_of_its_backend(
-    stack: Stack, path: str, sent: str
+    stack: Pair, path: str, sent: str
 ) -> None:
     it, a, _ = stack
     head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
@@ -326,7 +318,7 @@ def test_an_answer_that_breaks_off_is_a_failure_of_its_backend(
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
 def test_a_stream_that_is_reset_ends_in_an_error_event_of_its_dialect(
-    stack: Stack, path: str
+    stack: Pair, path: str
 ) -> None:
     it, a, _ = stack
     text = "event: ping\ndata: {}\n\n"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway, until
+from tests.backends.servers import Scripted
+from tests.engine.conftest import Pair, as_new, vllm_and_ollama
+from tests.gateway import Gateway, until
 
 CONFIG = """
 backends:
@@ -41,24 +41,16 @@ NAMED = {"input_tokens": 700, "output_tokens": 50, "total_tokens": 750}
 COUNTS = {"prompt_eval_count": 700, "eval_count": 50, "eval_duration": 9}
 TOLD = [700, 50, 0]
 
-Stack = tuple[Gateway, Scripted, Scripted]
-
 
 @pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Stack]:
-    with ExitStack() as stack:
-        a = stack.enter_context(scripted(name="a"))
-        o = stack.enter_context(scripted("ollama", name="o", models=["l"]))
-        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url, o=o.url))), a, o
+def running(engine: str) -> Iterator[Pair]:
+    with vllm_and_ollama(engine, CONFIG) as found:
+        yield found
 
 
 @pytest.fixture
-def stack(running: Stack) -> Stack:
-    it, a, o = running
-    a.reset()
-    o.reset()
-    it.forget_failures()
-    return running
+def stack(running: Pair) -> Pair:
+    return as_new(running)
 
 
 def events(*each: dict[str, Any], end: str = "") -> str:
@@ -219,13 +211,13 @@ def log_is_clean(it: Gateway) -> bool:
     return True
 
 
-def backend_of(stack: Stack, path: str) -> Scripted:
+def backend_of(stack: Pair, path: str) -> Scripted:
     return stack[2] if path.startswith("/api/") else stack[1]
 
 
 @pytest.mark.parametrize("size", [0, 40_000])
 @pytest.mark.parametrize("case", WHOLE)
-def test_usage_that_a_client_wrote_is_none(stack: Stack, case: str, size: int) -> None:
+def test_usage_that_a_client_wrote_is_none(stack: Pair, case: str, size: int) -> None:
     path, answer = WHOLE[case]
     answers(backend_of(stack, path), json.dumps({"id": "x" * size, **answer}))
     for way in WAYS:
@@ -234,7 +226,7 @@ def test_usage_that_a_client_wrote_is_none(stack: Stack, case: str, size: int) -
 
 
 @pytest.mark.parametrize("case", STREAMS)
-def test_usage_that_a_client_wrote_into_a_stream_is_none(stack: Stack, case: str) -> None:
+def test_usage_that_a_client_wrote_into_a_stream_is_none(stack: Pair, case: str) -> None:
     path, kind, text = STREAMS[case]
     answers(backend_of(stack, path), text, kind)
     for way in WAYS:
@@ -246,7 +238,7 @@ def test_usage_that_a_client_wrote_into_a_stream_is_none(stack: Stack, case: str
 @pytest.mark.parametrize("case", ["chat", "responses", "messages", "ollama's chat"])
 @pytest.mark.parametrize("kind", [JSON, BYTES])
 def test_a_stream_that_says_it_is_something_else_is_counted(
-    stack: Stack, case: str, kind: str
+    stack: Pair, case: str, kind: str
 ) -> None:
     path, _, text = STREAMS[case]
     answers(backend_of(stack, path), text, kind)
@@ -310,7 +302,7 @@ SHAPES: dict[str, tuple[str, object, dict[str, str], list[int]]] = {
 
 
 @pytest.mark.parametrize("case", SHAPES)
-def test_usage_is_read_in_the_shape_that_each_engine_has(stack: Stack, case: str) -> None:
+def test_usage_is_read_in_the_shape_that_each_engine_has(stack: Pair, case: str) -> None:
     path, answer, headers, tokens = SHAPES[case]
     answers(backend_of(stack, path), json.dumps(answer), **headers)
     for way in ("short", "long"):
@@ -332,7 +324,7 @@ UNTOLD: dict[str, tuple[str, object]] = {
 
 
 @pytest.mark.parametrize("case", UNTOLD)
-def test_an_answer_is_not_free_because_of_its_shape(stack: Stack, case: str) -> None:
+def test_an_answer_is_not_free_because_of_its_shape(stack: Pair, case: str) -> None:
     """Estimated, and marked so; the prompt by the body: the head of a request has no tokens."""
     path, answer = UNTOLD[case]
     text = json.dumps(answer)
@@ -350,7 +342,7 @@ NONE = ["1e308", "10000000000000000000", "-1", "7.5", '"x"', '"7"', "true", "[7]
 
 
 @pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES, EMBEDDINGS, OLLAMA])
-def test_numbers_that_are_none_are_not_believed(stack: Stack, path: str) -> None:
+def test_numbers_that_are_none_are_not_believed(stack: Pair, path: str) -> None:
     """The line stays valid, the rest of it is counted, and so is the next request."""
     it, backend = stack[0], backend_of(stack, path)
     answer = json.dumps(COUNTS if path == OLLAMA else {"usage": OPENAI if path == CHAT else NAMED})
@@ -366,7 +358,7 @@ def test_numbers_that_are_none_are_not_believed(stack: Stack, path: str) -> None
 
 
 @pytest.mark.parametrize("case", ["chat", "responses", "messages", "ollama's chat"])
-def test_numbers_that_are_none_are_not_believed_in_a_stream(stack: Stack, case: str) -> None:
+def test_numbers_that_are_none_are_not_believed_in_a_stream(stack: Pair, case: str) -> None:
     it, backend = stack[0], backend_of(stack, STREAMS[case][0])
     path, kind, text = STREAMS[case]
     for number in NONE:
@@ -379,7 +371,7 @@ def test_numbers_that_are_none_are_not_believed_in_a_stream(stack: Stack, case: 
     assert log_is_clean(it)
 
 
-def test_counting_goes_on_whatever_a_backend_tells(stack: Stack) -> None:
+def test_counting_goes_on_whatever_a_backend_tells(stack: Pair) -> None:
     """Whoever counts the lines neither dies nor loses what came after."""
     it, a, _ = stack
     name = "after-nonsense"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from infergate.backup.archive import Source
 from infergate.errors import BackupRefused
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 MAGIC = b"infergate sealed backup 1\n"
 SHORTEST_PASSPHRASE = 12
@@ -52,12 +55,13 @@ class Sealing(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]
-        self._waiting += data
+    def write(self, data: ReadableBuffer, /) -> int:
+        piece = memoryview(data).cast("B")
+        self._waiting += piece
         while len(self._waiting) > _PLAIN:  # the last piece is never empty, but of an empty file
             self._seal(bytes(self._waiting[:_PLAIN]), last=False)
             del self._waiting[:_PLAIN]
-        return len(data)
+        return len(piece)
 
     def finish(self) -> None:
         """Seal the last piece."""

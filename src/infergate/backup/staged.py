@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from infergate.backup.archive import Header, Source, content, headers
 from infergate.backup.contents import CONFIG, HOME, OUTSIDE, STORE
@@ -24,6 +24,9 @@ from infergate.backup.swap import STAGING, is_unfinished, remove_staging
 from infergate.errors import BackupRefused, StateError
 from infergate.paths import Home
 from infergate.store.migrate import NEWEST
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _LEFT_FREE_BYTES = 64 << 20
 
@@ -97,9 +100,10 @@ class _Raw(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        data = self._source.read(len(buffer))
-        buffer[: len(data)] = data
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        room = memoryview(buffer).cast("B")
+        data = self._source.read(len(room))
+        room[: len(data)] = data
         return len(data)
 
 

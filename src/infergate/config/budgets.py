@@ -16,6 +16,10 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 Window = Literal["hour", "day", "week", "month"]
 
+MOST_TOKENS = 2**40
+"""No count of tokens of one request is larger: so far njs/usages.js believes a backend, and sums
+of such numbers can be stored. Nor is a time in seconds or a duration in ms (ledger/line.py)."""
+
 NANO = 1_000_000_000
 """Money is counted in billionths of the currency's unit, in whole numbers: a token of a model at
 0.15 a million costs 150 of them, exactly."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from infergate.config.budgets import MOST_TOKENS
 from infergate.worker_files import entry_in
 
 VERSION = 1
-MOST = 2**40
-"""No count of tokens, no time in seconds and no duration in ms is larger: njs/usage.js believes a
-backend up to here, and the sums of such numbers can be stored."""
 _BEGINNING = '{"ts":'
 _LONGEST_NAME = 256
 CACHE = "(cache)"
@@ -68,7 +66,7 @@ def _line(entry: dict[str, Any]) -> Line | None:
     second, duration_ms = int(entry["ts"]), round(entry["request_time"] * 1000)
     for number in (second, duration_ms, prompt, completion, cached):
         # A bool is none, and no float: njs writes whole numbers.
-        if type(number) is not int or not 0 <= number <= MOST:
+        if type(number) is not int or not 0 <= number <= MOST_TOKENS:
             return None
     return Line(
         second,

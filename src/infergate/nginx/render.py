@@ -7,11 +7,8 @@ files depend on besides the YAML is handed in as `Surroundings`.
 from __future__ import annotations
 
 import functools
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +19,11 @@ from infergate.config import endpoints
 from infergate.config.root import Config
 from infergate.nginx import known
 from infergate.nginx.access import distinct, guard_of_api
-from infergate.nginx.bundle import bundle
 from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
 from infergate.nginx.headers import ANSWERED, claimed, stripped
 from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
-from infergate.nginx.keeping import keeps, who_answers
+from infergate.nginx.keeping import keeps
+from infergate.nginx.programs import programs
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
@@ -41,9 +38,6 @@ if TYPE_CHECKING:  # it brings cryptography, which only what makes certificates 
     from infergate.certificates.served import Served
 
 SECRET_FILES = frozenset({"secrets.conf"})
-
-_JS_IMPORT = re.compile(r"js_import\s+\w+\s+from (\w+\.js);")
-_SETTING = re.compile(r"\bsettings\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -258,7 +252,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         if around.firewall.unicode_map:
             links["waf/unicode.mapping"] = str(around.firewall.unicode_map)
     return Rendered(
-        {**files, **_njs(files, config, around), known.FILE: known.known(config)}, links
+        {**files, **programs(files, config, around), known.FILE: known.known(config)}, links
     )
 
 
@@ -277,13 +271,6 @@ def _waf(config: Config, around: Surroundings) -> dict[str, object]:
     }
 
 
-def _with_several_addresses(config: Config, around: Surroundings) -> Iterator[str]:
-    """The backends at names that have more than one; the short way knows the first of each."""
-    for name, backend in config.backends.items():
-        if len(around.addresses.get(backend.host, ())) > 1:
-            yield name
-
-
 def _hedges(config: Config) -> bool:
     return any(model.hedge for model in config.models.values())
 
@@ -291,50 +278,6 @@ def _hedges(config: Config) -> bool:
 def _port_suffix(https: str | None) -> str:
     port = (https or ":443").rpartition(":")[2]
     return "" if port == "443" else f":{port}"
-
-
-def _njs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict[str, str]:
-    """The programs that the rendered files import."""
-    programs = sorted({name for text in files.values() for name in _JS_IMPORT.findall(text)})
-    settings = {
-        "revision": around.revision,
-        "snapshots": [str(path) for path in around.home.snapshots],
-        "usual_relay": quick_relay(config).name,
-        "relays": f" {' '.join(relay.name for relay in relays_of(config))} ",
-        # At five tokens a second, twice over: slower than anybody waits for.
-        "quick_tokens": quick_relay(config).read_ms // 400,
-        "error_page": around.error_page or _our_page(),
-        "hedged": endpoints.HEDGED_PATHS,
-        "several": f" {' '.join(_with_several_addresses(config, around))} ",
-        "zones": {zone.name: int(zone.evicts) for zone in zones(config, around.needs)},
-        "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
-        "who_answers": who_answers(config),
-        "hedge_socket": str(around.home.hedge_socket),
-        "undecided": INTERNAL.undecided,
-        "mark_failed_ms": round(config.health.interval * 1000),
-        "breaker": {
-            "failures": config.breaker.failures,
-            "error_rate": config.breaker.error_rate,
-            "cooldown_ms": round(config.breaker.cooldown * 1000),
-            "max_cooldown_ms": round(config.breaker.max_cooldown * 1000),
-        },
-    }
-    texts = {name: json.dumps(value) for name, value in settings.items()}
-    return {
-        f"njs/{name}": _SETTING.sub(lambda match: f"({texts[match[1]]})", _program(name))
-        for name in programs
-    }
-
-
-@functools.cache
-def _our_page() -> str:
-    return (resources.files("infergate.nginx") / "templates" / "error.html").read_text()
-
-
-@functools.cache
-def _program(name: str) -> str:
-    folder = resources.files("infergate.nginx") / "njs"
-    return bundle(name, lambda file: (folder / file).read_text())
 
 
 def write(rendered: Rendered, folder: Path) -> None:

@@ -6,8 +6,8 @@
 // only the end is known here; what begins at a name and, with a `{` before it, is a whole object, stood at
 // the top.
 
-// No backend is believed to have used more tokens: src/infergate/ledger/line.py.
-const MOST = 1099511627776;
+// No backend is believed to have used more tokens: src/infergate/config/budgets.py.
+const MOST = settings.most_tokens;
 // Looked at from the end, where the engine's own stands.
 const PLACES = 8;
 // A usage is no longer than that.

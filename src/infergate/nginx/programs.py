@@ -1,0 +1,78 @@
+"""The njs programs that the rendered files import, with what they are told of the YAML."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from infergate.config import endpoints
+from infergate.config.budgets import MOST_TOKENS
+from infergate.config.root import Config
+from infergate.nginx.bundle import bundle
+from infergate.nginx.keeping import who_answers
+from infergate.nginx.quick import quick_relay
+from infergate.nginx.relays import relays_of
+from infergate.nginx.statuses import INTERNAL
+from infergate.nginx.zones import zones
+
+if TYPE_CHECKING:
+    from infergate.nginx.render import Surroundings
+
+_JS_IMPORT = re.compile(r"js_import\s+\w+\s+from (\w+\.js);")
+_SETTING = re.compile(r"\bsettings\.(\w+)")
+
+
+def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict[str, str]:
+    """The programs that the rendered files import."""
+    names = sorted({name for text in files.values() for name in _JS_IMPORT.findall(text)})
+    settings = {
+        "revision": around.revision,
+        "snapshots": [str(path) for path in around.home.snapshots],
+        "usual_relay": quick_relay(config).name,
+        "relays": f" {' '.join(relay.name for relay in relays_of(config))} ",
+        # At five tokens a second, twice over: slower than anybody waits for.
+        "quick_tokens": quick_relay(config).read_ms // 400,
+        "error_page": around.error_page or _our_page(),
+        "most_tokens": MOST_TOKENS,
+        "hedged": endpoints.HEDGED_PATHS,
+        "several": f" {' '.join(several_addresses(config, around))} ",
+        "zones": {zone.name: int(zone.evicts) for zone in zones(config, around.needs)},
+        "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
+        "who_answers": who_answers(config),
+        "hedge_socket": str(around.home.hedge_socket),
+        "undecided": INTERNAL.undecided,
+        "mark_failed_ms": round(config.health.interval * 1000),
+        "breaker": {
+            "failures": config.breaker.failures,
+            "error_rate": config.breaker.error_rate,
+            "cooldown_ms": round(config.breaker.cooldown * 1000),
+            "max_cooldown_ms": round(config.breaker.max_cooldown * 1000),
+        },
+    }
+    texts = {name: json.dumps(value) for name, value in settings.items()}
+    return {
+        f"njs/{name}": _SETTING.sub(lambda match: f"({texts[match[1]]})", _program(name))
+        for name in names
+    }
+
+
+@functools.cache
+def _our_page() -> str:
+    return (resources.files("infergate.nginx") / "templates" / "error.html").read_text()
+
+
+@functools.cache
+def _program(name: str) -> str:
+    folder = resources.files("infergate.nginx") / "njs"
+    return bundle(name, lambda file: (folder / file).read_text())
+
+
+def several_addresses(config: Config, around: Surroundings) -> Iterator[str]:
+    """The backends at names that have more than one; the short way knows the first of each."""
+    for name, backend in config.backends.items():
+        if len(around.addresses.get(backend.host, ())) > 1:
+            yield name
