@@ -145,7 +145,7 @@ class Backend:
             elif what == "metrics":
                 self.metrics.set(given)
             elif what == "drop":
-                reset_idle()
+                await reset_idle()
             elif what == "reset":
                 self.faults.set({})
                 self.metrics = Metrics(self.metrics.tokens)

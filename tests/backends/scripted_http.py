@@ -86,12 +86,13 @@ _idle: set[asyncio.StreamWriter] = set()
 """Connections on which no request came yet, or the last one was answered."""
 
 
-def reset_idle() -> None:
-    """Reset every connection that waits for a request."""
+async def reset_idle() -> None:
+    """Reset every connection that waits for a request; it has happened when this returns."""
     for writer in list(_idle):
         it = writer.get_extra_info("socket")
         it.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
+    await asyncio.sleep(0)  # an aborted connection is closed in the loop's next turn
 
 
 async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> None:
