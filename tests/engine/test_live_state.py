@@ -8,8 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
+from ruamel.yaml import YAML
 
+from infergate.config import document
 from infergate.nginx.drain import nginx_workers
+from infergate.store import database
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 
@@ -37,6 +41,31 @@ def test_a_revoked_key_is_refused_within_a_second_while_its_stream_runs_on(pair:
     stream.join(10)
     assert got[0].text.endswith("data: [DONE]\n\n")
     assert workers(it) == before, "no reload"
+
+
+def test_status_reads_no_yaml_and_no_database_and_an_apply_reads_what_is_new(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a thousand backends each of the two takes longer than all the rest of it."""
+    it, _, _ = pair
+    it.run("backend", "undrain", "a")
+    reads: list[str] = []
+    load = YAML.load
+
+    def noted(self: YAML, text: str) -> object:
+        reads.append(text)
+        return load(self, text)
+
+    document._parsed.cache_clear()
+    monkeypatch.setattr(YAML, "load", noted)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "create_engine", None)
+        assert it.status()["file_applied"]
+    assert reads == []
+    it.file.write_text(it.file.read_text() + "retries: { attempts: 2 }\n")
+    it.run("apply", "--window", "0s")
+    assert reads == [it.file.read_text()]
+    assert not it.status()["drain"]["streams"]
 
 
 def test_a_key_is_changed_in_place_from_the_next_request_on(pair: Pair) -> None:

@@ -18,7 +18,7 @@ from infergate.changes.reach import faults_of, served, unserved
 from infergate.changes.trial import trial
 from infergate.changes.watch import Watch
 from infergate.changes.window import Answers
-from infergate.config.load import LoadedConfig, parse_config
+from infergate.config.load import LoadedConfig
 from infergate.control.backend_list import in_words
 from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.report import read_report
@@ -42,6 +42,7 @@ from infergate.nginx.revisions import (
     current,
     forget,
     forget_old,
+    load_revision,
     mark_failed,
     switch,
 )
@@ -160,7 +161,7 @@ class _Change:
         return self._applied(revision, planned, keys, watch)
 
     def _before(self, previous: Revision) -> LoadedConfig:
-        return bring_into_force(parse_config(previous.text, self._declared.path), self._home)
+        return bring_into_force(load_revision(previous, self._declared.path), self._home)
 
     def _end_lapsed(self) -> None:
         """Changes by hand that the file has overtaken count no more already; forget them."""

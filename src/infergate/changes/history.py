@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infergate.changes.apply import Applied, Said, apply
-from infergate.config.load import LoadedConfig, parse_config
+from infergate.config.load import LoadedConfig
 from infergate.errors import Conflict
-from infergate.nginx.revisions import Revision, current, revision, revisions
+from infergate.nginx.revisions import Revision, current, load_revision, revision, revisions
 from infergate.paths import Home
 from infergate.store.database import Database
 from infergate.store.revisions import applied_revisions
@@ -107,5 +107,5 @@ def rollback(
     Raises what apply does, and NotThere for a revision that is not kept.
     """
     target = revision(home, to) if to is not None else earlier(home, back)
-    again = parse_config(target.text, loaded.path)
+    again = load_revision(target, loaded.path)
     return apply(again, home, window_s=None, of=target.of or target.number, said=said)

@@ -12,7 +12,7 @@ from infergate.changes.settings import (
     changed_settings,
     secrets_of,
 )
-from infergate.config.load import LoadedConfig, parse_config
+from infergate.config.load import LoadedConfig
 from infergate.errors import Conflict, StateError, UserError
 from infergate.nginx.addresses import Addresses
 from infergate.nginx.apply import rendered
@@ -25,6 +25,7 @@ from infergate.nginx.revisions import (
     certificates_of,
     current,
     differing,
+    load_revision,
     revision,
 )
 from infergate.nginx.running_engine import running_engine
@@ -77,7 +78,7 @@ def plan(
     return Plan(
         kind,
         now.number,
-        changed_settings(parse_config(now.text, loaded.path).config, loaded.config),
+        changed_settings(load_revision(now, loaded.path).config, loaded.config),
         files,
         _open_requests(home),
         drain(home),
@@ -138,9 +139,8 @@ def diff(
     if nginx:
         return _files_diff(loaded, home, old, new, names)
     text = new.text if new else loaded.text
-    secrets = secrets_of(parse_config(old.text, loaded.path).config) | secrets_of(
-        parse_config(text, loaded.path).config
-    )
+    there = loaded if new is None else load_revision(new, loaded.path)
+    secrets = secrets_of(load_revision(old, loaded.path).config) | secrets_of(there.config)
     return changed_lines(old.text, text, names, secrets)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from infergate.config.backends import NOWHERE
-from infergate.config.document import Document, read_document
+from infergate.config.document import Document, document_of, read_document
 from infergate.config.pending import pending
 from infergate.config.problems import ConfigError, Problem
 from infergate.config.references import contradictions, doubts
@@ -57,9 +58,24 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> LoadedCo
     return parse_config(text, path, environ)
 
 
-def parse_config(text: str, path: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:
-    """The configuration in a text; path is where it comes from, for messages and relative paths."""
-    document = read_document(text, path.name, environ)
+def parse_config(
+    text: str,
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    values: dict[str, Any] | None = None,
+) -> LoadedConfig:
+    """The configuration in a text; path is where it comes from, for messages and relative paths.
+
+    values: of this text (document.values_of), where they are known: then its YAML is read only to
+        say where a problem is. The places of warnings are not known then.
+    """
+    if values is not None:
+        with contextlib.suppress(ConfigError):
+            return _checked(document_of(values, path.name, environ), text, path)
+    return _checked(read_document(text, path.name, environ), text, path)
+
+
+def _checked(document: Document, text: str, path: Path) -> LoadedConfig:
     problems: list[Problem] = []
     left_out: set[str] = set()
     try:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import structlog
 
-from infergate.config.load import LoadedConfig, parse_config
+from infergate.config.load import LoadedConfig
 from infergate.control.report import read_inventories
 from infergate.errors import NotThere
 from infergate.files import locked, locked_now
 from infergate.nginx.apply import apply_lock, change_lock, put_in_force
-from infergate.nginx.revisions import forget_old, revision
+from infergate.nginx.revisions import forget_old, load_revision, revision
 from infergate.nginx.unfinished import finish, read_unfinished
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
@@ -46,7 +46,7 @@ def settle(home: Home, path: Path) -> bool:
             finish(home)
             return False
         put_in_force(home, goal, reload=unfinished.reload)
-    loaded = bring_into_force(parse_config(goal.text, path), home)
+    loaded = bring_into_force(load_revision(goal, path), home)
     database = database_for(loaded.config, home)
     publish_all(home, loaded, database)
     why = "a change was not finished by whoever began it"

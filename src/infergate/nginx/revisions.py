@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infergate.config.document import values_of
 from infergate.config.load import LoadedConfig, load_config, parse_config
 from infergate.config.problems import ConfigError
 from infergate.errors import NotThere, StateError, of_machine
@@ -37,6 +38,8 @@ UNKNOWN_ENGINE = "nginx, of which the record was damaged"
 
 _NUMBER = re.compile("[0-9]{1,9}")
 _SOURCE = "infergate.yaml"
+_VALUES = "values.json"
+"""The values of the YAML, with its digest: to read them there takes a hundredth of the time."""
 _RECORD = "revision.json"
 _CERTIFICATE = re.compile(
     r'^\s*ssl_(?:certificate|certificate_key|client_certificate)\s+"?([^";$]+)"?;', re.MULTILINE
@@ -98,7 +101,9 @@ def keep(
     shutil.rmtree(revision.path, ignore_errors=True)  # of a process that was killed here
     try:
         write(rendered, revision.path)
-        write_atomically(revision.path / _SOURCE, loaded.text)  # 0600: it may hold secrets
+        # 0600: they may hold secrets.
+        write_atomically(revision.path / _VALUES, _values_of(loaded))
+        write_atomically(revision.path / _SOURCE, loaded.text)
         _record(revision)
     except OSError as problem:
         forget(revision)
@@ -164,6 +169,28 @@ def revision(home: Home, number: int) -> Revision:
     return found
 
 
+def load_revision(kept: Revision, path: Path) -> LoadedConfig:
+    """The configuration that a revision came from, as if it stood in the file at path.
+
+    Raises ConfigError: its YAML may be damaged, or the environment have other variables by now.
+    """
+    text = kept.text
+    digest = _digest_of(text)
+    values = read_state(
+        kept.path / _VALUES, lambda said: said["values"] if said["sha256"] == digest else None
+    )
+    return parse_config(text, path, values=values)
+
+
+def _values_of(loaded: LoadedConfig) -> str:
+    values = values_of(loaded.text, loaded.path.name)
+    return json.dumps({"sha256": _digest_of(loaded.text), "values": values})
+
+
+def _digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def load_applied(home: Home, path: Path) -> LoadedConfig:
     """The configuration in force: as the file at path was when it was applied, whatever is in it
     now. The file itself where nothing is in force yet. Raises what load_config raises."""
@@ -171,7 +198,7 @@ def load_applied(home: Home, path: Path) -> LoadedConfig:
     if applied is None:
         return load_config(path)
     try:
-        return parse_config(applied.text, path)
+        return load_revision(applied, path)
     except ConfigError as problem:
         log_of_state().error(
             "the YAML in force is damaged; the file counts", revision=applied.number, why=problem
@@ -192,7 +219,7 @@ def differing(rendered: Rendered, folder: Path) -> tuple[str, ...]:
 
 def _files(folder: Path) -> Iterable[Path]:
     for path in folder.rglob("*"):
-        ours = path.name in (_SOURCE, _RECORD) or path.name.endswith(SET_ASIDE)
+        ours = path.name in (_SOURCE, _VALUES, _RECORD) or path.name.endswith(SET_ASIDE)
         if path.is_file() and not path.is_symlink() and not ours:
             yield path
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML as YAML_READER
 
 from infergate.changes.history import earlier
+from infergate.config import document
 from infergate.config.load import parse_config
+from infergate.config.problems import ConfigError
 from infergate.errors import UserError
 from infergate.nginx.engine_facts import Engine
 from infergate.nginx.render import Rendered
@@ -105,3 +109,62 @@ def test_files_that_came_changed_or_went_are_named(home: Home) -> None:
     assert differing(FILES, kept.path) == ()
     other = dataclasses.replace(FILES, files={"nginx.conf": "events { }\n", "new.conf": ""})
     assert differing(other, kept.path) == ("new.conf", "nginx.conf", "njs/hot.js")
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each YAML text that is read, from now on."""
+    found: list[str] = []
+    read = YAML_READER.load
+
+    def noted(self: YAML_READER, text: str) -> object:
+        found.append(text)
+        return read(self, text)
+
+    document._parsed.cache_clear()
+    monkeypatch.setattr(YAML_READER, "load", noted)
+    return found
+
+
+def test_the_yaml_of_what_is_in_force_is_not_read_again(
+    home: Home, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "backends: { a: { url: http://a:1, api_key: '${SECRET}', models: ['$${x}', '2'] } }\n"
+    path = home.root / "infergate.yaml"
+    path.write_text(text)
+    loaded = parse_config(text, path, {"SECRET": "of-then"})
+    kept = keep(home, 1, FILES, loaded, Engine("custom", ("nginx",)))
+    switch(home, kept)
+    assert len(reads) == 1, "what was read is written down with it"
+    document._parsed.cache_clear()  # another process
+    monkeypatch.setenv("SECRET", "of-now")
+    again = load_applied(home, path)
+    assert len(reads) == 1
+    key = again.config.backends["a"].api_key
+    assert key is not None
+    assert key.get_secret_value() == "of-now"
+    assert again.config.backends["a"].models == loaded.config.backends["a"].models
+    assert not any(b"of-then" in each.read_bytes() for each in kept.path.rglob("*.json"))
+    assert (kept.path / "values.json").stat().st_mode & 0o777 == 0o600
+    monkeypatch.delenv("SECRET")
+    with pytest.raises(ConfigError, match=r"infergate\.yaml:1:.*no variable SECRET"):
+        load_applied(home, path)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"[1]", b'{"sha256":', b'{"sha256": "other", "values": {}}', b"\xff"]
+)
+def test_values_that_are_damaged_or_of_another_text_do_not_count(home: Home, damage: bytes) -> None:
+    kept = applied(home, 7)
+    (kept.path / "values.json").write_bytes(damage)
+    config = load_applied(home, home.root / "infergate.yaml").config
+    assert config.backends["a"].url == "http://a:7"
+
+
+def test_a_yaml_that_was_changed_since_goes_before_its_values(home: Home) -> None:
+    kept = applied(home, 7)
+    stored = json.loads((kept.path / "values.json").read_text())
+    (kept.path / "infergate.yaml").write_text(YAML.format(8))
+    assert stored["values"]["backends"] == {"a": "http://a:7"}
+    config = load_applied(home, home.root / "infergate.yaml").config
+    assert config.backends["a"].url == "http://a:8"
