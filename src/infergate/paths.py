@@ -112,6 +112,11 @@ class Home:
         return self.state / "health.json"
 
     @property
+    def asked(self) -> Path:
+        """What an apply heard from new backends, until the control plane takes it over."""
+        return self.state / "asked.json"
+
+    @property
     def services(self) -> Path:
         """The same of the web services beside the models."""
         return self.state / "services.json"

@@ -199,12 +199,12 @@ def test_a_change_that_makes_requests_fail_is_taken_back_by_itself(pair: Pair, h
     with traffic(it):
         time.sleep(0.3)
         began = time.monotonic()
-        ran = it.run("apply", "--window", "30s", check=False)
+        ran = it.run("apply", "--window", "600s", check=False)
         took_s = time.monotonic() - began
     assert ran.returncode == 1
     assert "failed with 5xx" in ran.stderr
     assert f"Revision {number} is in force again" in ran.stderr
-    assert took_s < 25, "as soon as it is seen, not when the window is over"
+    assert took_s < 500, "as soon as it is seen, not when the window is over"
     assert it.file.read_text() == broken, "the file is the user's"
     b.reset()
     until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "a")
@@ -221,7 +221,7 @@ def test_a_change_whose_backends_go_down_is_taken_back_by_itself(pair: Pair) -> 
     change(it, "m: [a, b]", "m: [b]")
     killer = threading.Timer(1.5, lambda: b.behave(health="fail"))
     killer.start()
-    ran = it.run("apply", "--window", "30s", check=False)
+    ran = it.run("apply", "--window", "600s", check=False)
     killer.join()
     assert ran.returncode == 1
     assert "nobody would serve the model 'm' any longer (b: HTTP 503" in ran.stderr

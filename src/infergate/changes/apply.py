@@ -14,17 +14,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from infergate.changes.plan import Plan, plan
-from infergate.changes.reach import faults_of, served, unserved
+from infergate.changes.reach import as_reported, empty_groups, look, served, unserved
 from infergate.changes.trial import trial
 from infergate.changes.watch import Watch
 from infergate.changes.window import Answers
 from infergate.config.load import LoadedConfig
 from infergate.control.backend_list import in_words
 from infergate.control.backends import Gateway, end_lapsed
-from infergate.control.report import read_report
+from infergate.control.groups import look_up_new
+from infergate.control.report import note_asked, read_inventories, read_report
 from infergate.control.settle import publish_all, settle
 from infergate.errors import ApplyError, InfergateError, MemoryFull, NotRunning, StateError
 from infergate.files import locked
+from infergate.health.inventory import Inventory
 from infergate.nginx.addresses import Addresses
 from infergate.nginx.apply import (
     apply_lock,
@@ -121,8 +123,10 @@ class _Change:
         self._engine: Engine = choose_engine(loaded.config.engine, home.root).engine
         self._database = database_for(loaded.config, home)
         note_changes(home, self._database)  # one that is away must not be found out half-way
+        look_up_new(loaded, home)
         self._loaded = bring_into_force(loaded, home)
         self._warnings: tuple[str, ...] = ()
+        self._asked: dict[str, Inventory] = {}
 
     def apply(self) -> Applied:
         with self._step("compare"):
@@ -140,6 +144,7 @@ class _Change:
             revision = self._bring_in(planned, before, addresses)
         try:
             with self._step("publish"):
+                note_asked(self._home.asked, self._asked)
                 keys = self._publish(self._loaded)
                 self._note(revision.number)
         except MemoryFull:
@@ -200,14 +205,19 @@ class _Change:
         note_revision(self._database, number, self._loaded, why=why, back=back)
 
     def _refuse_unserved(self, before: LoadedConfig) -> None:
-        report = read_report(self._home.health)
-        faults = faults_of(before.config, self._loaded.config, report)
-        for lost in unserved(served(before.config, report), self._loaded.config, faults):
+        report, inventories = read_report(self._home.health), read_inventories(self._home.health)
+        was = served(before.config, report, inventories)
+        known = look(before.config, self._loaded.config, as_reported(report, inventories))
+        for lost in unserved(was, self._loaded.config, known):
+            why = "".join(f"; {each}" for each in empty_groups(self._declared.config, self._home))
             raise ApplyError(
-                f"{lost}; nothing has changed",
+                f"{lost}{why}; nothing has changed",
                 where=str(self._loaded.path),
                 hint="`infergate reload` brings it into force all the same.",
             )
+        self._asked = {
+            name: each for name, each in known.inventories.items() if each != inventories.get(name)
+        }
 
     def _bring_in(
         self, planned: Plan, before: LoadedConfig | None, addresses: Addresses

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from infergate.changes.reach import faults_reported, served, unserved
+from infergate.changes.reach import as_reported, served, unserved
 from infergate.changes.window import Answers, broken, count
 from infergate.config.root import Config
-from infergate.control.report import read_report
+from infergate.control.report import read_inventories, read_report
 from infergate.errors import StateError
 from infergate.nginx.shared_memory import read
 from infergate.paths import Home
@@ -38,7 +38,7 @@ class Watch:
     def __init__(self, home: Home, config: Config) -> None:
         """config: the one in force before."""
         self._home = home
-        self._served = served(config, read_report(home.health))
+        self._served = served(config, read_report(home.health), read_inventories(home.health))
         self._log = _Log(home.access_log)
         now = time.time()
         self.before = count(self._log.past(), now - BEFORE_S, now)
@@ -74,7 +74,8 @@ class Watch:
                 return f"nginx does not answer: {problem.what}"
         report = read_report(self._home.health)
         if report is not None and report.written_at > self._since:
-            for lost in unserved(self._served, config, faults_reported(report)):
+            known = as_reported(report, read_inventories(self._home.health))
+            for lost in unserved(self._served, config, known):
                 return str(lost)
         return broken(self.before, self.after)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 import structlog
@@ -61,10 +61,9 @@ class Groups:
         loaded = self._declared()
         groups = groups_of(loaded)
         due = [name for name, how in groups.items() if self._is_due(name, how, loaded)]
-        # A name server that hangs holds up the others for one round, of five seconds.
-        looked_up = await asyncio.gather(*(self._look_up(n, groups[n], loaded) for n in due))
         known = {name: self._known.get(name, Group()) for name in groups}
-        known |= dict(zip(due, looked_up, strict=True))
+        # A name server that hangs holds up the others for one round, of five seconds.
+        known |= await self.found(due)
         if known == self._known and (self._home.discovered.exists() or not known):
             return False
         for name, group in known.items():
@@ -76,6 +75,13 @@ class Groups:
             return False
         self._known = known
         return True
+
+    async def found(self, names: Collection[str]) -> dict[str, Group]:
+        """What these are now. Nothing is written down."""
+        loaded = self._declared()
+        groups = groups_of(loaded)
+        looked_up = await asyncio.gather(*(self._look_up(n, groups[n], loaded) for n in names))
+        return dict(zip(names, looked_up, strict=True))
 
     def _is_due(self, name: str, discover: Discover, loaded: LoadedConfig) -> bool:
         if self._asked.get(name) != discover:
@@ -137,11 +143,21 @@ class Groups:
             log.warning("a group cannot be looked up", group=name, problem=after.problem)
 
 
+def look_up_new(declared: LoadedConfig, home: Home) -> None:
+    """Look up the groups that nobody has looked up yet, as those of a file that is to come into
+    force: its backends are known before they get requests. What is known of others stays."""
+    known = read_groups(home)
+    new = {name for name in groups_of(declared) if name not in known}
+    if new:
+        found = asyncio.run(Groups(home, lambda: declared, _nobody).found(new))
+        note_groups(home, {**known, **found})
+
+
+async def _nobody() -> bool:
+    return True
+
+
 async def look_once(declared: LoadedConfig, home: Home) -> None:
     """Look every group up, before the gateway starts; one that cannot be stays as it was."""
-
-    async def nobody() -> bool:
-        return True
-
     if groups_of(declared):
-        await Groups(home, lambda: declared, nobody).look()
+        await Groups(home, lambda: declared, _nobody).look()

@@ -83,6 +83,7 @@ class ControlPlane:
         self._loaded: LoadedConfig = bring_into_force(self._declared, self._home)
         self._database = database_for(self._loaded.config, self._home, keep=True)
         self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
+        self._take_over_asked()
         self._routes = Routes()
         self._conflicts: tuple[str, ...] = ()
         self._down: frozenset[str] = frozenset()
@@ -235,8 +236,13 @@ class ControlPlane:
             return
         self._keys_due = True
         self._certificates.wake()
+        self._take_over_asked()
         self._take(bring_into_force(self._declared, self._home))
         log.info("configuration reloaded")
+
+    def _take_over_asked(self) -> None:
+        self._inventories |= read_inventories(self._home.asked)
+        self._home.asked.unlink(missing_ok=True)
 
     def _take(self, loaded: LoadedConfig) -> None:
         """Go on with this configuration. nginx has its backends already."""

@@ -92,9 +92,19 @@ def write_report(
         "backends": [dataclasses.asdict(backend) for backend in backends],
         "missing": list(missing),
         "conflicts": list(conflicts),
-        "inventories": {name: dataclasses.asdict(each) for name, each in inventories.items()},
+        "inventories": _dumped(inventories),
     }
     write_atomically(path, json.dumps(document))
+
+
+def note_asked(path: Path, inventories: Mapping[str, Inventory]) -> None:
+    """Leave the control plane what backends said that it has not asked yet: they are routed to as
+    soon as they are in force."""
+    write_atomically(path, json.dumps({"v": _VERSION, "inventories": _dumped(inventories)}))
+
+
+def _dumped(inventories: Mapping[str, Inventory]) -> dict[str, Any]:
+    return {name: dataclasses.asdict(each) for name, each in inventories.items()}
 
 
 def _reported(status: BackendStatus, url: str) -> BackendReport:
@@ -137,7 +147,7 @@ def _report(document: Mapping[str, Any]) -> Report:
 
 
 def read_inventories(path: Path) -> dict[str, Inventory]:
-    """What each backend had when the report was written; empty without a report."""
+    """What each backend had when the report (or note_asked) was written; empty without one."""
     return _read(path, _inventories) or {}
 
 

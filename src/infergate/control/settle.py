@@ -63,6 +63,7 @@ def publish_all(home: Home, loaded: LoadedConfig, database: Database) -> int:
     Routes first, because requests go by those of before until then. The control plane does it too,
     a moment later; then with backends it did not know.
     """
-    routes = compile_routes(loaded.config, read_inventories(home.health), out_of_service(home))
+    inventories = {**read_inventories(home.health), **read_inventories(home.asked)}
+    routes = compile_routes(loaded.config, inventories, out_of_service(home))
     publish_routes(home, routes)
     return publish_keys(home, loaded, database)

@@ -42,22 +42,11 @@ def compile_routes(
         the models that the configuration names are routed to it.
     down: backends that serve nothing now; those that are `backup` stand in for them.
     """
-    named = {name: model for name, model in config.models.items() if name != ANY_MODEL}
-    joined = added(config)
-    models = {n: _where_it_is(joined, n, model, inventories) for n, model in named.items()}
-    everything = config.models.get(ANY_MODEL)
-    if everything is not None:
-        everything = _with_added(everything, joined)
-    if not config.models and config.backends:
-        everything = Model(backends=list(config.backends))
-    # A model the file names is served as the file says, also where another backend has it too.
-    taken = set(models) | {alias for model in models.values() for alias in model.aliases}
-    if everything is not None:
-        for name, backends in _discovered(everything.backends, inventories).items():
-            if name not in taken:
-                models[name] = everything.model_copy(update={"backends": backends})
-
-    models = {name: _without_spares(config, model, down) for name, model in models.items()}
+    named = named_models(config)
+    models = {
+        name: _without_spares(config, model, down)
+        for name, model in who_serves(config, inventories).items()
+    }
     routes: dict[str, str] = {}
     fingerprint = who_answers(config)
     for name, model in models.items():
@@ -75,6 +64,44 @@ def compile_routes(
     return Routes(routes, _catalog(config, models, inventories), missing)
 
 
+def named_models(config: Config) -> dict[str, Model]:
+    """Those that the file names."""
+    return {name: model for name, model in config.models.items() if name != ANY_MODEL}
+
+
+def any_model(config: Config) -> Model | None:
+    """How the models are served that backends have and the file does not name; None: not at all."""
+    everything = config.models.get(ANY_MODEL)
+    if everything is not None:
+        return _with_added(everything, added(config))
+    return Model(backends=list(config.backends)) if not config.models and config.backends else None
+
+
+def who_serves(config: Config, inventories: Mapping[str, Inventory]) -> dict[str, Model]:
+    """name → the model with the backends that have it, or may.
+
+    inventories: as of compile_routes.
+    """
+    joined = added(config)
+    models = {
+        name: _where_it_is(joined, name, model, inventories)
+        for name, model in named_models(config).items()
+    }
+    # A model the file names is served as the file says, also where another backend has it too.
+    taken = set(models) | {alias for model in models.values() for alias in model.aliases}
+    everything = any_model(config)
+    if everything is not None:
+        for name, backends in _discovered(everything.backends, inventories).items():
+            if name not in taken:
+                models[name] = everything.model_copy(update={"backends": backends})
+    return models
+
+
+def has_model(inventory: Inventory | None, name: str) -> bool:
+    """Whether a backend may have a model, as it says itself; one that is not known may."""
+    return inventory is None or inventory.kind in _ANY_NAME or _has(inventory, name)
+
+
 def _where_it_is(
     by_hand: Iterable[str], name: str, model: Model, inventories: Mapping[str, Inventory]
 ) -> Model:
@@ -82,7 +109,7 @@ def _where_it_is(
     say they do not, and those that were added and say they do. Where all say they do not, nothing
     is taken out: then they are asked, and their answer tells."""
     wanted = model.upstream_name or name
-    have = [each for each in model.backends if _may_have(inventories.get(each), wanted)]
+    have = [each for each in model.backends if has_model(inventories.get(each), wanted)]
     joined = [each for each in by_hand if each in inventories and _lists(inventories[each], wanted)]
     if have == model.backends and not joined:
         return model
@@ -93,10 +120,6 @@ def _where_it_is(
 def _with_added(model: Model, joined: Iterable[str]) -> Model:
     backends = list(dict.fromkeys((*model.backends, *joined)))
     return model if backends == model.backends else model.model_copy(update={"backends": backends})
-
-
-def _may_have(inventory: Inventory | None, name: str) -> bool:
-    return inventory is None or inventory.kind in _ANY_NAME or _has(inventory, name)
 
 
 def _without_spares(config: Config, model: Model, down: Collection[str]) -> Model:

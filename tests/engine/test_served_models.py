@@ -1,0 +1,85 @@
+"""What is served now, by whatever route, is what `apply` protects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.backends.servers import Scripted, free_port, scripted
+from tests.gateway import Gateway, gateway, until
+
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
+"""What the control plane does beside nginx: one engine tells as much as two."""
+
+CONFIG = """
+backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
+"""
+
+Pair = tuple[Gateway, Scripted, Scripted]
+
+
+@pytest.fixture(scope="module")
+def pair(engine: str) -> Iterator[Pair]:
+    with ExitStack() as stack:
+        a = stack.enter_context(scripted(name="a", models=["m", "only-a"]))
+        b = stack.enter_context(scripted(name="b", models=["m"]))
+        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url, b=b.url))), a, b
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(pair: Pair) -> Iterator[None]:
+    it, _, _ = pair
+    text = it.file.read_text()
+    yield
+    it.file.write_text(text)
+    it.run("apply", "--window", "0s")
+
+
+def write(it: Gateway, backends: str) -> None:
+    """The file with this instead of its line about backends."""
+    lines = it.file.read_text().splitlines()
+    it.file.write_text(
+        "\n".join(backends.strip() if each.startswith("backends:") else each for each in lines)
+    )
+
+
+def refused(it: Gateway, backends: str) -> str:
+    """Apply it; what it says against that."""
+    before = it.status()["revision"]
+    write(it, backends)
+    said = it.run("apply", "--window", "0s", check=False)
+    assert said.returncode == 1, said.stdout
+    assert it.status()["revision"] == before
+    return " ".join(said.stderr.split())
+
+
+def test_a_model_that_no_line_names_does_not_die_of_a_change(pair: Pair) -> None:
+    it, a, b = pair
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    said = refused(it, CONFIG.format(a=nowhere, b=b.url))
+    assert "'only-a'" in said
+    assert "a: " in said
+    said = refused(it, CONFIG.format(a=nowhere, b=nowhere))
+    assert "m" in said
+    assert it.chat("only-a").status_code == it.chat("m").status_code == 200
+    # The other box has what this one lost: that is a change like any other.
+    write(it, CONFIG.format(a=a.url, b=nowhere))
+    it.run("apply", "--window", "0s")
+    assert it.chat("m").status_code == 200
+
+
+def test_the_first_move_to_a_list_of_backends_is_a_move_like_any_other(pair: Pair) -> None:
+    it, a, _ = pair
+    moved = "backends: { pool: { discover: { file: boxes.json }, engine: vllm } }\n"
+    said = refused(it, moved)
+    assert "boxes.json cannot be read" in said
+    (it.folder / "boxes.json").write_text(json.dumps([f"http://127.0.0.1:{free_port()}"]))
+    assert "'m'" in refused(it, moved.replace("pool", "second"))
+    (it.folder / "boxes.json").write_text(json.dumps([a.url]))
+    write(it, moved.replace("pool", "third"))
+    it.run("apply", "--window", "0s")
+    assert it.chat("only-a").status_code == 200
+    until(lambda: it.chat("only-a").status_code == 200)
