@@ -11,7 +11,7 @@ import pytest
 from infergate.nginx.engine_find import find_debian
 from tests.backends.servers import Server, available, embedding_server, llama_server, scripted, vllm
 from tests.cache import ENGINES_HOME
-from tests.gateway import Gateway, gateway
+from tests.gateway import Gateway, gateway, until
 
 
 def _real(name: str) -> None:
@@ -91,6 +91,8 @@ models:
   text-embedding-ada-002: {{ backends: [embedding], upstream_name: tiny-embed }}
 """,
     ) as it:
+        # A busy machine's first probes may take longer than `up` waits.
+        until(lambda: all(each["models"] for each in it.status()["backends"]))
         yield Front(it)
 
 
@@ -108,4 +110,6 @@ backends:
   ollama: {ollama_double.url}
 """,
     ) as it:
+        # A busy machine's first probes may take longer than `up` waits.
+        until(lambda: all(each["models"] for each in it.status()["backends"]))
         yield Front(it)
