@@ -13,6 +13,8 @@ from pathlib import Path
 from infergate.errors import UserError
 
 HOME_VARIABLE = "INFERGATE_HOME"
+CONFIG_VARIABLE = "INFERGATE_CONFIG"
+DEFAULT_NAME = "infergate.yaml"
 ROOTS_FOLDER = Path("/var/lib/infergate")
 """Where root's state folders are whose configurations stand where only root may pass."""
 
@@ -252,6 +254,11 @@ class Home:
     def challenges(self) -> Path:
         """Where nginx finds the answers to an authority's http-01 challenges."""
         return self.public / "acme-challenge"
+
+
+def default_config() -> Path:
+    """The configuration that is meant where none is named, whether or not it is there."""
+    return Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_NAME)
 
 
 def home_for(config_path: Path) -> Home:

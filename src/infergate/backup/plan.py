@@ -17,7 +17,7 @@ from infergate.backup.staged import Staged
 from infergate.errors import UserError
 from infergate.files import name_aside
 from infergate.ledger.tail import log_files
-from infergate.paths import GENERATED_NAME, Home
+from infergate.paths import GENERATED_NAME, Home, default_config
 
 What = Literal["new", "same", "replaced", "left"]
 
@@ -64,7 +64,7 @@ def plan(found: Staged, given: Path | None, home: Home, *, outside: bool) -> Pla
     Raises UserError where something cannot be replaced.
     """
     manifest = found.manifest
-    config = given or Path("infergate.yaml")
+    config = given or default_config()
     if given is None and Path(manifest.config).name == GENERATED_NAME:
         config = home.root / GENERATED_NAME
     config = config.absolute()

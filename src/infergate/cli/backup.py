@@ -16,7 +16,7 @@ import typer
 from infergate.cli.options import ConfigOption, counted, load_applied, only_here
 from infergate.cli.passphrase import PassphraseFile, known_passphrase, new_passphrase
 from infergate.errors import UserError
-from infergate.paths import home_for
+from infergate.paths import default_config, home_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +79,7 @@ def restore(
     from infergate.backup.swap import finish_exchange
 
     only_here(config)
-    home = home_for((config or Path("infergate.yaml")).absolute())
+    home = home_for((config or default_config()).absolute())
     if finish_exchange(home):
         print("A restore that had been cut off was finished first.")
     with (

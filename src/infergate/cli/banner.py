@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 from infergate.config.load import LoadedConfig
 from infergate.config.url import url_of
@@ -13,13 +14,17 @@ from infergate.nginx.embedded_limits import FOR_TRYING
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
+from infergate.supervise.notify import writes_to_journal
 
 FIRST_KEY_NAME = "first"
 _EMBEDDING = re.compile(r"embed|bge|minilm|e5-|gte-", re.IGNORECASE)
 
 
 def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) -> None:
-    """Print the URL, what is behind it, a first key if there is none yet, and a curl line."""
+    """Print the URL, what is behind it, a first key if there is none yet, and a curl line.
+
+    systemd's journal gets no key: it is kept, and read by others.
+    """
     report = read_report(home.health)
     url = url_of(loaded.config)
     print(f"\nInfergate is up: {url}\n")
@@ -29,8 +34,10 @@ def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) ->
         print(f"            {FOR_TRYING}; `infergate engine install` fetches Debian's")
     for line in _backend_lines(report, demo=demo):
         print(line)
-    secret = _first_key(loaded, home)
-    if secret is not None:
+    secret = None
+    if writes_to_journal(sys.stdout):
+        print("  key       `infergate keys create NAME` makes one; none is made for a journal")
+    elif (secret := _first_key(loaded, home)) is not None:
         print(f"  key       {secret}")
         print("            shown this once; `infergate keys create NAME` makes more")
     elif loaded.config.auth.required:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from infergate.cli.options import ConfigOption, find_config, load_applied, seconds_of
-from infergate.paths import home_for
+from infergate.paths import default_config, home_for
 
 app = typer.Typer(help="The nginx that Infergate runs on.", no_args_is_help=True)
 
@@ -28,7 +27,7 @@ def install(
     from infergate.nginx.debian import install_debian_engine
     from infergate.nginx.engine_facts import dotted
 
-    home = home_for(find_config(config) or Path("infergate.yaml").absolute())
+    home = home_for(find_config(config) or default_config().absolute())
     engine = install_debian_engine(home.root, print, force=force, waf=waf)
     print(
         f"nginx {dotted(engine.nginx_version)} with njs {dotted(engine.njs_version or ())} is "

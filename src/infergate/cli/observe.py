@@ -17,7 +17,7 @@ import typer
 from infergate.cli.options import ConfigOption, JsonOption, find_config, load
 from infergate.cli.target import target
 from infergate.errors import NotRunning
-from infergate.paths import home_for
+from infergate.paths import default_config, home_for
 from infergate.shown import shown
 from infergate.worker_files import LONGEST_LINE, entry_in, next_line
 
@@ -50,7 +50,7 @@ def logs(
     json_: JsonOption = False,
 ) -> None:
     """Show the requests, a line each."""
-    home = home_for(find_config(config) or Path("infergate.yaml").absolute())
+    home = home_for(find_config(config) or default_config().absolute())
     if not home.access_log.exists():
         raise NotRunning(
             "there is no access log yet",
@@ -121,7 +121,7 @@ def doctor(config: ConfigOption = None) -> None:
     )
 
     path = find_config(config)
-    setting, home = "auto", home_for(path or Path("infergate.yaml").absolute())
+    setting, home = "auto", home_for(path or default_config().absolute())
     declared = None
     if path is not None:
         declared, home = load(config, as_written=True)

@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infergate.errors import UserError
-from infergate.paths import GENERATED_NAME, Home, home_for
+from infergate.paths import (
+    CONFIG_VARIABLE,
+    DEFAULT_NAME,
+    GENERATED_NAME,
+    Home,
+    default_config,
+    home_for,
+)
 
 if TYPE_CHECKING:
     from infergate.config.load import LoadedConfig
 
-DEFAULT_NAME = "infergate.yaml"
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "-c",
         "--config",
-        help=f"The configuration; ./{DEFAULT_NAME} if not given.",
+        help=f"The configuration; ${CONFIG_VARIABLE} or ./{DEFAULT_NAME} if not given.",
         show_default=False,
     ),
 ]
@@ -115,7 +121,7 @@ def find_config(given: Path | None) -> Path | None:
     Raises UserError if the given one does not exist, or if the command is for a gateway elsewhere.
     """
     only_here(given)
-    path = given or Path(DEFAULT_NAME)
+    path = given or default_config()
     if path.is_file():
         return path.absolute()
     if given is not None:
@@ -137,7 +143,9 @@ def load(
     path = find_config(given)
     if path is None:
         raise UserError(
-            f"there is no {DEFAULT_NAME} in this folder",
+            f"there is no {DEFAULT_NAME} in this folder"
+            if default_config() == Path(DEFAULT_NAME)
+            else f"there is no {default_config()}, which {CONFIG_VARIABLE} names",
             hint="Name one with -c FILE, or run `infergate up` to start without one.",
         )
     loaded = load_config(path)

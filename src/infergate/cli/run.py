@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ import typer
 
 from infergate.cli.options import ConfigOption, find_config, load, only_here
 from infergate.cli.sites import warn_of_sites
-from infergate.paths import ROOTS_FOLDER, home_for
+from infergate.paths import HOME_VARIABLE, ROOTS_FOLDER, default_config, home_for
 
 if TYPE_CHECKING:
     from infergate.paths import Home
@@ -42,9 +43,9 @@ def up(
     from infergate.supervise.instance import nginx_master, refuse_second
 
     only_here(config)
-    given = find_config(config) if config is not None or Path("infergate.yaml").is_file() else None
-    home = home_for(given or Path("infergate.yaml").absolute())
-    if ROOTS_FOLDER in home.root.parents:
+    given = find_config(config) if config is not None or default_config().is_file() else None
+    home = home_for(given or default_config().absolute())
+    if ROOTS_FOLDER in home.root.parents and not os.environ.get(HOME_VARIABLE):
         print(f"State folder: {home.root} (nginx's workers may not enter this one)")
     refuse_second(home)
     if finish_exchange(home):
@@ -91,6 +92,6 @@ def down(
     from infergate.supervise.stop import stop_gateway
 
     path = find_config(config)
-    home = home_for(path or Path("infergate.yaml").absolute())
+    home = home_for(path or default_config().absolute())
     stop_gateway(home, now=now)
     print("Infergate is down.")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from infergate.deploy import docker
+from infergate.deploy import deb, docker, systemd
 from infergate.deploy.folder import File
 
 
@@ -25,5 +25,9 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {"docker": Kind(docker.files, docker.NEXT_STEPS, docker.commands)}
+    {
+        "docker": Kind(docker.files, docker.NEXT_STEPS, docker.commands),
+        "systemd": Kind(systemd.files, systemd.NEXT_STEPS, systemd.commands),
+        "deb": Kind(deb.files, deb.NEXT_STEPS, deb.commands),
+    }
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from infergate.ledger.tail import Tail, log_files
 from infergate.paths import Home
+from infergate.processes import works_in
 
 
 def rotate(home: Home, largest_bytes: int) -> Path | None:
@@ -36,8 +37,7 @@ def reopen_logs(home: Home) -> None:
     """Tell nginx to open its log files anew; it does so by itself when it starts."""
     with contextlib.suppress(OSError, ValueError):
         pid = int((home.run / "nginx.pid").read_text())
-        # All our processes work in the state folder: a number that was given to another does not.
-        if Path(f"/proc/{pid}/cwd").readlink() == home.root.resolve():
+        if works_in(pid, home.root):
             os.kill(pid, signal.SIGUSR1)
 
 

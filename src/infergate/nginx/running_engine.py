@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from infergate.files import write_atomically
+from infergate.processes import works_in
 
 _NOTE = "run/engine.json"
 
@@ -19,9 +20,6 @@ def running_engine(home: Path) -> tuple[str, ...] | None:
     """What started the master that runs; None if none does, or nobody wrote it down."""
     try:
         noted = json.loads((home / _NOTE).read_text())
-        # All of ours work in the state folder; another process with its number does not.
-        if Path(f"/proc/{noted['pid']}/cwd").readlink() != home.resolve():
-            return None
-        return tuple(noted["argv"])
+        return tuple(noted["argv"]) if works_in(noted["pid"], home) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

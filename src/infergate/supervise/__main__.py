@@ -15,6 +15,7 @@ from infergate.errors import InfergateError, of_machine
 from infergate.log import set_up_logging
 from infergate.paths import home_for
 from infergate.shown import shown_text
+from infergate.supervise.notify import READY, notify
 from infergate.supervise.preparing import NotPrepared
 from infergate.supervise.supervisor import supervise
 
@@ -46,6 +47,7 @@ def _supervise(path: Path) -> None:
 
     def ready() -> None:
         home.ready.write_text(str(os.getpid()))
+        notify(READY, "STATUS=answering")
 
     asyncio.run(
         supervise(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from infergate.errors import AlreadyRunning
 from infergate.paths import Home
+from infergate.processes import works_in
 
 DRAIN_TIMEOUT_S = 600.0
 """How long open streams may hold up a stop. A second signal ends the wait."""
@@ -96,10 +97,10 @@ def _alive(home: Home, pid_file: str) -> int | None:
     """
     try:
         pid = int((home.run / pid_file).read_text())
-        folder = Path(f"/proc/{pid}/cwd").readlink()
+        ours = works_in(pid, home.root)
     except (OSError, ValueError):
         return None
-    return pid if folder == home.root.resolve() and not is_zombie(pid) else None
+    return pid if ours and not is_zombie(pid) else None
 
 
 def is_zombie(pid: int) -> bool:

@@ -26,6 +26,7 @@ from infergate.supervise.engine_change import WAKE, follow_requests
 from infergate.supervise.followed import note_followed
 from infergate.supervise.instance import DRAIN_TIMEOUT_S, sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess
+from infergate.supervise.notify import STOPPING, notify
 from infergate.supervise.preparing import NotPrepared, preparing
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,7 @@ async def supervise(
                 ready()
             await _first_of(stop, *(asyncio.shield(task) for task in (*tasks, watch)))
         finally:
+            notify(STOPPING, "STATUS=open requests finish")
             waiting = asyncio.create_task(_say_what_is_open(home))
             await nginx.stop(drain=hurry, timeout_s=DRAIN_TIMEOUT_S)
             for task in (waiting, watch, *tasks):

@@ -1,0 +1,32 @@
+"""What systemd is told of the gateway: sd_notify(3), one datagram to a socket that it names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TextIO
+
+READY = "READY=1"
+STOPPING = "STOPPING=1"
+
+
+def notify(*lines: str) -> None:
+    """Tell systemd, if it started us and waits for it; the gateway does not depend on it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        # "@" stands for the NUL that an abstract socket's name begins with.
+        name = f"\0{address[1:]}" if address.startswith("@") else address
+        out.sendto("\n".join(lines).encode(), name)
+
+
+def writes_to_journal(stream: TextIO) -> bool:
+    """Whether it leads to systemd's journal, which is kept and which others read:
+    $JOURNAL_STREAM of systemd.exec(5)."""
+    try:
+        facts = os.fstat(stream.fileno())
+    except OSError:  # no file at all, too
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{facts.st_dev}:{facts.st_ino}"
