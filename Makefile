@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help up install test e2e test-deploy soak bench count lint format lock clean
+.PHONY: help up install deb test e2e test-deploy soak bench count lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ install: $(VENV)/.installed  ## Install Infergate into .venv
 
 up: $(VENV)/.installed  ## Start the gateway in the foreground
 	@$(BIN)/infergate up
+
+deb: $(VENV)/.installed  ## Make the Debian package, in dist/
+	@$(BIN)/infergate deploy deb -o dist
 
 test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 	$(BIN)/python -m tests.engines_ready

@@ -26,6 +26,7 @@ from infergate.cli import (
     run,
     teams,
     usage,
+    validate,
     waf,
     write,
 )
@@ -42,7 +43,19 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.callback()(elsewhere)
-for module in (run, changes, write, observe, explain, usage, waf, deploy, backup, imports):
+for module in (
+    run,
+    changes,
+    write,
+    observe,
+    explain,
+    usage,
+    waf,
+    deploy,
+    backup,
+    imports,
+    validate,
+):
     module.register(app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

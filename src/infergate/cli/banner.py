@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 
 from infergate.config.load import LoadedConfig
@@ -15,9 +14,9 @@ from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
 from infergate.supervise.notify import writes_to_journal
+from infergate.validate.model_kind import embeds
 
 FIRST_KEY_NAME = "first"
-_EMBEDDING = re.compile(r"embed|bge|minilm|e5-|gte-", re.IGNORECASE)
 
 
 def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) -> None:
@@ -80,7 +79,7 @@ def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
 def _curl(loaded: LoadedConfig, url: str, report: Report | None, secret: str | None) -> str:
     model = _a_model(loaded, report)
     body: dict[str, object] = {"model": model}
-    if _EMBEDDING.search(model):
+    if embeds(model):
         path = "/v1/embeddings"
         body["input"] = "Hello"
     else:
@@ -100,4 +99,4 @@ def _a_model(loaded: LoadedConfig, report: Report | None) -> str:
     up = [b for b in report.backends if b.serves] if report else []
     found = [model for backend in up for model in backend.models]
     candidates = named or found or ["MODEL"]
-    return next((name for name in candidates if not _EMBEDDING.search(name)), candidates[0])
+    return next((name for name in candidates if not embeds(name)), candidates[0])

@@ -24,11 +24,12 @@ def check_live(config: Config) -> Iterator[Check]:
     """The certificate and the headers, as the listeners of this gateway answer."""
     if config.listen.https:
         for site in sites(config):
-            yield from _certificate(*_reachable(config.listen.https), site)
+            yield from _certificate(*reachable(config.listen.https), site)
     yield from _headers(config)
 
 
-def _reachable(address: str) -> tuple[str, int]:
+def reachable(address: str) -> tuple[str, int]:
+    """Where this machine reaches a listener of the configuration: host and port."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     return ("127.0.0.1" if host in ("*", "0.0.0.0") else "::1" if host == "::" else host), int(port)  # noqa: S104 - compared, not bound
@@ -80,7 +81,7 @@ def _headers(config: Config) -> Iterator[Check]:
     import httpx
 
     scheme = "https" if config.listen.https else "http"
-    host, port = _reachable(config.listen.https or config.listen.http or "")
+    host, port = reachable(config.listen.https or config.listen.http or "")
     shown = f"[{host}]" if ":" in host else host
     name = next((each for each in config.listen.hosts if "*" not in each), shown)
     try:
