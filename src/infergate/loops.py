@@ -9,13 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import structlog
-
 from infergate.backoff import STEADY_S, Backoff
 from infergate.errors import InfergateError
 from infergate.files import write_atomically
-
-log = structlog.get_logger(__name__)
+from infergate.log import log
 
 _LONGEST_PROBLEM = 300
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from infergate.errors import StateError
-from infergate.log import log_of_state
+from infergate.log import log
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def read_state(path: Path, understood: Callable[[Any], T]) -> T | None:
     aside = path.with_name(path.name + SET_ASIDE)
     with contextlib.suppress(OSError):  # a full disk can rename; one for reading alone cannot
         path.replace(aside)
-    log_of_state().error(
+    log.error(
         "a state file could not be understood and counts as none; it was set aside",
         file=str(path),
         aside=str(aside),

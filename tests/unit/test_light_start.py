@@ -10,18 +10,22 @@ import pytest
 DATABASE = ("sqlalchemy", "alembic")
 RENDERER = ("jinja2", "cryptography")
 ASKING = ("httpx", "anyio")
+TABLES = ("rich", "pygments", "attr")
 
 
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("infergate.cli", (*DATABASE, *RENDERER, *ASKING, "pydantic", "rich", "ruamel.yaml")),
+        (
+            "infergate.cli",
+            (*DATABASE, *RENDERER, *ASKING, *TABLES, "pydantic", "ruamel.yaml", "asyncio", "ssl"),
+        ),
         ("infergate.cli.status", (*DATABASE, *RENDERER, *ASKING)),
         ("infergate.supervise.stop", (*DATABASE, *RENDERER, *ASKING, "pydantic")),
         ("infergate.store.key_changes", ("alembic", *RENDERER, *ASKING)),
-        ("infergate.supervise.supervisor", (*DATABASE, *RENDERER, *ASKING, "pydantic")),
-        ("infergate.supervise.prepare", ("alembic", "cryptography")),
-        ("infergate.control.plane", ("alembic", *RENDERER)),
+        ("infergate.supervise.supervisor", (*DATABASE, *RENDERER, *ASKING, *TABLES, "pydantic")),
+        ("infergate.supervise.prepare", ("alembic", "cryptography", *TABLES)),
+        ("infergate.control.plane", ("alembic", *RENDERER, *TABLES)),
     ],
 )
 def test_a_module_does_not_load_what_it_does_not_need(

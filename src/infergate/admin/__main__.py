@@ -8,11 +8,9 @@ import sys
 from pathlib import Path
 
 from infergate.admin.serve import serve
-from infergate.log import set_up_logging
 
 
 def main() -> None:
-    set_up_logging()
     sockets = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
     asyncio.run(serve(Path(sys.argv[1]), sockets))
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -26,10 +25,9 @@ from infergate.certificates.sites import API
 from infergate.config.load import LoadedConfig
 from infergate.config.types import is_loopback
 from infergate.errors import InfergateError
+from infergate.log import log
 from infergate.nginx.revisions import load_applied
 from infergate.paths import Home, home_for
-
-log = structlog.get_logger(__name__)
 
 _LOOK_S = 0.5
 _STOP_S = 3

@@ -6,8 +6,6 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
-import structlog
-
 from infergate.certificates.record import certificate_path, read_record, write_record
 from infergate.certificates.renewal import may_try, renew_at, why_due
 from infergate.certificates.served import facts_at
@@ -16,9 +14,8 @@ from infergate.config.load import LoadedConfig
 from infergate.config.tls import Acme
 from infergate.errors import NotIssued
 from infergate.files import locked
+from infergate.log import log
 from infergate.paths import Home
-
-log = structlog.get_logger(__name__)
 
 _ASK_AGAIN_S = 3600.0
 

@@ -8,12 +8,10 @@ import sys
 from pathlib import Path
 
 from infergate.changes.follow import follow, take
-from infergate.log import set_up_logging
 from infergate.paths import home_for
 
 
 def main() -> None:
-    set_up_logging()
     path = Path(sys.argv[1])
     if "--once" in sys.argv:
         take(path, home_for(path))

@@ -10,15 +10,12 @@ import signal
 import threading
 from pathlib import Path
 
-import structlog
-
 from infergate.config.load import load_config
 from infergate.errors import InfergateError
 from infergate.files import stamp
+from infergate.log import log
 from infergate.paths import Home, home_for
 from infergate.supervise.followed import last_followed, note_followed
-
-log = structlog.get_logger(__name__)
 
 INTERVAL_S = 0.5
 """Between two looks. A change counts when the next look sees the same: editors write in pieces."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from importlib import import_module
 from pathlib import Path
@@ -77,6 +76,8 @@ def _say(line: str) -> None:
 
 def _without_configuration(home: Home) -> tuple[Path, int | None]:
     """Look around, say what was found, and write it down as a configuration."""
+    import asyncio  # it is a third of what a command loads
+
     from infergate.supervise.discover import configuration_for_this_machine
 
     found = asyncio.run(configuration_for_this_machine(home))

@@ -10,9 +10,7 @@ from pathlib import Path
 def main() -> None:
     gc.disable()  # until all is loaded; see infergate/__main__.py
     from infergate.control.process import run
-    from infergate.log import set_up_logging
 
-    set_up_logging()
     run(Path(sys.argv[1]))
 
 

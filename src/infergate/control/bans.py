@@ -10,20 +10,17 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import structlog
-
 from infergate.bans.judge import Judge, Offender, ban_duration_s, protected_networks
 from infergate.bans.offences import offence_in
 from infergate.config.root import Config
 from infergate.errors import InfergateError
 from infergate.ledger.tail import Tail
+from infergate.log import log
 from infergate.nginx.bans import enforce
 from infergate.paths import Home
 from infergate.store.audit import newest
 from infergate.store.bans import Ban, active_bans, ban_anew
 from infergate.store.database import Database
-
-log = structlog.get_logger(__name__)
 
 INTERVAL_S = 1.0
 NEW_BANS_AFTER_S = 10.0

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-import structlog
-
 from infergate.config.load import LoadedConfig
+from infergate.log import log
 from infergate.paths import Home
 from infergate.state.budgets import Budgeted, used_up
 from infergate.state.policy import Block
@@ -15,8 +14,6 @@ from infergate.state.publish import budgeted_keys, publish_keys
 from infergate.store.audit import newest
 from infergate.store.database import Database
 from infergate.store.teams import Team, all_teams
-
-log = structlog.get_logger(__name__)
 
 
 class BudgetWatch:

@@ -7,15 +7,12 @@ import contextlib
 import time
 from collections.abc import Callable
 
-import structlog
-
 from infergate.certificates.sites import sites
 from infergate.config.load import LoadedConfig
 from infergate.errors import InfergateError
+from infergate.log import log
 from infergate.nginx.revisions import current, digests
 from infergate.paths import Home
-
-log = structlog.get_logger(__name__)
 
 _LOOK_INTERVAL_S = 5.0
 """Between two looks at the files: so soon a certificate that somebody else put there is served."""

@@ -7,8 +7,6 @@ import contextlib
 import time
 from collections.abc import Callable
 
-import structlog
-
 from infergate.config.load import LoadedConfig
 from infergate.control.budgets import BudgetWatch
 from infergate.errors import InfergateError
@@ -17,10 +15,9 @@ from infergate.ledger.ledger import Ledger, Step
 from infergate.ledger.retention import Clock, forget_old
 from infergate.ledger.rotate import remove_old, reopen_missing, rotate
 from infergate.ledger.status import LedgerStatus, write_status
+from infergate.log import log
 from infergate.paths import Home
 from infergate.store.database import Database
-
-log = structlog.get_logger(__name__)
 
 INTERVAL_S = 0.25
 """Between two looks at the log. nginx writes it 0.1 s late; so a budget counts within a second."""

@@ -8,14 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from infergate.config.root import Config
+from infergate.log import log
 from infergate.nginx.engine_find import fetched_at
 from infergate.nginx.running_engine import running_engine
 from infergate.paths import Home
-
-log = structlog.get_logger(__name__)
 
 WEEK_S = 7 * 86400.0
 _AGAIN_AFTER_S = 86400.0

@@ -10,15 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from infergate.config.root import Config
+from infergate.log import log
 from infergate.nginx.waf import wanted
 from infergate.paths import Home
 from infergate.waf.report import read_report
 from infergate.worker_files import WorkersFolder, open_regular
-
-log = structlog.get_logger(__name__)
 
 INTERVAL_S = 1.0
 _AT_ONCE = 1000

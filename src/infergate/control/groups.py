@@ -7,17 +7,14 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
-import structlog
-
 from infergate.config.backends import Discover, FoundBackend
 from infergate.config.load import LoadedConfig
 from infergate.errors import StateError
 from infergate.files import stamp
 from infergate.health.group_names import GroupUnknown
+from infergate.log import log
 from infergate.paths import Home
 from infergate.state.in_force import Group, groups_of, note_groups, read_groups
-
-log = structlog.get_logger(__name__)
 
 LOOK_INTERVAL_S = 0.5
 """Between two looks at the files, and at what is due."""

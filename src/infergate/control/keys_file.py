@@ -6,17 +6,14 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from infergate.config.load import LoadedConfig
 from infergate.errors import InfergateError
 from infergate.files import stamp
+from infergate.log import log
 from infergate.paths import Home
 from infergate.state.keys_file import KeysFile, read_keys_file
 from infergate.state.publish import publish_keys
 from infergate.store.database import Database
-
-log = structlog.get_logger(__name__)
 
 LOOK_INTERVAL_S = 0.5
 AGAIN_AFTER_S = 5.0

@@ -6,18 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import structlog
-
 from infergate.config.root import Config
 from infergate.control.live import Live
 from infergate.errors import InfergateError
 from infergate.health.load import LEAST, beside_ours, others, slow_start
 from infergate.health.monitor import BackendStatus
+from infergate.log import log
 from infergate.nginx.compiled_route import backends_of
 from infergate.nginx.shared_memory import LiveState, NginxNotThere, push
 from infergate.paths import Home
-
-log = structlog.get_logger(__name__)
 
 STALE_INTERVALS = 3
 """A reading of an engine's work counts for so many of the intervals it is read in."""

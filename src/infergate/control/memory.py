@@ -6,15 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import structlog
-
 from infergate.config.load import LoadedConfig
 from infergate.control.live import Live
 from infergate.errors import InfergateError
+from infergate.log import log
 from infergate.nginx.zones import MB, needs, zones
 from infergate.paths import Home
-
-log = structlog.get_logger(__name__)
 
 INTERVAL_S = 2.0
 AGAIN_AFTER_S = 60.0

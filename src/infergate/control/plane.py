@@ -10,8 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import structlog
-
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.control.bans import BanWatch
@@ -32,6 +30,7 @@ from infergate.control.trials import Trials
 from infergate.errors import InfergateError, MemoryFull
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
+from infergate.log import log
 from infergate.loops import Loops
 from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.revisions import current, load_applied, named
@@ -52,8 +51,6 @@ from infergate.state.routes import Routes, compile_routes
 from infergate.store.audit import newest
 from infergate.store.database import Database, database_for
 from infergate.store.revisions import note_revision
-
-log = structlog.get_logger(__name__)
 
 FOLLOW_INTERVAL_S = 0.5
 """Between two looks at the database: a change counts within a second."""

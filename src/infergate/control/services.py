@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from infergate.config.load import LoadedConfig
 from infergate.config.services import Service
 from infergate.errors import InfergateError
 from infergate.files import write_atomically
 from infergate.health.tracker import Liveness, Track, observe
+from infergate.log import log
 from infergate.paths import Home
 from infergate.state_file import read_state
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:  # httpx takes longer to load than `infergate status` to run
 
     from infergate.health.ask import Target
     from infergate.health.probe import ProbeResult
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)

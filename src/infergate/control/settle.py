@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import structlog
-
 from infergate.config.load import LoadedConfig
 from infergate.control.report import read_inventories
 from infergate.errors import NotThere
 from infergate.files import locked, locked_now
+from infergate.log import log
 from infergate.nginx.apply import apply_lock, change_lock, put_in_force
 from infergate.nginx.revisions import forget_old, load_revision, revision
 from infergate.nginx.unfinished import finish, read_unfinished
@@ -19,8 +18,6 @@ from infergate.state.publish import out_of_service, publish_keys, publish_routes
 from infergate.state.routes import compile_routes
 from infergate.store.database import Database, database_for
 from infergate.store.revisions import note_revision
-
-log = structlog.get_logger(__name__)
 
 
 def settle_abandoned(home: Home, path: Path) -> bool:

@@ -11,15 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-import structlog
 
 from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.errors import InfergateError
+from infergate.log import log
 from infergate.nginx.shared_memory import take_shadow_copies
 from infergate.paths import Home
-
-log = structlog.get_logger(__name__)
 
 INTERVAL_S = 0.1
 """Between two looks for copies; with 64 at a time, 640 a second."""

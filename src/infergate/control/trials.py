@@ -15,16 +15,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
-import structlog
 
 from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.control.live import Live
 from infergate.errors import InfergateError
+from infergate.log import log
 from infergate.nginx.shared_memory import push
 from infergate.paths import Home
-
-log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 10.0
 """For one trial. A token takes a busy engine a second or two; a hung one never answers."""

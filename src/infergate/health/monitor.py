@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
-import structlog
 
 from infergate.config.backends import Backend, Health
 from infergate.health.ask import make_client
@@ -22,9 +21,8 @@ from infergate.health.inventory import ModelInfo
 from infergate.health.vitals import Vitals
 from infergate.health.watch import Watch
 from infergate.health.work import InFlight
+from infergate.log import log
 from infergate.loops import Loops
-
-log = structlog.get_logger(__name__)
 
 STAGGER_S = 0.004
 """Between the first probes of two backends. A new backend costs about six requests of 1.5 ms CPU

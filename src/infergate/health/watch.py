@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import httpx
-import structlog
 
 from infergate.config.backends import Backend, Health
 from infergate.health.ask import OurFault, Target
@@ -20,8 +19,7 @@ from infergate.health.inventory import Inventory, ModelInfo, Unreadable, declare
 from infergate.health.probe import NOT_FOUND, ProbeResult, identify, list_models, probe
 from infergate.health.tracker import Track, observe
 from infergate.health.work import InFlight, WorkReader
-
-log = structlog.get_logger(__name__)
+from infergate.log import log
 
 DISCOVERY_INTERVAL_S = 5.0
 """Between two readings of the models. With DISCOVERY_TIMEOUT_S a new model is known in 10 s."""

@@ -17,11 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
+from infergate.log import log
 from infergate.worker_files import LONGEST_LINE, data_from, open_regular
-
-log = structlog.get_logger(__name__)
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """Read at once, and counted in one transaction: some 8,000 lines."""

@@ -20,7 +20,7 @@ from infergate.config.load import LoadedConfig, load_config, parse_config
 from infergate.config.problems import ConfigError
 from infergate.errors import NotThere, StateError, of_machine
 from infergate.files import write_atomically
-from infergate.log import log_of_state
+from infergate.log import log
 from infergate.nginx.passwords import forget_passwords
 from infergate.paths import Home
 from infergate.state_file import SET_ASIDE, read_state, set_aside
@@ -200,7 +200,7 @@ def load_applied(home: Home, path: Path) -> LoadedConfig:
     try:
         return load_revision(applied, path)
     except ConfigError as problem:
-        log_of_state().error(
+        log.error(
             "the YAML in force is damaged; the file counts", revision=applied.number, why=problem
         )
         return load_config(path)

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from infergate.errors import InfergateError, of_machine
-from infergate.log import set_up_logging
 from infergate.paths import home_for
 from infergate.shown import shown_text
 from infergate.supervise.notify import READY, notify
@@ -21,7 +20,6 @@ from infergate.supervise.supervisor import supervise
 
 
 def main() -> None:
-    set_up_logging()
     path = Path(sys.argv[1])
     try:
         if "--prepare" in sys.argv or "--prepare=adopt" in sys.argv:

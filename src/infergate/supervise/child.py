@@ -10,12 +10,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-import structlog
-
 from infergate.backoff import Backoff
+from infergate.log import log
 from infergate.paths import Home
-
-log = structlog.get_logger(__name__)
 
 
 class Child:

@@ -14,15 +14,12 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import structlog
-
 from infergate.errors import ApplyError, EngineError, NotRunning
 from infergate.files import write_atomically
+from infergate.log import log
 from infergate.paths import Home
 from infergate.supervise.instance import running
 from infergate.supervise.nginx_process import NginxProcess
-
-log = structlog.get_logger(__name__)
 
 WAKE = signal.SIGUSR2
 _DONE_WITHIN_S = 60.0

@@ -11,18 +11,15 @@ import subprocess
 import time
 from pathlib import Path
 
-import structlog
-
 from infergate.backoff import Backoff
 from infergate.errors import EngineError
+from infergate.log import log
 from infergate.nginx.drain import nginx_workers
 from infergate.nginx.running_engine import note_engine
 from infergate.paths import Home
 from infergate.supervise.instance import nginx_master
 from infergate.supervise.taken_over import listening_sockets
 from infergate.worker_files import tail_of
-
-log = structlog.get_logger(__name__)
 
 _START_TIMEOUT_S = 15.0
 _POLL_S = 0.2

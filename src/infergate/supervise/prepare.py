@@ -11,14 +11,13 @@ import os
 import sys
 from pathlib import Path
 
-import structlog
-
 from infergate.config.load import LoadedConfig, load_config
 from infergate.control.backend_list import in_words
 from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.groups import look_once
 from infergate.control.process import run
 from infergate.errors import StateError, StoreLost
+from infergate.log import log
 from infergate.nginx.apply import apply, stage
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.folders import prepare_home
@@ -33,8 +32,6 @@ from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
 from infergate.supervise.ports import bound, check_ports
 from infergate.supervise.prepared import Prepared
-
-log = structlog.get_logger(__name__)
 
 
 def prepare_and_go_on(path: Path, *, adopt: bool) -> None:

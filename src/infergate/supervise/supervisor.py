@@ -13,11 +13,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-import structlog
-
 from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.files import stamp
+from infergate.log import log
 from infergate.nginx.shared_memory import read
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.supervise.admin_api import AdminApi
@@ -28,8 +27,6 @@ from infergate.supervise.instance import DRAIN_TIMEOUT_S, sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess
 from infergate.supervise.notify import STOPPING, notify
 from infergate.supervise.preparing import NotPrepared, preparing
-
-log = structlog.get_logger(__name__)
 
 _READY_TIMEOUT_S = 10.0
 _READY_POLL_S = 0.02
