@@ -10,6 +10,7 @@ import pytest
 DATABASE = ("sqlalchemy", "alembic")
 RENDERER = ("jinja2", "cryptography")
 ASKING = ("httpx", "anyio")
+POSTGRESQL = ("sqlalchemy.dialects.postgresql", "psycopg")
 TABLES = ("rich", "pygments", "attr")
 
 
@@ -24,8 +25,8 @@ TABLES = ("rich", "pygments", "attr")
         ("infergate.supervise.stop", (*DATABASE, *RENDERER, *ASKING, "pydantic")),
         ("infergate.store.key_changes", ("alembic", *RENDERER, *ASKING)),
         ("infergate.supervise.supervisor", (*DATABASE, *RENDERER, *ASKING, *TABLES, "pydantic")),
-        ("infergate.supervise.prepare", ("alembic", "cryptography", *TABLES)),
-        ("infergate.control.plane", ("alembic", *RENDERER, *TABLES)),
+        ("infergate.supervise.prepare", ("alembic", "cryptography", *POSTGRESQL, *TABLES)),
+        ("infergate.control.plane", ("alembic", *RENDERER, *POSTGRESQL, *TABLES)),
     ],
 )
 def test_a_module_does_not_load_what_it_does_not_need(

@@ -6,9 +6,12 @@ is in billionths (config/budgets.py). So SQLite and PostgreSQL hold the same val
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -16,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    event,
     text,
 )
 
@@ -23,6 +27,21 @@ metadata = MetaData()
 
 _Number = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts rows up by itself only in a column that is called INTEGER."""
+
+_VALID = "revoked_at IS NULL"
+"""A name is taken as long as what has it is valid."""
+
+
+@event.listens_for(metadata, "before_create")
+def _valid_on_postgresql(_metadata: MetaData, connection: Connection, **_more: Any) -> None:
+    """The same condition for PostgreSQL. Named at the index, it would load all that SQLAlchemy
+    knows of PostgreSQL, 40 ms, into every process of a gateway that has SQLite."""
+    if connection.dialect.name == "postgresql":
+        for table in metadata.tables.values():
+            for index in table.indexes:
+                if index.dialect_options["sqlite"]["where"] is not None:
+                    index.dialect_options["postgresql"]["where"] = text(_VALID)
+
 
 teams = Table(
     "teams",
@@ -57,8 +76,7 @@ Index(
     "keys_valid_name",
     keys.c.name,
     unique=True,
-    sqlite_where=text("revoked_at IS NULL"),
-    postgresql_where=text("revoked_at IS NULL"),
+    sqlite_where=text(_VALID),
 )
 
 secrets = Table(
@@ -160,8 +178,7 @@ Index(
     "admin_tokens_valid_name",
     admin_tokens.c.name,
     unique=True,
-    sqlite_where=text("revoked_at IS NULL"),
-    postgresql_where=text("revoked_at IS NULL"),
+    sqlite_where=text(_VALID),
 )
 
 config_revisions = Table(
