@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from infergate.config.budgets import MOST_TOKENS
 from infergate.config.root import Config
 from infergate.nginx.bundle import bundle
 from infergate.nginx.keeping import who_answers
+from infergate.nginx.made import made
 from infergate.nginx.quick import quick_relay
 from infergate.nginx.relays import relays_of
 from infergate.nginx.statuses import INTERNAL
@@ -67,8 +69,19 @@ def _our_page() -> str:
 
 @functools.cache
 def _program(name: str) -> str:
-    folder = resources.files("infergate.nginx") / "njs"
-    return bundle(name, lambda file: (folder / file).read_text())
+    files, of = _sources()
+    return made(name, of, lambda: bundle(name, files.__getitem__))
+
+
+@functools.cache
+def _sources() -> tuple[dict[str, str], bytes]:
+    """Our files of njs by name; the digest of them and of what joins them."""
+    package = resources.files("infergate.nginx")
+    ours = [each for each in (package / "njs").iterdir() if each.name.endswith(".js")]
+    ordered = sorted([*ours, package / "bundle.py"], key=lambda file: file.name)
+    files = {each.name: each.read_text() for each in ordered}
+    whole = "\0".join(part for file in files.items() for part in file)
+    return files, hashlib.sha256(whole.encode()).digest()
 
 
 def several_addresses(config: Config, around: Surroundings) -> Iterator[str]:

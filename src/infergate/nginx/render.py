@@ -23,6 +23,7 @@ from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
 from infergate.nginx.headers import ANSWERED, claimed, stripped
 from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
 from infergate.nginx.keeping import keeps
+from infergate.nginx.made import Compiled
 from infergate.nginx.programs import programs
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
@@ -109,6 +110,7 @@ def _hosts(config: Config) -> list[str]:
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("infergate.nginx", "templates"),
+        bytecode_cache=Compiled(),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701 - nginx syntax, not HTML; strings go through `quoted`
         trim_blocks=True,
