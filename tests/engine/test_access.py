@@ -226,7 +226,7 @@ def test_hosts_of_nobody_a_page_of_one_s_own_and_files_by_hand(engine: str) -> N
         available.mkdir()
         (available / "mine.conf").write_text(
             f"server {{\n    listen 127.0.0.1:{port};\n    server_tokens on;\n"
-            f"    location / {{ proxy_pass {backend.url}; }}\n}}\n"
+            f"    location / {{ proxy_pass {backend.url}; }}  # infergate: past-keys\n}}\n"
         )
         (by_hand / "mine.conf").symlink_to(available / "mine.conf")
         (by_hand / "api.d" / "hello.conf").write_text(
@@ -253,6 +253,23 @@ def test_hosts_of_nobody_a_page_of_one_s_own_and_files_by_hand(engine: str) -> N
         assert status_of(get("evil.test", "/healthz")) == 200
         assert status_of(get("api.test", "/v1/models")) == 401
         assert get("api.test", "/hello").endswith(b"hello")
+        assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
+
+        written = (available / "mine.conf").read_text()
+        (available / "mine.conf").write_text(written.replace("# infergate: past-keys", ""))
+        refused = it.run("apply", check=False)
+        assert refused.returncode == 1
+        assert f"{by_hand}/mine.conf:4: leads to the backend 'a' past keys" in refused.stderr
+        with socket.socket() as somebody:
+            somebody.bind(("127.0.0.1", 0))
+            somebody.listen()
+            taken = somebody.getsockname()[1]
+            more = by_hand / "more.conf"
+            more.write_text(f"server {{\n    listen 127.0.0.1:{taken};\n}}\n")
+            (available / "mine.conf").write_text(written)
+            refused = it.run("apply", check=False)
+            more.unlink()
+        assert f"{more}:2: port {taken} is used by another program" in refused.stderr
         assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
 
         # A mistake is told with the operator's own file and line, and changes nothing.

@@ -39,6 +39,7 @@ from infergate.nginx.apply import (
 )
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
+from infergate.nginx.hand_written import by_hand, copies_in
 from infergate.nginx.revisions import (
     Revision,
     current,
@@ -236,7 +237,13 @@ class _Change:
                 forget_old(home)
             return revision
         if before is not None:
-            check_ports(loaded.config, besides=before.config)
+            previous = current(home)
+            check_ports(
+                loaded.config,
+                by_hand(home),
+                besides=before.config,
+                written_besides=copies_in(previous.path) if previous else (),
+            )
         with self._step("render, lint and nginx -t"):
             revision = stage(loaded, home, self._engine, addresses, of=self._of)
         with self._step("start beside"), self._forgotten(revision):

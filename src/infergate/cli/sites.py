@@ -15,10 +15,9 @@ def warn_of_sites(loaded: LoadedConfig, home: Home) -> None:
     if not home.sites_enabled.exists():
         return
     from infergate.nginx.hand_written import by_hand, examine
+    from infergate.nginx.ways_past_keys import known
 
-    backends = {
-        name: f"{backend.host}:{backend.port}" for name, backend in loaded.config.backends.items()
-    }
+    backends = known(loaded.config, {})
     for written in by_hand(home):
         for finding in examine(written, backends):
             print(f"warning: {finding}", file=sys.stderr)

@@ -9,6 +9,8 @@ from pathlib import Path
 from infergate.config.load import LoadedConfig
 from infergate.errors import EngineError
 from infergate.hardening.check import Check, bad, good
+from infergate.nginx.hand_written import by_hand, ways_in
+from infergate.nginx.ways_past_keys import known
 from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home
 
@@ -26,6 +28,7 @@ def check_files(loaded: LoadedConfig, home: Home) -> Iterator[Check]:
             )
     else:
         yield good("files.secrets", "high", "secrets are readable by their owner only")
+    yield from _written(loaded, home)
     if os.geteuid() == 0:
         try:
             worker_user(loaded.config, home)
@@ -34,6 +37,21 @@ def check_files(loaded: LoadedConfig, home: Home) -> Iterator[Check]:
             yield bad("files.workers", "high", what, problem.hint or "")
         else:
             yield good("files.workers", "high", "nginx's workers are not root")
+
+
+def _written(loaded: LoadedConfig, home: Home) -> Iterator[Check]:
+    """Of nginx files by hand: unmarked ways to backends do not come into force, marked ones do."""
+    written = by_hand(home)
+    ways = [way for each in written for way in ways_in(each, known(loaded.config, {}))]
+    for way in ways:
+        yield bad(
+            f"files.past_keys.{Path(way.file).name}.{way.line}",
+            "high",
+            str(way),
+            "Send its clients to the gateway's own /v1, and remove the way.",
+        )
+    if written and not ways:
+        yield good("files.past_keys", "high", "files by hand lead to no backend past the keys")
 
 
 def _secrets(loaded: LoadedConfig, home: Home) -> Iterator[Path]:

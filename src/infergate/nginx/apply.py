@@ -40,6 +40,7 @@ from infergate.nginx.shared_memory import NginxNotThere, read
 from infergate.nginx.surroundings import survey
 from infergate.nginx.tls import responders, served
 from infergate.nginx.unfinished import Unfinished, begin, finish
+from infergate.nginx.ways_past_keys import refuse_ways_past_keys
 from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home
 from infergate.worker_files import tail_of
@@ -69,6 +70,7 @@ def stage(
         refuse_findings(revision.path, loaded.config)
         if written:
             refuse_servers_beyond_loopback(revision.path, loaded.config, engine)
+            refuse_ways_past_keys(revision.path, loaded.config, revision.addresses)
         test(engine, revision.path, home)
     except InfergateError as problem:
         forget(revision)

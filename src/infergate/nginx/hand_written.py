@@ -6,19 +6,18 @@ the API's server), or are linked there. A revision has a copy, so a roll-back br
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from infergate.errors import EngineError
+from infergate.nginx.lint import Block
 from infergate.nginx.render import Rendered
+from infergate.nginx.ways_past_keys import ways
 from infergate.paths import Home
 
-_FROM_THE_REQUEST = re.compile(r"\$(?:host|http_\w+|arg_\w+|args|query_string|cookie_\w+|\d)\b")
-_HOST_OF_URL = re.compile(r"https?://([^/]*?)(?:\$(?:request_uri|uri|document_uri)\b|/|$)")
-"""These variables begin with '/', so the host ends before them."""
 _DECODED = re.compile(r"\$(?:uri|document_uri|\d)\b")
 
 
@@ -45,9 +44,19 @@ class Finding:
 
 def by_hand(home: Home) -> tuple[Written, ...]:
     """The files that are enabled, by name. Raises EngineError if one cannot be read."""
-    folder = home.sites_enabled
+    return _read(home.sites_enabled, links=True)
+
+
+def copies_in(revision: Path) -> tuple[Written, ...]:
+    """Those that a revision has, whose folder this is. Raises EngineError."""
+    return _read(revision / "sites-enabled", links=False)  # links are to files of ours
+
+
+def _read(folder: Path, *, links: bool) -> tuple[Written, ...]:
     found = []
     for path in sorted([*folder.glob("*.conf"), *folder.glob("api.d/*.conf")]):
+        if path.is_symlink() and not links:
+            continue
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as problem:
@@ -74,51 +83,77 @@ def joined(rendered: Rendered, written: tuple[Written, ...]) -> Rendered:
     return Rendered(files, rendered.links)
 
 
-def examine(written: Written, backends: Mapping[str, str]) -> tuple[Finding, ...]:
+def listens(written: Written) -> Iterator[tuple[str, str]]:
+    """Where one file's servers listen: address:port, and the line that says so."""
+    for server in _directives(written)[0]:
+        if server.name == "server" and server.around("upstream") is None:
+            for each in server.own("listen") or [server]:
+                # nginx takes 80 under root, and 8000 else, where nothing is said.
+                address = each.arguments[0] if each.name == "listen" else _port_unsaid()
+                if not address.startswith("unix:"):
+                    yield _with_port(address), f"{written.path}:{each.line}"
+
+
+def _port_unsaid() -> str:
+    return "80" if os.geteuid() == 0 else "8000"
+
+
+def _with_port(address: str) -> str:
+    if address.isdigit():
+        return f"*:{address}"
+    has_port = ":" in address.rpartition("]")[2]
+    return address if has_port else f"{address}:80"
+
+
+def examine(written: Written, backends: Mapping[str, Collection[str]]) -> tuple[Finding, ...]:
     """What is doubtful in one file, or why it cannot be read, by line.
 
-    backends: name → "host:port", of what only keys should lead to.
+    backends: as ways_past_keys.known has them.
     """
+    blocks, errors = _directives(written)
+    path = str(written.path)
+    found = [(each.line, what) for each in blocks for what in _doubts(each)]
+    found += [(each.line, what) for each, what in ways(blocks, backends)]
+    return tuple(sorted({*errors, *(Finding(path, line, what) for line, what in found)}))
+
+
+def ways_in(written: Written, backends: Mapping[str, Collection[str]]) -> tuple[Finding, ...]:
+    """Only its ways to a backend past the keys."""
+    found = ways(_directives(written)[0], backends)
+    return tuple(Finding(str(written.path), block.line, what) for block, what in found)
+
+
+def _directives(written: Written) -> tuple[list[Block], list[Finding]]:
+    """All of them, at any depth, and why the file cannot be read if it cannot."""
     import crossplane  # it is slow to load, and few have such files
 
+    path = str(written.path)
     parsed = crossplane.parse(
-        str(written.path), single=True, comments=False, check_ctx=False, check_args=False
+        path, single=True, combine=True, comments=False, check_ctx=False, check_args=False
     )
-    file = parsed["config"][0]
-    errors = [Finding(str(written.path), e["line"] or 1, e["error"]) for e in file["errors"]]
-    doubts = [
-        Finding(str(written.path), each["line"], message)
-        for each in _all(file["parsed"])
-        for message in _doubts(each, backends)
-    ]
-    return tuple(sorted({*errors, *doubts}))
+    errors = [Finding(path, each["line"] or 1, each["error"]) for each in parsed["errors"]]
+    inner = parsed["config"][0]["parsed"]
+    tree = Block({"directive": "", "args": [], "file": path, "line": 1, "block": inner})
+    return list(tree.everything()), errors
 
 
-def _all(block: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for each in block:
-        yield each
-        yield from _all(each.get("block", []))
-
-
-def _doubts(each: dict[str, Any], backends: Mapping[str, str]) -> Iterator[str]:
+def _doubts(each: Block) -> Iterator[str]:
     """The rules, each with its reason."""
-    name, arguments = each["directive"], each["args"]
+    name, arguments, inner = each.name, each.arguments, each.inner
     text = " ".join(arguments)
-    inner = each.get("block", [])
-    if name == "proxy_pass":
-        host = _HOST_OF_URL.match(text)
-        if host and _FROM_THE_REQUEST.search(host[1]):
-            yield "the client chooses the server here: it may reach anything that this machine can"
-        for backend, address in backends.items():
-            if host and host[1] in (backend, address):
-                yield f"leads to the backend {backend!r} past keys and limits"
-    elif name in ("return", "rewrite", "add_header") and _DECODED.search(text):
+    if name in ("return", "rewrite", "add_header") and _DECODED.search(text):
         yield "a decoded path can hold line breaks here (header injection): use $request_uri"
-    elif name == "server" and not any(_includes(item, "snippets/access.conf") for item in inner):
+    elif (
+        name == "server"
+        and each.around("upstream") is None
+        and not any(
+            item.name == "include" and item.arguments == ["snippets/access.conf"] for item in inner
+        )
+    ):
         yield "`access` of infergate.yaml does not hold here: include snippets/access.conf"
     elif name == "location" and not arguments[-1].endswith("/"):
         for item in inner:
-            if item["directive"] == "alias" and item["args"][0].endswith("/"):
+            if item.name == "alias" and item.arguments[0].endswith("/"):
                 yield "an alias with '/' below a location without it lets ../ out of the folder"
     elif name == "autoindex" and arguments == ["on"]:
         yield "shows the folder's files to everybody"
@@ -128,7 +163,3 @@ def _doubts(each: dict[str, Any], backends: Mapping[str, str]) -> Iterator[str]:
         yield "'//' passes by locations that were meant to match"
     elif name == "ssl_protocols" and {"SSLv3", "TLSv1", "TLSv1.1"} & set(arguments):
         yield "allows versions of TLS that are broken (RFC 8996)"
-
-
-def _includes(item: dict[str, Any], path: str) -> bool:
-    return bool(item["directive"] == "include" and item["args"] == [path])

@@ -42,10 +42,13 @@ class Block:
 
     def all(self, name: str) -> Iterator[Block]:
         """Every directive of this name in here, however deep."""
+        return (each for each in self.everything() if each.name == name)
+
+    def everything(self) -> Iterator[Block]:
+        """Every directive in here, however deep."""
         for each in self.inner:
-            if each.name == name:
-                yield each
-            yield from each.all(name)
+            yield each
+            yield from each.everything()
 
     def own(self, name: str) -> list[Block]:
         """Those of this name that stand in here themselves."""
@@ -97,13 +100,15 @@ def lint(folder: Path, config: Config) -> tuple[Finding, ...]:
         Finding(name, _where(block, folder), what)
         for name, rule in RULES.items()
         for block, what in rule(tree, config)
-        if not _is_by_hand(Path(block.file), folder)
+        if not is_by_hand(Path(block.file), folder)
     )
 
 
-def _is_by_hand(file: Path, folder: Path) -> bool:
-    """Our own files are only linked there; an operator's are `hand_written.examine`'s to judge."""
-    return file.is_relative_to(folder / "sites-enabled") and not file.is_symlink()
+def is_by_hand(file: Path, folder: Path) -> bool:
+    """Whether an operator wrote it, who may include files from anywhere: our own are only linked in
+    sites-enabled. What theirs say is for `hand_written.examine` to judge."""
+    ours = file.is_relative_to(folder) and not file.is_relative_to(folder / "sites-enabled")
+    return not ours and not file.is_symlink()
 
 
 def _where(block: Block, folder: Path) -> str:

@@ -5,23 +5,44 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from infergate.errors import EngineError
+from infergate.nginx.hand_written import Written, listens
 
 if TYPE_CHECKING:
     from infergate.config.root import Config
 
 
-def check_ports(config: Config, *, besides: Config | None = None) -> None:
+def check_ports(
+    config: Config,
+    written: Sequence[Written] = (),
+    *,
+    besides: Config | None = None,
+    written_besides: Sequence[Written] = (),
+) -> None:
     """Raises EngineError if a listen address is taken, not ours, or needs privileges.
 
-    besides: the configuration that runs; what it listens on is ours already.
+    written: nginx files by hand. besides, written_besides: what runs; what it listens on is ours
+    already.
     """
-    ours = {besides.listen.http, besides.listen.https} if besides else set()
+    ours = {address for _, address in _wanted(besides, written_besides)} if besides else set()
+    for where, address in _wanted(config, written):
+        everywhere = f"*:{address.rpartition(':')[2]}"
+        if address not in ours and (everywhere not in ours or address.startswith("[")):
+            bound(where, address).close()
+            ours.add(address)  # several servers may share it
+
+
+def _wanted(config: Config, written: Sequence[Written]) -> Iterator[tuple[str, str]]:
+    """What says so, and the address."""
     for name, address in (("http", config.listen.http), ("https", config.listen.https)):
-        if address is not None and address not in ours:
-            bound(f"listen.{name}", address).close()
+        if address is not None:
+            yield f"listen.{name}", address
+    for each in written:
+        for address, where in listens(each):
+            yield where, address
 
 
 def bound(field: str, listen: str) -> socket.socket:
@@ -34,6 +55,8 @@ def bound(field: str, listen: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:  # as nginx has it, unless told otherwise
+        found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     try:
         found.bind((host, int(port)))
     except OSError as problem:

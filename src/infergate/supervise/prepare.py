@@ -21,6 +21,7 @@ from infergate.log import log
 from infergate.nginx.apply import apply, stage
 from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.folders import prepare_home
+from infergate.nginx.hand_written import by_hand
 from infergate.nginx.revisions import forget_old, switch
 from infergate.nginx.unfinished import finish
 from infergate.nginx.worker_user import worker_user
@@ -67,7 +68,7 @@ def prepare(path: Path, home: Home, *, adopt: bool) -> Prepared:
     if adopt:
         number = apply(loaded, home, engine).number
     else:
-        check_ports(loaded.config)
+        check_ports(loaded.config, by_hand(home))
         number = _stage(loaded, home, engine)
     finish(home)  # what an earlier process began: this is what is in force now
     # Before the first request: no valid key is ever refused.
