@@ -167,20 +167,18 @@ async def _asked(config: Config, name: str) -> tuple[str | None, Inventory | Non
     """Why it cannot serve, and what it has if that can be told."""
     backend = config.backends[name]
     target = Target.of(backend, _TIMEOUT_S)
-    async with make_client(verify_tls=target.verify_tls) as client:
-        try:
-            result = await probe(client, target)
-            # Of one whose engine is not named, any answer will do: nobody knows its paths yet.
-            unnamed = target.kind is None and target.check == "auto"
-            if not result.ok and not (
-                unnamed and result.status is not None and result.status < 500
-            ):
-                return result.reason, None
-            if backend.engine == "auto":
-                target = replace(target, kind=await identify(client, target))
-            found = await list_models(client, target)
-        except OurFault as problem:
-            return f"it could not be asked: {problem}", None
+    client = make_client(verify_tls=target.verify_tls)
+    try:
+        result = await probe(client, target)
+        # Of one whose engine is not named, any answer will do: nobody knows its paths yet.
+        unnamed = target.kind is None and target.check == "auto"
+        if not result.ok and not (unnamed and result.status is not None and result.status < 500):
+            return result.reason, None
+        if backend.engine == "auto":
+            target = replace(target, kind=await identify(client, target))
+        found = await list_models(client, target)
+    except OurFault as problem:
+        return f"it could not be asked: {problem}", None
     if not isinstance(found, Inventory):
         return None, None
     if backend.models is not None:

@@ -82,6 +82,7 @@ class ControlPlane:
         self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
         self._take_over_asked()
         self._routes = Routes()
+        self._compiled_from: tuple[Config, dict[str, Inventory], frozenset[str]] | None = None
         self._conflicts: tuple[str, ...] = ()
         self._down: frozenset[str] = frozenset()
         self._published_down: frozenset[str] | None = None
@@ -169,13 +170,15 @@ class ControlPlane:
     def _publish(self, *, everything: bool = False) -> None:
         """Compile from what is known now and publish what differs from the last time."""
         config, statuses = self._loaded.config, self._monitor.statuses()
-        for status in statuses:
-            if status.kind is not None and (status.models or status.serves):
-                self._inventories[status.name] = Inventory(
-                    status.kind, status.version, status.models
-                )
+        found = {
+            status.name: Inventory(status.kind, status.version, status.models)
+            for status in statuses
+            if status.kind is not None and (status.models or status.serves)
+        }
         self._inventories = {
-            name: each for name, each in self._inventories.items() if name in config.backends
+            name: each
+            for name, each in {**self._inventories, **found}.items()
+            if name in config.backends
         }
         try:
             down = frozenset(s.name for s in statuses if s.state in ("down", "hung"))
@@ -183,17 +186,26 @@ class ControlPlane:
             if everything or down != self._published_down:
                 publish_conditions(self._home, down)
                 self._published_down = down
-            routes = compile_routes(config, self._inventories, out_of_service(self._home))
-            if everything or routes != self._routes:
-                publish_routes(self._home, routes)
-                self._routes = routes
-                self._peers = peers_of(routes.routes)
-            self._conflicts = conflicts(config, self._inventories)
+            self._publish_routes(config, everything=everything)
             self._report()
         except InfergateError as problem:
             log.error("the state could not be published; trying again", problem=str(problem))
             self._published_down = None
-            self._routes = Routes()
+            self._routes, self._compiled_from = Routes(), None
+
+    def _publish_routes(self, config: Config, *, everything: bool) -> None:
+        """With a thousand backends they take half a second to compile, so only if what they come
+        from is other than the last time: "slow" for instance is nothing to them."""
+        compiled_from = config, self._inventories, out_of_service(self._home)
+        if compiled_from == self._compiled_from and not everything:
+            return
+        routes = compile_routes(*compiled_from)
+        if everything or routes != self._routes:
+            publish_routes(self._home, routes)
+            self._routes = routes
+            self._peers = peers_of(routes.routes)
+        self._conflicts = conflicts(config, self._inventories)
+        self._compiled_from = compiled_from
 
     def _report(self) -> None:
         urls = {name: each.url for name, each in self._loaded.config.backends.items()}

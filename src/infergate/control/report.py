@@ -3,7 +3,6 @@ after a restart, so that models of a backend that is away are not forgotten."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -89,7 +88,7 @@ def write_report(
             status.state != "unknown" and (status.discovered or not status.serves)
             for status in statuses
         ),
-        "backends": [dataclasses.asdict(backend) for backend in backends],
+        "backends": [vars(backend) for backend in backends],
         "missing": list(missing),
         "conflicts": list(conflicts),
         "inventories": _dumped(inventories),
@@ -104,7 +103,10 @@ def note_asked(path: Path, inventories: Mapping[str, Inventory]) -> None:
 
 
 def _dumped(inventories: Mapping[str, Inventory]) -> dict[str, Any]:
-    return {name: dataclasses.asdict(each) for name, each in inventories.items()}
+    return {
+        name: {**vars(each), "models": [vars(model) for model in each.models]}
+        for name, each in inventories.items()
+    }
 
 
 def _reported(status: BackendStatus, url: str) -> BackendReport:

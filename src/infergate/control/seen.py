@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from infergate.control.report import BackendReport
@@ -24,7 +23,7 @@ def seen(
     in_flight = live.in_flight.get(backend.name, 0) if live else 0
     entry = live.breakers.get(backend.name) if live else None
     found = {
-        **asdict(backend),
+        **vars(backend),
         "in_flight": in_flight,
         "load": live.load.get(backend.name, 0) if live else 0,
         "drained": backend.name in drained,

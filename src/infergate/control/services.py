@@ -20,9 +20,7 @@ from infergate.paths import Home
 from infergate.state_file import read_state
 
 if TYPE_CHECKING:  # httpx takes longer to load than `infergate status` to run
-    import httpx
-
-    from infergate.health.ask import Target
+    from infergate.health.ask import Client, Target
     from infergate.health.probe import ProbeResult
 
 
@@ -49,7 +47,7 @@ class Services:
         self._home = home
         self._loaded = loaded
         self._tracks: dict[tuple[str, str], Track] = {}
-        self._clients: dict[tuple[bool, Path | None], httpx.AsyncClient] = {}
+        self._clients: dict[tuple[bool, Path | None], Client] = {}
 
     async def run(self) -> None:
         known: list[ServiceReport] | None = None
@@ -106,7 +104,7 @@ class Services:
         reason = f"HTTP {answer.status} from /"
         return ProbeResult(answer.status < 500, reason, answer.latency_s, answer.status)
 
-    def _client(self, service: Service, loaded: LoadedConfig) -> httpx.AsyncClient:
+    def _client(self, service: Service, loaded: LoadedConfig) -> Client:
         """Kept: reading the machine's certificates takes a tenth of a second."""
         from infergate.health.ask import make_client
 

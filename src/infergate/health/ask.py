@@ -14,25 +14,34 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import anyio
-import httpx
+import h11
 
 from infergate.config.backends import Backend
 from infergate.health.engines import Kind
+from infergate.health.exchange import (
+    MAX_BODY_BYTES,
+    ClosedEarly,
+    Exchange,
+    NotSendable,
+    Raw,
+    TooLong,
+    connected,
+)
 from infergate.health.resolve import resolves
-
-MAX_BODY_BYTES = 4 * 1024**2
-"""Longest answer read. Ollama writes about 400 bytes per model, vLLM 600."""
 
 LATE_S = 0.2
 """A timeout that comes this much too late was not waited for: the machine was overloaded, or this
 process stopped or its virtual machine paused. The answer may have been there all the time."""
+
+_TURNS = 3
+"""Of the event loop, until what lies in the kernel has reached an exchange: the next look at the
+sockets, the task that it wakes, and the one that waits for that."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +77,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. latency_s: until the whole answer was there."""
+    """What came back. headers: by lower-case name. latency_s: until the whole answer was there."""
 
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     body: bytes
     latency_s: float
 
@@ -102,65 +111,81 @@ class OurFault(Exception):
     """
 
 
-def make_client(*, verify_tls: bool = True, ca_file: Path | None = None) -> httpx.AsyncClient:
-    """A client for `get`: no proxies, no redirects, no cookies, no kept connections.
+@dataclass(frozen=True)
+class Client:
+    """What `get` asks with: whose certificates are trusted. It holds no connections."""
+
+    tls: ssl.SSLContext
+
+
+def make_client(*, verify_tls: bool = True, ca_file: Path | None = None) -> Client:
+    """A client for `get`.
 
     Certificates are checked against ca_file, or without one against the system's store (and
     SSL_CERT_FILE), where the certificate of a private authority is installed for every other
-    program too.
+    program too. That takes 25 ms to read.
     """
-    context = ssl.create_default_context(cafile=ca_file) if verify_tls else _unverified()
-    return httpx.AsyncClient(
-        transport=_OneShot(context),
-        trust_env=False,
-        follow_redirects=False,
-        timeout=None,  # noqa: S113  `get` limits the whole exchange; a drip defeats a read timeout
-        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-        headers={"user-agent": "infergate-health", "accept-encoding": "identity"},
-    )
+    return Client(ssl.create_default_context(cafile=ca_file) if verify_tls else _unverified())
 
 
-class _OneShot(httpx.AsyncBaseTransport):
-    """A connection pool of its own for each request.
-
-    httpcore's pool compares every request with every connection, and with some hundred of both,
-    some of them cancelled by timeouts, it was seen to reassign them for ever and so stop this
-    process (httpcore 1.0.9). We keep no connections anyway.
-    """
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        pool = httpx.AsyncHTTPTransport(
-            verify=self._context, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
-        )
-        return await pool.handle_async_request(request)  # closing the response closes the rest
-
-
-async def get(client: httpx.AsyncClient, target: Target, path: str) -> Answer | NoAnswer:
+async def get(client: Client, target: Target, path: str) -> Answer | NoAnswer:
     """GET one path of a target, within target.timeout_s altogether.
 
     Raises OurFault, and nothing else but cancellation.
     """
     began = time.monotonic()
-    stage = _Stage()
-    host = httpx.URL(target.root_url).host
-    reason = f"the name {host} does not resolve"
+    exchange = Exchange(target.root_url, path, client.tls, target.api_key)
+    asking = asyncio.create_task(_resolved(exchange))
     try:
-        async with asyncio.timeout(target.timeout_s):
-            if not await resolves(host):
-                return NoAnswer(reason, time.monotonic() - began)
-            stage.awaited = "connection"
-            return await _exchange(client, target, path, began, stage)
-    except TimeoutError:
-        took_s = _not_late(began, target.timeout_s)
-        if stage.awaited:
-            reason = f"no {stage.awaited} within {target.timeout_s:g} s"
-        return NoAnswer(reason, took_s, timed_out=True)
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as problem:
+        await asyncio.wait((asking,), timeout=target.timeout_s)
+        if not asking.done():
+            took_s = _not_late(began, target.timeout_s)
+            await _refuse_if_it_waited_for_us(asking, exchange)
+            if not asking.done():
+                return NoAnswer(_late_reason(exchange, target.timeout_s), took_s, timed_out=True)
+        found = asking.result()
+    except TooLong:
+        reason = f"an answer from {path} of more than {MAX_BODY_BYTES // 1024**2} MB"
+    except (ClosedEarly, NotSendable, h11.ProtocolError, OSError, ValueError) as problem:
         reason = explain(problem)
+    else:
+        if found is not None:
+            return Answer(found.status, found.headers, found.body, time.monotonic() - began)
+        reason = _unresolved(exchange)
+    finally:
+        asking.cancel()
     return NoAnswer(reason, time.monotonic() - began)
+
+
+async def _resolved(exchange: Exchange) -> Raw | None:
+    """The exchange; None if its host's name does not resolve."""
+    awaited, exchange.awaited = exchange.awaited, ""
+    if not await resolves(urlsplit(exchange.root_url).hostname or ""):
+        return None
+    exchange.awaited = awaited
+    return await exchange.run()
+
+
+async def _refuse_if_it_waited_for_us(asking: asyncio.Task[Raw | None], exchange: Exchange) -> None:
+    """Of a machine under load, what the backend did in time may lie in the kernel still.
+
+    Raises OurFault if so. Bytes of the body do not count: they may drip for ever.
+    """
+    awaited = exchange.awaited
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    if not asking.done() and exchange.awaited != awaited:
+        raise OurFault("this process was too busy to see the answer in time")
+
+
+def _late_reason(exchange: Exchange, timeout_s: float) -> str:
+    if exchange.awaited:
+        return f"no {exchange.awaited} within {timeout_s:g} s"
+    return _unresolved(exchange)
+
+
+def _unresolved(exchange: Exchange) -> str:
+    return f"the name {urlsplit(exchange.root_url).hostname} does not resolve"
 
 
 async def connect(target: Target) -> float | NoAnswer:
@@ -169,14 +194,14 @@ async def connect(target: Target) -> float | NoAnswer:
     Raises OurFault, and nothing else but cancellation.
     """
     began = time.monotonic()
-    url = httpx.URL(target.root_url)
-    reason = f"the name {url.host} does not resolve"
+    url = urlsplit(target.root_url)
+    host = url.hostname or ""
+    reason = f"the name {host} does not resolve"
     try:
         async with asyncio.timeout(target.timeout_s):
-            if await resolves(url.host):
+            if await resolves(host):
                 reason = f"no connection within {target.timeout_s:g} s"
-                port = url.port or (443 if url.scheme == "https" else 80)
-                await (await anyio.connect_tcp(url.host, port)).aclose()
+                (await connected(host, url.port or (443 if url.scheme == "https" else 80))).close()
                 return time.monotonic() - began
     except TimeoutError:
         return NoAnswer(reason, _not_late(began, target.timeout_s), timed_out=True)
@@ -191,38 +216,6 @@ def _not_late(began: float, timeout_s: float) -> float:
     if took_s > timeout_s + LATE_S:
         raise OurFault(f"this process was {took_s - timeout_s:.1f} s late")
     return took_s
-
-
-class _Stage:
-    """How far an exchange came, told by httpcore's trace events."""
-
-    awaited = ""
-
-    async def __call__(self, event: str, _: dict[str, Any]) -> None:
-        if event.endswith("connect_tcp.complete"):
-            self.awaited = "answer"
-        elif event.endswith("receive_response_headers.complete"):
-            self.awaited = "end of the answer"
-
-
-async def _exchange(
-    client: httpx.AsyncClient, target: Target, path: str, began: float, stage: _Stage
-) -> Answer | NoAnswer:
-    headers = {"connection": "close"}
-    if target.api_key:
-        headers["authorization"] = f"Bearer {target.api_key}"
-    url = target.root_url + path
-    async with client.stream("GET", url, headers=headers, extensions={"trace": stage}) as response:
-        body = bytearray()
-        # aiter_raw: a compressed answer, which we did not ask for, stays as long as it came.
-        async for piece in response.aiter_raw():
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                return NoAnswer(
-                    f"an answer from {path} of more than {MAX_BODY_BYTES // 1024**2} MB",
-                    time.monotonic() - began,
-                )
-    return Answer(response.status_code, response.headers, bytes(body), time.monotonic() - began)
 
 
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
@@ -257,12 +250,12 @@ def explain(problem: BaseException) -> str:
             return "its name does not resolve"
         if isinstance(cause, OSError) and cause.errno in _PLAIN:
             return _PLAIN[cause.errno]
-    if isinstance(problem, httpx.RemoteProtocolError):
-        silent = "without sending" in str(problem)
-        return "it closed the connection without an answer" if silent else "its answer is not HTTP"
-    if isinstance(problem, httpx.ReadError):
-        return "it closed the connection in the middle of the answer"
-    if isinstance(problem, httpx.LocalProtocolError | UnicodeError):
+    if isinstance(problem, h11.RemoteProtocolError):
+        return "its answer is not HTTP"
+    if isinstance(problem, ClosedEarly):
+        how = "without an answer" if problem.silent else "in the middle of the answer"
+        return f"it closed the connection {how}"
+    if isinstance(problem, NotSendable):
         return "its api_key has characters that no HTTP header can carry"
     return f"the request failed: {problem or type(problem).__name__}"
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-import httpx
-
-from infergate.health.ask import Answer, NoAnswer, OurFault, Target, get, make_client
+from infergate.health.ask import Answer, Client, NoAnswer, OurFault, Target, get, make_client
 from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory
 from infergate.health.probe import identify, list_models
@@ -39,21 +37,19 @@ async def find_local_engines(
     Other web servers are left out, and so is Infergate's own gateway, which tells itself by the
     header x-infergate of GET /healthz.
     """
-    async with make_client(verify_tls=False) as client:
-        searches = [
-            asyncio.create_task(_look_at(client, host, port)) for port in dict.fromkeys(ports)
-        ]
-        if not searches:
-            return []
-        done, late = await asyncio.wait(searches, timeout=SEARCH_S)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        found = (task.result() for task in searches if task in done)
-        return [engine for engine in found if engine is not None]
+    client = make_client(verify_tls=False)
+    searches = [asyncio.create_task(_look_at(client, host, port)) for port in dict.fromkeys(ports)]
+    if not searches:
+        return []
+    done, late = await asyncio.wait(searches, timeout=SEARCH_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    found = (task.result() for task in searches if task in done)
+    return [engine for engine in found if engine is not None]
 
 
-async def _look_at(client: httpx.AsyncClient, host: str, port: int) -> FoundEngine | None:
+async def _look_at(client: Client, host: str, port: int) -> FoundEngine | None:
     address = f"[{host}]" if ":" in host else host
     target = Target(f"http://{address}:{port}", timeout_s=PER_REQUEST_S)
     try:

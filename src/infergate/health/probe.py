@@ -6,10 +6,17 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import httpx
-
 from infergate.health import inventory
-from infergate.health.ask import Answer, NoAnswer, OurFault, Target, connect, get, make_client
+from infergate.health.ask import (
+    Answer,
+    Client,
+    NoAnswer,
+    OurFault,
+    Target,
+    connect,
+    get,
+    make_client,
+)
 from infergate.health.engines import PROFILES, EngineProfile, Kind
 from infergate.health.inventory import Inventory, ModelInfo, Unreadable
 
@@ -37,7 +44,7 @@ class ProbeResult:
     status: int | None = None
 
 
-async def probe(client: httpx.AsyncClient, target: Target) -> ProbeResult:
+async def probe(client: Client, target: Target) -> ProbeResult:
     """Ask a backend once whether it can take requests, in at most target.timeout_s.
 
     Never a completion, never a request that loads a model. Raises OurFault if this process could
@@ -84,7 +91,7 @@ def _reason(answer: Answer, path: str, profile: EngineProfile) -> str:
     return reason
 
 
-async def identify(client: httpx.AsyncClient, target: Target) -> Kind | None:
+async def identify(client: Client, target: Target) -> Kind | None:
     """What runs there; "openai" for what has none of the known signs.
 
     None: it has none of them, but left a question unanswered; worth asking again later.
@@ -144,7 +151,7 @@ def _from_signs(answers: Mapping[str, Answer | NoAnswer]) -> Kind | None:
 
 
 async def list_models(
-    client: httpx.AsyncClient, target: Target, *, known_version: str | None = None
+    client: Client, target: Target, *, known_version: str | None = None
 ) -> Inventory | Unreadable:
     """The models of a backend whose kind is known (None: as "openai"), and its version.
 
@@ -200,7 +207,7 @@ def _why_unreadable(listing: Answer, profile: EngineProfile) -> str:
 
 
 async def _ask_all(
-    client: httpx.AsyncClient, target: Target, paths: tuple[str, ...]
+    client: Client, target: Target, paths: tuple[str, ...]
 ) -> dict[str, Answer | NoAnswer]:
     answers = await asyncio.gather(*(get(client, target, path) for path in paths))
     return dict(zip(paths, answers, strict=True))

@@ -9,10 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import httpx
-
 from infergate.config.backends import Backend, Health
-from infergate.health.ask import OurFault, Target
+from infergate.health.ask import Client, OurFault, Target
 from infergate.health.condition import SERVING, Condition, judge
 from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory, ModelInfo, Unreadable, declared
@@ -33,6 +31,10 @@ IDENTIFY_ATTEMPTS = 3
 JITTER = 0.1
 """The interval is shortened at random by up to this part, so that probes of many backends, or
 of many gateways, do not stay in step. Never lengthened: rise and fall times interval hold."""
+
+OUR_LAG_S = 0.05
+"""If this process came so late to a probe, or to its end, the time that it took tells of this
+process or its machine, and not of the backend."""
 
 COMPLAINT_INTERVAL_S = 60.0
 """Between two warnings that this process cannot probe a backend."""
@@ -100,7 +102,7 @@ class Watch:
         )
 
     async def run(
-        self, client: httpx.AsyncClient, changed: Callable[[str], None], delay_s: float = 0.0
+        self, client: Client, changed: Callable[[str], None], delay_s: float = 0.0
     ) -> None:
         """Probe and discover until cancelled.
 
@@ -111,24 +113,26 @@ class Watch:
             loops.create_task(self._probe_forever(client, changed))
             loops.create_task(self._discover_forever(client, changed))
 
-    async def _probe_forever(
-        self, client: httpx.AsyncClient, changed: Callable[[str], None]
-    ) -> None:
+    async def _probe_forever(self, client: Client, changed: Callable[[str], None]) -> None:
+        late_s = 0.0
         while True:
             began = time.monotonic()
             result = await self._probe_once(client)
+            late_s = max(late_s, await _turn_s())
             if result is not None:
                 self._take(result, changed)
                 if result.ok and self.track.state == "up":
-                    await self._look_at_work(client, result.latency_s)
+                    latency_s = result.latency_s if late_s < OUR_LAG_S else 0.0
+                    await self._look_at_work(client, latency_s)
                     self._judge(changed)
             jitter = random.uniform(1 - JITTER, 1)  # noqa: S311
             at = self.work.next_probe_at(
                 began, self.health.interval * jitter, self.health.hung_after
             )
             await asyncio.sleep(max(0, at - time.monotonic()))
+            late_s = max(0, time.monotonic() - at)
 
-    async def _probe_once(self, client: httpx.AsyncClient) -> ProbeResult | None:
+    async def _probe_once(self, client: Client) -> ProbeResult | None:
         """One result, or None if nothing can be said about the backend."""
         try:
             return await probe(client, self.target)
@@ -159,7 +163,7 @@ class Watch:
         if transition is not None and transition.after == "up":
             self._came_up.set()
 
-    async def _look_at_work(self, client: httpx.AsyncClient, latency_s: float) -> None:
+    async def _look_at_work(self, client: Client, latency_s: float) -> None:
         try:
             is_hung = self.condition.state == "hung"
             await self.work.look(client, self.target, latency_s, is_hung=is_hung)
@@ -187,9 +191,7 @@ class Watch:
         if (state, reason) != (before.state, before.reason):
             changed(self.name)
 
-    async def _discover_forever(
-        self, client: httpx.AsyncClient, changed: Callable[[str], None]
-    ) -> None:
+    async def _discover_forever(self, client: Client, changed: Callable[[str], None]) -> None:
         identified_since = None
         while True:
             began = time.monotonic()
@@ -203,7 +205,7 @@ class Watch:
                 async with asyncio.timeout(began + DISCOVERY_INTERVAL_S - time.monotonic()):
                     await self._came_up.wait()
 
-    async def _discover_once(self, client: httpx.AsyncClient, first_since_up: bool) -> bool:
+    async def _discover_once(self, client: Client, first_since_up: bool) -> bool:
         """Read kind, version and models. Whether any of them changed."""
         before = self._findings()
         target = replace(self.target, timeout_s=DISCOVERY_TIMEOUT_S)
@@ -226,7 +228,7 @@ class Watch:
             self._silent_until = time.monotonic() + COMPLAINT_INTERVAL_S
             log.warning(what, backend=self.name, problem=str(problem))
 
-    async def _kind(self, client: httpx.AsyncClient, target: Target) -> Kind | None:
+    async def _kind(self, client: Client, target: Target) -> Kind | None:
         kind = await identify(client, target)
         self._unclear = self._unclear + 1 if kind is None else 0
         return "openai" if self._unclear >= IDENTIFY_ATTEMPTS else kind
@@ -246,3 +248,10 @@ class Watch:
         self.version = found.version
         names = self.backend.models
         self.models = found.models if names is None else declared(names, found.models)
+
+
+async def _turn_s() -> float:
+    """Seconds that one turn of the event loop takes: what is ready goes first."""
+    began = time.monotonic()
+    await asyncio.sleep(0)
+    return time.monotonic() - began

@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import httpx
-
-from infergate.health.ask import Answer, NoAnswer, Target, get
+from infergate.health.ask import Answer, Client, NoAnswer, Target, get
 from infergate.health.engines import PROFILES, Kind
 from infergate.health.metrics import Work, read_metrics, read_slots
 from infergate.health.vitals import Unanswered, Vitals, observe
@@ -47,7 +45,7 @@ class WorkReader:
         self.vitals = replace(self.vitals, spacing=1)
 
     async def look(
-        self, client: httpx.AsyncClient, target: Target, latency_s: float, *, is_hung: bool
+        self, client: Client, target: Target, latency_s: float, *, is_hung: bool
     ) -> None:
         """One reading. latency_s: of the probe just before. Raises OurFault."""
         reading = await self._read(client, target, is_hung)
@@ -63,7 +61,7 @@ class WorkReader:
         self._last_look = now
 
     async def _read(
-        self, client: httpx.AsyncClient, target: Target, is_hung: bool
+        self, client: Client, target: Target, is_hung: bool
     ) -> Work | Unanswered | None:
         now = time.monotonic()
         if target.kind is None or now < self._no_metrics_until:
@@ -87,7 +85,7 @@ class WorkReader:
         return min(at, hung_at) if self.vitals.has_work and hung_at > began else at
 
 
-async def read_work(client: httpx.AsyncClient, target: Target) -> Work | Unanswered | None:
+async def read_work(client: Client, target: Target) -> Work | Unanswered | None:
     """One reading; None if this kind has none, or this server was started without it.
 
     Takes target.timeout_s for each path that is tried. Raises OurFault.

@@ -251,19 +251,30 @@ def forget_unused(home: Home) -> None:
 
 
 def forget_old(home: Home) -> None:
-    """Remove all but the last revisions. The one in force always stays, and the newest two: a
-    change may still be taken back."""
+    """Remove all but the last revisions. The one in force always stays, that whose files nginx has
+    (a change that needs no reload leaves it those of before), and the newest two: a change may
+    still be taken back."""
     kept: list[str | None] = []
+    in_use = {home.current.resolve(), home.revisions / str(_of_nginx(home))}
     for number in sorted(_numbers(home), reverse=True):
         folder = home.revisions / str(number)
         found = _read(folder)
         text = found.text if found else None
-        needed = len(kept) < 2 or folder == home.current.resolve()
+        needed = len(kept) < 2 or folder in in_use
         if needed or (text not in (None, kept[-1]) and len(list(groupby(kept))) < KEPT_REVISIONS):
             kept.append(text)
         else:
             shutil.rmtree(folder)
     forget_passwords(home)
+
+
+def _of_nginx(home: Home) -> int | None:
+    from infergate.nginx.shared_memory import read
+
+    try:
+        return read(home.socket).revision
+    except StateError:
+        return None
 
 
 def _numbers(home: Home) -> list[int]:

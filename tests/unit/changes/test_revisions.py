@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,18 @@ def test_the_last_different_ones_are_kept_and_restarts_push_none_out(home: Home)
     newest = KEPT_REVISIONS + 3
     assert ports == [*(str(port) for port in range(4, newest + 1)), str(newest)]
     assert current(home) is not None
+
+
+def test_the_files_that_nginx_has_stay_however_many_changes_need_no_reload(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "infergate.nginx.shared_memory.read", lambda _: types.SimpleNamespace(revision=1)
+    )
+    for port in range(1, KEPT_REVISIONS + 4):
+        applied(home, port)
+        forget_old(home)
+    assert [each.number for each in revisions(home)][:2] == [1, 4]
 
 
 def test_going_to_and_fro_between_two_does_not_keep_them_for_ever(home: Home) -> None:

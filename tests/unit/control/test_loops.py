@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from infergate.control.plane import ControlPlane
 from infergate.control.report import read_report
 from infergate.control.shadow import Shadow
+from infergate.health.inventory import Inventory, ModelInfo
 from infergate.health.watch import Watch
 from infergate.loops import Failing, read_failing
 from infergate.nginx.folders import prepare_home
@@ -115,3 +117,27 @@ def test_backends_that_change_together_are_published_together(
 
     asyncio.run(scenario())
     assert len(compiled) < 100
+
+
+def test_a_change_that_is_nothing_to_routes_compiles_none(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def counted(*arguments: Any) -> Routes:
+        compiled.append(1)
+        return compile_routes(*arguments)
+
+    monkeypatch.setattr("infergate.control.plane.compile_routes", counted)
+    plane = ControlPlane(home.root.parent / "infergate.yaml")
+    plane._publish(everything=True)
+    for _ in range(3):
+        plane._publish()
+    assert len(compiled) == 1
+    drained = {"backends": {"replace": True, "set": {"a": "drained"}}}
+    home.conditions_snapshot.write_text(json.dumps(drained))
+    plane._publish()
+    assert len(compiled) == 2
+    plane._inventories = {"a": Inventory("vllm", None, (ModelInfo("new"),))}
+    plane._publish()
+    assert len(compiled) == 3

@@ -100,8 +100,8 @@ def probed() -> Callable[..., Awaitable[ProbeResult]]:
 
     async def probe_once(url: str, kind: Any = None, **options: Any) -> ProbeResult:
         options.setdefault("timeout_s", 2.0)
-        async with make_client() as client:
-            return await probe(client, Target(url, kind, **options))
+        client = make_client()
+        return await probe(client, Target(url, kind, **options))
 
     return probe_once
 

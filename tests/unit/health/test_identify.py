@@ -14,21 +14,21 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("kind", list(PROFILES))
 async def test_each_engine_is_recognised(box, engine_answers, kind) -> None:
     server = await box(engine_answers[kind])
-    async with make_client() as client:
-        assert await identify(client, Target(server.url, timeout_s=2)) == kind
+    client = make_client()
+    assert await identify(client, Target(server.url, timeout_s=2)) == kind
 
 
 async def test_vllm_with_an_api_key_we_do_not_have_is_recognised(box, engine_answers) -> None:
     server = await box({**engine_answers["vllm"], "/v1/models": (401, {"error": "Unauthorized"})})
-    async with make_client() as client:
-        assert await identify(client, Target(server.url, timeout_s=2)) == "vllm"
+    client = make_client()
+    assert await identify(client, Target(server.url, timeout_s=2)) == "vllm"
 
 
 async def test_infinity_without_its_url_prefix_is_recognised(box) -> None:
     listing = {"data": [{"id": "bge-small", "owned_by": "infinity"}], "object": "list"}
     server = await box({"/health": (200, {"unix": 1.0}), "/models": (200, listing)})
-    async with make_client() as client:
-        assert await identify(client, Target(server.url, timeout_s=2)) == "infinity"
+    client = make_client()
+    assert await identify(client, Target(server.url, timeout_s=2)) == "infinity"
 
 
 async def test_tgi_is_not_taken_for_tei(box) -> None:
@@ -44,19 +44,19 @@ async def test_tgi_is_not_taken_for_tei(box) -> None:
     }
     listing = {"data": [{"id": info["model_id"], "owned_by": info["model_id"]}], "object": "list"}
     server = await box({"/health": (200, b""), "/info": (200, info), "/v1/models": (200, listing)})
-    async with make_client() as client:
-        assert await identify(client, Target(server.url, timeout_s=2)) == "openai"
+    client = make_client()
+    assert await identify(client, Target(server.url, timeout_s=2)) == "openai"
 
 
 async def test_a_server_that_answers_200_to_everything_is_no_special_engine(box) -> None:
     anything = (200, {"error": "Unexpected endpoint or method. Returning 200 anyway"})
     paths = ("/-/healthz", "/api/version", "/api/tags", "/info", "/props", "/version", "/health")
     server = await box(dict.fromkeys(paths, anything))
-    async with make_client() as client:
-        assert await identify(client, Target(server.url, timeout_s=2)) == "openai"
+    client = make_client()
+    assert await identify(client, Target(server.url, timeout_s=2)) == "openai"
 
 
 async def test_a_kind_whose_liveness_path_is_missing_is_not_believed(box) -> None:
     server = await box({"/v1/models": (200, {"data": [{"id": "m", "owned_by": "vllm"}]})})
-    async with make_client() as client:
-        assert await identify(client, Target(server.url, timeout_s=2)) == "openai"
+    client = make_client()
+    assert await identify(client, Target(server.url, timeout_s=2)) == "openai"

@@ -29,8 +29,8 @@ pytestmark = pytest.mark.anyio
 
 
 async def listed(server: Any, kind: Any) -> Inventory | Unreadable:
-    async with make_client() as client:
-        return await list_models(client, Target(server.url, kind, 3.0))
+    client = make_client()
+    return await list_models(client, Target(server.url, kind, 3.0))
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_llama_cpps_router_tells_by_model_what_is_in_memory() -> None:
 
 async def test_a_known_version_is_not_asked_again(box, engine_answers) -> None:
     server = await box(engine_answers["vllm"])
-    async with make_client() as client:
-        await list_models(client, Target(server.url, "vllm", 2.0), known_version="0.31.0")
+    client = make_client()
+    await list_models(client, Target(server.url, "vllm", 2.0), known_version="0.31.0")
     assert server.paths == ["/v1/models"]
 
 

