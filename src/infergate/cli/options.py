@@ -124,6 +124,12 @@ def find_config(given: Path | None) -> Path | None:
     path = given or default_config()
     if path.is_file():
         return path.absolute()
+    if given is not None and given.is_dir():
+        raise UserError(
+            "is a folder, and a file is wanted",
+            where=str(given),
+            hint=f"Name the file in it, such as {given / DEFAULT_NAME}.",
+        )
     if given is not None:
         raise UserError("there is no such file", where=str(given))
     generated = home_for(path.absolute()).root / GENERATED_NAME

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infergate.cli.options import ConfigOption, counted, load
 from infergate.cli.sites import warn_of_sites
+
+if TYPE_CHECKING:
+    from infergate.config.load import LoadedConfig
+    from infergate.config.pending import Finding
+    from infergate.paths import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -24,13 +30,31 @@ def check(config: ConfigOption = None) -> None:
 
     It asks no DNS and touches nothing.
     """
+    from infergate.certificates.files import expired_files
+    from infergate.config.problems import ConfigError
+    from infergate.control.groups import listed
     from infergate.nginx.apply import test_elsewhere
     from infergate.nginx.engine import choose_engine
     from infergate.nginx.engine_facts import dotted
     from infergate.nginx.worker_user import worker_user
+    from infergate.state.in_force import bring_into_force
 
-    loaded, home = load(config)
-    warn_of_sites(loaded, home)
+    declared, home = load(config, as_written=True)
+    groups = listed(declared, home)
+    wrong: list[Finding] = [
+        (("backends", name, "discover", "file"), group.problem)
+        for name, group in groups.items()
+        if group.problem is not None
+    ]
+    wrong += expired_files(declared)
+    if wrong:
+        raise ConfigError(declared.problems(wrong))
+    for name, group in groups.items():
+        if not group.backends:
+            (empty,) = declared.problems([(("backends", name, "discover", "file"), "lists nobody")])
+            print(f"warning: {empty}", file=sys.stderr)
+    loaded = bring_into_force(declared, home, groups)
+    _warn(loaded, home)
     worker_user(loaded.config, home)  # where it will run, and not in the scratch folder
     engine = choose_engine(loaded.config.engine, home.root).engine
     with tempfile.TemporaryDirectory(prefix="ig-") as folder:
@@ -43,6 +67,19 @@ def check(config: ConfigOption = None) -> None:
         f"{counted(len(gateway.services), 'service')}; accepted by nginx "
         f"{dotted(engine.nginx_version)} ({engine.origin})."
     )
+
+
+def _warn(loaded: LoadedConfig, home: Home) -> None:
+    """What does not keep it from coming into force, and may not be meant."""
+    from infergate.certificates.files import doubtful_files
+    from infergate.control.report import read_inventories
+    from infergate.state.conflicts import conflicts
+
+    warn_of_sites(loaded, home)
+    for problem in loaded.problems(doubtful_files(loaded)):
+        print(f"warning: {problem}", file=sys.stderr)
+    for said in conflicts(loaded.config, read_inventories(home.health)):
+        print(f"warning: {said}", file=sys.stderr)
 
 
 def render(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from infergate.config.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError
 
 _LARGEST_BYTES = 1_000_000
 _MOST_VALUES = 100_000
 """Aliases of aliases can stand for billions of values (the "billion laughs")."""
+
+_OWN = "x-"
+"""What settings of the top level begin with that are the writer's own: places for anchors."""
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -63,9 +65,13 @@ def read_document(text: str, file: str, environ: Mapping[str, str]) -> Document:
     `$${` stays as a literal `${`. Raises ConfigError for what is no YAML mapping, and for names
     that the environment does not have, all of those at once.
     """
+    return _filled(places_of(text, file), _parsed(text, file).values, environ)
+
+
+def places_of(text: str, file: str) -> Document:
+    """Only where everything stands in a YAML text. Raises ConfigError."""
     parsed = _parsed(text, file)
-    document = Document(file, places=parsed.places, key_places=parsed.key_places)
-    return _filled(document, parsed.values, environ)
+    return Document(file, places=parsed.places, key_places=parsed.key_places)
 
 
 def values_of(text: str, file: str) -> dict[str, Any]:
@@ -102,8 +108,8 @@ def _parsed(text: str, file: str) -> _Parsed:
         raise ConfigError([Problem(file, 1, 1, "the file is larger than 1 MB")])
     try:
         tree = YAML(typ="rt", pure=True).load(text)
-    except DuplicateKeyError as problem:
-        raise ConfigError([_marked(problem, file, _duplicate(problem))]) from None
+    except DuplicateKeyError:
+        raise ConfigError(_duplicates(YAML(typ="rt", pure=True).compose(text), file)) from None
     except MarkedYAMLError as problem:
         raise ConfigError([_marked(problem, file, _syntax(problem))]) from None
     except (YAMLError, ValueError) as problem:
@@ -137,9 +143,30 @@ def _marked(problem: MarkedYAMLError, file: str, message: str) -> Problem:
     return Problem(file, mark.line + 1, mark.column + 1, message)
 
 
-def _duplicate(problem: DuplicateKeyError) -> str:
-    found = re.search(r'found duplicate key "(.*?)"', str(problem.problem))
-    return f"{found[1]!r} is set twice here" if found else "a setting is set twice here"
+def _duplicates(root: Any, file: str) -> Iterator[Problem]:
+    """Every setting that is there twice, where it is for the second time and after."""
+    from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+
+    left, seen = [root], set[int]()
+    while left:
+        node = left.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, SequenceNode):
+            left += node.value
+        if not isinstance(node, MappingNode):
+            continue
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            left += [key, value]
+            if not isinstance(key, ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in first:
+                said = f"{key.value!r} is set twice here (first in line {first[key.value]})"
+                yield Problem(file, line, key.start_mark.column + 1, said)
+            first.setdefault(key.value, line)
 
 
 def _syntax(problem: MarkedYAMLError) -> str:
@@ -159,7 +186,12 @@ def _plain(node: Any, path: Path, parsed: _Parsed, file: str) -> Any:
         for key, value in node.items():
             name = str(key)
             below = (*path, name)
-            line, column, value_line, value_column = node.lc.data.get(key, (0, 0, 0, 0))
+            if not path and name.startswith(_OWN):
+                continue
+            # What `<<` brings has no place of its own: it is at the section it was brought into.
+            here = (*parsed.places[path], *parsed.places[path])
+            unknown = tuple(each - 1 for each in here)
+            line, column, value_line, value_column = node.lc.data.get(key, unknown)
             parsed.key_places[below] = (line + 1, column + 1)
             parsed.places[below] = (value_line + 1, value_column + 1)
             result[name] = _plain(value, below, parsed, file)

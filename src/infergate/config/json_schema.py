@@ -27,6 +27,7 @@ def json_schema() -> dict[str, Any]:
     backend = schema["$defs"]["Backend"]
     del backend["required"]
     backend["oneOf"] = [{"required": ["url"]}, {"required": ["discover"]}]
+    schema["patternProperties"] = {"^x-": {"description": "Your own: a place for YAML anchors."}}
     for name, short in _SHORT_FORMS.items():
         definition = schema["$defs"][name]
         schema["$defs"][name] = {"anyOf": [definition, short]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from infergate.config.backends import NOWHERE
-from infergate.config.document import Document, document_of, read_document
-from infergate.config.pending import pending
+from infergate.config.document import Document, document_of, places_of, read_document
+from infergate.config.pending import Finding, pending
 from infergate.config.problems import ConfigError, Problem
 from infergate.config.references import contradictions, doubts
 from infergate.config.root import Config
@@ -42,6 +42,11 @@ class LoadedConfig:
     def resolve(self, path: str) -> Path:
         """A path of the file: relative ones start at the file's folder."""
         return self.path.parent / path
+
+    def problems(self, findings: Iterable[Finding]) -> tuple[Problem, ...]:
+        """Findings with their places in the file."""
+        document = places_of(self.text, self.path.name)
+        return tuple(document.problem(where, what) for where, what in findings)
 
 
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:

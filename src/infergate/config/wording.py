@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -36,7 +37,11 @@ def as_problem(error: ErrorDetails, document: Document) -> Problem:
     name = path[-1] if path else ""
     if kind == "extra_forbidden":
         known = _fields(path[:-1])
-        hint = did_you_mean(str(name), known) or f"; there are {', '.join(sorted(known))}"
+        hint = (
+            did_you_mean(str(name), known)
+            or _belongs(str(name), path[:-1])
+            or f"; there are {', '.join(sorted(known))}"
+        )
         return document.problem(path, f"unknown setting {name!r}{hint}", at_key=True)
     if kind == "missing":
         return document.problem(
@@ -84,6 +89,28 @@ def _path(location: tuple[int | str, ...]) -> Path:
 
 def _titled(path: Path) -> str:
     return f"{path[-1]!r}" if path else "the file"
+
+
+def _belongs(name: str, path: Path) -> str:
+    """ "; it belongs under models.NAME" where settings of this name are in other sections."""
+    homes = [home for home in _homes(name, Config, "") if home != ".".join(map(str, path))]
+    few = sorted(homes, key=lambda home: (home.count("."), home))[:3]
+    return f"; it belongs under {' or '.join(few)}" if few else ""
+
+
+def _homes(name: str, section: Any, path: str) -> Iterator[str]:
+    """The sections that have a setting of this name, as paths in the file."""
+    for field, info in section.model_fields.items():
+        below = f"{path}.{field}".strip(".")
+        inner = info.annotation
+        if typing.get_origin(inner) is dict:
+            inner, below = typing.get_args(inner)[-1], f"{below}.NAME"
+        if typing.get_origin(inner) in (types.UnionType, typing.Union):
+            inner = next((each for each in typing.get_args(inner) if _is_section(each)), None)
+        if _is_section(inner):
+            if name in inner.model_fields:
+                yield below
+            yield from _homes(name, inner, below)
 
 
 def _fields(path: Path) -> list[str]:

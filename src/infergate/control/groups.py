@@ -150,6 +150,12 @@ def look_up_new(declared: LoadedConfig, home: Home) -> None:
         note_groups(home, {**known, **found})
 
 
+def listed(declared: LoadedConfig, home: Home) -> dict[str, Group]:
+    """What the groups are now that are in files. Nothing is written down, and nobody is asked."""
+    files = {name for name, how in groups_of(declared).items() if how.file is not None}
+    return asyncio.run(Groups(home, lambda: declared, _nobody).found(files))
+
+
 async def _nobody() -> bool:
     return True
 

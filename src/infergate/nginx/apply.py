@@ -38,7 +38,7 @@ from infergate.nginx.revisions import (
 )
 from infergate.nginx.shared_memory import NginxNotThere, read
 from infergate.nginx.surroundings import survey
-from infergate.nginx.tls import responders, served
+from infergate.nginx.tls import refuse_wrong_files, responders, served
 from infergate.nginx.unfinished import Unfinished, begin, finish
 from infergate.nginx.ways_past_keys import refuse_ways_past_keys
 from infergate.nginx.worker_user import worker_user
@@ -63,6 +63,7 @@ def stage(
     this use (nginx/embedded_limits.py); LintError if we refuse them.
     """
     refuse_beyond_loopback(loaded.config, engine)
+    refuse_wrong_files(loaded)
     prepare_home(home, worker_user(loaded.config, home))
     revision = kept(loaded, home, engine, addresses, of=of)
     written = by_hand(home)
@@ -140,6 +141,7 @@ def test_elsewhere(loaded: LoadedConfig, engine: Engine, folder: Path) -> list[s
     Raises EngineError if nginx refuses the files. A port that only root may open is noted: the
     files are right, it is this user who cannot start them.
     """
+    refuse_wrong_files(loaded)
     home = Home(folder)
     prepare_home(home, worker_user(loaded.config, home))
     write(rendered(loaded, home, engine, 0, {}), home.revisions / "0")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from infergate.certificates.sites import sites
 from infergate.config.load import LoadedConfig
+from infergate.config.problems import ConfigError
 from infergate.config.root import Config
 from infergate.config.types import is_ip
 from infergate.errors import EngineError
@@ -32,6 +33,16 @@ def served(loaded: LoadedConfig, home: Home) -> Mapping[str, Served]:
     from infergate.certificates.served import served_certificates  # cryptography takes long to load
 
     return served_certificates(loaded, home)
+
+
+def refuse_wrong_files(loaded: LoadedConfig) -> None:
+    """Raises ConfigError for a certificate or key that nginx could not start with."""
+    if any(site.source == "files" for site in sites(loaded.config)):
+        from infergate.certificates.files import wrong_files
+
+        problems = loaded.problems(wrong_files(loaded))
+        if problems:
+            raise ConfigError(problems)
 
 
 def responders(certificates: Mapping[str, Served]) -> frozenset[str]:

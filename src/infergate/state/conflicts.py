@@ -30,6 +30,7 @@ def conflicts(config: Config, inventories: Mapping[str, Inventory]) -> tuple[str
                 *_hidden_by_aliases(config, have),
                 *_short_names(config, have),
                 *_same_address(config),
+                *_caught(config, have),
             )
         )
     )
@@ -91,6 +92,22 @@ def _same_address(config: Config) -> Iterator[str]:
             yield (
                 f"{other} and {name} are the same server ({backend.root_url}): it gets twice the "
                 "requests. Take one of them out."
+            )
+
+
+def _caught(config: Config, have: _HAVE) -> Iterator[str]:
+    """Models that nobody can ask for, because default_model answers instead."""
+    if config.default_model is None or _serves_all(config):
+        return
+    named = set(config.models)
+    for name, model in config.models.items():
+        named |= {*model.aliases, model.upstream_name or name}
+    for name, holders in have.items():
+        if name not in named and name.removesuffix(LATEST) not in named:
+            owners = _listed(backend for backend, _, _ in holders)
+            yield (
+                f"{name!r}, which {owners} has, is not named under models: requests for it go to "
+                f"default_model {config.default_model!r}."
             )
 
 

@@ -38,9 +38,15 @@ class Group:
     problem: str | None = None
 
 
-def bring_into_force(loaded: LoadedConfig, home: Home) -> LoadedConfig:
-    """A configuration as it holds. loaded: as the file has it."""
-    found = {name: group.backends for name, group in read_groups(home).items()}
+def bring_into_force(
+    loaded: LoadedConfig, home: Home, groups: Mapping[str, Group] | None = None
+) -> LoadedConfig:
+    """A configuration as it holds. loaded: as the file has it.
+
+    groups: what is known of some better than by what was found the last time.
+    """
+    known = {**read_groups(home), **(groups or {})}
+    found = {name: group.backends for name, group in known.items()}
     config = in_force(loaded.config, found, read_changes(home))
     return dataclasses.replace(loaded, config=config)
 

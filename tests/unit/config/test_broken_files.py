@@ -159,6 +159,40 @@ def test_a_setting_given_twice_is_told() -> None:
     assert "'gpu1' is set twice" in problems(MINIMAL + "  gpu1: http://x:1\n")[0]
 
 
+def test_every_setting_that_is_there_twice_is_told() -> None:
+    text = MINIMAL + "models: { m: [gpu1], m: [gpu1] }\n" + MINIMAL + "limits: {}\nlimits: {}\n"
+    told = problems(text)
+    assert [each.partition(": ")[2].partition(" is ")[0] for each in told] == [
+        "'m'", "'backends'", "'limits'",
+    ]  # fmt: skip
+    assert all(
+        f"(first in line {line})" in each for line, each in zip((3, 1, 6), told, strict=True)
+    )
+
+
+def test_a_setting_in_the_wrong_section_is_told_where_it_belongs() -> None:
+    assert problems(MINIMAL + "balance: prefix\n") == [
+        "infergate.yaml:3:1: unknown setting 'balance'; it belongs under models.NAME"
+    ]
+    (told,) = problems("backends: { a: { url: http://x, aliases: [b] } }\n")
+    assert "it belongs under models.NAME" in told
+    (told,) = problems(MINIMAL + "challenge: dns-01\n")
+    assert "it belongs under tls.acme" in told
+
+
+def test_settings_for_anchors_are_one_s_own() -> None:
+    text = (
+        "x-common: &common { engine: vllm, weight: 2 }\n"
+        "backends:\n  a: { url: http://x:1, <<: *common }\n  b: { url: http://x:2, <<: *common }\n"
+    )
+    config = parse_config(text, Path("infergate.yaml"), {}).config
+    assert {(b.engine, b.weight) for b in config.backends.values()} == {("vllm", 2)}
+    # What is wrong in it is told where it is brought in.
+    (told, _) = problems(text.replace("weight: 2", "weight: 0"))
+    assert told.startswith("infergate.yaml:3:6: must be at least 1")
+    assert "unknown setting 'x-y'" in problems("backends: { a: { url: http://x, x-y: 1 } }\n")[0]
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n", "hello\n", "1\n"])
 def test_what_is_no_configuration_at_all_gets_an_example(text: str) -> None:
     assert "gpu1: http://127.0.0.1:11434" in "\n".join(problems(text))

@@ -38,3 +38,14 @@ def test_ollama_s_short_name_that_another_backend_has() -> None:
 def test_one_server_under_two_names() -> None:
     said = told("backends: { a: http://x:1, b: http://x:1/v1 }\n")
     assert "a and b are the same server (http://x:1)" in said
+
+
+def test_a_model_that_only_the_default_model_catches() -> None:
+    text = TWO + "models: { m: [a], n: { backends: [b], upstream_name: big } }\ndefault_model: m\n"
+    said = told(text, a=has("m", "Q4.gguf"), b=has("big", "n:latest"))
+    assert said.splitlines() == [
+        "'Q4.gguf', which a has, is not named under models: requests for it go to "
+        "default_model 'm'."
+    ]
+    assert told(text.replace("m: [a]", "m: [a], '*': [a, b]"), a=has("Q4.gguf")) == ""
+    assert told(text.replace("default_model: m\n", ""), a=has("Q4.gguf")) == ""
