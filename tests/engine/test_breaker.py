@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +18,7 @@ CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
 models:
   m: {{ backends: [a, b], timeouts: {{ first_byte: 600ms, idle: 600ms }} }}
+  paced: {{ backends: [b], upstream_name: m, timeouts: {{ first_byte: 600ms, idle: 600ms }} }}
   alone:
     backends: [a]
     upstream_name: m
@@ -112,6 +115,35 @@ def test_a_time_out_that_the_size_of_the_request_explains_is_not_the_backends_fa
     body = {"model": "alone", "messages": long}
     assert it.post("/v1/chat/completions", body).status_code == 504
     assert not open_breakers(it)
+
+
+def written(backend: Scripted, tokens: int, delay_s: float) -> None:
+    """Its answers have so many tokens, from now on, and take so long."""
+    backend.reset()
+    usage = {"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": tokens + 3}
+    body = json.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage})
+    headers = {"Content-Type": "application/json"}
+    backend.behave(path_prefix="/v1/chat", status=200, body=body, headers=headers, delay_s=delay_s)
+
+
+def test_a_long_answer_gets_the_time_that_many_others_needed_and_one_fast_one_takes_it_from_none(
+    pair: Pair,
+) -> None:
+    it, _, b = pair
+    written(b, 600, 0.4)
+    assert it.chat("paced").status_code == 200
+    written(b, 2000, 1.0)
+    assert it.chat("paced", max_tokens=2000).status_code == 504, "one answer tells nothing"
+    it.forget_failures()
+    written(b, 600, 0.4)
+    with ThreadPoolExecutor(8) as pool:
+        assert {each.status_code for each in pool.map(it.chat, ["paced"] * 8)} == {200}
+    written(b, 600, 0)
+    assert it.chat("paced").status_code == 200, "a fast one"
+    written(b, 2000, 1.0)
+    assert it.chat("paced", max_tokens=2000).status_code == 200
+    assert it.chat("paced", max_tokens=20).status_code == 504, "a short one has its usual time"
+    it.forget_failures()
 
 
 def open_breakers(it: Gateway) -> bool:

@@ -1,6 +1,7 @@
 // aftermath: what some requests leave to do in the log phase. See answer.js.
 import breaker from 'breaker.js';
 import memory from 'memory.js';
+import pace from 'pace.js';   // rarely
 import queue from 'queue.js';   // rarely
 import usages from 'usages.js';
 
@@ -82,8 +83,8 @@ function open() {
             average(waiting, 'd ' + variables.ig_model, Number(variables.upstream_response_time) * 1000);
             queue.slotFreed();
         }
-        if (used !== undefined && used[1] > 15) {
-            average(ngx.shared.ig_turns, 'speed ' + variables.ig_model, used[1] / Number(variables.request_time));
+        if (used !== undefined && used[1] > pace.SHORT && r.status < 300 && variables.ig_error === '') {
+            pace.open().learn(variables.ig_model, last(variables.upstream_response_time) * 1000 / used[1]);
         }
     }
 

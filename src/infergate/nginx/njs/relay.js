@@ -3,6 +3,7 @@
 import affinity from 'affinity.js';
 import hedging from 'hedging.js';
 import limits from 'limits.js';
+import pace from 'pace.js';   // seldom
 import policy from 'policy.js';
 import queue from 'queue.js';
 import refuse from 'refuse.js';
@@ -207,15 +208,15 @@ function rung(r, found, request, backend) {
     if (options.static !== undefined || !request.max_tokens || request.stream === true) {
         return location;
     }
-    const speed = ngx.shared.ig_turns.get('speed ' + found[0]);
-    if (speed === undefined) {
+    const msPerToken = pace.open().of(found[0]);
+    if (msPerToken === undefined) {
         return location;
     }
     const parts = location.split('_');
     const lowest = Number(parts[2]);
     let ms = lowest;
     // Twice what it should take: batches slow each other down.
-    while (ms < LONGEST && ms < 2000 * request.max_tokens / speed) {
+    while (ms < LONGEST && ms < 2 * request.max_tokens * msPerToken) {
         ms = Math.min(ms * RUNG, LONGEST);
     }
     parts[2] = String(ms);

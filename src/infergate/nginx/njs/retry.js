@@ -3,6 +3,7 @@ import admit from 'admit.js';
 import careful from 'careful.js';
 import failure from 'failure.js';
 import memory from 'memory.js';
+import pace from 'pace.js';   // rarely
 import queue from 'queue.js';
 import refuse from 'refuse.js';
 import relay from 'relay.js';
@@ -148,8 +149,8 @@ function goOn(r, status, reached) {
 // Whether no first byte in time tells of the request and not of the backend: its own size needs longer.
 function asksForMore(r) {
     const request = careful.formatOf(r).read(r);
-    const speed = ngx.shared.ig_turns.get('speed ' + r.variables.ig_model);
-    const answer = request.stream === true || speed === undefined ? 0 : (request.max_tokens || 0) / speed;
+    const msPerToken = pace.open().of(r.variables.ig_model);
+    const answer = request.stream === true ? 0 : (request.max_tokens || 0) * (msPerToken || 0) / 1000;
     const prompt = request.bytes / BYTES_PER_TOKEN / PROMPT_SPEED;
     return prompt + answer > Number(last(r.variables.upstream_response_time));
 }
