@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -100,3 +101,22 @@ def test_an_apply_without_room_changes_nothing_and_leaves_nothing_half_made(
     small.run("apply", "--window", "0s")
     assert small.chat(key=key).status_code == 200
     small.file.write_text(text)
+
+
+def test_a_backend_that_has_no_room_does_not_come_later_when_nobody_expects_it(
+    small: Gateway,
+) -> None:
+    small.run("up", "--detach", check=False)
+    made = fill(small.home, "inodes")
+    try:
+        added = small.run("backend", "add", "later", "http://127.0.0.1:9", check=False)
+        assert "No space left" in said(added)
+        weighed = small.run("backend", "weight", "a", "7", check=False)
+    finally:
+        for path in made:
+            path.unlink(missing_ok=True)
+    listed = json.loads(small.run("backend", "list", "--json").stdout)["backends"]
+    assert "later" not in listed
+    assert listed["a"]["weight"] == (7 if weighed.returncode == 0 else 1)
+    small.run("backend", "add", "later", "http://127.0.0.1:9")
+    small.run("backend", "remove", "later")

@@ -5,7 +5,8 @@ Each answers with what it did, as data. Which way a change counts until when: co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from infergate.config.root import Config
 from infergate.config.types import Name
 from infergate.control.follow import follow
 from infergate.control.report import read_inventories
-from infergate.errors import Conflict, NotThere, StateError, UserError
+from infergate.errors import Conflict, InfergateError, NotThere, StateError, UserError
 from infergate.nginx.shared_memory import read
 from infergate.paths import Home
 from infergate.state.in_force import (
@@ -33,7 +34,14 @@ from infergate.state.in_force import (
 from infergate.state.publish import drain as publish_drain
 from infergate.state.publish import out_of_service, publish_routes
 from infergate.state.routes import compile_routes
-from infergate.store.backend_changes import forget, forget_added, reset, set_change
+from infergate.store.backend_changes import (
+    all_changes,
+    forget,
+    forget_added,
+    put_back,
+    reset,
+    set_change,
+)
 from infergate.store.database import Database
 from infergate.store.drained import drained_backends
 
@@ -76,8 +84,9 @@ def set_weight(gateway: Gateway, name: str, weight: int) -> dict[str, Any]:
         )
     before = {"weight": backend.weight}
     of_file = said(_declared(gateway).backends.get(name), "weight")
-    set_change(gateway.database, name, "weight", {"weight": weight}, of_file, before)
-    _bring_into_force(gateway)
+    with _taken_back_if_refused(gateway, name):
+        set_change(gateway.database, name, "weight", {"weight": weight}, of_file, before)
+        _bring_into_force(gateway)
     return {"backend": name, "weight": weight, "before": backend.weight, "of_file": of_file}
 
 
@@ -104,8 +113,9 @@ def add(gateway: Gateway, name: str, given: Mapping[str, Any]) -> dict[str, Any]
         if each.root_url == backend.root_url:
             raise Conflict(f"{other!r} has this address already", where=backend.url)
     value = _public(backend)
-    set_change(gateway.database, name, "add", value, None, None)
-    _bring_into_force(gateway)
+    with _taken_back_if_refused(gateway, name):
+        set_change(gateway.database, name, "add", value, None, None)
+        _bring_into_force(gateway)
     return {"backend": name, **value}
 
 
@@ -162,6 +172,19 @@ def in_flight(home: Home, name: str) -> int:
         return read(home.socket).in_flight.get(name, 0)
     except StateError:
         return 0
+
+
+@contextmanager
+def _taken_back_if_refused(gateway: Gateway, name: str) -> Iterator[None]:
+    """What nginx or the disk refuses must not come into force later, when nobody expects it."""
+    before = [each for each in all_changes(gateway.database) if each.backend == name]
+    try:
+        yield
+    except InfergateError:
+        with suppress(InfergateError):
+            put_back(gateway.database, name, before)
+            note_changes(gateway.home, gateway.database)
+        raise
 
 
 def _bring_into_force(gateway: Gateway) -> None:

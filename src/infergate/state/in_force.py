@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from infergate.config.backends import Discover, FoundBackend
 from infergate.config.in_force import Change, has_lapsed, in_force, with_found
 from infergate.config.load import LoadedConfig
-from infergate.files import write_atomically
+from infergate.files import replace_or_overwrite
 from infergate.paths import Home
 from infergate.state_file import read_state
 
@@ -109,4 +109,4 @@ def _read(path: Path, understood: Callable[[dict[str, Any]], T]) -> T | None:
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    write_atomically(path, json.dumps({"v": _VERSION, **document}))
+    replace_or_overwrite(path, json.dumps({"v": _VERSION, **document}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
@@ -63,6 +63,17 @@ def set_change(
         if value != instead_of:
             connection.execute(insert(backend_changes).values(**row))
         note(connection, f"backend.{what}", backend, before=before, after=value or None)
+
+
+def put_back(database: Database, backend: str, changes: Sequence[Change]) -> None:
+    """Have exactly these changes of a backend again: one that came since is not in force."""
+    with database.write() as connection:
+        connection.execute(delete(backend_changes).where(backend_changes.c.backend == backend))
+        for change in changes:
+            given = None if change.instead_of is None else json.dumps(change.instead_of)
+            row = {**vars(change), "value": json.dumps(change.value), "instead_of": given}
+            connection.execute(insert(backend_changes).values(**row))
+        note(connection, "backend.taken_back", backend)
 
 
 def forget_added(database: Database, backend: str, before: Mapping[str, Any]) -> None:

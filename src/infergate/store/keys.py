@@ -117,7 +117,10 @@ def find_in(connection: Connection, which: str, *, valid: bool = False) -> Store
         query = query.where(keys.c.revoked_at.is_(None))
     row = connection.execute(query.order_by(keys.c.revoked_at.is_not(None))).first()
     if row is None:
-        names = connection.execute(select(keys.c.name).limit(10_000)).scalars()
+        offered = select(keys.c.name).limit(10_000)
+        if valid:
+            offered = offered.where(keys.c.revoked_at.is_(None))
+        names = connection.execute(offered).scalars()
         what = "valid key with the id or name" if valid else "key with the id or name"
         raise unknown(which, what, names, "`infergate keys list` shows them.")
     found = select(secrets).where(secrets.c.key == row.id).order_by(secrets.c.created_at)
