@@ -19,9 +19,14 @@ backends:
   a: {{ url: {a}, engine: vllm, weight: 3 }}
   b: {{ url: {b}, engine: vllm }}
   c: {{ url: {c}, engine: vllm }}
+  a2: {{ url: {a}, engine: vllm }}
+  b2: {{ url: {b}, engine: vllm, max_in_flight: 4 }}
 models:
   turns: {{ backends: [a, b], upstream_name: m, balance: round_robin }}
   least: {{ backends: [a, b], upstream_name: m, balance: least_conn }}
+  busy: {{ backends: [a, b], upstream_name: m }}
+  three: {{ backends: [a2, b, c], upstream_name: m }}
+  caps: {{ backends: [b2, c], upstream_name: m }}
   by-ip: {{ backends: [a, b, c], upstream_name: m, balance: ip_hash }}
   by-session: {{ backends: [b, c], upstream_name: m, balance: session }}
   by-prefix: {{ backends: [b, c], upstream_name: m, balance: prefix }}
@@ -76,6 +81,29 @@ def test_the_one_with_fewer_requests_for_its_weight_is_next(three: Three) -> Non
     with ThreadPoolExecutor(8) as pool:
         answers = Counter(pool.map(lambda _: who(it.chat("least")), range(8)))
     assert answers == {"a": 6, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("model", "drained", "turns"),
+    [
+        ("busy", None, {"a": 9, "b": 3}),
+        ("least", None, {"a": 9, "b": 3}),
+        ("three", None, {"a": 4, "b": 4, "c": 4}),
+        ("three", "a2", {"b": 6, "c": 6}),
+        ("three", "c", {"a": 6, "b": 6}),
+        ("caps", None, {"b": 6, "c": 6}),
+        ("caps", "a", {"b": 6, "c": 6}),
+    ],
+)
+def test_idle_equals_take_turns_as_their_weights_say(
+    three: Three, model: str, drained: str | None, turns: dict[str, int]
+) -> None:
+    it, *_ = three
+    if drained is not None:
+        it.run("backend", "drain", drained)
+    answers = Counter(who(it.chat(model)) for _ in range(12))
+    it.run("backend", "undrain", drained or "a")
+    assert answers == turns
 
 
 def test_an_address_stays_with_its_backend(three: Three) -> None:

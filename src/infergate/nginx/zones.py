@@ -165,7 +165,7 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
             f"{number} timeout={_FOR_EVER}",
         ),
         Zone("load", _mb(1, numbers), number),
-        Zone("turns", _mb(2, (6 * models + need.pairs) * _NUMBER), number),
+        Zone("turns", _mb(2, (7 * models + need.pairs) * _NUMBER), number),
         Zone(
             "limits",
             _mb(4, 2 * _NUMBER * (need.keys + models) // _ROOM),

@@ -20,6 +20,9 @@ _WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY = 1, 2, 4, 5  # their places in a backen
 _BY_LOAD = frozenset({"least_busy", "least_conn"})
 """Ways of balancing that ask only how busy the backends are."""
 
+_IN_TURN = _BY_LOAD | {"round_robin"}
+"""Ways of balancing by which idle backends take turns, as their weights say."""
+
 _NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority", "hedge"})
 """Options that the short way knows nothing of."""
 
@@ -90,7 +93,7 @@ def compile_route(
     if not timeouts.dynamic:
         options["static"] = 1
     weights = [config.backends[each].weight for each in model.backends]
-    if model.balance == "round_robin" and len(set(weights)) > 1:
+    if model.balance in _IN_TURN and len(set(weights)) > 1:
         options["sequence"] = smooth_sequence(weights)
     if model.timeouts is None and config.endpoints:
         options["endpoints"] = {

@@ -10,7 +10,7 @@
 // priority, u understands stream_options.
 //
 // One score decides, the lowest wins:
-//   occupancy  (requests in flight + those it has beside ours + 1) / weight
+//   occupancy  (requests in flight + those it has beside ours) / weight
 //   residency  + COLD where the model would have to be loaded first
 //   affinity   the backend that balance prefix, session or ip_hash means, unless it is overloaded
 import affinity from 'affinity.js';   // seldom
@@ -54,8 +54,8 @@ function find(model) {
 // ','. ollamaOnly: of those that speak Ollama's API. state.why is what was weighed, for `infergate explain`.
 //
 // Written as one loop over shared memory (4 µs for three backends; with a function for each step it
-// was 8). Each time it starts at another one, so that equally busy ones share; Math.random would
-// seed itself anew for every request.
+// was 8). Each time it starts at another one, or as the weights say, so that equally busy ones share;
+// Math.random would seed itself anew for every request.
 // shunned: one that is half-open, and whose one request is another one.
 function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
     const slots = state.slots();
@@ -66,7 +66,10 @@ function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
     const count = backends.length;
     const balance = route[BALANCE];
     const careful = slots.get('') === undefined ? undefined : more();
-    const turn = count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
+    const sequence = route[OPTIONS] === 0 ? undefined : route[OPTIONS].sequence;
+    const turns = sequence === undefined ? count : sequence.length;
+    const skipped = count === 1 ? 0 : ngx.shared.ig_turns.get('/' + route[MODEL]) || 0;
+    const turn = count === 1 ? 0 : (slots.incr('/' + route[MODEL], 1, -1) + skipped) % turns;
     let preferred;
     let why = balance + ';';
     let best;
@@ -76,7 +79,10 @@ function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
     if (balance !== 'least_busy' && balance !== 'least_conn' && tried === '' && count !== 1) {
         preferred = more().preferred(r, route, request, ollamaOnly);
     }
-    for (let i = turn, left = count; left !== 0; left--) {
+    const first = sequence === undefined ? turn : sequence[turn];
+    let chosen;
+    for (let i = first, left = count; left !== 0; left--) {
+        const at = i;
         const backend = backends[i];
         const name = backend[NAME];
         const flags = backend[FLAGS];
@@ -109,7 +115,7 @@ function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
             }
             busy += ngx.shared.ig_load.get(name) || 0;
         }
-        score += (busy + 1) / backend[WEIGHT];
+        score += busy / backend[WEIGHT];
         if (flags.indexOf('c') !== -1 && !affinity.open().isWarm(route[MODEL], name)) {
             score += COLD;
         }
@@ -120,12 +126,16 @@ function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
         if (score < lowest) {
             lowest = score;
             best = backend;
+            chosen = at;
         }
     }
     state.why = why;
     state.calm = careful === undefined;
     if (best === undefined || (lowest >= OPEN && (full || (lowest < DOWN && fallsBack(r, route))))) {
         return undefined;   // rather wait for one that is usable, or ask the next model
+    }
+    if (chosen !== first && sequence === undefined) {   // who is out must not give its turns to its neighbour
+        ngx.shared.ig_turns.incr('/' + route[MODEL], (chosen - first + count) % count, 0);
     }
     // From here on nothing fails: whoever called has the slot, or nobody has.
     if (state.hold(best[NAME], 1) > best[MAX_IN_FLIGHT] && waits && best[MAX_IN_FLIGHT] !== 0) {   // another was quicker
@@ -157,7 +167,7 @@ function pickEqual(route, slots) {
     let lowest = NONE;
     let best;
     for (let left = count; left !== 0; left--) {
-        const busy = (slots.get(names[at]) || 0) + 1;
+        const busy = slots.get(names[at]) || 0;
         why += names[at] + '=' + busy + ';';
         if (busy < lowest) {
             lowest = busy;
