@@ -114,6 +114,12 @@ class Home:
         return self.state / "health.json"
 
     @property
+    def first_key(self) -> Path:
+        """The secret of the first key, until `infergate keys first` has shown it, where `up` could
+        not without leaving it in a log."""
+        return self.state / "first-key"
+
+    @property
     def asked(self) -> Path:
         """What an apply heard from new backends, until the control plane takes it over."""
         return self.state / "asked.json"

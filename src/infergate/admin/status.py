@@ -17,7 +17,7 @@ from infergate.certificates.report import read_report as read_certificates
 from infergate.config.url import url_of
 from infergate.control.backend_list import backend_list
 from infergate.control.report import read_report
-from infergate.control.seen import seen
+from infergate.control.seen import not_asked, seen, unknown_since
 from infergate.control.services import read_services
 from infergate.errors import StateError
 from infergate.ledger.status import read_status
@@ -208,6 +208,7 @@ def status(gateway: Gateway) -> Status:
     report, ledger = read_report(home.health), read_status(home.ledger)
     applied = current(home)
     drained = _drained(gateway, live) if report else {}
+    is_asked = processes.nginx is not None or processes.control is not None
     return Status.model_validate(
         {
             "running": processes.nginx is not None,
@@ -227,14 +228,17 @@ def status(gateway: Gateway) -> Status:
             else [],
             "set_aside": [str(path) for path in _set_aside(home)],
             "backends": [
-                {**there["backends"][backend.name], **seen(backend, live, drained)}
+                {
+                    **there["backends"][backend.name],
+                    **(seen(backend, live, drained) if is_asked else not_asked(backend, drained)),
+                }
                 for backend in (report.backends if report else ())
                 if backend.name in there["backends"]
             ],
             "removed_backends": there["removed"],
             "groups": there["groups"],
             "services": [
-                asdict(each)
+                asdict(each) if is_asked else {**asdict(each), **unknown_since(each)}
                 for each in read_services(home.services)
                 if each.name in loaded.config.services
             ],

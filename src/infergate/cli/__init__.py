@@ -31,11 +31,13 @@ from infergate.cli import (
     write,
 )
 from infergate.cli.options import elsewhere
+from infergate.cli.sections import Sections
 from infergate.cli.terminal import harmless
 from infergate.errors import InfergateError, of_machine
 
 app = typer.Typer(
     name="infergate",
+    cls=Sections,
     help="One secure, fast, observable front door for a self-hosted AI stack.",
     no_args_is_help=True,
     add_completion=False,

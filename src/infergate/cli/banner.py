@@ -9,11 +9,12 @@ from infergate.config.load import LoadedConfig
 from infergate.config.url import url_of
 from infergate.control.report import Report, read_report
 from infergate.errors import StateError
+from infergate.files import write_atomically
 from infergate.nginx.embedded_limits import FOR_TRYING
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
-from infergate.supervise.notify import writes_to_journal
+from infergate.supervise.notify import is_kept
 from infergate.validate.model_kind import embeds
 
 FIRST_KEY_NAME = "first"
@@ -22,7 +23,8 @@ FIRST_KEY_NAME = "first"
 def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) -> None:
     """Print the URL, what is behind it, a first key if there is none yet, and a curl line.
 
-    systemd's journal gets no key: it is kept, and read by others.
+    A journal and a container's log get no key, because they are kept and read by others: `infergate
+    keys first` shows it.
     """
     report = read_report(home.health)
     url = url_of(loaded.config)
@@ -33,16 +35,20 @@ def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) ->
         print(f"            {FOR_TRYING}; `infergate engine install` fetches Debian's")
     for line in _backend_lines(report, demo=demo):
         print(line)
-    secret = None
-    if writes_to_journal(sys.stdout):
-        print("  key       `infergate keys create NAME` makes one; none is made for a journal")
-    elif (secret := _first_key(loaded, home)) is not None:
+    secret = _first_key(loaded, home)
+    if secret is not None and is_kept(sys.stdout):
+        write_atomically(home.first_key, secret)
+        secret = None
+    if secret is not None:
         print(f"  key       {secret}")
         print("            shown this once; `infergate keys create NAME` makes more")
+    elif home.first_key.exists():
+        print("  key       `infergate keys first` shows it, once")
     elif loaded.config.auth.required:
         print("  key       one of yours; `infergate keys create NAME` makes another")
-    print("\nTry it:\n")
-    print(_curl(loaded, url, report, secret), flush=True)
+    model = _a_model(loaded, report)
+    print("\nTry it:\n" if model else "\nNo backend has told its models yet. Ask for them:\n")
+    print(_curl(loaded, url, model, secret), flush=True)
 
 
 def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
@@ -76,27 +82,32 @@ def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
         return None
 
 
-def _curl(loaded: LoadedConfig, url: str, report: Report | None, secret: str | None) -> str:
-    model = _a_model(loaded, report)
-    body: dict[str, object] = {"model": model}
-    if embeds(model):
-        path = "/v1/embeddings"
-        body["input"] = "Hello"
-    else:
-        path = "/v1/chat/completions"
-        body["messages"] = [{"role": "user", "content": "Hello"}]
+def _curl(loaded: LoadedConfig, url: str, model: str | None, secret: str | None) -> str:
     insecure = " -k" if loaded.config.tls and loaded.config.tls.files is None else ""
-    authorization = ""
+    parts = []
     if loaded.config.auth.required:
-        authorization = f'    -H "Authorization: Bearer {secret or "$INFERGATE_KEY"}" \\\n'
-    quoted_body = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
-    return f"  curl{insecure} {url}{path} \\\n{authorization}    -d '{quoted_body}'\n"
+        parts.append(f'-H "Authorization: Bearer {secret or "$INFERGATE_KEY"}"')
+    path = "/v1/models"
+    if model is not None:
+        path, asked = _question(model)
+        text = json.dumps({"model": model, **asked}, ensure_ascii=False).replace("'", "'\\''")
+        parts.append(f"-d '{text}'")
+    return " \\\n    ".join([f"  curl{insecure} {url}{path}", *parts]) + "\n"
 
 
-def _a_model(loaded: LoadedConfig, report: Report | None) -> str:
-    """A model that can be asked now: chat before embeddings, what is up before what is not."""
+def _question(model: str) -> tuple[str, dict[str, object]]:
+    """Where a model of its kind is asked, and what."""
+    if embeds(model):
+        return "/v1/embeddings", {"input": "Hello"}
+    return "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello"}]}
+
+
+def _a_model(loaded: LoadedConfig, report: Report | None) -> str | None:
+    """A model that can be asked now: chat before embeddings, what is up before what is not. None
+    where none is known yet."""
     named = [name for name in loaded.config.models if name != "*"]
     up = [b for b in report.backends if b.serves] if report else []
     found = [model for backend in up for model in backend.models]
-    candidates = named or found or ["MODEL"]
-    return next((name for name in candidates if not embeds(name)), candidates[0])
+    candidates = named or found
+    chat = (name for name in candidates if not embeds(name))
+    return next(chat, candidates[0] if candidates else None)

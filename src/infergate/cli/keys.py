@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infergate.cli.grants import UnsetOption, grant_of, unset_fields, with_grant
-from infergate.cli.options import ConfigOption, JsonOption, counted, seconds_of
+from infergate.cli.options import (
+    ConfigOption,
+    JsonOption,
+    counted,
+    find_config,
+    only_here,
+    seconds_of,
+)
 from infergate.cli.target import filled, target
-from infergate.errors import KeyInputError
+from infergate.errors import KeyInputError, NotThere
+from infergate.paths import default_config, home_for
 
 if TYPE_CHECKING:
     from infergate.admin.keys import Key, KeySecret
@@ -48,6 +56,24 @@ def create(
     said |= {"name": name, "team": team, "policy": policy, "expires_at": _end_of(expires)}
     key = target(config, quiet=json_).run(keys.create_key, filled(keys.NewKey, **said))
     _show_secret(key, f"Key {name!r} ({key.id}) is valid now.", json_=json_)
+
+
+@app.command()
+def first(config: ConfigOption = None) -> None:
+    """Show the key that the first start made, once, where its log could not."""
+    only_here(config)
+    home = home_for(find_config(config) or default_config().absolute())
+    try:
+        secret = home.first_key.read_text()
+    except FileNotFoundError:
+        raise NotThere(
+            "there is none to show: it was shown, or the first start showed it itself",
+            where=str(home.first_key),
+            hint="`infergate keys create NAME` makes another.",
+        ) from None
+    home.first_key.unlink()
+    print(secret)
+    typer.echo("It is valid until you revoke it, and not shown again.", err=True)
 
 
 def _show_secret(key: KeySecret, said: str, *, json_: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, find_config, load
+from infergate.cli.options import ConfigOption, JsonOption, find_config, load, print_version
 from infergate.cli.target import target
 from infergate.errors import NotRunning
 from infergate.paths import default_config, home_for
@@ -137,6 +137,4 @@ def doctor(config: ConfigOption = None) -> None:
 
 def version() -> None:
     """Print Infergate's version."""
-    from importlib.metadata import version as version_of
-
-    print(f"infergate {version_of('infergate')}")
+    print_version()

@@ -70,6 +70,19 @@ class Address:
 _address: ContextVar[Address | None] = ContextVar("address", default=None)
 
 
+def print_version() -> None:
+    """Such as "infergate 0.1.0"."""
+    from importlib.metadata import version as version_of
+
+    print(f"infergate {version_of('infergate')}")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print_version()
+        raise typer.Exit
+
+
 def elsewhere(
     url: Annotated[
         str | None,
@@ -85,6 +98,9 @@ def elsewhere(
     ca_file: Annotated[
         Path | None, typer.Option(help="Certificates to trust there.", metavar="FILE")
     ] = None,
+    _asks_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Take the options that stand before the command."""
     named = url or os.environ.get("INFERGATE_URL")

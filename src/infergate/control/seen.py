@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from infergate.control.report import BackendReport
 from infergate.nginx.shared_memory import LiveState
 
 _SINCE, _REQUESTS, _FAILURES, _UNTIL = 1, 2, 3, 4  # places in a breaker's entry: njs/breaker.js
+
+
+class _Stated(Protocol):
+    @property
+    def state(self) -> str: ...
+    @property
+    def since(self) -> float: ...
+
+
+def unknown_since(known: _Stated) -> dict[str, Any]:
+    """The state of what nobody asks any longer."""
+    return {"state": "unknown", "reason": f"it was {known.state} when it was last asked"}
+
+
+def not_asked(backend: BackendReport, drained: Mapping[str, float]) -> dict[str, Any]:
+    """The report of one backend while the gateway is down. drained: as of `seen`."""
+    work = dict.fromkeys(("running", "waiting", "kv_cache_use", "latency_ms"))
+    nothing = {"in_flight": 0, "load": 0, "drained": backend.name in drained}
+    return {**vars(backend), **work, **nothing, **unknown_since(backend)}
 
 
 def seen(

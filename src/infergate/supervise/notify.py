@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from pathlib import Path
 from typing import TextIO
+
+_MARKS = (Path("/run/.containerenv"), Path("/.dockerenv"))
+"""Made in every container by podman and Docker."""
 
 READY = "READY=1"
 STOPPING = "STOPPING=1"
@@ -20,6 +24,17 @@ def notify(*lines: str) -> None:
         # "@" stands for the NUL that an abstract socket's name begins with.
         name = f"\0{address[1:]}" if address.startswith("@") else address
         out.sendto("\n".join(lines).encode(), name)
+
+
+def is_kept(stream: TextIO) -> bool:
+    """Whether what is written there is kept, for others to read: systemd's journal, or a
+    container's log."""
+    return writes_to_journal(stream) or (not stream.isatty() and _in_container())
+
+
+def _in_container() -> bool:
+    """As podman, Docker and systemd-nspawn tell: whoever started us there collects what we say."""
+    return "container" in os.environ or any(mark.exists() for mark in _MARKS)
 
 
 def writes_to_journal(stream: TextIO) -> bool:

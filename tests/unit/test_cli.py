@@ -1,0 +1,77 @@
+"""The list of commands, and what needs no gateway."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from infergate.cli import app, banner
+from infergate.cli.sections import SECTIONS
+from infergate.config.load import parse_config
+from infergate.paths import Home
+from infergate.supervise import notify
+from tests.gateway import run_here
+
+
+def test_every_command_is_in_one_section() -> None:
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_the_version_is_told_as_programs_tell_it() -> None:
+    told = [run_here([each], {}) for each in ("--version", "version")]
+    assert {each.returncode for each in told} == {0}
+    assert told[0].stdout == told[1].stdout
+    assert told[0].stdout.startswith("infergate ")
+
+
+def test_the_first_key_is_shown_once_where_a_log_could_not_have_it(tmp_path: Path) -> None:
+    (tmp_path / "infergate.yaml").write_text("backends: { a: http://127.0.0.1:1 }\n")
+    home = Home(tmp_path / "home")
+    home.state.mkdir(parents=True)
+    environ = {"INFERGATE_HOME": str(home.root)}
+    command = ["keys", "first", "-c", str(tmp_path / "infergate.yaml")]
+    assert "there is none to show" in run_here(command, environ).stderr
+    home.first_key.write_text("ig-secret")
+    assert run_here(command, environ).stdout == "ig-secret\n"
+    assert run_here(command, environ).returncode == 2
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_no_log_that_is_kept_has_the_first_key(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = parse_config("backends: { a: http://127.0.0.1:1 }\n", tmp_path / "infergate.yaml", {})
+    home = Home(tmp_path)
+    home.state.mkdir()
+    monkeypatch.setattr(banner, "is_kept", lambda _stream: kept)
+    monkeypatch.setattr(banner, "_first_key", lambda *_: "ig-secret")
+    engine: Any = type(
+        "Engine", (), {"nginx_version": (1,), "njs_version": (1,), "origin": "debian"}
+    )
+    with redirect_stdout(io.StringIO()) as said:
+        banner.announce(loaded, home, engine, demo=False)
+    assert ("ig-secret" in said.getvalue()) is not kept
+    assert ("infergate keys first" in said.getvalue()) is kept
+    assert home.first_key.exists() is kept
+    if kept:
+        assert home.first_key.read_text() == "ig-secret"
+        assert home.first_key.stat().st_mode & 0o777 == 0o600
+    # No model is known yet: the line that is printed answers all the same.
+    assert "MODEL" not in said.getvalue()
+    assert "/v1/models" in said.getvalue()
+
+
+def test_a_container_s_log_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path(os.devnull).open("w") as out:
+        monkeypatch.setenv("container", "podman")
+        assert notify.is_kept(out)
+        monkeypatch.delenv("container")
+        monkeypatch.setattr(notify, "_MARKS", ())
+        assert not notify.is_kept(out)
