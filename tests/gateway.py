@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -28,10 +27,8 @@ from infergate.nginx.shared_memory import push
 from infergate.paths import Home
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
+from tests.forked import forking
 from tests.reaper import folder_prefix
-
-CERTIFICATES = ssl.create_default_context()
-"""Loaded once: that takes ten times as long as a request."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,11 @@ def run_here(command: list[str], environ: dict[str, str]) -> Ran:
 class Gateway:
     """One gateway. Its configuration is `listen`, `engine` and what the test gives."""
 
-    def __init__(self, engine: str, config: str) -> None:
+    forks = False
+    """Whether its processes are forks of this one (tests/forked.py), where nothing else is said."""
+
+    def __init__(self, engine: str, config: str, *, forked: bool | None = None) -> None:
+        self._forked = self.forks if forked is None else forked
         # Short, and not pytest's: a unix socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix=folder_prefix()))
         self.folder.chmod(0o755)
@@ -108,7 +109,9 @@ class Gateway:
         """
         command = [*arguments, "-c", str(self.file)]
         environ = {"INFERGATE_HOME": str(self.home), "COLUMNS": "80"}
-        ran = (_process if arguments == ("down",) else run_here)(command, environ)
+        forked = forking() if self._forked and arguments[0] == "up" else contextlib.nullcontext()
+        with forked:
+            ran = (_process if arguments == ("down",) else run_here)(command, environ)
         if check and ran.returncode != 0:
             raise AssertionError(f"{arguments} failed:\n{ran.stdout}{ran.stderr}")
         return ran
@@ -141,7 +144,7 @@ class Gateway:
             **self.headers(key),
             **more.pop("headers", {}),
         }
-        more = {"timeout": 30, "verify": CERTIFICATES, **more}
+        more = {"timeout": 30, **more}
         answer = httpx.post(self.url + path, content=content, headers=headers, **more)
         self._last_id = answer.headers.get("x-infergate-request-id")
         return answer
@@ -153,9 +156,7 @@ class Gateway:
         )
 
     def get(self, path: str, *, key: str | None = None) -> httpx.Response:
-        return httpx.get(
-            self.url + path, headers=self.headers(key), timeout=30, verify=CERTIFICATES
-        )
+        return httpx.get(self.url + path, headers=self.headers(key), timeout=30)
 
     def forget_failures(self) -> None:
         """Close every circuit breaker."""
@@ -187,9 +188,11 @@ class Gateway:
 
 
 @contextmanager
-def gateway(engine: str, config: str, *, start: bool = True) -> Iterator[Gateway]:
+def gateway(
+    engine: str, config: str, *, start: bool = True, forked: bool | None = None
+) -> Iterator[Gateway]:
     """A gateway that is up, and stopped and removed at the end."""
-    it = Gateway(engine, config)
+    it = Gateway(engine, config, forked=forked)
     try:
         if start:
             it.up()

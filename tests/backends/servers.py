@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.backends.cache import CACHE, is_ready, python_of
+from tests.forked import ForkingPopen
 
 HERE = Path(__file__).parent
 
@@ -38,6 +39,8 @@ def fetch(url: str, body: object = None, timeout_s: float = 5) -> Any:
 
 class Server:
     """One running backend. model: the name it serves."""
+
+    _popen: type[subprocess.Popen[Any]] = subprocess.Popen
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = self._popen(
             list(self._command(self.port)),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -106,6 +109,8 @@ class Server:
 
 class Scripted(Server):
     """The scripted double, with its control."""
+
+    _popen = ForkingPopen
 
     def behave(self, **fault: object) -> None:
         fetch(f"{self.url}/_control/behave", fault)

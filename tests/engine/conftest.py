@@ -13,6 +13,8 @@ from tests.backends.servers import Scripted, scripted
 from tests.cache import ENGINES_HOME, SUITE, TRIXIE
 from tests.gateway import Gateway, gateway, until
 
+Gateway.forks = True
+
 ENGINES = ["embedded", "debian"] if SUITE == TRIXIE else ["debian"]
 
 

@@ -33,7 +33,7 @@ def running() -> Iterator[Running]:
     with (
         scripted(name="a") as a,
         scripted(name="b") as b,
-        gateway("embedded", CONFIG.format(a=a.url, b=b.url, port=port)) as it,
+        gateway("embedded", CONFIG.format(a=a.url, b=b.url, port=port), forked=False) as it,
     ):
         transport = httpx.HTTPTransport(uds=str(Home(it.home).admin_socket))
         with httpx.Client(transport=transport, base_url="http://localhost", timeout=30) as client:

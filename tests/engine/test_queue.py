@@ -17,7 +17,7 @@ import pytest
 from infergate.nginx.shared_memory import push, read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
-from tests.gateway import CERTIFICATES, Gateway, gateway, until
+from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
 backends:
@@ -107,7 +107,7 @@ def test_two_workers_that_hand_out_slots_lose_nobody_s(queued: Queued) -> None:
 
     def client(_: int) -> Counter[int]:
         seen: Counter[int] = Counter()
-        with httpx.Client(verify=CERTIFICATES, timeout=30, headers=it.headers()) as http:
+        with httpx.Client(timeout=30, headers=it.headers()) as http:
             while time.monotonic() < end:
                 answer = http.post(it.url + "/v1/chat/completions", json={"model": "m"})
                 seen[answer.status_code] += 1
@@ -193,7 +193,7 @@ def test_two_keys_share_by_their_weights(queued: Queued) -> None:
 
     def client(weight: int) -> None:
         url, headers = it.url + "/v1/chat/completions", it.headers(keys[weight])
-        with httpx.Client(timeout=30, verify=CERTIFICATES) as http:
+        with httpx.Client(timeout=30) as http:
             all_there.wait()
             end = time.monotonic() + 6
             while time.monotonic() < end:

@@ -19,9 +19,17 @@ from infergate.nginx.drain import nginx_workers
 from infergate.paths import Home
 from infergate.supervise.instance import is_zombie
 from tests.backends.servers import Scripted, scripted
+from tests.engine.conftest import PAIR
 from tests.gateway import Gateway, gateway, until
 
 Pair = tuple[Gateway, Scripted, Scripted]
+
+
+@pytest.fixture
+def fresh_pair(engine: str, start: Callable[..., Any]) -> Pair:
+    """With processes that have begun with nothing, and are not forks of the test's own."""
+    a, b = start(scripted, name="a"), start(scripted, name="b")
+    return start(gateway, engine, PAIR.format(a=a.url, b=b.url), forked=False), a, b
 
 
 def kill(*pids: int) -> None:

@@ -14,12 +14,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
-import openai
 import pytest
 
 import infergate
+
+if TYPE_CHECKING:
+    import openai
 
 SOURCES = str(Path(infergate.__file__).parent.parent)
 
@@ -56,6 +59,8 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def client(url: str) -> Iterator[openai.OpenAI]:
+    import openai  # here: it takes most of a second to load, and every process collects this file
+
     http = httpx.Client(trust_env=False)
     with openai.OpenAI(base_url=url + "/v1", api_key="any", max_retries=0, http_client=http) as c:
         yield c
@@ -200,7 +205,9 @@ def test_token_lists_can_be_embedded_too(client: openai.OpenAI) -> None:
 
 
 def test_a_model_it_does_not_have(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.NotFoundError) as caught:
+    from openai import NotFoundError
+
+    with pytest.raises(NotFoundError) as caught:
         client.chat.completions.create(model="gpt-4o", messages=HELLO)
     assert caught.value.code == "model_not_found"
     assert caught.value.param == "model"

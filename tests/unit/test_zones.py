@@ -62,9 +62,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadedConfig, Home,
     home = Home(tmp_path)
     home.state.mkdir()
     policy = Policy("user-000001", RICH, tenant="k key_0123456789ab").compiled()
-    policies = {f"{n:064x}": policy for n in range(KEYS)}
     routes = compile_routes(config, {})
-    home.keys_snapshot.write_text(json.dumps({"keys": {"set": policies}}))
+    value = json.dumps(policy)
+    entries = ",".join(f'"{n:064x}":{value}' for n in range(KEYS))
+    home.keys_snapshot.write_text(f'{{"keys":{{"set":{{{entries}}}}}}}')
     home.routes_snapshot.write_text(
         json.dumps(
             {"routes": {"set": dict(routes.routes)}, "catalog": {"set": dict(routes.catalog)}}
@@ -74,7 +75,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadedConfig, Home,
     most = 40 * "x"  # a name as long as they are
     number = entry_bytes(f"1234567:{most}")
     taken = {
-        "keys": sum(entry_bytes(key, value) for key, value in policies.items()),
+        "keys": KEYS * entry_bytes(64 * "0", policy),
         "routes": sum(entry_bytes(key, value) for key, value in routes.routes.items()),
         "catalog": 2 * sum(entry_bytes(key, value) for key, value in routes.catalog.items()),
         # Every key has a request in flight, in two workers.
