@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from infergate.config.json_schema import json_schema
@@ -31,84 +32,28 @@ Models: with no `models:` every model that a backend has is served. With `models
 ones are, and `"*"` stands for every other model of its backends.
 """
 
-_ORDER = (
-    "Config",
-    "Listen",
-    "Tls",
-    "TlsFiles",
-    "Acme",
-    "Eab",
-    "Hsts",
-    "TlsHost",
-    "Auth",
-    "DeclaredKey",
-    "Limits",
-    "PerIp",
-    "SlowClients",
-    "Access",
-    "Errors",
-    "Backend",
-    "Discover",
-    "Health",
-    "Model",
-    "Timeouts",
-    "Price",
-    "Cache",
-    "KeptAnswers",
-    "Store",
-    "Usage",
-    "Keep",
-    "Service",
-    "Forward",
-    "Rules",
-    "ServiceWaf",
-    "Waf",
-    "Exclusion",
-    "Bans",
-    "Offences",
-    "Admin",
-)
-_TITLES = {
-    "Config": "The file",
-    "DeclaredKey": "auth.keys.NAME",
-    "Backend": "backends.NAME",
-    "Discover": "backends.NAME.discover",
-    "Model": "models.NAME",
-    "Service": "services.NAME",
-    "TlsFiles": "tls.files",
-    "Acme": "tls.acme",
-    "Eab": "tls.acme.eab",
-    "Hsts": "tls.hsts",
-    "TlsHost": "tls.hosts.NAME",
-    "PerIp": "limits.per_ip",
-    "SlowClients": "limits.slow_clients",
-    "Forward": "services.NAME.forward",
-    "Rules": "services.NAME.access",
-    "Timeouts": "models.NAME.timeouts",
-    "Price": "models.NAME.price",
-    "Cache": "models.NAME.cache",
-    "KeptAnswers": "cache",
-    "Keep": "usage.keep",
-    "ServiceWaf": "services.NAME.waf",
-    "Exclusion": "waf.exclude",
-    "Offences": "bans.offences",
-}
+_CONFIG = "Config"
+_TITLES = {_CONFIG: "The file"}
 
 
 def reference() -> str:
-    """The whole page."""
+    """The whole page: every section once, in the order in which the file may have them."""
     schema = json_schema()
-    sections = {"Config": schema, **schema["$defs"]}
+    sections = {_CONFIG: schema, **schema["$defs"]}
+    sections = {n: each["anyOf"][0] if "anyOf" in each else each for n, each in sections.items()}
+    places = _places(sections)
     parts = [INTRODUCTION]
-    for name in _ORDER:
+    for name, paths in places.items():
         section = sections[name]
-        section = section["anyOf"][0] if "anyOf" in section else section
-        title = _TITLES.get(name, name.lower())
-        parts.append(f"\n## {title}\n\n{section.get('description', '').splitlines()[0]}\n\n")
+        first, *others = sorted(paths, key=lambda path: path.count("."))
+        parts.append(f"\n## {_TITLES.get(name, first)}\n\n")
+        parts.append(section.get("description", "").splitlines()[0] + "\n")
+        if others:
+            parts.append(f"The same settings are in {_listed(others)}.\n")
         parts.append(
-            "| setting | what it takes | default | |\n|---|---|---|---|\n"
+            "\n| setting | what it takes | default | |\n|---|---|---|---|\n"
             + "".join(
-                f"| `{field}` | {_takes(value)} | {_default(field, value, section)} "
+                f"| `{field}` | {_takes(value, places)} | {_default(field, value, section)} "
                 f"| {value.get('description', '')} |\n"
                 for field, value in section["properties"].items()
             )
@@ -116,19 +61,78 @@ def reference() -> str:
     return "".join(parts)
 
 
-def _takes(value: dict[str, Any]) -> str:
+def _places(sections: Mapping[str, Any]) -> dict[str, list[str]]:
+    """section → where it may stand, as paths in the file; the first of them is found first."""
+    found: dict[str, list[str]] = {_CONFIG: [""]}
+
+    def walk(name: str, path: str) -> None:
+        for field, value in sections[name]["properties"].items():
+            for below, section in _sections_in(value, f"{path}.{field}".lstrip(".")):
+                is_new = section not in found
+                found.setdefault(section, []).append(below)
+                if is_new:
+                    walk(section, below)
+
+    walk(_CONFIG, "")
+    fields = list(sections[_CONFIG]["properties"])
+
+    def place(name: str) -> tuple[int, int]:
+        path = _shortest(found[name])
+        first = path.partition(".")[0]
+        return (fields.index(first) if first else -1, path.count("."))
+
+    return {name: found[name] for name in sorted(found, key=place)}
+
+
+def _shortest(paths: Sequence[str]) -> str:
+    return min(paths, key=lambda path: path.count("."))
+
+
+def _sections_in(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """The sections that a value may be, or hold, and where."""
     if "$ref" in value:
-        return "section"
+        yield path, _name(value)
+    for each in (*value.get("anyOf", ()), *value.get("allOf", ())):
+        yield from _sections_in(each, path)
+    for each in _named(value):
+        yield from _sections_in(each, f"{path}.NAME")
+    if isinstance(value.get("items"), dict):
+        yield from _sections_in(value["items"], path)
+
+
+def _named(value: Mapping[str, Any]) -> list[Any]:
+    """What stands under names of the operator's own."""
+    inside = [value.get("additionalProperties"), *value.get("patternProperties", {}).values()]
+    return [each for each in inside if isinstance(each, dict)]
+
+
+def _name(reference: Mapping[str, Any]) -> str:
+    return str(reference["$ref"]).rpartition("/")[2]
+
+
+def _listed(paths: Sequence[str]) -> str:
+    quoted = [f"`{path}`" for path in paths]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def _takes(value: dict[str, Any], places: Mapping[str, list[str]]) -> str:
+    if "$ref" in value:
+        name = _name(value)
+        title = _shortest(places[name])
+        return f"[section](#{title.lower().replace('.', '')})"
     if "enum" in value:
         return ", ".join(f"`{option}`" for option in value["enum"])
     if "const" in value:
         return f"`{value['const']}`"
     if "anyOf" in value:
-        return " or ".join(_takes(each) for each in value["anyOf"] if each.get("type") != "null")
+        return " or ".join(
+            _takes(each, places) for each in value["anyOf"] if each.get("type") != "null"
+        )
     if value.get("type") == "array":
         return "list"
     if value.get("type") == "object":
-        return "name: value"
+        sections = [each for each in _named(value) if "$ref" in each]
+        return f"name: {_takes(sections[0], places) if sections else 'value'}"
     if isinstance(value.get("type"), list):
         return "text or number"
     return {"string": "text", "integer": "whole number", "boolean": "`true` or `false`"}.get(
