@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from infergate.admin.requests import log_lines
 from infergate.changes import watch
 from infergate.cli import observe
 from infergate.ledger.tail import Tail
+from infergate.worker_files import entry_in
+from tests.gateway import run_here
 
 
 def test_following_goes_on_in_the_new_file_and_loses_no_late_line(tmp_path: Path) -> None:
@@ -81,3 +84,36 @@ def test_a_log_that_a_worker_made_endless_does_not_end_the_watch_of_an_apply(
     log = watch._Log(path)
     with_hole(tmp_path)
     assert list(log.new()) == []
+
+
+def test_only_the_lines_that_are_asked_for_are_shown(tmp_path: Path) -> None:
+    config = tmp_path / "infergate.yaml"
+    config.write_text(
+        "backends: { a: http://127.0.0.1:1 }\n"
+        f"auth: {{ keys: {{ alice: {{ hash: {'ab' * 32}, team: red }} }} }}\n"
+    )
+    path = tmp_path / "home/logs/access.log"
+    path.parent.mkdir(parents=True)
+    entries = [
+        {"id": "1", "key": "alice", "model": "m", "status": 200},
+        {"id": "2", "key": "bob", "model": "m", "status": 429},
+        {"id": "3", "key": "bob", "model": "n", "status": 503},
+    ]
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in entries) + "no line\n")
+
+    def shown(*options: str) -> str:
+        command = ["logs", "--json", *options, "-c", str(config)]
+        ran = run_here(command, {"INFERGATE_HOME": str(tmp_path / "home")})
+        assert ran.returncode == 0, ran.stderr
+        return "".join(entry_in(line.encode())["id"] for line in ran.stdout.splitlines())  # type: ignore[index]
+
+    assert shown("--key", "bob") == "23"
+    assert shown("--model", "m") == "12"
+    assert shown("--status", "429") == "2"
+    assert shown("--status", "5xx") == "3"
+    assert shown("--key", "bob", "--status", "2xx") == ""
+    assert shown("--team", "red") == "1"
+    assert shown("--key", "bob", "-n", "1") == "3"
+    command = ["logs", "--status", "many", "-c", str(config)]
+    ran = run_here(command, {"INFERGATE_HOME": str(tmp_path / "home")})
+    assert (ran.returncode, "'many' is no status" in ran.stderr) == (2, True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from infergate.admin.gateway import Gateway
+from infergate.admin.model_names import unknown_models
 from infergate.admin.money import check_currency
 from infergate.admin.operation import (
     After,
@@ -84,6 +85,9 @@ class KeySecret(Key):
     """A key with its secret: the only time it is shown."""
 
     key: str = Field(description="The secret, as clients send it.")
+    unknown_models: list[str] = Field(
+        [], description="Models that it may use and that nobody serves now: misspelt, perhaps."
+    )
 
 
 class Secret(Document):
@@ -177,7 +181,8 @@ def create_key(gateway: Gateway, body: NewKey) -> KeySecret:
         expires_at=body.expires_at,
     )
     _publish_or_withdraw(gateway, made, None)
-    return _with_secret(made)
+    unknown = unknown_models(gateway.loaded.config, gateway.home, allowed.models)
+    return _with_secret(made).model_copy(update={"unknown_models": unknown})
 
 
 def _publish_or_withdraw(

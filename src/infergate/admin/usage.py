@@ -28,6 +28,11 @@ By = Annotated[
 ]
 
 
+Only = Annotated[
+    str | None, Field(max_length=256, description="Count only what has exactly this one.")
+]
+
+
 class UsagePage(Document):
     """Sums, the largest first unless they are told apart by time; `next` counts rows."""
 
@@ -45,6 +50,10 @@ def usage(
     by: By = "key,model",
     since: Moment | None = None,
     until: Moment | None = None,
+    key: Only = None,
+    team: Only = None,
+    model: Only = None,
+    backend: Only = None,
     after: After = 0,
     limit: Limit = 100,
 ) -> UsagePage:
@@ -58,7 +67,9 @@ def usage(
     step = SECONDS[period]
     began = int(begin // step * step)
     teams = {name: key.team for name, key in config.auth.keys.items() if key.team}
-    rows = report(gateway.database, period, began, end + 1, fields, teams)
+    given = {"key": key, "team": team, "model": model, "backend": backend}
+    only = {field: value for field, value in given.items() if value is not None}
+    rows = report(gateway.database, period, began, end + 1, fields, teams, only)
     return UsagePage(
         since=began,
         until=end,

@@ -163,6 +163,8 @@ def reset(name: NameArgument, config: ConfigOption = None, json_: JsonOption = F
     done = target(config).run(backends.reset_backend, name)
     if json_:
         print(json.dumps(done.model_dump()))
+    elif "add" in done.undone:
+        print(f"{name} is out: it had been added by hand, and no configuration names it.")
     elif done.undone:
         print(f"{name} is what the configuration says again (undone: {', '.join(done.undone)}).")
     else:

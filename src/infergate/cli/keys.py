@@ -56,6 +56,9 @@ def create(
     said |= {"name": name, "team": team, "policy": policy, "expires_at": _end_of(expires)}
     key = target(config, quiet=json_).run(keys.create_key, filled(keys.NewKey, **said))
     _show_secret(key, f"Key {name!r} ({key.id}) is valid now.", json_=json_)
+    if key.unknown_models:
+        names = ", ".join(map(repr, key.unknown_models))
+        typer.echo(f"warning: nobody serves {names} now; `infergate status` lists models", err=True)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -20,6 +20,9 @@ from infergate.errors import NotRunning
 from infergate.paths import default_config, home_for
 from infergate.shown import shown
 from infergate.worker_files import LONGEST_LINE, entry_in, next_line
+
+if TYPE_CHECKING:
+    from infergate.cli.log_filter import Wanted
 
 
 def register(app: typer.Typer) -> None:
@@ -47,9 +50,16 @@ def logs(
     config: ConfigOption = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new ones.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", help="How many past ones.")] = 20,
+    key: Annotated[str | None, typer.Option(help="Only this key's.")] = None,
+    team: Annotated[str | None, typer.Option(help="Only those of this team's keys.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only these: 429, or 5xx.")] = None,
     json_: JsonOption = False,
 ) -> None:
     """Show the requests, a line each."""
+    from infergate.cli.log_filter import filter_of
+
+    wanted = filter_of(config, key=key, team=team, model=model, status=status)
     home = home_for(find_config(config) or default_config().absolute())
     if not home.access_log.exists():
         raise NotRunning(
@@ -57,19 +67,21 @@ def logs(
             where=str(home.access_log),
             hint="`infergate up` starts the gateway.",
         )
-    for line in _lines(home.access_log, lines, follow=follow):
+    for line in _lines(home.access_log, lines, follow=follow, wanted=wanted):
         print(line if json_ else shown(_readable(line)), flush=follow)
 
 
-def _lines(path: Path, past: int, *, follow: bool) -> Iterator[str]:
+def _lines(
+    path: Path, past: int, *, follow: bool, wanted: Wanted = lambda _line: True
+) -> Iterator[str]:
     with path.open("rb") as file:
-        for line in deque(iter(partial(next_line, file), b""), maxlen=max(0, past)):
-            yield _text(line)
+        there = map(_text, iter(partial(next_line, file), b""))
+        yield from deque(filter(wanted, there), maxlen=max(0, past))
         if follow:
-            yield from _new_lines(file)
+            yield from filter(wanted, _new_lines(file))
     while follow:  # it was rotated; the new one follows
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            yield from _new_lines(file)
+            yield from filter(wanted, _new_lines(file))
         time.sleep(0.2)
 
 

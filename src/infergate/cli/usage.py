@@ -31,6 +31,10 @@ def usage(
         str, typer.Option(help="From when: 7d, 12h, 2026-11-01 or 2026-11-01T08:00 (UTC).")
     ] = "30d",
     until: Annotated[str, typer.Option(help="To when, likewise; 0s is now.")] = "0s",
+    key: Annotated[str | None, typer.Option(help="Only this key's.")] = None,
+    team: Annotated[str | None, typer.Option(help="Only this team's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
+    backend: Annotated[str | None, typer.Option(help="Only this backend's.")] = None,
     format_: Annotated[
         str, typer.Option("--format", help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.")
     ] = "table",
@@ -48,7 +52,14 @@ def usage(
     begin, end = _time(since, now, "--since"), _time(until, now, "--until")
     pages = list(
         target(config).pages(
-            ask_usage, by=",".join(fields), since=max(0, int(begin)), until=max(0, int(end))
+            ask_usage,
+            by=",".join(fields),
+            since=max(0, int(begin)),
+            until=max(0, int(end)),
+            key=key,
+            team=team,
+            model=model,
+            backend=backend,
         )
     )
     rows = [row for page in pages for row in page.items]

@@ -97,6 +97,12 @@ def who_serves(config: Config, inventories: Mapping[str, Inventory]) -> dict[str
     return models
 
 
+def answered_names(config: Config, inventories: Mapping[str, Inventory]) -> frozenset[str]:
+    """Every name that a request may ask for, as far as backends have told what they have."""
+    served = who_serves(config, inventories).items()
+    return frozenset(name for model, each in served for name in (model, *each.aliases))
+
+
 def has_model(inventory: Inventory | None, name: str) -> bool:
     """Whether a backend may have a model, as it says itself; one that is not known may."""
     return inventory is None or inventory.kind in _ANY_NAME or _has(inventory, name)

@@ -23,23 +23,30 @@ def report(
     until: int,
     fields: Sequence[str],
     declared_teams: Mapping[str, str],
+    only: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """A row for each combination of the fields, the largest first unless they are times.
 
     fields: of key, team, model, backend, minute, hour, day.
     declared_teams: of keys that are declared in the configuration, by their names.
+    only: key, team, model, backend → the one that counts.
     """
+    only = dict(only or {})
+    team = only.pop("team", None)
     clocks = [field for field in fields if field in _CLOCKS]
     asked = ["start"] * bool(clocks) + [f for f in ("key", "model", "backend") if f in fields]
-    if "team" in fields and "key" not in fields:
+    by_team = "team" in fields or team is not None
+    if by_team and "key" not in fields:
         asked.append("key")
-    teams = {**_teams(database), **declared_teams} if "team" in fields else {}
+    teams = {**_teams(database), **declared_teams} if by_team else {}
     sums: dict[tuple[Any, ...], list[int]] = {}
-    for values, found in usage_by(database, period, since, until, asked):
+    for values, found in usage_by(database, period, since, until, asked, only):
         group: dict[str, Any] = dict(zip(asked, values, strict=True))
         for clock in clocks:
             group[clock] = datetime.fromtimestamp(group["start"], UTC).strftime(_CLOCKS[clock])
         group["team"] = teams.get(group.get("key", ""), "")
+        if team is not None and group["team"] != team:
+            continue
         known = sums.setdefault(tuple(group[field] for field in fields), [0] * len(found))
         for at, number in enumerate(found):
             known[at] += number

@@ -135,15 +135,24 @@ def spent(
 
 
 def usage_by(
-    database: Database, period: Period, since: int, until: int, fields: Sequence[str]
+    database: Database,
+    period: Period,
+    since: int,
+    until: int,
+    fields: Sequence[str],
+    only: Mapping[str, str] | None = None,
 ) -> list[tuple[tuple[str | int, ...], Sums]]:
     """Sums from since to before until, for each combination of the fields, which are names of
-    Group; in the fields' order. since, until: Unix seconds."""
+    Group; in the fields' order.
+
+    since, until: Unix seconds. only: field → the one value of it that counts.
+    """
     columns = [usage.c[field] for field in fields]
     sums = [_sum(usage.c[name]) for name in Sums._fields]
     query = (
         select(*columns, *sums)
         .where(usage.c.period == period, usage.c.start >= since, usage.c.start < until)
+        .where(*(usage.c[field] == value for field, value in (only or {}).items()))
         .group_by(*columns)
         .order_by(*columns)
     )
