@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 from infergate.certificates import local_ca
 from infergate.certificates.facts import Facts, read_facts
 from infergate.certificates.record import certificate_path
-from infergate.certificates.sites import Site, sites
+from infergate.certificates.sites import API, Site, sites
 from infergate.config.load import LoadedConfig
+from infergate.config.root import Config
+from infergate.config.types import is_loopback
 from infergate.errors import CertificateError
 from infergate.paths import Home
 
@@ -43,6 +45,9 @@ def served_certificates(loaded: LoadedConfig, home: Home) -> Mapping[str, Served
     hosts = tuple(host for site in ours for host in site.hosts)
     if any(not site.hosts for site in ours):
         hosts += local_ca.own_names()
+    if any(site.name == API for site in ours):
+        hosts += _admin_hosts(loaded.config)
+    hosts = tuple(dict.fromkeys(hosts))
     found = {}
     for site in every:
         if site.source == "files":
@@ -59,6 +64,16 @@ def served_certificates(loaded: LoadedConfig, home: Home) -> Mapping[str, Served
         client_ca = loaded.resolve(site.client_ca) if site.client_ca else None
         found[site.name] = Served(certificate, key, client_ca, responder)
     return found
+
+
+def _admin_hosts(config: Config) -> tuple[str, ...]:
+    """What the admin API is called by, which has the API's certificate where it needs one."""
+    listen = config.admin.listen
+    if listen is None or is_loopback(listen):
+        return ()
+    host = listen.rpartition(":")[0].strip("[]")
+    everywhere = host in ("*", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return (*config.admin.hosts, *(local_ca.own_names() if everywhere else (host,)))
 
 
 def needs_ours(site: Site, home: Home) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from pathlib import Path
 
 from infergate.config.load import LoadedConfig
 from infergate.config.url import url_of
@@ -46,9 +48,20 @@ def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) ->
         print("  key       `infergate keys first` shows it, once")
     elif loaded.config.auth.required:
         print("  key       one of yours; `infergate keys create NAME` makes another")
+    if shutil.which("infergate") is None:  # as after `make up`
+        print(f"  command   {_command()}; `infergate` alone, once its folder is on the PATH")
     model = _a_model(loaded, report)
     print("\nTry it:\n" if model else "\nNo backend has told its models yet. Ask for them:\n")
     print(_curl(loaded, url, model, secret), flush=True)
+
+
+def _command() -> str:
+    """How this program is called from here."""
+    path = Path(sys.executable).parent / "infergate"
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from infergate.config.budgets import parse_budget
-from infergate.config.endpoints import FORM_PATHS, JSON_PATHS
+from infergate.config.endpoints import FORM_PATHS, JSON_PATHS, LIST_PATHS
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
@@ -16,6 +16,10 @@ from infergate.config.tls_references import tls_contradictions, tls_doubts
 from infergate.config.types import is_ip, is_loopback
 
 _OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
+_ENGINES_PATHS = (
+    *(*JSON_PATHS, *FORM_PATHS, *LIST_PATHS),
+    *("/chat/completions", "/health", "/metrics"),
+)
 _ENGINES = ("auto", "embedded", "debian", "system")
 
 
@@ -36,6 +40,7 @@ def contradictions(config: Config) -> Iterator[Finding]:
             ("engine",),
             f"expected one of {', '.join(known)}" + did_you_mean(config.engine, _ENGINES),
         )
+    yield from _backend_urls(config)
     # nginx compares the names of upstreams without case.
     lower = Counter(name.lower() for name in config.backends)
     for name in config.backends:
@@ -53,6 +58,19 @@ def contradictions(config: Config) -> Iterator[Finding]:
                 )
         if hashes[key.hash] > 1:
             yield ("auth", "keys", name, "hash"), "two keys have this hash"
+
+
+def _backend_urls(config: Config) -> Iterator[Finding]:
+    """A server asked below one of its own endpoints answers 400 or 404 to everything."""
+    for name, backend in config.backends.items():
+        url = backend.url.rstrip("/")
+        endpoint = next((each for each in _ENGINES_PATHS if url.endswith(each)), None)
+        if endpoint is not None:
+            yield (
+                ("backends", name, "url"),
+                f"the URL goes as far as the endpoint {endpoint}; write the base URL, "
+                f"{url.removesuffix(endpoint)}",
+            )
 
 
 def _listeners(config: Config) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from infergate.certificates.facts import read_facts
 from infergate.certificates.overview import overview
 from infergate.certificates.served import served_certificates
 from infergate.certificates.sites import sites
@@ -143,3 +144,22 @@ services: { n8n: { url: http://127.0.0.1:2, host: n8n.example.org, auth: none } 
         ((), "self-signed", False),
         (("n8n.example.org",), "acme", True),
     ]
+
+
+def test_the_admin_api_s_names_are_in_the_certificate_that_it_shows(tmp_path: Path) -> None:
+    text = (
+        "listen: { http: 8080, https: 8443, hosts: [api.test] }\ntls: { self_signed: true }\n"
+        "backends: { a: http://127.0.0.1:1 }\n"
+        "admin: { listen: '10.9.8.7:9000', hosts: [admin.test] }\n"
+    )
+    home = home_in(tmp_path)
+
+    def names(text: str) -> set[str]:
+        return set(
+            read_facts(served_certificates(loaded(text, tmp_path), home)["api"].certificate).names
+        )
+
+    assert names(text) == {"api.test", "admin.test", "10.9.8.7"}
+    # On loopback it speaks plain HTTP.
+    assert names(text.replace("10.9.8.7:9000", "127.0.0.1:9000")) == {"api.test"}
+    assert {"api.test", "admin.test", "localhost"} <= names(text.replace("10.9.8.7:", "*:"))

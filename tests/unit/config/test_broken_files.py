@@ -203,3 +203,23 @@ def test_aliases_of_aliases_cannot_eat_the_machine() -> None:
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)
     )
     assert "100,000 values" in problems(bomb)[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("http://h:8000/v1/chat/completions", "http://h:8000"),
+        ("http://h:8000/chat/completions/", "http://h:8000"),
+        ("http://h:8000/base/v1/embeddings", "http://h:8000/base"),
+        ("http://h:8000/api/chat", "http://h:8000"),
+        ("http://h:8000/v1/models", "http://h:8000"),
+        ("http://h:8000/health", "http://h:8000"),
+    ],
+)
+def test_a_url_that_goes_as_far_as_an_endpoint_is_told_with_the_one_to_write(
+    url: str, base: str
+) -> None:
+    (told,) = problems(f"backends: {{ a: {url} }}\n")
+    assert told.endswith(f"write the base URL, {base}")
+    for fine in (base, f"{base}/v1", f"{base}/v1/"):
+        parse_config(f"backends: {{ a: {fine} }}\n", Path("infergate.yaml"), {})
