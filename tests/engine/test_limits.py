@@ -48,6 +48,36 @@ def test_requests_above_the_rate_are_refused_with_the_time_to_wait(limited: Limi
     assert refused.json()["error"]["type"] == "rate_limit_error"
 
 
+def seconds(text: str) -> float:
+    return float(text[:-2]) / 1000 if text.endswith("ms") else float(text[:-1])
+
+
+@pytest.mark.parametrize("limit", ["--rpm", "--tpm", "--concurrency"])
+def test_a_refusal_tells_what_is_left_without_the_request_that_was_refused(
+    limited: Limited, limit: str
+) -> None:
+    """Of every limit that the key has, whichever of them refused."""
+    it, a = limited
+    limits = {"--rpm": "3", "--tpm": "100000", "--concurrency": "5"}
+    limits |= {
+        "--rpm": {"--rpm": "1"},
+        "--tpm": {"--tpm": "50"},
+        "--concurrency": {"--concurrency": "1"},
+    }[limit]
+    key = it.new_key("told", *(word for option in limits.items() for word in option))
+    a.behave(path_prefix="/v1/chat", delay_s=0.5)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: it.chat(key=key, max_tokens=30), range(2)))
+    a.reset()
+    (refused,) = (answer for answer in answers if answer.status_code == 429)
+    for what, most in (("requests", int(limits["--rpm"])), ("tokens", int(limits["--tpm"]))):
+        assert refused.headers[f"x-ratelimit-limit-{what}"] == str(most)
+        assert int(refused.headers[f"x-ratelimit-remaining-{what}"]) <= most
+        assert 0 <= seconds(refused.headers[f"x-ratelimit-reset-{what}"]) <= 60
+    if limit == "--concurrency":
+        assert refused.headers["x-ratelimit-remaining-requests"] in ("2", "3")
+
+
 def test_a_rate_drains_evenly_and_has_no_window_whose_edge_lets_twice_as_much_through(
     limited: Limited,
 ) -> None:

@@ -42,6 +42,17 @@ function tell(headers, what, limit, filled) {
     headers['x-ratelimit-reset-' + what] = shown(filled);
 }
 
+// The same where nothing was taken: as far as the bucket is without this request.
+function tellAsBefore(r, bucket, zone, now) {
+    for (let kind = REQUESTS; kind <= TOKENS; kind++) {
+        if (bucket[kind] !== 0) {
+            const time = zone.get((kind === REQUESTS ? 'r ' : 't ') + bucket[0]);
+            const filled = time === undefined || time < now ? 0 : Math.min(time - now, MINUTE);
+            tell(r.headersOut, kind === REQUESTS ? 'requests' : 'tokens', bucket[kind], filled);
+        }
+    }
+}
+
 function refusal(what, bucket, limit, wait) {
     const owner = bucket[0] === 'k' ? 'this API key' : bucket[0] === 'm' ? 'this model' : 'this gateway';
     return {
@@ -77,6 +88,7 @@ function take(r, buckets, tokens) {
                 tell(r.headersOut, kind === REQUESTS ? 'requests' : 'tokens', limit, time);
             }
             if (time - MINUTE > ROUNDING) {
+                tellAsBefore(r, buckets[0], zone, now);
                 return refusal(kind === REQUESTS ? 'requests per minute' : 'tokens per minute',
                     buckets[i][0], limit, time - MINUTE);
             }
@@ -115,6 +127,9 @@ function take(r, buckets, tokens) {
         }
     } catch (e) {
         refused = memory.noRoom(e);
+    }
+    if (refused !== undefined) {
+        tellAsBefore(r, buckets[0], zone, now);
     }
     if (charged !== '') {
         r.variables.ig_charge = charged;
