@@ -119,11 +119,19 @@ class Answers:
             return _json({**base, "path": path, "from": self.name, **more})
         if path == "/v1/responses":
             return _responses(base, asked, self.name, chunks)
-        return _completion(path, base, asked, self.name, chunks)
+        return _completion(path, base, asked, self, chunks)
 
 
-def _completion(path: str, base: dict, asked: dict, name: str, chunks: int) -> Answer:
+_LAST = {
+    "vllm": {"system_fingerprint": "fp_1"},
+    "llamacpp": {"timings": {"prompt_n": 7, "prompt_ms": 0.5}},
+}
+"""What engines tell in the last event they make: of the usage, where it is asked for."""
+
+
+def _completion(path: str, base: dict, asked: dict, by: Answers, chunks: int) -> Answer:
     """/v1/chat/completions and /v1/completions, whole or streamed."""
+    name = by.name
     chat = path != "/v1/completions"
     kind = "chat.completion" if chat else "text_completion"
     base = {"id": "chatcmpl-1" if chat else "cmpl-1", **base}
@@ -141,8 +149,12 @@ def _completion(path: str, base: dict, asked: dict, name: str, chunks: int) -> A
         said = {"delta": {"content": text}} if chat else {"text": text}
         finish = "stop" if number == chunks - 1 else None
         events.append(event([{"index": 0, **said, "finish_reason": finish}]))
-    if (asked.get("stream_options") or {}).get("include_usage"):
+    options = asked.get("stream_options") or {}
+    if options.get("include_usage"):
+        if options.get("continuous_usage_stats"):
+            events = [{**each, "usage": _USAGE} for each in events]
         events.append(event([], usage=_USAGE))
+    events[-1] |= _LAST.get(by.engine, {})
     lines = [f"data: {json.dumps(each)}\n\n".encode() for each in events]
     return Answer(chunks=[*lines, b"data: [DONE]\n\n"], content_type="text/event-stream")
 

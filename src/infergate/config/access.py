@@ -7,7 +7,16 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from infergate.config.base import Section
-from infergate.config.types import HeaderPattern, Network, Origin, PlainText, Rate, Seconds
+from infergate.config.types import (
+    HeaderName,
+    HeaderPattern,
+    Network,
+    Origin,
+    OriginOrAny,
+    PlainText,
+    Rate,
+    Seconds,
+)
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "MKCOL")
 
@@ -49,6 +58,36 @@ class Access(Rules):
         description="More headers that say who somebody is, which a client may not: X-Corp-User, "
         "or X-Corp-* for X-Corp-User, X-Corp-Email and their like.",
     )
+
+
+class Cors(Section):
+    """Web pages of other sites that may use it (CORS)."""
+
+    origins: list[OriginOrAny] = Field(
+        min_length=1,
+        description='Their origins: https://chat.example.com, https://*.example.com, "*" for any.',
+    )
+    methods: list[Method] = Field(
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], description="Methods they may use."
+    )
+    headers: list[HeaderName] = Field(
+        [], description="Headers they may send; whichever they ask for, when empty."
+    )
+    expose: list[HeaderName] = Field(
+        [], description="Headers of an answer that they may read, beside those of the gateway."
+    )
+    credentials: bool = Field(
+        False, description="Cookies and passwords of the browser go along; not for any origin."
+    )
+    max_age: Seconds = Field(
+        7200.0, ge=0, le=86400, description="How long a browser keeps what it was told."
+    )
+
+    @model_validator(mode="after")
+    def _not_everybody_s_cookies(self) -> Cors:
+        if self.credentials and "*" in self.origins:
+            raise ValueError('credentials: true needs the origins by name, not "*"')
+        return self
 
 
 class PerIp(Section):

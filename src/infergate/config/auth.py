@@ -6,11 +6,11 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from infergate.config.base import Section
 from infergate.config.policies import Grant, KeyLimits
-from infergate.config.types import FilePath, Name
+from infergate.config.types import FilePath, Name, Network
 
 
 def _sha256(value: str) -> str:
@@ -36,6 +36,14 @@ class DeclaredKey(Grant):
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
+class Anonymous(KeyLimits):
+    """Callers without a key."""
+
+    networks: list[Network] = Field(
+        [], description="From where none is required, though it is elsewhere: a LAN."
+    )
+
+
 class Auth(Section):
     """API keys."""
 
@@ -44,7 +52,20 @@ class Auth(Section):
         None,
         description='A file of lines "Bearer <key>" 1; # name, read and hashed when it changes.',
     )
-    anonymous: KeyLimits = Field(
-        KeyLimits(), description="What callers without a key may ask for, where none is required."
+    key_in_query: bool = Field(
+        False,
+        description="Take a key from the address, ?key=…, too; it may end in logs on the way.",
+    )
+    anonymous: Anonymous = Field(
+        Anonymous(), description="What callers without a key may ask for, where none is required."
     )
     keys: dict[Name, DeclaredKey] = Field({}, description="Keys declared here by their hash.")
+
+    @model_validator(mode="after")
+    def _somebody_needs_one(self) -> Auth:
+        if not self.required and self.anonymous.networks:
+            raise ValueError(
+                "required: false lets everybody in without a key; leave it out to let in only "
+                "anonymous.networks"
+            )
+        return self

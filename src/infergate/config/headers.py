@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+KEYS = ("Authorization", "x-api-key", "api-key", "x-goog-api-key")
+"""Where clients put their key: OpenAI's header, Anthropic's, Azure OpenAI's and Gemini's."""
+
 HOP_BY_HOP = ("Proxy", "Proxy-Authorization", "Proxy-Connection", "Trailer")
 """RFC 9110, 7.6.1, and Proxy, which CGI programs take for HTTP_PROXY (CVE-2016-5385). nginx itself
 drops Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from infergate.config.access import Access
+from infergate.config.access import Access, Cors
 from infergate.config.auth import Auth
 from infergate.config.backends import Backend, Health
 from infergate.config.bans import Bans
@@ -39,6 +39,9 @@ class Config(Section):
     auth: Auth = Field(Auth(), description="API keys.")
     limits: Limits = Field(Limits(), description="Limits for everybody.")
     access: Access = Field(Access(), description="Who may talk to the gateway at all.")
+    cors: Cors | None = Field(
+        None, description="Web pages of other sites that may use the API; none, when not given."
+    )
     backends: dict[Name, Backend] = Field(
         min_length=1, max_length=1000, description="The inference servers."
     )

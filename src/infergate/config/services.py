@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from infergate.config.access import PerIp, Rules
+from infergate.config.access import Cors, PerIp, Rules
 from infergate.config.base import Section
-from infergate.config.headers import FORWARDED, HOP_BY_HOP
+from infergate.config.headers import FORWARDED, HOP_BY_HOP, KEYS
 from infergate.config.types import (
     Bytes,
     FilePath,
@@ -89,6 +89,9 @@ class Service(Section):
     )
     forward: Forward | None = Field(None, description="Who decides, for auth: forward.")
     access: Rules = Field(Rules(), description="Who may come in here.")
+    cors: Cors | None = Field(
+        None, description="Web pages of other sites that may use it; its own word, when not given."
+    )
     per_ip: PerIp | None = Field(
         None, description="What one address may do here; that of limits, when not given."
     )
@@ -134,7 +137,7 @@ class Service(Section):
     def _of_clients_alone(self) -> Service:
         ours = {name.lower() for name in (*FORWARDED, *HOP_BY_HOP, "X-Forwarded-User")}
         ours |= {name.lower() for name in (self.forward.headers if self.forward else ())}
-        ours |= {"authorization", "x-api-key", "api-key", self.api_key_header.lower()}
+        ours |= {*(name.lower() for name in KEYS), self.api_key_header.lower()}
         for name in self.client_headers:
             if name.lower() in ours or name.lower().startswith("x-infergate-"):
                 raise ValueError(f"client_headers has {name}, which only the gateway may say")

@@ -208,6 +208,16 @@ def _origin(value: str) -> str:
     return value
 
 
+def _origin_or_any(value: str) -> str:
+    if value == "*":
+        return value
+    scheme, _, host = value.partition("://*.")
+    if host and "*" not in host:
+        _origin(f"{scheme}://{host}")
+        return value
+    return _origin(value)
+
+
 def _password_hash(value: SecretStr) -> SecretStr:
     if not is_password_hash(value.get_secret_value()):
         raise ValueError(
@@ -301,6 +311,7 @@ HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Origin = Annotated[str, AfterValidator(_origin)]
+OriginOrAny = Annotated[str, AfterValidator(_origin_or_any)]
 LoginUrl = Annotated[str, AfterValidator(_login_url)]
 PasswordHash = Annotated[SecretStr, AfterValidator(_password_hash)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]

@@ -47,7 +47,15 @@ def _tls(config: Config, outside: list[str]) -> Iterator[Check]:
 
 
 def _access(config: Config, outside: list[str]) -> Iterator[Check]:
-    if config.auth.required:
+    open_to = config.auth.anonymous.networks
+    if config.auth.required and open_to:
+        yield bad(
+            "access.keys",
+            "low",
+            f"anybody in {', '.join(open_to)} may use the models without a key",
+            "Leave out auth.anonymous.networks if somebody may be there whom you do not know.",
+        )
+    elif config.auth.required:
         yield good("access.keys", "high", "requests need a key")
     elif outside:
         yield bad(

@@ -109,6 +109,17 @@ ANSWERED = (
 """What only we say of an answer."""
 
 
+EXPOSED = [
+    *("x-request-id", "retry-after", "x-infergate-cache", *ANSWERED),
+    *(
+        f"x-ratelimit-{each}-{of}"
+        for each in ("limit", "remaining", "reset")
+        for of in ("requests", "tokens")
+    ),
+]
+"""What pages of other sites may read of an answer, where they may use the API."""
+
+
 def stripped(added: list[str]) -> tuple[str, ...]:
     """The names of a client's headers that nobody behind the gateway sees, each once.
 

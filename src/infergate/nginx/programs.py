@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from infergate.config import endpoints
 from infergate.config.budgets import MOST_TOKENS
+from infergate.config.headers import KEYS
 from infergate.config.root import Config
 from infergate.nginx.bundle import bundle
 from infergate.nginx.keeping import who_answers
@@ -45,6 +46,8 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "zones": {zone.name: int(zone.evicts) for zone in zones(config, around.needs)},
         "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
         "who_answers": who_answers(config),
+        "key_in_query": config.auth.key_in_query,
+        "key_headers": f" {' '.join(KEYS).lower()} ",
         "hedge_socket": str(around.home.hedge_socket),
         "undecided": INTERNAL.undecided,
         "mark_failed_ms": round(config.health.interval * 1000),

@@ -16,11 +16,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from infergate.certificates.sites import API, sites
 from infergate.config import endpoints
+from infergate.config.access import Cors
+from infergate.config.headers import KEYS
 from infergate.config.root import Config
 from infergate.nginx import known
 from infergate.nginx.access import distinct, guard_of_api
 from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
-from infergate.nginx.headers import ANSWERED, claimed, stripped
+from infergate.nginx.headers import ANSWERED, EXPOSED, claimed, stripped
 from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
 from infergate.nginx.keeping import keeps
 from infergate.nginx.made import Compiled
@@ -151,13 +153,18 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "slow_clients": config.limits.slow_clients,
         "trusted_proxies": config.access.trusted_proxies,
         "keys_required": config.auth.required,
+        "keyless": not config.auth.required or bool(config.auth.anonymous.networks),
+        "key_headers": KEYS,
         "own_hosts": config.listen.hosts,
-        "origins": config.access.origins,
+        "origins": [*config.access.origins, *_pages(config)],
         "proxy_protocol": config.listen.proxy_protocol,
         "scheme_variable": "$ig_scheme" if config.access.trusted_proxies else "$scheme",
         "stripped_headers": stripped(config.access.identity_headers),
         "claimed_headers": claimed(config.access.identity_headers),
         "our_headers": ANSWERED,
+        "cors": _cors(config),
+        "cors_api": config.cors is not None,
+        "cors_exposed": EXPOSED,
         "guard_api": guard_api,
         "guards_rules": guards_rules,
         "guards_limits": guards_limits,
@@ -209,6 +216,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
     }
     if services:
         files["services.conf"] = text("services.conf.j2")
+    if _cors(config):
+        files["cors.conf"] = text("cors.conf.j2")
     https = sites(config)
     if https:
         files["tls.conf"] = text("tls.conf.j2")
@@ -271,6 +280,17 @@ def _waf(config: Config, around: Surroundings) -> dict[str, object]:
         "waf_rule_files": firewall.rules if firewall else (),
         "waf_has_unicode_map": firewall is not None and firewall.unicode_map is not None,
     }
+
+
+def _pages(config: Config) -> list[str]:
+    """Pages of `cors` by name: who lists them means that they call."""
+    return [each for each in (config.cors.origins if config.cors else ()) if "*" not in each]
+
+
+def _cors(config: Config) -> dict[str, Cors]:
+    """By what templates/cors.conf.j2 calls whose rules they are."""
+    services = [(f"s{index}", each.cors) for index, each in enumerate(config.services.values())]
+    return {scope: each for scope, each in (("api", config.cors), *services) if each is not None}
 
 
 def _hedges(config: Config) -> bool:

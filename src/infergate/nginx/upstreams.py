@@ -83,6 +83,7 @@ class Upstream:
     security_headers: bool = True
     client_headers: tuple[str, ...] = ()
     kept: KeptFiles | None = None
+    cors_scope: str = ""
 
 
 def _addresses(host: str, port: int, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -145,6 +146,7 @@ def service_of(config: Config, around: Surroundings, name: str, index: int) -> U
         security_headers=service.security_headers,
         client_headers=tuple(service.client_headers),
         kept=_kept(name, service),
+        cors_scope=f"s{index}" if service.cors else "",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from infergate.config.auth import Auth
-from infergate.config.policies import EVERYTHING, Grant
+from infergate.config.policies import EVERYTHING, Grant, KeyLimits
 from infergate.state.keys_file import FileKey
 from infergate.state.policy import ANONYMOUS, Block, Policy
 from infergate.store.keys import StoredKey
@@ -68,7 +68,8 @@ def compile_keys(
 ) -> Mapping[str, str]:
     """Hash → compiled policy, for njs. blocks: by the key's name."""
     compiled = {hash_: key.policy(blocks.get(key.name)).compiled() for hash_, key in keys.items()}
-    if not auth.required:
-        grant = Grant(limits=auth.anonymous)
+    if not auth.required or auth.anonymous.networks:
+        limits = KeyLimits(**auth.anonymous.model_dump(exclude={"networks"}))
+        grant = Grant(limits=limits, allow=auth.anonymous.networks)
         compiled[ANONYMOUS] = Policy(ANONYMOUS, grant, tenant=ANONYMOUS).compiled()
     return compiled

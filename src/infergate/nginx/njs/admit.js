@@ -1,5 +1,6 @@
 // admit: find the caller's key and its policy. Runs in the rewrite phase as the variable
 // $ig_admitted, so a request without a valid key is refused before its body is read.
+import credentials from 'credentials.js';   // rarely
 import crypto from 'crypto';
 import networks from 'networks.js';   // rarely
 import policyOf from 'policy.js';
@@ -29,9 +30,9 @@ function find(r) {
         policy = state.find(zone, crypto.createHash('sha256').update(key).digest('hex'));
     }
     if (policy === undefined) {
-        policy = state.find(zone, 'anonymous');
-        if (policy === undefined) {
-            return key === undefined ? 'missing_api_key' : 'invalid_api_key';
+        policy = credentials.find(r, key);
+        if (policy.indexOf('\n') === -1) {
+            return policy;
         }
     }
     flags = policyOf.flags(policy);
@@ -61,4 +62,17 @@ function admit(r) {
     return 'yes';
 }
 
-export default { flags, find, admit };
+// Puts the policy of a request that left the short way, which keeps it to itself, into $ig_policy, however
+// it left. Whether its key is valid still.
+function remember(r) {
+    if (r.variables.ig_policy === '') {
+        const policy = find(r);
+        if (policy.indexOf('\n') === -1) {
+            return false;
+        }
+        r.variables.ig_policy = policy;
+    }
+    return true;
+}
+
+export default { flags, find, admit, remember };

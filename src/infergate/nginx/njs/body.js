@@ -50,9 +50,8 @@ function hasNul(body) {
 //   stream, max_tokens   as the body says
 //   empty       the body is {}
 function read(r) {
-    const encoding = r.headersIn['Content-Encoding'];
-    if (encoding && encoding.toLowerCase() !== 'identity') {
-        return refuse.bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
+    if (refuse.isEncoded(r)) {
+        return refuse.bad(refuse.ENCODED);
     }
     const text = r.requestText;
     if (!text) {
@@ -121,14 +120,14 @@ function isUtf8(buffer) {
     }
 }
 
-// The body with `name` as its model, `insert` before its other keys, and request.splice (tokens.js) put in
-// its place: a splice, because re-serialising costs twice the parsing and changes numbers a client
+// The body with `name` as its model, `insert` before its other keys, and request.splices put in
+// their places: splices, because re-serialising costs twice the parsing and changes numbers a client
 // meant exactly.
 function edited(request, name, insert) {
     const text = request.text;
     const brace = text.indexOf('{') + 1;
     let before = insert;
-    const splices = request.splice === undefined ? [] : [request.splice];
+    const splices = request.splices === undefined ? [] : request.splices.slice();
     if (request.model === undefined) {
         before += '"model":' + JSON.stringify(name) + ',';
         before = request.empty ? before.slice(0, -1) : before;

@@ -1,7 +1,9 @@
 // careful: an inference endpoint whose body was not plain.
+import admit from 'admit.js';
 import body from 'body.js';
 import charge from 'charge.js';
 import form from 'form.js';
+import refuse from 'refuse.js';
 import relay from 'relay.js';
 import scan from 'scan.js';
 
@@ -26,6 +28,10 @@ function serve(r) {
 function begin(r, met) {
     if (!met) {   // by the short way, which failed half-way
         charge.settle(r, 0);
+    }
+    if (!admit.remember(r)) {
+        refuse.refuse(r, 401, 'invalid_api_key', 'Incorrect API key provided.');
+        return;
     }
     relay.handle(r, large, met);
 }

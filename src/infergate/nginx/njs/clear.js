@@ -101,7 +101,7 @@ function visitor(r) {
     let isSomebody = who.join('') !== '';
     r.rawHeadersIn.forEach((header) => {
         const name = header[0].toLowerCase();
-        const isOurs = key && (name === 'x-api-key' || name === 'api-key');
+        const isOurs = key && settings.key_headers.indexOf(' ' + name + ' ') !== -1;
         if (!isOurs && !name.startsWith('sec-') && IMPERSONAL.indexOf(' ' + name + ' ') === -1) {
             isSomebody = true;
             who.push(name + ': ' + header[1]);

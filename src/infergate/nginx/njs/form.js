@@ -21,8 +21,8 @@ const LONGEST_FIELD = 64;
 // Returns { model, named, bytes, parsed, buffer, start, end, boundary } or { error, param }; see body.js.
 // parsed: the fields of READ, as texts. start, end: where the part of the model is.
 function read(r) {
-    if (r.headersIn['Content-Encoding']) {
-        return refuse.bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
+    if (refuse.isEncoded(r)) {
+        return refuse.bad(refuse.ENCODED);
     }
     const boundary = boundaryOf(r.headersIn['Content-Type'] || '');
     if (boundary === undefined) {

@@ -2,7 +2,7 @@
 import answer from 'answer.js';
 import keep from 'keep.js';
 import keeping from 'keeping.js';   // seldom
-import stream from 'stream.js';   // seldom
+import unasked from 'unasked.js';   // seldom
 
 // Larger streams are not kept.
 const LARGEST_STREAM = 262144;
@@ -38,7 +38,7 @@ function settle(r) {
     }
     if (pieces && complete && r.status === 200 && answer.streaming && !answer.streaming.failed()
         && r.headersOut['Content-Encoding'] === undefined) {
-        keeping.keepStream(r, pieces, variables.ig_note === 'strip' ? stream.withoutUsage : (text) => text);
+        keeping.keepStream(r, pieces, variables.ig_note === 'strip' ? unasked.without : (text) => text);
     }
     return answer.settle(r);
 }

@@ -63,6 +63,26 @@ function find(text, wanted) {
     return found;
 }
 
+// Index behind the value that starts at `at`; of a number or a word, where its object goes on.
+function endOfValue(text, at) {
+    for (let depth = 0; ; at++) {
+        const code = text.charCodeAt(at);
+        if (code === 0x22) {
+            at = endOfString(text, at) - 1;
+        } else if (code === 0x7b || code === 0x5b) {
+            depth++;
+        } else if (code === 0x7d || code === 0x5d) {
+            depth--;
+        }
+        if (depth === 0 && (code === 0x22 || code === 0x7d || code === 0x5d)) {
+            return at + 1;
+        }
+        if (depth < 0 || (depth === 0 && code === 0x2c)) {
+            return at;
+        }
+    }
+}
+
 // Whether a number stands there that njs takes and JSON does not have. The quote before it is that of a key.
 const NO_NUMBER = /(?:"\s*:|,|\[)\s*(?:-?0\d|[-+]?\.|\+|-?\d+\.(?!\d))/;
 
@@ -85,4 +105,4 @@ function isRepeated(text, name) {
     return (text.indexOf(quoted, first + 1) !== -1 || text.indexOf('\\u00') !== -1) && find(text, name).length > 1;
 }
 
-export default { find, isRepeated, hasNoNumber };
+export default { find, endOfValue, isRepeated, hasNoNumber };

@@ -37,6 +37,12 @@ function decide(r, request, found, met) {
         && (options === 0 || options.static === undefined)) {
         return undefined;
     }
+    if (request.stream === true) {   // what stream_options.js puts right
+        const said = request.parsed.stream_options;
+        if (said !== undefined && (said === null || said.include_usage !== true)) {
+            return undefined;
+        }
+    }
     const waits = options !== 0 && options.queue !== undefined;
     const isOllama = r.uri[1] === 'a';   // /api/…
     const backend = route.pick(r, found, request, '', waits, isOllama);

@@ -8,6 +8,7 @@ import state from 'state.js';
 
 const KEY_REFUSALS = {
     missing_api_key: "You didn't provide an API key. Send it as 'Authorization: Bearer KEY'.",
+    origin_not_allowed: 'Pages of other sites need an API key. The operator can list them in access.origins.',
     invalid_api_key: 'Incorrect API key provided.',
     expired_api_key: 'This API key has expired.',
     address_not_allowed: 'This API key may not be used from this address.',

@@ -31,4 +31,12 @@ function bad(message, param) {
     return { error: message, param: param || null };
 }
 
-export default { refuse, with: withIt, unlessFull, bad };
+// What is the same for every reader of bodies: only the coding that is none is taken.
+const ENCODED = 'Compressed request bodies are not accepted; send it without Content-Encoding.';
+
+function isEncoded(r) {
+    const encoding = r.headersIn['Content-Encoding'];
+    return encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity';
+}
+
+export default { ENCODED, refuse, with: withIt, unlessFull, bad, isEncoded };

@@ -10,6 +10,7 @@ import refuse from 'refuse.js';
 import route from 'route.js';
 import shadow from 'shadow.js';
 import state from 'state.js';
+import streamOptions from 'stream_options.js';   // seldom
 import tokens from 'tokens.js';   // seldom
 
 // The last step of the ladder of timeouts (src/infergate/nginx/relays.py).
@@ -139,12 +140,13 @@ function dispatch(r, found, request, format, backend) {
     let insert = '';
     variables.ig_backend = backend[route.NAME];
 
-    if (request.stream === true && flags.indexOf('u') !== -1 && request.parsed.stream_options === undefined
-        && (r.uri === '/v1/chat/completions' || r.uri === '/v1/completions')) {
-        insert = '"stream_options":{"include_usage":true},';
-        variables.ig_note = 'strip';
-    } else if (variables.ig_note !== '') {
+    request.splices = [];
+    if (variables.ig_note !== '') {
         variables.ig_note = '';
+    }
+    if (request.stream === true && flags.indexOf('u') !== -1
+        && (r.uri === '/v1/chat/completions' || r.uri === '/v1/completions')) {
+        insert = streamOptions.ask(r, request);
     }
     if (policy.flags(variables.ig_policy).indexOf('l') !== -1) {
         insert += bound(r, request);
@@ -166,7 +168,7 @@ function dispatch(r, found, request, format, backend) {
         headers['x-infergate-queue-ms'] = variables.ig_queue_ms;
     }
 
-    const isUnchanged = request.model === wanted && insert === '' && request.splice === undefined;
+    const isUnchanged = request.model === wanted && insert === '' && request.splices.length === 0;
     let location = rung(r, found, request, backend);
     if (options.hedge !== undefined) {
         location = hedging.way(r, found, request, backend, location) || location;
@@ -183,14 +185,16 @@ function dispatch(r, found, request, format, backend) {
     }
 }
 
-// Writes the key's maximum of tokens into a request that says none: what to insert, and request.splice.
+// Writes the key's maximum of tokens into a request that says none: what to insert, and request.splices.
 function bound(r, request) {
     const most = policy.more().numbers(r.variables.ig_policy)[MAX_TOKENS];
     const found = most === 0 ? undefined : tokens.bound(r.uri, request, most);
     if (found === undefined) {
         return '';
     }
-    request.splice = found.splice;
+    if (found.splice !== undefined) {
+        request.splices.push(found.splice);
+    }
     return found.insert;
 }
 

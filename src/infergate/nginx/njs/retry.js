@@ -89,9 +89,7 @@ function unsent(r) {
 function onceMore(r, why) {
     const variables = r.variables;
     const name = variables.ig_backend;
-    if (variables.ig_policy === '') {   // the short way keeps it to itself
-        variables.ig_policy = admit.find(r);
-    }
+    admit.remember(r);
     const found = route.find(variables.ig_model);
     const backend = found && found[route.BACKENDS].filter((each) => each[route.NAME] === name)[0];
     if (!backend) {   // the configuration changed meanwhile
@@ -112,9 +110,7 @@ function goOn(r, status, reached) {
     const variables = r.variables;
     const backend = variables.ig_backend;
     const wasShort = variables.ig_policy === '';   // the short way keeps it to itself
-    if (wasShort) {
-        variables.ig_policy = admit.find(r);
-    }
+    admit.remember(r);
     if (backend === '') {   // nothing was decided yet: it was the internal server, whose worker was killed
         careful.serve(r);
         return;

@@ -101,8 +101,8 @@ function offset(request, at) {
     return bytes;
 }
 
-// The body with `name` as its model, `insert` before its other keys, and request.splice (tokens.js) put in
-// its place.
+// The body with `name` as its model, `insert` before its other keys, and request.splices put in
+// their places.
 function edited(request, name, insert) {
     const buffer = request.buffer;
     const brace = buffer.indexOf(0x7b) + 1;
@@ -110,18 +110,20 @@ function edited(request, name, insert) {
     const end = start + Buffer.byteLength(request.model) + 2;
     const model = Buffer.from(JSON.stringify(name));
     const pieces = [buffer.slice(0, brace), Buffer.from(insert)];
-    if (request.splice === undefined) {
+    if (request.splices === undefined || request.splices.length === 0) {
         pieces.push(buffer.slice(brace, start), model, buffer.slice(end));
-    } else {
-        const from = offset(request, request.splice[0]);
-        const to = from + request.splice[1] - request.splice[0];
-        const text = Buffer.from(request.splice[2]);
-        if (from < start) {
-            pieces.push(buffer.slice(brace, from), text, buffer.slice(to, start), model, buffer.slice(end));
-        } else {
-            pieces.push(buffer.slice(brace, start), model, buffer.slice(end, from), text, buffer.slice(to));
-        }
+        return Buffer.concat(pieces);
     }
+    const splices = request.splices.map((each) =>
+        [offset(request, each[0]), offset(request, each[1]), Buffer.from(each[2])]);
+    splices.push([start, end, model]);
+    splices.sort((one, other) => one[0] - other[0]);
+    let at = brace;
+    splices.forEach((each) => {
+        pieces.push(buffer.slice(at, each[0]), each[2]);
+        at = each[1];
+    });
+    pieces.push(buffer.slice(at));
     return Buffer.concat(pieces);
 }
 

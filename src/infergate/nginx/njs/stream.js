@@ -6,9 +6,11 @@
 
 import held from 'held.js';   // rarely
 import recent from 'recent.js';   // seldom
+import unasked from 'unasked.js';   // seldom
 import usages from 'usages.js';   // seldom
 
-const USAGE = '"usage"';
+// Of an event that is none of the usage, and no last one of a choice: engines write it so, near its end.
+const GOES_ON = '"finish_reason":null';
 // An event is a few hundred bytes; two in a piece are counted when they could be.
 const TWO_EVENTS = 400;
 const LONGEST_EVENT = 1048576;
@@ -50,7 +52,8 @@ function isLines(uri, data) {
 
 function open(r, isSse, hold) {
     // The usage was asked for by us alone, and may be taken out: nobody said how many bytes come.
-    const strip = isSse && r.variables.ig_note === 'strip' && r.headersOut['Content-Length'] === undefined;
+    const strip = isSse && r.variables.ig_note === 'strip' && r.headersOut['Content-Length'] === undefined
+        ? unasked.open() : undefined;
     const state = { events: 0, failed: '' };
     const kept = r.uri === '/v1/responses' ? KEPT_OF_RESPONSES : KEPT;
     const last = recent.open(kept);
@@ -76,7 +79,7 @@ function open(r, isSse, hold) {
         }
         pieces++;
         state.events += data.length < TWO_EVENTS ? 1 : countEvents(data);
-        if (strip && (begun !== undefined || data.indexOf(USAGE) !== -1 || !endsEvent(data))) {
+        if (strip !== undefined && (begun !== undefined || strip.isWaiting() || !goesOn(data))) {
             data = withoutUsage(data);
         } else if (last.add(data)) {
             weigh(data.length >= kept);
@@ -130,14 +133,14 @@ function open(r, isSse, hold) {
         return count || 1;
     }
 
-    function endsEvent(data) {
-        const length = data.length;
-        return data[length - 1] === 0x0a && (data[length - 2] === 0x0a
-            || (data[length - 2] === 0x0d && data[length - 3] === 0x0a));
+    // Whether the last event of a piece is there to its end, and there is nothing to take out.
+    function goesOn(data) {
+        const at = data.lastIndexOf(GOES_ON);
+        return at !== -1 && data.indexOf('\n\n', at) === data.length - 2;
     }
 
-    // What goes to the client: an event that has nothing but the usage is left out. What is not a complete
-    // event is kept until the rest of it comes.
+    // What goes to the client: see unasked.js. What is not a complete event is kept until the rest of it
+    // comes.
     function withoutUsage(data) {
         const all = begun === undefined ? data : Buffer.concat([begun, data]);
         const length = all.length;
@@ -155,9 +158,7 @@ function open(r, isSse, hold) {
             end = endOfEvent(all, start, cut);
             const event = all.slice(start, end);
             last.add(event);
-            if (!isOnlyUsage(event)) {
-                passed.push(event);
-            }
+            strip.pass(event, passed);
         }
         return Buffer.concat(passed);
     }
@@ -182,16 +183,17 @@ function open(r, isSse, hold) {
 
     // The end: complete, or not.
     function finish(flags) {
-        let rest = begun;
-        begun = undefined;
-        if (rest !== undefined) {
-            last.add(rest);
-            if (flags.last && isOnlyUsage(rest)) {
-                rest = undefined;
+        if (strip !== undefined) {
+            const passed = [];
+            if (begun !== undefined) {
+                last.add(begun);
+                strip.pass(begun, passed);
+                begun = undefined;
             }
-        }
-        if (rest !== undefined) {
-            r.sendBuffer(rest, { last: false, flush: false });
+            strip.rest(passed);
+            passed.forEach((each) => {
+                r.sendBuffer(each, { last: false, flush: false });
+            });
         }
         look();
         // One that was closed as it should be, and says why it stops, only lacks its last word.
@@ -228,22 +230,4 @@ function open(r, isSse, hold) {
     };
 }
 
-function isOnlyUsage(event) {
-    if (event.indexOf(USAGE) === -1) {
-        return false;
-    }
-    try {
-        const parsed = JSON.parse(event.toString().trim().slice(5));
-        return Array.isArray(parsed.choices) && parsed.choices.length === 0 && parsed.usage !== null;
-    } catch (e) {
-        return false;
-    }
-}
-
-// The text of a whole stream without the usage.
-function withoutUsage(text) {
-    const end = text.indexOf('\r\n\r\n') === -1 ? '\n\n' : '\r\n\r\n';
-    return text.split(end).filter((event) => !isOnlyUsage(event)).join(end);
-}
-
-export default { begin, withoutUsage };
+export default { begin };

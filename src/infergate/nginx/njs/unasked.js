@@ -1,0 +1,75 @@
+// unasked: takes out of a stream what only we asked for, the event with the usage, and nothing else. Without
+// it vLLM would tell its system_fingerprint and llama.cpp its timings in the last event that has a choice; so
+// that one waits for the next, and gets from the usage's event what is only there.
+
+const USAGE = '"usage"', FINISH = 'finish_reason';
+// vLLM's of a request, which it tells with a usage alone.
+const METRICS = 'metrics';
+
+function open() {
+    let waiting;   // the last event of a choice
+
+    // Adds to `passed` what goes to the client now of an event, with its end.
+    function pass(event, passed) {
+        const told = event.indexOf(FINISH) !== -1 || event.indexOf(USAGE) !== -1 ? objectOf(event) : undefined;
+        const choices = told === undefined ? undefined : told.choices;
+        const isChoices = Array.isArray(choices);
+        if (isChoices && choices.length === 0 && told.usage) {
+            waiting = waiting === undefined ? undefined : withMore(waiting, told);
+            return;
+        }
+        rest(passed);
+        if (isChoices && choices.some((choice) => choice && choice.finish_reason)) {
+            waiting = Buffer.from(event);
+        } else {
+            passed.push(event);
+        }
+    }
+
+    // The same at the end.
+    function rest(passed) {
+        if (waiting !== undefined) {
+            passed.push(waiting);
+            waiting = undefined;
+        }
+    }
+
+    return { pass, rest, isWaiting: () => waiting !== undefined };
+}
+
+function objectOf(event) {
+    try {
+        const found = JSON.parse(event.toString().trim().slice('data:'.length));
+        return found === null ? undefined : found;
+    } catch (e) {
+        return undefined;
+    }
+}
+
+function withMore(event, told) {
+    const known = objectOf(event);
+    const text = event.toString();
+    const end = text.lastIndexOf('}');
+    let more = '';
+    for (const name in told) {
+        if (known[name] === undefined && told[name] !== null && name !== 'usage' && name !== METRICS) {
+            more += ',' + JSON.stringify(name) + ':' + JSON.stringify(told[name]);
+        }
+    }
+    return more === '' ? event : Buffer.from(text.slice(0, end) + more + text.slice(end));
+}
+
+// The text of a whole stream without it.
+function without(text) {
+    const end = text.indexOf('\r\n\r\n') === -1 ? '\n\n' : '\r\n\r\n';
+    const passed = [];
+    const filter = open();
+    const events = text.split(end);
+    events.forEach((event, i) => {
+        filter.pass(Buffer.from(i === events.length - 1 ? event : event + end), passed);
+    });
+    filter.rest(passed);
+    return Buffer.concat(passed).toString();
+}
+
+export default { open, without };
