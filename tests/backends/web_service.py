@@ -61,7 +61,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         entry["bytes"] = self._read_body(headers)
         if path == "/wait":
             time.sleep(float(query.removeprefix("s=")))
-        if path.startswith("/static/"):
+        if "/static/" in path:
             self._send(200, str(len(self.service.seen)).encode(), **dict(parse_qsl(query)))
         elif path == "/login/check":
             self._decide(headers.get("cookie", ""))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from tests.backends.servers import Scripted, scripted
 from tests.backends.web_service import WebService, web_service
-from tests.gateway import Gateway, gateway
+from tests.gateway import Gateway, gateway, until
 
 LAN, PROXY = "127.0.0.7", "127.0.0.2"
 PAGE, APP, FOREIGN = "https://chat.example.com", "https://x.apps.example.com", "https://evil.test"
@@ -24,8 +27,13 @@ CONFIG = """
 backends:
   v: {{ url: {v}, engine: vllm }}
   o: {{ url: {o}, engine: ollama }}
-models: {{ m: [v], l: [o] }}
-access: {{ trusted_proxies: [{PROXY}], methods: [GET, POST] }}
+models: {{ m: [v], "l:latest": [o] }}
+access:
+  trusted_proxies: [{PROXY}]
+  methods: [GET, HEAD, POST, DELETE]
+  deny: [127.0.0.66]
+  deny_user_agents: [sqlmap]
+health: {{ interval: 300ms }}
 auth:
   key_in_query: true
   anonymous: {{ networks: [{LAN}], max_prompt_bytes: 9000 }}
@@ -37,6 +45,8 @@ services:
     path: /open/
     auth: none
     cors: {{ origins: ["*"], headers: [x-a], max_age: 9s }}
+  mcp: {{ url: "{web}/mcp", path: /mcp/ }}
+  root: {{ url: "{web}/base", path: /, auth: none }}
   site:
     url: {web}
     host: site.test
@@ -82,7 +92,7 @@ class Stack:
 def stack(engine: str) -> Iterator[Stack]:
     with ExitStack() as stack:
         v = stack.enter_context(scripted("vllm", name="v"))
-        o = stack.enter_context(scripted("ollama", name="o", models=["l"]))
+        o = stack.enter_context(scripted("ollama", name="o", models=["l:latest"]))
         web = stack.enter_context(web_service())
         values = {"LAN": LAN, "PROXY": PROXY, "PAGE": PAGE}
         config = CONFIG.format(v=v.url, o=o.url, web=web.url, **values)
@@ -251,3 +261,128 @@ def test_each_service_has_pages_of_its_own(stack: Stack) -> None:
     assert (
         "access-control-allow-origin" not in stack.ask("/x", Origin=APP, Host="site.test").headers
     )
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def test_a_program_is_told_json_whatever_else_it_would_take(stack: Stack) -> None:
+    key = stack.it.key
+    asked: list[httpx.Response] = [
+        stack.chat("/v1/none", Accept=BROWSER, x_api_key=key),
+        stack.chat(Accept=BROWSER),
+        stack.chat("/v1/messages", Accept=BROWSER, x_api_key="wrong"),
+        stack.ask("/v1/models", Accept=BROWSER),
+        stack.ask("/api/tags", Accept=BROWSER),
+        stack.ask("/keyed/x", method="POST", Accept=BROWSER),
+        stack.ask("/keyed/x", Accept=BROWSER, Sec_Fetch_Mode="cors"),
+    ]
+    for path in ("/v1/models", "/keyed/x", "/"):
+        for accept in ({}, {"Accept": "*/*"}, {"Accept": "application/json"}):
+            asked.append(stack.ask(path, source="127.0.0.66", **accept))
+            asked.append(stack.ask(path, User_Agent="sqlmap/1.0", **accept))
+            asked.append(stack.ask(path, User_Agent="sqlmap/1.0", Host="site.test", **accept))
+    for answer in asked:
+        assert answer.status_code in (401, 403, 404)
+        assert answer.headers["content-type"] == "application/json"
+        assert "error" in answer.json()
+
+
+@pytest.mark.parametrize("more", [{}, {"Sec_Fetch_Mode": "navigate"}])
+def test_a_browser_that_goes_somewhere_gets_a_page(stack: Stack, more: dict[str, str]) -> None:
+    answer = stack.ask("/keyed/x", Accept=BROWSER, **more)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    answer = stack.ask("/keyed/x", method="POST", Accept=BROWSER, **more)
+    assert ("html" in answer.headers["content-type"]) == bool(more)
+
+
+def test_the_list_of_models_says_what_engines_say(stack: Stack) -> None:
+    headers = {"x_api_key": stack.it.key}
+    said = {"created": 1764000000, "owned_by": "me", "root": "org/model", "parent": None}
+    meta = {"n_ctx_train": 4096, "n_params": 7 * 10**9, "x": ["no"], "desc": "y" * 10_000}
+    more = {"max_model_len": 4096, "meta": meta, "permission": [{"id": "z"}], "secret": "no"}
+    card = {"id": "m", "object": "model", **said, **more}
+    stack.vllm.behave(path_prefix="/v1/models", body=json.dumps({"object": "list", "data": [card]}))
+
+    def found() -> dict[str, Any] | None:
+        data = stack.ask("/v1/models", **headers).json()["data"]
+        card = next(each for each in data if each["id"] == "m")
+        return card if "meta" in card else None
+
+    wanted = {**said, "max_model_len": 4096, "meta": {"n_ctx_train": 4096, "n_params": 7 * 10**9}}
+    assert until(found) == {"id": "m", "object": "model", **wanted}
+    for path in ("/v1/models/m", "//v1/models//m"):
+        assert stack.ask(path, **headers).json() == found()
+    for path in ("/v1/models/", "//v1/models", "/v1//models//"):
+        assert stack.ask(path, **headers).json() == stack.ask("/v1/models", **headers).json()
+    stack.vllm.reset()
+
+
+@pytest.mark.parametrize("name", ["L", "l:LATEST", "L:latest"])
+def test_ollama_s_names_are_good_in_any_case(stack: Stack, name: str) -> None:
+    for path in ("/api/chat", "/v1/chat/completions"):
+        for size in (2, 9000):
+            stack.ollama.reset()
+            body = json.dumps({"model": name, "messages": [], "pad": "x" * size})
+            answer = stack.ask(path, method="POST", body=body, x_api_key=stack.it.key)
+            assert answer.status_code == 200
+            assert json.loads(stack.ollama.requests(path)[0]["body"])["model"] == "l:latest"
+    body = body.replace(name, "M")
+    refused = stack.ask("/v1/chat/completions", method="POST", body=body, x_api_key=stack.it.key)
+    assert refused.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("POST", {"Accept": "application/json, text/event-stream"}),
+        ("GET", {"Accept": "text/event-stream"}),
+        ("DELETE", {}),
+    ],
+)
+def test_an_mcp_server_below_a_path_is_reached_without_a_slash(
+    stack: Stack, method: str, more: dict[str, str]
+) -> None:
+    headers = {**more, "x_api_key": stack.it.key, "Mcp_Session_Id": "s1"}
+    for path in ("/mcp", "/mcp/", "/mcp?a=b"):
+        answer = stack.ask(path, method=method, body="{}", **headers)
+        assert answer.status_code == 200
+        seen = stack.web.last()
+        assert (seen["method"], seen["bytes"]) == (method, 2)
+        assert seen["path"] == "/mcp" + path.removeprefix("/mcp")
+        assert seen["headers"]["mcp-session-id"] == "s1"
+    assert stack.ask("/mcp", method=method, **more).status_code == 401
+    assert stack.ask("/mcp?a=b", **headers | {"Accept": BROWSER}).headers["location"] == "/mcp/?a=b"
+
+
+def test_a_redirect_of_a_service_names_no_server_inside(stack: Stack) -> None:
+    inside = f"//127.0.0.1:{stack.web.port}"
+    for path, said, told in (
+        ("/keyed/", f"http:{inside}", "/keyed/"),
+        ("/keyed/", f"http:{inside}/a?b=c", "/keyed/a?b=c"),
+        ("/keyed/", f"https:{inside}/a", "/keyed/a"),
+        ("/keyed/", f"{inside}/a", "/keyed/a"),
+        ("/keyed/", "/a", "/keyed/a"),
+        ("/keyed/", "/keyed/a", "/keyed/a"),
+        ("/keyed/", "https://elsewhere.test/a", "https://elsewhere.test/a"),
+        ("/mcp/", f"http:{inside}/mcp", "/mcp/"),
+        ("/mcp/", f"http:{inside}/mcp/x", "/mcp/x"),
+        ("/mcp/", f"http:{inside}/other", "/other"),
+        ("/", f"http:{inside}/base/x", "/x"),
+        ("/", "/base/x", "/x"),
+    ):
+        answer = stack.ask(f"{path}static/?Location={quote(said, '')}", x_api_key=stack.it.key)
+        assert answer.headers["location"] == told, said
+    where = f"/static/?Location={quote(f'http:{inside}/a', '')}"
+    answer = stack.ask(where, x_api_key=stack.it.key, Host="site.test")
+    assert answer.headers["location"] == "/a"
+
+
+def test_a_service_at_the_root_has_what_the_api_has_not(stack: Stack) -> None:
+    for method, path in (("GET", "/"), ("POST", "/api/config"), ("GET", "/docs/?a=b")):
+        got = stack.ask(path, method=method, body="{}").json()
+        assert (got["method"], got["path"]) == (method, "/base" + path)
+    assert stack.ask("/v1/none").json()["error"]["code"] == "unknown_endpoint"
+    assert stack.ask("/healthz").text == "ok\n"
+    assert stack.chat("/v1/chat/completions/", x_api_key=stack.it.key).status_code == 200
+    assert stack.chat("/api/chat").status_code == 401

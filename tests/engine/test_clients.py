@@ -4,58 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway
-
-CONFIG = """
-backends:
-  v: {{ url: {v}, engine: vllm }}
-  l: {{ url: {l}, engine: llamacpp }}
-  o: {{ url: {o}, engine: ollama }}
-models:
-  vllm: {{ backends: [v] }}
-  vllm-long: {{ backends: [v], upstream_name: vllm, timeouts: {{ first_byte: 99s }} }}
-  llamacpp: {{ backends: [l] }}
-  llamacpp-long: {{ backends: [l], upstream_name: llamacpp, timeouts: {{ first_byte: 99s }} }}
-  ollama: {{ backends: [o] }}
-  kept: {{ backends: [v], upstream_name: vllm, cache: {{ ttl: 1h }} }}
-"""
-"""One model for each engine; `-long` takes the long way. /v1/embeddings is kept for one of them, so
-it leaves its short way elsewhere than the others."""
-
-
-@dataclass
-class Stack:
-    gateway: Gateway
-    backends: dict[str, Scripted]
-
-    def stream(self, path: str, body: dict[str, Any], *, key: str | None = None) -> str:
-        answer = self.gateway.post(path, {"stream": True, **body}, key=key)
-        assert answer.status_code == 200, answer.text
-        return answer.text
-
-    def direct(self, path: str, body: dict[str, Any]) -> str:
-        """What its engine itself answers."""
-        url = self.backends[body["model"]].url + path
-        return httpx.post(url, json={"stream": True, **body}).text
+from tests.engine.one_of_each import WAYS, Stack, asked, one_of_each
 
 
 @pytest.fixture(scope="module")
 def running(engine: str) -> Iterator[Stack]:
-    with ExitStack() as stack:
-        backends = {
-            kind: stack.enter_context(scripted(kind, models=[kind], name=kind))
-            for kind in ("vllm", "llamacpp", "ollama")
-        }
-        config = CONFIG.format(**{kind[0]: each.url for kind, each in backends.items()})
-        yield Stack(stack.enter_context(gateway(engine, config)), backends)
+    with one_of_each(engine) as found:
+        yield found
 
 
 @pytest.fixture
@@ -78,20 +38,11 @@ UNASKED = {
     "another": {"stream_options": {"include_obfuscation": False}},
     "long and odd": {"stream_options": {"x": ["é}" * 200, {"y": '"stream_options":{'}]}},
 }
-WAYS = ["short", "long", "large"]
 
 
 def events(text: str) -> list[Any]:
     lines = [line.removeprefix("data: ") for line in text.split("\n\n")]
     return [json.loads(line) if line.startswith("{") else line for line in lines]
-
-
-def asked(path: str, kind: str, way: str) -> dict[str, Any]:
-    said = "é" * 10_000 if way == "large" else "hi"
-    body: dict[str, Any] = {"model": kind + "-long" * (way == "long")}
-    return body | (
-        {"messages": [{"role": "user", "content": said}]} if "chat" in path else {"prompt": said}
-    )
 
 
 @pytest.mark.parametrize("shape", UNASKED)
@@ -200,3 +151,68 @@ def test_a_form_may_say_that_it_has_no_coding(stack: Stack) -> None:
         data={"model": "vllm"},
     )
     assert answer.json()["model"] == "vllm"
+
+
+LINE = "x-anthropic-billing-header: cc_version=2.1.36.c61; cc_entrypoint=cli; cch=01234;"
+REST = "You are Claude Code.\nx-anthropic-billing-header: this stays."
+SYSTEMS: dict[str, tuple[Any, Any]] = {
+    "a block of its own": (
+        [{"type": "text", "text": LINE}, {"type": "text", "text": REST, "cache_control": {}}],
+        [{"type": "text", "text": REST, "cache_control": {}}],
+    ),
+    "the only block": ([{"text": LINE + "\n", "type": "text"}], []),
+    "the first line of a block": (
+        [{"type": "text", "text": f"{LINE}\n\n{REST}"}, {"type": "text", "text": "é"}],
+        [{"type": "text", "text": REST}, {"type": "text", "text": "é"}],
+    ),
+    "the first line of a long one": (
+        [{"type": "text", "text": f"{LINE}\n" + "é\\" * 9000}],
+        [{"type": "text", "text": "é\\" * 9000}],
+    ),
+    "a text": (f"{LINE}\n{REST}", REST),
+    "a long text": (f"{LINE}\n" + "x" * 9000, "x" * 9000),
+    "another place": (
+        [{"type": "text", "text": REST}, {"type": "text", "text": LINE}],
+        [{"type": "text", "text": REST}, {"type": "text", "text": LINE}],
+    ),
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("case", SYSTEMS)
+def test_what_changes_in_each_request_of_claude_code_stays_out_of_the_prompt(
+    stack: Stack, case: str, path: str
+) -> None:
+    said, wanted = SYSTEMS[case]
+    for way in WAYS:
+        body = {**asked("chat", "vllm", way), "max_tokens": 9}
+        answer = stack.gateway.post(path, {"system": said, **body, "tools": []})
+        assert answer.status_code == 200
+        sent = json.loads(stack.backends["vllm"].requests(path)[-1]["body"].encode("latin-1"))
+        assert sent == {"system": wanted, **body, "model": "vllm", "tools": []}
+
+
+def test_a_beta_goes_on_untouched_and_an_unknown_version_is_refused(stack: Stack) -> None:
+    it = stack.gateway
+    beta = {
+        "anthropic-beta": "claude-code-20250219,x-2099-01-01",
+        "anthropic-version": "2023-06-01",
+    }
+    for way in WAYS:
+        body = {**asked("chat", "vllm", way), "max_tokens": 9}
+        assert it.post("/v1/messages?beta=true", body, headers=beta).status_code == 200
+        seen = stack.backends["vllm"].requests("/v1/messages?beta=true")[-1]["headers"]
+        assert {name: seen[name] for name in beta} == beta
+        assert it.post("/v1/messages", body).status_code == 200
+        refused = it.post("/v1/messages", body, headers={"anthropic-version": "2099-01-01"})
+        assert (refused.status_code, refused.json()["type"]) == (400, "error")
+        assert "2023-06-01" in refused.json()["error"]["message"]
+
+
+def test_a_websocket_is_told_426_so_that_codex_goes_on_without(stack: Stack) -> None:
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    for path in ("/v1/responses", "/responses", "/v1/responses/", "/v1/chat/completions"):
+        headers = {**stack.gateway.headers(), **upgrade}
+        answer = httpx.get(stack.gateway.url + path, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (426, "no_websocket")
+    assert httpx.get(stack.gateway.url + "/v1/responses", headers=upgrade).status_code == 401

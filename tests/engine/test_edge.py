@@ -30,6 +30,7 @@ def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
         gateway,
         engine,
         f"listen: {{ http: 127.0.0.1:{http}, https: 127.0.0.1:{https}, hosts: [localhost] }}\n"
+        f"access: {{ trusted_proxies: [127.0.0.2] }}\n"
         f"tls: {{ self_signed: true, hsts: true, http2: true }}\nbackends: {{ a: {a.url} }}\n"
         f"services: {{ web: {{ url: {a.url}, host: web.test, auth: none }} }}\n",
     )
@@ -58,6 +59,25 @@ def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
     redirect = httpx.post(f"http://localhost:{http}/v1/chat/completions", json={})
     assert redirect.status_code == 308
     assert redirect.headers["location"] == f"https://localhost:{https}/v1/chat/completions"
+    # What a proxy got by https comes by http, and is answered; nobody else's word counts.
+    by_proxy = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(transport=by_proxy, base_url=f"http://127.0.0.1:{http}") as proxy:
+        for host, path in (("localhost", "/v1/models"), ("web.test", "/version")):
+            for said, status in (("https", 200), ("http", 308), (None, 308)):
+                headers = {**it.headers(), "Host": host} | (
+                    {"X-Forwarded-Proto": said} if said else {}
+                )
+                answer = proxy.get(path, headers=headers)
+                assert answer.status_code == status, (host, said)
+                assert ("strict-transport-security" in answer.headers) == (status == 200)
+        assert a.requests("/version")[-1]["headers"]["x-forwarded-proto"] == "https"
+        assert proxy.get("/healthz", headers={"Host": "localhost"}).status_code == 200
+        assert proxy.get("/ca.crt", headers={"Host": "web.test"}).status_code == 200
+    untrusted = httpx.get(
+        f"http://localhost:{http}/v1/models",
+        headers={**it.headers(), "X-Forwarded-Proto": "https"},
+    )
+    assert untrusted.status_code == 308
     keys = [*(it.home / "tls").glob("self-signed-*.pem"), it.home / "tls" / "ca.key"]
     assert len(keys) == 2
     assert all(key.stat().st_mode & 0o077 == 0 for key in keys)

@@ -156,7 +156,7 @@ def test_ollama_s_own_api_goes_to_ollama_only(stack: Stack) -> None:
     for path in ("/api/generate", "/api/embed", "/api/embeddings", "/api/show"):
         assert stack.gateway.post(path, {"model": "phi"}).status_code == 200
     assert stack.gateway.post("/api/show", {"name": "phi"}).json()["model"] == "phi"
-    assert stack.gateway.post("/api/chat", {"model": "qwen"}).status_code == 503
+    assert stack.gateway.post("/api/chat", {"model": "qwen"}).status_code == 400
     names = {each["name"] for each in stack.gateway.get("/api/tags").json()["models"]}
     assert names == {"llama3:latest", "phi"}
     assert stack.gateway.get("/api/version").json() == {"version": "0.12.0"}

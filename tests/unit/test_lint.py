@@ -112,6 +112,7 @@ KNOWN = {
     ("ssrf", "$ig_backend"): "njs sets it, to a name of the YAML (our rule chosen-by-us)",
     ("http_splitting", "$ig_backend"): "the same",
     ("http_splitting", "$ig_content_type"): "njs sets it, to one of two kinds of body",
+    ("http_splitting", "$ig_stored"): "njs sets it, to a path it has matched or an encoded name",
     ("http_splitting", "$ig_ticket"): "njs sets it, to a number and a name of the YAML",
     ("http_splitting", "$ig_patience"): "njs sets it, to a number",
     ("http_splitting", "$ig_improper"): "njs sets it, always to nothing",

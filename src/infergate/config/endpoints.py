@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 JSON_PATHS = (
     "/v1/chat/completions",
     "/v1/completions",
@@ -41,9 +43,95 @@ KEPT_PATHS = tuple(HEDGED_PATHS)
 KEPT_COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
 """Where it does so too if it is asked for completions."""
 
-LIST_PATHS = ("/v1/models", "/api/tags", "/api/ps", "/api/version")
+KIND_FLAG: Mapping[str, str] = {
+    **{"vllm": "v", "ollama": "o", "llamacpp": "l", "sglang": "s", "tei": "t", "infinity": "i"},
+    **{"ray": "r", "openai": "a"},
+}
+"""The letter of an engine's kind (health/engines.py) in a backend's flags (njs/route.js)."""
+
+KIND_NAMES: Mapping[str, str] = {
+    "vllm": "vLLM",
+    "ollama": "Ollama",
+    "llamacpp": "llama.cpp",
+    "sglang": "SGLang",
+    "tei": "Text Embeddings Inference",
+    "infinity": "Infinity",
+    "ray": "Ray Serve",
+    "openai": "other servers of OpenAI's API",
+}
+"""As people write them."""
+
+SOME_HAVE: Mapping[str, frozenset[str]] = {
+    path: frozenset(kinds.split())
+    for paths, kinds in (
+        ("/rerank", "vllm llamacpp tei infinity"),
+        ("/v2/rerank /score /pooling /v2/embed", "vllm"),
+        ("/classify", "vllm sglang infinity"),
+        ("/v1/chat/completions/batch", "vllm"),
+        ("/v1/chat/completions/render /v1/completions/render", "vllm"),
+        ("/reranking /v1/reranking /infill /completion /embedding /apply-template", "llamacpp"),
+        ("/v1/responses/input_tokens /v1/chat/completions/input_tokens", "llamacpp openai"),
+        ("/v1/images/generations", "sglang openai"),
+        ("/v1/moderations", "openai"),
+    )
+    for path in paths.split()
+}
+"""As JSON_PATHS, but only engines of these kinds have it, "openai" being any other server of that
+API. Where a model is served by none of them, it is 404."""
+
+SOME_HAVE_FORMS: Mapping[str, frozenset[str]] = {
+    "/v1/images/edits": frozenset(("sglang", "openai")),
+    "/v1/images/variations": frozenset(("openai",)),
+}
+"""The same of FORM_PATHS."""
+
+WEBSOCKETS: Mapping[str, frozenset[str]] = {"/v1/realtime": frozenset(("vllm", "openai"))}
+"""GET with an Upgrade; the address says the model."""
+
+KEEPERS = frozenset(("vllm", "sglang", "openai"))
+"""Who keeps answers of /v1/responses, to be asked for below STORED by their ids."""
+
+STORED = "/v1/responses/"
+
+OLLAMA_HAS = tuple(path for path in JSON_PATHS if path.startswith("/api/"))
+"""The inference endpoints that only Ollama has; for others the dialect is wrong: 400."""
+
+WITHOUT_V1 = (
+    *("chat/completions", "completions", "embeddings", "responses", "models", "messages"),
+    *("messages/count_tokens", "moderations", "audio/speech", "audio/transcriptions"),
+    *("audio/translations", "images/generations", "images/edits", "images/variations"),
+    *("responses/input_tokens", "chat/completions/batch"),
+)
+"""What stands behind /v1/ may stand without it: whoever writes a base URL forgets it."""
+
+COUNTED = (
+    "/rerank /v2/rerank /reranking /score /pooling /classify /v2/embed /infill /completion"
+    " /embedding"
+)
+"""Besides /v1/…: where a model works, so that an answer uses tokens."""
+
+TEXTLESS = (
+    "/rerank /v2/rerank /reranking /v1/reranking /score /pooling /classify /v2/embed /embedding"
+    " /v1/audio/speech /v1/moderations /v1/images/generations /v1/images/edits"
+    " /v1/images/variations /v1/responses/input_tokens /v1/chat/completions/input_tokens"
+)
+"""Whose answers are no text that a model wrote: vectors, scores, sounds, pictures."""
+
+HEALTH_PATHS = ("/health", "/v1/health", "/ping")
+"""What health checks and clients of engines ask; here that the gateway answers."""
+
+LIST_PATHS = ("/v1/models", "/api/tags", "/api/ps", "/api/version", "/version")
 """GET; answered by the gateway from what the control plane discovered."""
+
+BLOBS = "/api/blobs/"
+"""HEAD and POST with a file of a model, for one Ollama box; as MANAGE_PATHS."""
 
 MANAGE_PATHS = ("/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete")
 """Change what an Ollama box holds; only for keys that may manage."""
 """https://github.com/ollama/ollama/blob/main/docs/api.md lists Ollama's paths."""
+
+INFERENCE = (*JSON_PATHS, *FORM_PATHS, *SOME_HAVE, *SOME_HAVE_FORMS)
+"""Where a model is asked for."""
+
+PATHS = frozenset((*INFERENCE, *WEBSOCKETS, *LIST_PATHS, *MANAGE_PATHS, *HEALTH_PATHS, "/healthz"))
+"""All that have a location of their own, but for those below /v1/models/, STORED and BLOBS."""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from infergate.config import endpoints
 from infergate.config.budgets import parse_budget
-from infergate.config.endpoints import FORM_PATHS, JSON_PATHS, LIST_PATHS
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
@@ -17,8 +17,8 @@ from infergate.config.types import is_ip, is_loopback
 
 _OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
 _ENGINES_PATHS = (
-    *(*JSON_PATHS, *FORM_PATHS, *LIST_PATHS),
-    *("/chat/completions", "/health", "/metrics"),
+    *sorted(endpoints.PATHS, key=len, reverse=True),
+    *("/chat/completions", "/metrics"),
 )
 _ENGINES = ("auto", "embedded", "debian", "system")
 
@@ -30,8 +30,8 @@ def contradictions(config: Config) -> Iterator[Finding]:
     yield from _models(config)
     yield from _services(config)
     for endpoint in config.endpoints:
-        if endpoint not in (*JSON_PATHS, *FORM_PATHS):
-            hint = did_you_mean(endpoint, (*JSON_PATHS, *FORM_PATHS))
+        if endpoint not in endpoints.INFERENCE:
+            hint = did_you_mean(endpoint, endpoints.INFERENCE)
             yield ("endpoints", endpoint), f"there is no endpoint {endpoint!r}{hint}"
     yield from _firewall(config)
     if config.engine not in _ENGINES and not config.engine.startswith("/"):
@@ -122,6 +122,13 @@ def _models(config: Config) -> Iterator[Finding]:
     claimed: dict[str, str] = {}
     for name, model in config.models.items():
         path = ("models", name)
+        for at, each in ((path, name), *(((*path, "aliases"), alias) for alias in model.aliases)):
+            if "*" in each and each != ANY_MODEL:
+                yield (
+                    at,
+                    f'{each!r} looks like a pattern, and names are none: write the names, or "*" '
+                    "for every other model of its backends",
+                )
         for index, backend in enumerate(model.backends):
             if backend not in config.backends:
                 hint = did_you_mean(backend, config.backends)
@@ -202,6 +209,8 @@ def _services(config: Config) -> Iterator[Finding]:
                 yield ("services", name, "host"), f"{service.host} is taken by {taken}"
         if service.path is not None:
             ours = next((p for p in _OUR_PATHS if service.path.startswith(p)), None)
+            if service.path[:-1] in endpoints.PATHS:
+                ours = service.path
             taken = paths.setdefault(service.path, name)
             if ours:
                 yield ("services", name, "path"), f"paths below {ours} are the gateway's own"

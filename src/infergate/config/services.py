@@ -22,6 +22,7 @@ from infergate.config.types import (
     PasswordHash,
     Seconds,
     Secret,
+    ServicePath,
 )
 from infergate.config.waf import ServiceWaf
 
@@ -74,7 +75,9 @@ class Service(Section):
     """One service, reached below a path or under a host name of its own."""
 
     url: HttpUrl = Field(description="Where it runs.")
-    path: LocationPath | None = Field(None, description="Path it is reached below; stripped.")
+    path: ServicePath | None = Field(
+        None, description="Path it is reached below; stripped. / is what the API has not itself."
+    )
     host: Host | None = Field(None, description="Host name it is reached under.")
     auth: Literal["key", "basic", "forward", "none"] = Field(
         "key",

@@ -154,6 +154,10 @@ def _location_path(value: str) -> str:
     return value
 
 
+def _service_path(value: str) -> str:
+    return value if value == "/" else _location_path(value)
+
+
 def _request_path(value: str) -> str:
     if not _REQUEST_PATH.fullmatch(value):
         raise ValueError(f"{value!r} is not the beginning of a path like /n8n/rest")
@@ -306,6 +310,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EndpointPath = Annotated[str, AfterValidator(_endpoint_path)]
 RequestPath = Annotated[str, AfterValidator(_request_path)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]
+ServicePath = Annotated[str, AfterValidator(_service_path)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]

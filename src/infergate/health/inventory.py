@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from infergate.health.engines import OWNED_BY, EngineProfile, Kind
+from infergate.health.model_card import card
 from infergate.health.ollama_entry import Room, is_count, known_fields
 from infergate.shown import is_plain
 
@@ -21,6 +22,7 @@ class ModelInfo:
     id: the name the backend knows it by.
     context_length: tokens it takes in one request, if the engine told.
     loaded: in memory now; None where the engine does not say.
+    card: what an entry of /v1/models says besides, for the gateway's (model_card.py).
     tag: Ollama's own entry of /api/tags, for the gateway's /api/tags (ollama_entry.py).
     running: Ollama's own entry of /api/ps, while the model is loaded.
     """
@@ -28,6 +30,7 @@ class ModelInfo:
     id: str
     context_length: int | None = None
     loaded: bool | None = None
+    card: Mapping[str, Any] | None = field(default=None, compare=False)
     tag: Mapping[str, Any] | None = None
     running: Mapping[str, Any] | None = None
 
@@ -52,11 +55,13 @@ def openai_models(body: Any, profile: EngineProfile) -> tuple[ModelInfo, ...] | 
     """The models of an answer to /v1/models; None if it is no such answer."""
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         return None
+    room = Room()
     return _unique(
         ModelInfo(
             entry["id"],
             context_length=_context_length(entry),
             loaded=_loaded(entry, profile),
+            card=room.take(card(entry)),
         )
         for entry in _entries(body["data"], "id")
     )

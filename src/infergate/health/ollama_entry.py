@@ -28,11 +28,11 @@ _DETAILS = ("parent_model", "format", "family", "parameter_size", "quantization_
 def known_fields(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What is passed on of an entry of /api/tags or /api/ps."""
     kept: dict[str, Any] = {"name": name, "model": name}
-    kept |= {field: entry[field] for field in _TEXTS if _is_text(entry.get(field))}
+    kept |= {field: entry[field] for field in _TEXTS if is_text(entry.get(field))}
     kept |= {field: entry[field] for field in _COUNTS if is_count(entry.get(field), least=0)}
     details = entry.get("details")
     if isinstance(details, dict):
-        kept["details"] = {f: details[f] for f in _DETAILS if _is_text(details.get(f))}
+        kept["details"] = {f: details[f] for f in _DETAILS if is_text(details.get(f))}
         families = details.get("families")
         if families is None or _are_texts(families):
             kept["details"]["families"] = families
@@ -60,9 +60,9 @@ class Room:
         return entry if self._left >= 0 else None
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= LONGEST_TEXT and is_plain(value)
 
 
 def _are_texts(values: Any) -> bool:
-    return isinstance(values, list) and len(values) <= MAX_FAMILIES and all(map(_is_text, values))
+    return isinstance(values, list) and len(values) <= MAX_FAMILIES and all(map(is_text, values))

@@ -234,7 +234,9 @@ class Watch:
         return "openai" if self._unclear >= IDENTIFY_ATTEMPTS else kind
 
     def _findings(self) -> tuple[object, ...]:
-        return self.target.kind, self.version, self.models, self.models_problem, self.discovered
+        cards = [each.card for each in self.models]
+        told = (self.version, self.models, cards, self.models_problem)
+        return self.target.kind, *told, self.discovered
 
     def _note(self, found: Inventory | Unreadable) -> None:
         """Keep what was found; a list that cannot be read leaves the previous one in force."""

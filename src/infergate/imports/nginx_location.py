@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from infergate.config.endpoints import FORM_PATHS, JSON_PATHS, LIST_PATHS, MANAGE_PATHS
+from infergate.config.endpoints import PATHS
 from infergate.config.root import ANY_MODEL
 from infergate.imports.draft import Draft
 from infergate.imports.nginx_check import read_plus
@@ -15,7 +15,7 @@ from infergate.imports.nginx_parts import Map, Parts, Upstream, direct
 from infergate.imports.nginx_read import Directive
 from infergate.imports.values import usable_url, variable
 
-_OUR_PATHS = (*JSON_PATHS, *FORM_PATHS, *LIST_PATHS, *MANAGE_PATHS)
+_OUR_PATHS = PATHS - {"/health", "/ping", "/healthz", "/version"}
 _SERVICES = (
     # name, port, the auth that fits: some have a login of their own
     ("qdrant", 6333, "key"),

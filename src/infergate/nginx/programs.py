@@ -46,6 +46,15 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "zones": {zone.name: int(zone.evicts) for zone in zones(config, around.needs)},
         "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
         "who_answers": who_answers(config),
+        "only": _only(),
+        "keepers": ", ".join(
+            name for kind, name in endpoints.KIND_NAMES.items() if kind in endpoints.KEEPERS
+        ),
+        "kind_names": {
+            endpoints.KIND_FLAG[kind]: name for kind, name in endpoints.KIND_NAMES.items()
+        },
+        "counted": f" {endpoints.COUNTED} ",
+        "textless": f" {endpoints.TEXTLESS} ",
         "key_in_query": config.auth.key_in_query,
         "key_headers": f" {' '.join(KEYS).lower()} ",
         "hedge_socket": str(around.home.hedge_socket),
@@ -63,6 +72,18 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         f"njs/{name}": _SETTING.sub(lambda match: f"({texts[match[1]]})", _program(name))
         for name in names
     }
+
+
+def _only() -> str:
+    """For njs/kinds.js: " /path=letters", each followed by a space."""
+    some = {**endpoints.SOME_HAVE, **endpoints.SOME_HAVE_FORMS}
+    some |= endpoints.WEBSOCKETS
+    some |= dict.fromkeys(endpoints.OLLAMA_HAS, frozenset({"ollama"}))
+    found = (
+        f" {path}={''.join(flag for kind, flag in endpoints.KIND_FLAG.items() if kind in kinds)}"
+        for path, kinds in some.items()
+    )
+    return "".join(found) + " "
 
 
 @functools.cache

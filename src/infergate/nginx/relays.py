@@ -32,9 +32,13 @@ class Relay:
     verify_tls: bool
 
     @property
+    def suffix(self) -> str:
+        """The end of its name, by how the backend is reached."""
+        return "" if not self.https else "_https" if self.verify_tls else "_https_unverified"
+
+    @property
     def name(self) -> str:
-        suffix = "" if not self.https else "_https" if self.verify_tls else "_https_unverified"
-        return f"@relay_{self.connect_ms}_{self.read_ms}{suffix}"
+        return f"@relay_{self.connect_ms}_{self.read_ms}{self.suffix}"
 
 
 def relay_for(backend: Backend, timeouts: Timeouts) -> Relay:

@@ -16,7 +16,7 @@ class Internal(NamedTuple):
     careful: leaves the short way. unadmitted: no valid key; 401. limited: too fast; 429, told apart
     from a backend's. blocked: by the firewall; 403. undecided: the internal server, where njs chose
     no backend. spoken: a backend said one of these; 502. none: nobody says it.
-    websocket: to a location of its own.
+    websocket, blob, root: to a location of its own.
     """
 
     careful: int = 570
@@ -27,6 +27,8 @@ class Internal(NamedTuple):
     spoken: int = 575
     none: int = 576
     websocket: int = 577
+    blob: int = 578
+    root: int = 579
 
 
 INTERNAL = Internal()

@@ -84,6 +84,7 @@ class Upstream:
     client_headers: tuple[str, ...] = ()
     kept: KeptFiles | None = None
     cors_scope: str = ""
+    own_hosts: tuple[str, ...] = ()
 
 
 def _addresses(host: str, port: int, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -94,6 +95,13 @@ def _addresses(host: str, port: int, resolved: Mapping[str, tuple[str, ...]]) ->
 def _host_header(host: str, port: int, scheme: str) -> str:
     shown = f"[{host}]" if ":" in host else host
     return shown if port == (443 if scheme == "https" else 80) else f"{shown}:{port}"
+
+
+def _own_hosts(url: Backend, addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """What a service may call itself in a redirect: nobody outside knows these names."""
+    shown = f"[{url.host}]" if ":" in url.host else url.host
+    named = (_host_header(url.host, url.port, url.scheme), f"{shown}:{url.port}")
+    return tuple(dict.fromkeys((*named, *(each for each in addresses if each != UNRESOLVED))))
 
 
 def backend_of(name: str, backend: Backend, resolved: Mapping[str, tuple[str, ...]]) -> Upstream:
@@ -147,6 +155,7 @@ def service_of(config: Config, around: Surroundings, name: str, index: int) -> U
         client_headers=tuple(service.client_headers),
         kept=_kept(name, service),
         cors_scope=f"s{index}" if service.cors else "",
+        own_hosts=_own_hosts(url, _addresses(url.host, url.port, around.addresses)),
     )
 
 

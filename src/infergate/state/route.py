@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infergate.config.backends import Backend
+from infergate.config.endpoints import KIND_FLAG
 from infergate.config.models import Model
 from infergate.config.policies import Rates, Retries
 from infergate.config.root import Config
@@ -129,17 +130,18 @@ def _backend(
     declared = config.backends[backend]
     wanted = model.upstream_name or name
     inventory = inventories.get(backend)
-    kind = _kind(declared, inventory)
+    kind = kind_of(declared, inventory)
     loaded = inventory is not None and any(
         info.loaded for info in inventory.models if info.id in (wanted, wanted + LATEST)
     )
     flags = "".join(
         flag
         for flag, raised in (
-            ("o", kind == "ollama"),
+            (KIND_FLAG[kind] if kind else "", kind is not None),
             ("c", kind == "ollama" and not loaded),
             ("p", declared.pass_priority),
             ("u", kind in _COUNTS_USAGE),
+            ("h", f".{declared.host}".endswith(".anthropic.com")),
         )
         if raised
     )
@@ -154,7 +156,8 @@ def _backend(
     ]
 
 
-def _kind(declared: Backend, inventory: Inventory | None) -> Kind | None:
+def kind_of(declared: Backend, inventory: Inventory | None) -> Kind | None:
+    """What the file says, or else itself; None while nobody does."""
     if declared.engine != "auto":
         return declared.engine
     return inventory.kind if inventory else None
@@ -162,7 +165,7 @@ def _kind(declared: Backend, inventory: Inventory | None) -> Kind | None:
 
 def is_ollama(config: Config, backend: str, inventories: Mapping[str, Inventory]) -> bool:
     """Whether this backend speaks Ollama's own API."""
-    return _kind(config.backends[backend], inventories.get(backend)) == "ollama"
+    return kind_of(config.backends[backend], inventories.get(backend)) == "ollama"
 
 
 def _numbers(rates: Rates) -> list[int]:

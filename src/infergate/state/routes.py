@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Literal
 
+from infergate.config.endpoints import KEEPERS
 from infergate.config.in_force import added
 from infergate.config.models import Model
 from infergate.config.root import ANY_MODEL, Config
 from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory, ModelInfo
 from infergate.nginx.keeping import who_answers
-from infergate.state.route import LATEST, compile_route, is_ollama
+from infergate.nginx.relays import relay_for
+from infergate.state.route import LATEST, compile_route, is_ollama, kind_of
 
 _ANY_NAME: frozenset[Kind] = frozenset({"llamacpp", "tei"})
 """Engines that have one model and answer with it whatever name they are asked for."""
+
+
+ANY_CASE = "\n"
+"""Before a name in lower case that is good in any: no name of a model has a line break."""
 
 
 @dataclass(frozen=True)
 class Routes:
     """What njs routes by.
 
-    routes: name or alias → route as JSON (njs/route.js describes it); "" is the default model's.
+    routes: name or alias → route as JSON (njs/route.js describes it); "" is the default model's,
+        and what begins with ANY_CASE one that Ollama knows by a name in any case.
     catalog: list's name → the list as JSON (njs/catalog.js describes it).
     missing: (model, backend) pairs where the backend says it does not have the model.
     """
@@ -53,6 +62,8 @@ def compile_routes(
         compiled = _json(compile_route(config, name, model, inventories, fingerprint))
         for each in (name, *model.aliases, *_short_names(name, model, inventories)):
             routes.setdefault(each, compiled)
+            if _is_on_ollama(model, inventories):
+                routes.setdefault(ANY_CASE + each.lower(), compiled)
     if config.default_model is not None and config.default_model in routes:
         routes[""] = routes[config.default_model]
     missing = tuple(
@@ -157,11 +168,15 @@ def _has(inventory: Inventory, name: str) -> bool:
 
 def _short_names(name: str, model: Model, inventories: Mapping[str, Inventory]) -> tuple[str, ...]:
     """Ollama's `llama3` beside `llama3:latest`."""
-    on_ollama = any(
+    short = name.endswith(LATEST) and _is_on_ollama(model, inventories)
+    return (name.removesuffix(LATEST),) if short else ()
+
+
+def _is_on_ollama(model: Model, inventories: Mapping[str, Inventory]) -> bool:
+    return any(
         backend in inventories and inventories[backend].kind == "ollama"
         for backend in model.backends
     )
-    return (name.removesuffix(LATEST),) if on_ollama and name.endswith(LATEST) else ()
 
 
 def _catalog(
@@ -179,20 +194,49 @@ def _catalog(
                 "object": "model",
                 "created": 0,
                 "owned_by": "infergate" if owner == "auto" else owner,
+                **((info.card if info else None) or {}),
             }
             if info is not None and info.context_length:
                 entry["max_model_len"] = info.context_length
             names = [name, each, *_short_names(name, model, inventories)]
             listed.append({"names": list(dict.fromkeys(names)), "entry": entry})
+    engines = {
+        found.kind: found.version
+        for found in map(inventories.get, config.backends)
+        if found is not None and found.version
+    }
+    own = {"version": next(iter(engines.values()), _own_version()), "infergate": _own_version()}
     boxes = [name for name in config.backends if is_ollama(config, name, inventories)]
     versions = [inventories[box].version for box in boxes if box in inventories]
     return {
         "models": _json(listed),
         "tags": _json(_ollama_list(models, boxes, inventories, "tag")),
         "ps": _json(_ollama_list(models, boxes, inventories, "running")),
+        "keepers": _json(_keepers(config, models, inventories)),
+        "engines": _json([{**own, "engines": engines}]),
         "version": _json([version for version in versions if version][:1]),
         "ollama_backends": _json(boxes),
     }
+
+
+@functools.cache
+def _own_version() -> str:
+    return version("infergate")
+
+
+def _keepers(
+    config: Config, models: Mapping[str, Model], inventories: Mapping[str, Inventory]
+) -> list[dict[str, object]]:
+    """Who keeps answers, with the end of the names of locations that lead there (njs/stored.js)."""
+    return [
+        {
+            "names": [name, *model.aliases],
+            "entry": [backend, relay_for(config.backends[backend], config.timeouts).suffix],
+        }
+        for name, model in models.items()
+        for backend in model.backends
+        if kind_of(config.backends[backend], inventories.get(backend)) in KEEPERS
+    ]
 
 
 def _infos(

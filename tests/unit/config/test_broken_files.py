@@ -67,6 +67,7 @@ BROKEN = [
         "'qwen-c'",
     ),
     ("phoenix.yaml", "aliases: [gpt-3.5-turbo]", "aliases: [llama3]", "39:14", "is a model itself"),
+    ("phoenix.yaml", "aliases: [gpt-3.5-turbo]", "aliases: [gpt-*]", "39:14", "like a pattern"),
     ("phoenix.yaml", "fallback: [llama3]", "fallback: [llama4]", "40:15", "no model 'llama4'"),
     ("phoenix.yaml", "connect: 2s", "conect: 2s", "41:17", "did you mean 'connect'?"),
     ("phoenix.yaml", "default_model: text", "default_model: test", "48:16", "there is no model"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from infergate.config.endpoints_doc import page
 from infergate.config.json_schema import json_schema
 from infergate.config.reference_doc import reference
 
@@ -16,6 +17,11 @@ def test_the_reference_is_current() -> None:
     assert written == reference(), (
         "python -m infergate.config.reference_doc > docs/configuration.md"
     )
+
+
+def test_the_table_of_paths_is_current() -> None:
+    written = (DOCS / "endpoints.md").read_text()
+    assert written == page(), "python -m infergate.config.endpoints_doc > docs/endpoints.md"
 
 
 def test_the_schema_is_current() -> None:

@@ -124,7 +124,7 @@ def test_every_route_leads_through_a_location_that_is_rendered() -> None:
 def test_backends_that_are_alike_have_one_entry_and_others_their_own() -> None:
     it = config(TWO + "models: { m: [a, b] }\n")
     alike = compile_routes(it, {"a": has("m"), "b": has("m")}).routes["m"]
-    assert json.loads(alike)[2:] == [[["a", 1, 0, "", "u", ""]], 0, ["a", "b"]]
+    assert json.loads(alike)[2:] == [[["a", 1, 0, "", "vu", ""]], 0, ["a", "b"]]
     one_is_ollama = {"a": has("m"), "b": has("m", kind="ollama")}
     other = compile_routes(it, one_is_ollama).routes["m"]
     assert [backend[0] for backend in json.loads(other)[2]] == ["a", "b"]

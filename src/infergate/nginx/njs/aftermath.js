@@ -107,13 +107,13 @@ function hasTokens(uri) {
     case '/v1/messages/count_tokens':
         return false;
     default:
-        return uri.startsWith('/v1/') || uri === '/api/chat' || uri === '/api/generate' || uri.startsWith('/api/embed');
+        return uri.startsWith('/v1/') || settings.counted.indexOf(' ' + uri + ' ') !== -1 || uri === '/api/chat' || uri === '/api/generate' || uri.startsWith('/api/embed');
     }
 }
 
 // Whether the answer is text that a model wrote: vectors, scores and sounds have no tokens.
 function isText(uri) {
-    return settings.hedged[uri] === undefined && uri !== '/v1/audio/speech';
+    return settings.hedged[uri] === undefined && settings.textless.indexOf(' ' + uri + ' ') === -1;
 }
 
 // Of the request's body, which for a form is a sound and tells nothing. The head is none of it.

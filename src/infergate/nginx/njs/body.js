@@ -50,8 +50,9 @@ function hasNul(body) {
 //   stream, max_tokens   as the body says
 //   empty       the body is {}
 function read(r) {
-    if (refuse.isEncoded(r)) {
-        return refuse.bad(refuse.ENCODED);
+    const encoded = refuse.encoded(r);
+    if (encoded !== undefined) {
+        return encoded;
     }
     const text = r.requestText;
     if (!text) {

@@ -28,6 +28,9 @@ function list(r) {
         return;
     }
     switch (r.uri) {
+    case '/version':
+        answer(r, entries('engines')[0] || {});
+        break;
     case '/v1/models':
         answer(r, { object: 'list', data: allowed(r, 'models') });
         break;
@@ -54,8 +57,18 @@ function one(r) {
     answer(r, found);
 }
 
+// [backend, the end of the names of locations that lead there] of those that keep answers for this key's models.
+function keepers(r) {
+    const found = {};
+    return allowed(r, 'keepers').filter((each) => {
+        const isNew = found[each[0]] === undefined;
+        found[each[0]] = true;
+        return isNew;
+    });
+}
+
 function ollamaBackends() {
     return entries('ollama_backends');
 }
 
-export default { admit: admit.admit, list, one, ollamaBackends };
+export default { admit: admit.admit, list, one, keepers, ollamaBackends };

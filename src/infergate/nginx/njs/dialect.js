@@ -48,6 +48,7 @@ function words(status) {
         405: 'This endpoint does not take that method.',
         408: 'The request did not arrive in time.',
         411: 'The request needs a Content-Length.',
+        426: 'This endpoint speaks HTTP here.',
         421: 'There is nothing under this host name here.',
         413: 'The request body is larger than this gateway accepts.',
         414: 'The request URI is too long.',

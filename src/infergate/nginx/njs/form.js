@@ -21,8 +21,9 @@ const LONGEST_FIELD = 64;
 // Returns { model, named, bytes, parsed, buffer, start, end, boundary } or { error, param }; see body.js.
 // parsed: the fields of READ, as texts. start, end: where the part of the model is.
 function read(r) {
-    if (refuse.isEncoded(r)) {
-        return refuse.bad(refuse.ENCODED);
+    const encoded = refuse.encoded(r);
+    if (encoded !== undefined) {
+        return encoded;
     }
     const boundary = boundaryOf(r.headersIn['Content-Type'] || '');
     if (boundary === undefined) {

@@ -7,6 +7,7 @@
 // while it is still to be stopped after it lost.
 import failure from 'failure.js';
 import hedgeTimes from 'hedge_times.js';
+import kinds from 'kinds.js';
 import queue from 'queue.js';
 import relay from 'relay.js';
 import route from 'route.js';
@@ -117,7 +118,8 @@ function start(r) {
         const others = found[route.BACKENDS].map((each) => each[route.NAME])
             .filter((name) => free.indexOf(name) === -1);
         const request = {};
-        const backend = route.pick(r, found, request, others.join(',') + ',', true, r.uri[1] === 'a');
+        const backend = route.pick(r, found, request, others.join(',') + ',', true,
+            kinds.only(r.uri));
         if (backend === undefined) {
             none = 'no other backend is free';
             return;
@@ -130,11 +132,12 @@ function start(r) {
     // The names of the others that have a slot and nothing against them, and take the same body.
     function candidates() {
         const able = usable.open();
+        const only = kinds.only(r.uri);
         const backends = found[route.BACKENDS];
         const asked = backends.filter((each) => each[route.NAME] === first.name)[0];
         return backends.filter((each) => each[route.NAME] !== first.name && asked !== undefined
             && (each[route.FLAGS].indexOf('p') === -1) === (asked[route.FLAGS].indexOf('p') === -1)
-            && (r.uri[1] !== 'a' || each[route.FLAGS].indexOf('o') !== -1)
+            && (only === undefined || kinds.has(each[route.FLAGS], only))
             && (each[MAX_IN_FLIGHT] === 0
                 || (ngx.shared.ig_inflight.get(each[route.NAME]) || 0) < each[MAX_IN_FLIGHT])
             && able.conditionOf(each[route.NAME]) === undefined && !able.isHalfOpen(each[route.NAME]))

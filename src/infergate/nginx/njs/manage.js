@@ -6,20 +6,25 @@ import query from 'query.js';
 import refuse from 'refuse.js';
 import state from 'state.js';
 
-// For keys that may, to one box, named by x-infergate-backend where there are several; and never
-// retried.
-function manage(r) {
+// The box that a call is for, or the refusal.
+function find(r) {
     if (policy.flags(r.variables.ig_policy).indexOf('m') === -1) {
-        refuse.refuse(r, 403, 'not_allowed', 'This API key may not manage models.');
-        return;
+        return { status: 403, code: 'not_allowed', message: 'This API key may not manage models.', param: null };
     }
     const boxes = catalog.ollamaBackends();
     const asked = r.headersIn['x-infergate-backend'];
     const box = asked === undefined && boxes.length === 1 ? boxes[0] : asked;
-    if (boxes.indexOf(box) === -1) {
-        refuse.refuse(r, 400, 'backend_not_named', boxes.length === 0
-            ? 'There is no Ollama backend.'
-            : 'Name the Ollama backend in the header x-infergate-backend: ' + boxes.join(', ') + '.');
+    return boxes.indexOf(box) !== -1 ? box : { status: 400, code: 'backend_not_named', param: null,
+        message: boxes.length === 0 ? 'There is no Ollama backend.'
+            : 'Name the Ollama backend in the header x-infergate-backend: ' + boxes.join(', ') + '.' };
+}
+
+// For keys that may, to one box, named by x-infergate-backend where there are several; and never
+// retried.
+function manage(r) {
+    const box = find(r);
+    if (typeof box !== 'string') {
+        refuse.with(r, box);
         return;
     }
     refuse.unlessFull(r, () => {
@@ -29,4 +34,4 @@ function manage(r) {
     });
 }
 
-export default { admit: admit.admit, query: query.kept, manage };
+export default { admit: admit.admit, query: query.kept, find, manage };

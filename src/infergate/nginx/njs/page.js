@@ -6,6 +6,14 @@ const TITLES = {
     431: 'Too large', 502: 'Not reachable', 503: 'Not available', 504: 'No answer',
 };
 
+// Whether it is to be read by a person: what a browser goes to, of the programs' API at least none of. A
+// program that would take a page, too, is no browser.
+function isFor(r, uri) {
+    const mode = r.headersIn['Sec-Fetch-Mode'];
+    const isApi = !r.variables.ig_service && (uri.startsWith('/v1/') || uri.startsWith('/api/'));
+    return !isApi && (mode === undefined ? r.method === 'GET' || r.method === 'HEAD' : mode === 'navigate');
+}
+
 // The page of errors.page, or our own (templates/error.html), with what happened filled in.
 function html(r, refusal) {
     const filled = {
@@ -26,4 +34,4 @@ function html(r, refusal) {
     });
 }
 
-export default { html };
+export default { isFor, html };

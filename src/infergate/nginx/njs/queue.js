@@ -14,6 +14,7 @@
 // ig_waiting  '' → tickets; 'n <model>' → of one model; 'freed' → slots freed so far; 'v <model>' → the
 //             tag served last; 'd <model>' → ms that an answer takes
 // ig_tags     '<model>\n<key>' → the key's last tag; who did not ask for long is new
+import kinds from 'kinds.js';   // rarely
 import memory from 'memory.js';
 import policy from 'policy.js';
 import state from 'state.js';
@@ -37,7 +38,8 @@ function couldServe(r, found, tried) {
 
 // Whether a request of this path that failed at `tried` (each followed by ',') may go to the backend.
 function suits(backend, uri, tried) {
-    return (uri[1] !== 'a' || backend[FLAGS].indexOf('o') !== -1)   // /api/…
+    const only = kinds.only(uri);
+    return (only === undefined || kinds.has(backend[FLAGS], only))
         && (tried === '' || (',' + tried).indexOf(',' + backend[NAME] + ',') === -1);
 }
 
@@ -186,7 +188,7 @@ function handOut() {
                 const id = tickets[i][2];
                 const backend = freeSlot(found, ticket);
                 if (backend === undefined) {
-                    if (ticket[TRIED] || ticket[URI][1] === 'a') {   // what it may not have, others may
+                    if (ticket[TRIED] || kinds.only(ticket[URI]) !== undefined) {   // what it may not have, others may
                         continue;
                     }
                     break;

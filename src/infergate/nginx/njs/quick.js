@@ -1,6 +1,7 @@
 // quick: the backend of a request that takes the short way, and the body for it.
 import admit from 'admit.js';
 import answer from 'answer.js';
+import anthropic from 'anthropic.js';   // seldom
 import check from 'check.js';   // seldom
 import door from 'door.js';
 import limits from 'limits.js';   // seldom
@@ -43,9 +44,13 @@ function decide(r, request, found, met) {
             return undefined;
         }
     }
+    const uri = r.uri;
+    if (uri[4] === 'm' && anthropic.isOdd(r, request)) {   // /v1/messages
+        return undefined;
+    }
     const waits = options !== 0 && options.queue !== undefined;
-    const isOllama = r.uri[1] === 'a';   // /api/…
-    const backend = route.pick(r, found, request, '', waits, isOllama);
+    const isOllama = uri[1] === 'a';   // /api/…
+    const backend = route.pick(r, found, request, '', waits, isOllama ? 'o' : undefined);
     if (backend === undefined) {
         return undefined;
     }
@@ -75,7 +80,7 @@ function decide(r, request, found, met) {
     const wanted = backend[route.UPSTREAM_NAME] || found[0];
     if (request.stream === true) {
         if (request.parsed.stream_options === undefined && backend[route.FLAGS].indexOf('u') !== -1
-            && r.uri.endsWith('completions')) {
+            && uri.endsWith('completions')) {
             variables.ig_note = 'strip';
             return edited(request, wanted, '"stream_options":{"include_usage":true},');
         }

@@ -21,15 +21,18 @@ function worded(r, refusal) {
         r.headersOut['WWW-Authenticate'] = r.headersOut['WWW-Authenticate'] || 'Bearer';
     } else if (refusal.status === 405) {
         r.headersOut['Allow'] = r.variables.ig_methods || (r.method === 'POST' ? 'GET' : 'POST');
+    } else if (refusal.status === 426) {
+        r.headersOut['Upgrade'] = 'HTTP/1.1';   // RFC 9110, 15.5.22: what it could speak instead
     } else if (refusal.retry_after || refusal.status === 503) {
         r.headersOut['Retry-After'] = String(refusal.retry_after || 5);
     }
     giveBack(r);
-    if ((r.headersIn['Accept'] || '').indexOf('text/html') !== -1) {
+    const uri = r.uri.startsWith('/.') ? r.variables.request_uri || '' : r.uri;
+    if ((r.headersIn['Accept'] || '').indexOf('text/html') !== -1 && page.isFor(r, uri)) {
         return page.html(r, refusal);
     }
     r.headersOut['Content-Type'] = 'application/json';
-    return JSON.stringify(dialect.shape(r.uri.startsWith('/.') ? r.variables.request_uri || '' : r.uri, refusal));
+    return JSON.stringify(dialect.shape(uri, refusal));
 }
 
 // Refused after all: what it took already is free again.

@@ -31,12 +31,11 @@ function bad(message, param) {
     return { error: message, param: param || null };
 }
 
-// What is the same for every reader of bodies: only the coding that is none is taken.
-const ENCODED = 'Compressed request bodies are not accepted; send it without Content-Encoding.';
-
-function isEncoded(r) {
-    const encoding = r.headersIn['Content-Encoding'];
-    return encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity';
+// The same of one that is compressed. The coding that is none is no reason.
+function encoded(r) {
+    const encoding = (r.headersIn['Content-Encoding'] || 'identity').toLowerCase();
+    return encoding === 'identity' ? undefined
+        : bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
 }
 
-export default { ENCODED, refuse, with: withIt, unlessFull, bad, isEncoded };
+export default { refuse, with: withIt, unlessFull, bad, encoded };

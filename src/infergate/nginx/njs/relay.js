@@ -1,7 +1,9 @@
 // relay: hand an admitted request to the backend that route.js picks. `format` is the module that
 // reads the body: plain.js, scan.js or body.js for JSON, form.js for an upload.
 import affinity from 'affinity.js';
+import anthropic from 'anthropic.js';   // seldom
 import hedging from 'hedging.js';
+import kinds from 'kinds.js';
 import limits from 'limits.js';
 import pace from 'pace.js';   // seldom
 import policy from 'policy.js';
@@ -25,6 +27,10 @@ function handle(r, format, met) {
 
 function decide(r, format, met) {
     if (r.method !== 'POST') {
+        if (/^websocket$/i.test(r.headersIn['Upgrade'] || '')) {   // Codex goes on without one after this alone
+            refuse.refuse(r, 426, 'no_websocket', 'This endpoint speaks HTTP here, and no WebSocket.');
+            return;
+        }
         refuse.refuse(r, 405, 'method_not_allowed', 'This endpoint takes POST, not ' + r.method + '.');
         return;
     }
@@ -47,6 +53,18 @@ function decide(r, format, met) {
         refuse.refuse(r, 404, 'model_not_found',
             'The model `' + request.named + '` does not exist or you do not have access to it.', 'model');
         return;
+    }
+    const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS]);
+    if (strange !== undefined) {
+        refuse.with(r, strange);
+        return;
+    }
+    if (r.uri.startsWith('/v1/messages')) {
+        const version = anthropic.problem(r, found[route.BACKENDS].map((backend) => backend[route.FLAGS]));
+        if (version !== undefined) {
+            refuse.refuse(r, 400, 'invalid_request', version, 'anthropic-version');
+            return;
+        }
     }
     const options = found[route.OPTIONS];
     const wrong = format.problem(r.uri, request, options.validation);
@@ -88,7 +106,7 @@ function send(r, found, request, format, tried) {
     const waits = options.queue !== undefined;
     let backend;
     if (!waits || !queue.isWaitedFor(found[route.MODEL])) {
-        backend = route.pick(r, found, request, tried, waits, r.uri[1] === 'a');
+        backend = route.pick(r, found, request, tried, waits, kinds.only(r.uri));
         r.variables.ig_why = r.variables.ig_why + state.why;
     }
     if (backend === undefined && waits && mayWait(r, tried) && queue.couldServe(r, found, tried)) {
@@ -147,6 +165,9 @@ function dispatch(r, found, request, format, backend) {
     if (request.stream === true && flags.indexOf('u') !== -1
         && (r.uri === '/v1/chat/completions' || r.uri === '/v1/completions')) {
         insert = streamOptions.ask(r, request);
+    }
+    if (r.uri.startsWith('/v1/messages')) {
+        anthropic.withoutAttribution(request, flags);
     }
     if (policy.flags(variables.ig_policy).indexOf('l') !== -1) {
         insert += bound(r, request);

@@ -6,14 +6,15 @@
 // else 0. Where they differ in nothing else, only the first of them stands in the list: to parse what is
 // there twice costs 600 instructions for each value.
 // relay being the named location that leads there with the model's timeouts, '' the usual one. The
-// route under '' is the default model's. flags: o speaks Ollama's API, c the model is not in its memory, p is told the
-// priority, u understands stream_options.
+// route under '' is the default model's. flags: a letter for its kind (kinds.js), c the model is not in its memory, p is told the
+// priority, u understands stream_options, h is Anthropic's own.
 //
 // One score decides, the lowest wins:
 //   occupancy  (requests in flight + those it has beside ours) / weight
 //   residency  + COLD where the model would have to be loaded first
 //   affinity   the backend that balance prefix, session or ip_hash means, unless it is overloaded
 import affinity from 'affinity.js';   // seldom
+import kinds from 'kinds.js';   // rarely
 import state from 'state.js';
 import usable from 'usable.js';   // seldom
 
@@ -30,7 +31,9 @@ const FULL = 1e6, OPEN = 1e8, DOWN = 1e9, NONE = 1e99;
 // As it is kept, with 0 for no options, and one backend for all that are like it.
 function look(model) {
     const routes = state.shared.ig_routes;
-    const text = (model === undefined ? undefined : state.find(routes, model)) || state.find(routes, '');
+    const text = (model === undefined ? undefined : state.find(routes, model))
+        || (typeof model === 'string' ? state.find(routes, '\n' + model.toLowerCase()) : undefined)
+        || state.find(routes, '');
     return text === undefined ? undefined : JSON.parse(text);
 }
 
@@ -51,15 +54,15 @@ function find(model) {
 
 // The backend to try next and a slot in it; undefined if there is none, or if all are full and
 // `waits` says that the request can wait. tried: the names it was sent to already, each followed by
-// ','. ollamaOnly: of those that speak Ollama's API. state.why is what was weighed, for `infergate explain`.
+// ','. only: of those of these kinds (kinds.js); undefined for any. state.why is what was weighed, for `infergate explain`.
 //
 // Written as one loop over shared memory (4 µs for three backends; with a function for each step it
 // was 8). Each time it starts at another one, or as the weights say, so that equally busy ones share;
 // Math.random would seed itself anew for every request.
 // shunned: one that is half-open, and whose one request is another one.
-function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
+function pick(r, route, request, tried, waits, only, shunned) {
     const slots = state.slots();
-    if (route[NAMES] !== 0 && tried === '' && slots.get('') === undefined && !ollamaOnly) {
+    if (route[NAMES] !== 0 && tried === '' && slots.get('') === undefined && only === undefined) {
         return pickEqual(route, slots);
     }
     const backends = route[BACKENDS].length < route[NAMES].length ? find(route[MODEL])[BACKENDS] : route[BACKENDS];
@@ -77,7 +80,7 @@ function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
     let full = false;
 
     if (balance !== 'least_busy' && balance !== 'least_conn' && tried === '' && count !== 1) {
-        preferred = more().preferred(r, route, request, ollamaOnly);
+        preferred = more().preferred(r, route, request, only);
     }
     const first = sequence === undefined ? turn : sequence[turn];
     let chosen;
@@ -87,7 +90,7 @@ function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
         const name = backend[NAME];
         const flags = backend[FLAGS];
         i = i + 1 === count ? 0 : i + 1;
-        if ((ollamaOnly && flags.indexOf('o') === -1)
+        if ((only !== undefined && !kinds.has(flags, only))
             || (tried !== '' && (',' + tried).indexOf(',' + name + ',') !== -1)) {
             continue;
         }
@@ -144,7 +147,7 @@ function pick(r, route, request, tried, waits, ollamaOnly, shunned) {
     }
     if (lowest < OPEN && careful !== undefined && !careful.lets(best[NAME])) {
         state.hold(best[NAME], -1);
-        return pick(r, route, request, tried, waits, ollamaOnly, best[NAME]);
+        return pick(r, route, request, tried, waits, only, best[NAME]);
     }
     if (preferred !== undefined && balance !== 'round_robin') {
         affinity.open().remember(route, request, best[NAME]);
@@ -190,9 +193,9 @@ function more() {
     const able = usable.open();
     const conditionOf = able.conditionOf;
 
-    function those(route, ollamaOnly) {
+    function those(route, only) {
         return route[BACKENDS].filter((backend) =>
-            (!ollamaOnly || backend[FLAGS].indexOf('o') !== -1) && conditionOf(backend[NAME]) === undefined);
+            (only === undefined || kinds.has(backend[FLAGS], only)) && conditionOf(backend[NAME]) === undefined);
     }
 
     // Whose turn it is: each as often as its weight says, the next one where one is not up.
@@ -211,10 +214,10 @@ function more() {
     }
 
     // The backend that balance means, whatever it costs there.
-    function preferred(r, route, request, ollamaOnly) {
+    function preferred(r, route, request, only) {
         return route[BALANCE] === 'round_robin'
             ? inTurn(route, state.slots().get('/' + route[MODEL]))
-            : affinity.open().preferred(r, route, request, those(route, ollamaOnly));
+            : affinity.open().preferred(r, route, request, those(route, only));
     }
 
     return { conditionOf, lets: able.lets, preferred };

@@ -27,6 +27,9 @@ function wordOf(uri) {
     case '/api/chat':
     case '/api/generate':
         return 'num_predict';
+    case '/infill':
+    case '/completion':
+        return 'n_predict';
     default:
         return undefined;
     }
@@ -52,7 +55,7 @@ function asked(uri, request, isExact) {
     const found = { each: undefined, answers: 1 };
     const text = isExact ? request.text : undefined;
     const wrong = look(found, body, text)
-        || (uri[1] === 'a' ? lookAtOptions(found, body, text) : undefined);
+        || (uri.startsWith('/api/') ? lookAtOptions(found, body, text) : undefined);
     if (wrong !== undefined) {
         return wrong;
     }
@@ -115,7 +118,7 @@ function bound(uri, request, most) {
     const said = asked(uri, request, true);
     const limit = Math.floor(most / said.answers);
     const member = '"' + word + '":' + (said.each < limit ? said.each : limit);
-    if (uri[1] !== 'a') {
+    if (!uri.startsWith('/api/')) {
         return missing(request.text, body, word, member, 0);
     }
     const options = body.options;

@@ -16,6 +16,7 @@ function open() {
         const isChoices = Array.isArray(choices);
         if (isChoices && choices.length === 0 && told.usage) {
             waiting = waiting === undefined ? undefined : withMore(waiting, told);
+            rest(passed);
             return;
         }
         rest(passed);

@@ -25,6 +25,9 @@ function dialectOf(uri) {
     case '/api/chat':
     case '/api/generate':
         return 'ollama';
+    case '/infill':
+    case '/completion':
+        return 'llamacpp';
     default:
         return '';   // their streams have no end that is known
     }
@@ -50,8 +53,8 @@ function tokensOf(told) {
     if (!told || typeof told !== 'object') {
         return undefined;
     }
-    let prompt = firstOf(told, ['prompt_tokens', 'input_tokens', 'prompt_eval_count']);
-    let completion = firstOf(told, ['completion_tokens', 'output_tokens', 'eval_count']);
+    let prompt = firstOf(told, ['prompt_tokens', 'input_tokens', 'prompt_eval_count', 'tokens_evaluated']);
+    let completion = firstOf(told, ['completion_tokens', 'output_tokens', 'eval_count', 'tokens_predicted']);
     let cached = firstOf(told.prompt_tokens_details || told.input_tokens_details || {}, ['cached_tokens']) || 0;
     const read = whole(told.cache_read_input_tokens) || 0;
     const total = whole(told.total_tokens);
@@ -88,7 +91,11 @@ function fromName(text, name, before) {
 // Of an answer in one piece, of which `text` is the end.
 function ofBody(uri, text) {
     let found;
-    if (uri[1] === 'a') {   // Ollama, which leaves out the first where the prompt was in its cache
+    if (dialectOf(uri) === 'llamacpp') {
+        return tokensOf(Object.assign({}, fromName(text, '"tokens_predicted"', '{'),
+            fromName(text, '"tokens_evaluated"', '{')));
+    }
+    if (uri.startsWith('/api/')) {   // Ollama, which leaves out the first where the prompt was in its cache
         found = fromName(text, '"prompt_eval_count"', '{') || fromName(text, '"eval_count"', '{');
         return tokensOf(found);
     }
@@ -232,6 +239,10 @@ function take(found, event, dialect, choices) {
     case 'anthropic':
         found.ended = found.ended || event.type === 'message_stop';
         merge(found, event.type === 'message_delta' ? tokensOf(event.usage) : undefined);
+        return false;
+    case 'llamacpp':
+        found.ended = found.ended || event.stop === true;
+        merge(found, event.stop === true ? tokensOf(event) : undefined);
         return false;
     case 'ollama':
         found.ended = found.ended || event.done === true;

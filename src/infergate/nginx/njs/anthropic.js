@@ -1,0 +1,64 @@
+// anthropic: what is looked at of a request in Anthropic's dialect before another server gets it.
+//
+// Claude Code begins its system prompt with a line about itself that is another one in each request
+// (x-anthropic-billing-header: cc_version=…; cch=…;), so that no engine finds the beginning of a prompt in its
+// cache. It means something to Anthropic alone; to others it does not go.
+import members from 'members.js';
+
+const ATTRIBUTION = 'x-anthropic-billing-header:';
+const LINE = /^x-anthropic-billing-header:[^\n]*\n*/;
+// https://docs.anthropic.com/en/api/versioning
+const VERSIONS = ['2023-06-01', '2023-01-01'];
+// Of route.js: of a backend that is Anthropic's own.
+const OWN = 'h';
+
+// Whether there is something to do that the short way does not.
+function isOdd(r, request) {
+    const version = r.headersIn['anthropic-version'];
+    return (version !== undefined && VERSIONS.indexOf(version) === -1) || firstText(request).startsWith(ATTRIBUTION);
+}
+
+function restored(request, text) {
+    return request.whole === undefined ? text : request.whole('', text);
+}
+
+// Of the system prompt.
+function firstText(request) {
+    const system = request.parsed.system;
+    const first = Array.isArray(system) && system[0] ? system[0].text : system;
+    return typeof first === 'string' ? restored(request, first) : '';
+}
+
+// Why no backend of the model takes this version of the API: a message, or undefined.
+function problem(r, flags) {
+    const version = r.headersIn['anthropic-version'];
+    return version === undefined || VERSIONS.indexOf(version) !== -1 || flags.some((each) => each.indexOf(OWN) !== -1)
+        ? undefined : "'anthropic-version' must be " + VERSIONS.join(' or ') + ", not '" + version + "'.";
+}
+
+// Puts into request.splices what takes the line out.
+function withoutAttribution(request, flags) {
+    const text = firstText(request);
+    const rest = text.replace(LINE, '');
+    if (flags.indexOf(OWN) !== -1 || rest === text) {
+        return;
+    }
+    const all = request.text;
+    const found = members.find(all, 'system');
+    const start = found[found.length - 1].start;   // the one that is read
+    if (!Array.isArray(request.parsed.system)) {
+        request.splices.push([start, members.endOfValue(all, start), JSON.stringify(rest)]);
+        return;
+    }
+    const block = all.indexOf('{', start);
+    if (rest === '') {
+        const end = members.endOfValue(all, block);
+        request.splices.push([block, end + /^\s*,?\s*/.exec(all.slice(end, end + 100))[0].length, '']);
+        return;
+    }
+    const texts = members.find(all.slice(block), 'text');
+    const at = block + texts[texts.length - 1].start;
+    request.splices.push([at, members.endOfValue(all, at), JSON.stringify(rest)]);
+}
+
+export default { isOdd, problem, withoutAttribution };

@@ -1,0 +1,28 @@
+// blobs: files of models for an Ollama box, which may be larger than memory: nginx passes them on as they
+// come. So what is decided of them is decided before the body, as the variable $ig_box.
+import admit from 'admit.js';
+import manage from 'manage.js';   // seldom
+import memory from 'memory.js';   // seldom
+import state from 'state.js';
+
+// yes; otherwise the refusal is in $ig_refusal, and this its status.
+function box(r) {
+    const found = manage.find(r);
+    if (typeof found === 'string') {
+        try {
+            state.hold(found, 1);
+            r.variables.ig_backend = found;
+            return 'yes';
+        } catch (e) {
+            return refused(r, memory.noRoom(e));
+        }
+    }
+    return refused(r, found);
+}
+
+function refused(r, refusal) {
+    r.variables.ig_refusal = JSON.stringify(refusal);
+    return String(refusal.status);
+}
+
+export default { admit: admit.admit, box };

@@ -1,0 +1,70 @@
+// realtime: a WebSocket to a model, /v1/realtime?model=NAME. nginx hands its bytes on without any of our
+// code, so it counts as one request, and ends when one of both ends it.
+import admit from 'admit.js';
+import kinds from 'kinds.js';
+import limits from 'limits.js';
+import policy from 'policy.js';
+import refuse from 'refuse.js';
+import route from 'route.js';
+
+// The variable $ig_query_kept: nothing of it is for nginx to send.
+function query() {
+    return '';
+}
+
+function serve(r) {
+    refuse.unlessFull(r, () => decide(r));
+}
+
+function modelIn(address) {
+    const found = /[?&]model=([^&#]*)/.exec(address);
+    try {
+        return found === null ? undefined : decodeURIComponent(found[1].split('+').join(' '));
+    } catch (e) {
+        return undefined;
+    }
+}
+
+function decide(r) {
+    const variables = r.variables;
+    if (r.method !== 'GET' || !/^websocket$/i.test(r.headersIn['Upgrade'] || '')) {
+        refuse.refuse(r, 426, 'websocket_needed', 'This endpoint is a WebSocket: ask for one with Upgrade.');
+        return;
+    }
+    const named = modelIn(variables.request_uri);
+    const found = route.find(named);
+    if (!found && named === undefined) {
+        refuse.refuse(r, 400, 'missing_model', "Name the model in the address: ?model=NAME.", 'model');
+        return;
+    }
+    if (!found || !(policy.allowsModel(variables.ig_policy, found[0]) || policy.allowsModel(variables.ig_policy, named))) {
+        refuse.refuse(r, 404, 'model_not_found',
+            'The model `' + named + '` does not exist or you do not have access to it.', 'model');
+        return;
+    }
+    const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS]);
+    if (strange !== undefined) {
+        refuse.with(r, strange);
+        return;
+    }
+    const flags = policy.flags(variables.ig_policy);
+    const options = found[route.OPTIONS];
+    const request = { model: named, named, parsed: {}, text: '{}', bytes: 0, stream: true, max_tokens: 1 };
+    variables.ig_model = found[0];
+    const refused = flags !== '' || options.limits !== undefined
+        ? limits.meet(r, variables.ig_policy, flags, options, request) : undefined;
+    if (refused !== undefined) {
+        refuse.with(r, refused);
+        return;
+    }
+    const backend = route.pick(r, found, request, '', false, kinds.only(r.uri));
+    if (backend === undefined) {
+        refuse.refuse(r, 503, 'no_backend', 'No backend of the model `' + found[0] + '` is available.');
+        return;
+    }
+    variables.ig_backend = backend[route.NAME];
+    variables.ig_stored = encodeURIComponent(backend[route.UPSTREAM_NAME] || found[0]);
+    r.internalRedirect('@realtime' + backend[route.RELAY].split('_').slice(3).map((each) => '_' + each).join(''));
+}
+
+export default { admit: admit.admit, query, serve };
