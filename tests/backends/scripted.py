@@ -75,6 +75,8 @@ class Backend:
 
     async def _answer(self, request: Request, response: Response) -> None:
         fault = self.faults.take(request.method, request.path)
+        if fault.hold:
+            await self.faults.held()
         await asyncio.sleep(FOREVER_S if fault.hang == "before_headers" else fault.delay_s)
         if fault.die == "before_headers":
             response.abort()

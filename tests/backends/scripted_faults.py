@@ -6,6 +6,7 @@ its fields. Several can be set: the first that fits a request and is not used up
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, fields
 
 # Where each engine is asked whether it lives; see infergate.health.engines.
@@ -24,6 +25,7 @@ class Fault:
     raw: written as it is instead of HTTP, then the connection is closed.
     die: reset the connection "before_headers", "after_headers" or "mid_stream".
     hang: the same places, and silence there; true means before_headers.
+    hold: silence before the headers until all faults are ended.
     after_chunks: where "mid_stream" is.
     """
 
@@ -39,6 +41,7 @@ class Fault:
     raw: str | None = None
     die: str | None = None
     hang: str | bool | None = None
+    hold: bool = False
     after_chunks: int = 2
 
     def __post_init__(self) -> None:
@@ -66,11 +69,14 @@ class Faults:
         self._health_paths = _HEALTH_PATHS.get(engine, ("/health",))
         self._health: Fault | None = None
         self._active: list[Fault] = []
+        self._ended = asyncio.Event()
 
     def set(self, given: dict) -> None:
         """Add what JSON describes; nothing in it ends all. ValueError if a field is not known."""
         if not given:
             self._active, self._health = [], None
+            self._ended.set()
+            self._ended = asyncio.Event()
             return
         given = dict(given)
         health = given.pop("health", None)
@@ -82,6 +88,10 @@ class Faults:
             self._active = [*self._active, Fault(**given)]
         if health is not None:
             self._health = _HEALTH[health]
+
+    async def held(self) -> None:
+        """Until all faults are ended."""
+        await self._ended.wait()
 
     def take(self, method: str, path: str) -> Fault:
         """The fault that this request gets; one without any effect if none is meant for it."""

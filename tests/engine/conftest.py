@@ -13,9 +13,13 @@ from tests.backends.servers import Scripted, scripted
 from tests.cache import ENGINES_HOME, SUITE, TRIXIE
 from tests.gateway import Gateway, gateway, until
 
-Gateway.forks = True
-
 ENGINES = ["embedded", "debian"] if SUITE == TRIXIE else ["debian"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks() -> None:
+    """For this folder: what takes a second to load is loaded once (tests/forked.py)."""
+    Gateway.forks = True
 
 
 @pytest.fixture(scope="module", params=ENGINES)
