@@ -102,9 +102,7 @@ def test_what_breaks_a_rule_is_found_where_it_is(
     path = folder / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    found = lint(folder, config)
-    assert rule in {each.rule for each in found}
-    with pytest.raises(LintError, match=f"\\.conf:[0-9]+: .*{rule}"):
+    with pytest.raises(LintError, match=f"\\.conf:[0-9]+: .*\\({rule}\\)"):
         refuse_findings(folder, config)
 
 
@@ -131,20 +129,21 @@ KNOWN = {
 
 
 @pytest.mark.skipif(not GIXY.exists(), reason="`python -m tests.tools` brings gixy")
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_gixy_finds_nothing_in_the_examples_that_is_not_known(
-    example: Path, tmp_path: Path
-) -> None:
-    folder = written(load_config(example, {}).config, tmp_path)
+def test_gixy_finds_nothing_in_the_examples_that_is_not_known(tmp_path: Path) -> None:
+    folders = [
+        written(load_config(example, {}).config, tmp_path / example.stem) for example in EXAMPLES
+    ]
     ran = subprocess.run(
-        [GIXY, "-f", "json", str(folder / "nginx.conf")],
+        [GIXY, "-f", "json", *(str(folder / "nginx.conf") for folder in folders)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     findings = json.loads(ran.stdout)
-    assert findings, "it has read the files: some of the known ones are always there"
+    for folder in folders:
+        its = [each for each in findings if each["file"].startswith(f"{folder}/")]
+        assert its, "it has read the files: some of the known ones are always there"
     unknown = [
         (each["plugin"], each["reason"], each["file"], each["line"])
         for each in findings
