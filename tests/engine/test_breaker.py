@@ -20,6 +20,7 @@ backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
 models:
   m: {{ backends: [a, b], timeouts: {{ first_byte: 600ms, idle: 600ms }} }}
   paced: {{ backends: [b], upstream_name: m, timeouts: {{ first_byte: 600ms, idle: 600ms }} }}
+  other: {{ backends: [a, b], upstream_name: m }}
   alone:
     backends: [a]
     upstream_name: m
@@ -122,6 +123,30 @@ def test_a_time_out_that_the_size_of_the_request_explains_is_not_the_backends_fa
     body = {"model": "alone", "messages": long}
     assert it.post("/v1/chat/completions", body).status_code == 504
     assert not open_breakers(it)
+
+
+def test_a_backend_that_answers_another_model_is_out_for_the_one_that_fails_and_for_it_alone(
+    pair: Pair,
+) -> None:
+    it, a, _ = pair
+    a.behave(path_prefix="/v1/chat", status=500)
+
+    def others() -> int:
+        """How many of four requests for another model a gets."""
+        before = len(a.requests("/v1/completions"))
+        body = {"model": "other", "prompt": "hi"}
+        answers = [it.post("/v1/completions", body).status_code for _ in range(4)]
+        assert answers == [200] * 4
+        return len(a.requests("/v1/completions")) - before
+
+    until(lambda: it.chat().status_code and a.requests("/v1/chat"))
+    assert others() >= 1
+    until(lambda: it.chat().status_code and open_breakers(it))
+    assert others() >= 1, "the same backend, at the same time"
+    asked_before = len(a.requests("/v1/chat"))
+    assert {it.chat().status_code for _ in range(4)} == {200}, "by the other backend"
+    ours = [each["body"].replace(" ", "") for each in a.requests("/v1/chat")[asked_before:]]
+    assert all('"max_tokens":1' in body for body in ours), "our trials alone"
 
 
 def written(backend: Scripted, tokens: int, delay_s: float) -> None:

@@ -80,7 +80,8 @@ class Trials:
             document: dict[str, Any] = {"delete": [name]}
         else:
             cooldown_s = min(entry[_COOLDOWN] / 1000 * 2, config.breaker.max_cooldown)
-            longer = (*entry[:_COOLDOWN], cooldown_s * 1000, *entry[_COOLDOWN + 1 : _SILENT], 0)
+            failed = (*entry[_COOLDOWN + 1 : _SILENT], 0, *entry[_SILENT + 1 :])
+            longer = (*entry[:_COOLDOWN], cooldown_s * 1000, *failed)
             document = {"set": {name: _until(longer, cooldown_s)}}
         await self._push(name, document)
 

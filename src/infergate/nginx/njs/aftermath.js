@@ -77,7 +77,7 @@ function open() {
         } else if (r.status >= 500) {
             circuit.failed(backend, false, r.uri, variables.ig_model);
         } else if (r.status !== 499 && ngx.shared.ig_breakers.get(backend) !== undefined) {
-            circuit.succeeded(backend);
+            circuit.succeeded(backend, variables.ig_model);
         }
         if (waiting.get('') > 0) {
             average(waiting, 'd ' + variables.ig_model, Number(variables.upstream_response_time) * 1000);

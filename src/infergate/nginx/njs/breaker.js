@@ -7,12 +7,17 @@
 //
 // An entry is there only for a backend that failed lately:
 //   [failures in a row, start of the window, requests, failures, open until, cool-down, endpoint, model,
-//   1 if it opened because no answer came]
-// The last kind may be wrong: the request may have asked for more than its time. So a trial comes at once,
-// and any answer closes it.
+//   1 if it opened because no answer came, models that failed, 1 if another model was answered]
+// That no answer came may be the request's doing: it may have asked for more than its time. So a trial comes
+// at once, and any answer closes it.
+// A backend that answers another model is out for those that failed, and for them alone.
 import memory from 'memory.js';
 
-const IN_A_ROW = 0, SINCE = 1, REQUESTS = 2, FAILURES = 3, UNTIL = 4, COOLDOWN = 5, ENDPOINT = 6, MODEL = 7, SILENT = 8;
+const IN_A_ROW = 0, SINCE = 1, REQUESTS = 2, FAILURES = 3, UNTIL = 4, COOLDOWN = 5, ENDPOINT = 6, MODEL = 7;
+const SILENT = 8, MODELS = 9, OTHERS = 10;
+
+// Of MODELS, as text; more models than that are all.
+const LONGEST = 200, NO_MODEL = '\n', ALL = '\n*\n';
 
 const WINDOW = 30000, ENOUGH = 20;
 
@@ -29,9 +34,16 @@ function open() {
         });
     }
 
+    // Whether a model failed there, as far as is known: entries of an earlier version have no MODELS.
+    function failedOf(entry, model) {
+        return entry[MODELS] === undefined || entry[MODELS] === ALL
+            || entry[MODELS].indexOf('\n' + model + '\n') !== -1;
+    }
+
     // 'closed', 'open', 'waiting' (for the control plane's trial) or 'half-open'.
-    function stateOf(entry, now) {
-        if (entry === undefined || entry[UNTIL] === 0) {
+    function stateOf(entry, now, model) {
+        if (entry === undefined || entry[UNTIL] === 0
+            || (entry[OTHERS] === 1 && model !== undefined && !failedOf(entry, model))) {
             return 'closed';
         }
         if (now < entry[UNTIL]) {
@@ -46,10 +58,20 @@ function open() {
         const now = Date.now();
         let entry = entryOf(backend);
         if (entry === undefined) {
-            entry = [0, now, 0, 0, 0, 0, '', '', 0];
+            entry = [0, now, 0, 0, 0, 0, '', '', 0, NO_MODEL, 0];
         } else if (now - entry[SINCE] > WINDOW) {
             entry[SINCE] = now;
             entry[REQUESTS] = entry[FAILURES] = 0;
+            if (entry[UNTIL] === 0) {
+                entry[MODELS] = NO_MODEL;
+                entry[OTHERS] = 0;
+            }
+        }
+        if (entry[OTHERS] === 1 && entry[MODEL] !== model && entry[UNTIL] === 0) {
+            entry[IN_A_ROW] = 0;   // a row is one model's, where others are answered
+        }
+        if (!failedOf(entry, model)) {
+            entry[MODELS] = entry[MODELS].length + model.length > LONGEST ? ALL : entry[MODELS] + model + '\n';
         }
         entry[IN_A_ROW]++;
         entry[REQUESTS]++;
@@ -68,17 +90,21 @@ function open() {
         ngx.shared.ig_locks.delete('trial ' + backend);
     }
 
-    function succeeded(backend) {
+    function succeeded(backend, model) {
         const entry = entryOf(backend);
         if (entry === undefined) {
             return;
         }
         const now = Date.now();
+        const isOther = !failedOf(entry, model);
         if (entry[UNTIL] !== 0) {
             // One that was under way when it opened says nothing about now.
-            if (now >= entry[UNTIL] || entry[SILENT] === 1) {
+            if (entry[SILENT] === 1 || (now >= entry[UNTIL] && !isOther)) {
                 ngx.shared.ig_breakers.delete(backend);
                 ngx.shared.ig_locks.delete('trial ' + backend);
+            } else if (isOther && entry[OTHERS] === 0) {
+                entry[OTHERS] = 1;
+                keep(backend, entry);
             }
             return;
         }
@@ -86,7 +112,11 @@ function open() {
             ngx.shared.ig_breakers.delete(backend);
             return;
         }
-        entry[IN_A_ROW] = 0;
+        if (isOther) {
+            entry[OTHERS] = 1;
+        } else {
+            entry[IN_A_ROW] = 0;
+        }
         entry[REQUESTS]++;
         keep(backend, entry);
     }
@@ -103,8 +133,8 @@ function open() {
     }
 
     // Whether a request may go there now. A half-open one takes a single request: the first to ask.
-    function lets(backend, entry, now) {
-        const state = stateOf(entry, now);
+    function lets(backend, entry, now, model) {
+        const state = stateOf(entry, now, model);
         return state === 'closed'
             || (state === 'half-open' && memory.perhaps(() => ngx.shared.ig_locks.add('trial ' + backend, 1)) === true);
     }

@@ -131,7 +131,7 @@ function start(r) {
 
     // The names of the others that have a slot and nothing against them, and take the same body.
     function candidates() {
-        const able = usable.open();
+        const able = usable.open(found[route.MODEL]);
         const only = kinds.only(r.uri);
         const backends = found[route.BACKENDS];
         const asked = backends.filter((each) => each[route.NAME] === first.name)[0];

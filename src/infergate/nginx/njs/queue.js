@@ -50,7 +50,7 @@ function waits(r) {
 
 // The backends of a route whose slots are handed out.
 function serving(found, uri, tried) {
-    return usable.open().among(found[2].filter((backend) => suits(backend, uri, tried)));
+    return usable.open(found[MODEL]).among(found[2].filter((backend) => suits(backend, uri, tried)));
 }
 
 // How long a request that enters at this place is going to wait, in ms.

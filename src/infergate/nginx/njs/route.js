@@ -68,7 +68,7 @@ function pick(r, route, request, tried, waits, only, shunned) {
     const backends = route[BACKENDS].length < route[NAMES].length ? find(route[MODEL])[BACKENDS] : route[BACKENDS];
     const count = backends.length;
     const balance = route[BALANCE];
-    const careful = slots.get('') === undefined ? undefined : more();
+    const careful = slots.get('') === undefined ? undefined : more(route[MODEL]);
     const sequence = route[OPTIONS] === 0 ? undefined : route[OPTIONS].sequence;
     const turns = sequence === undefined ? count : sequence.length;
     const skipped = count === 1 ? 0 : ngx.shared.ig_turns.get('/' + route[MODEL]) || 0;
@@ -80,7 +80,7 @@ function pick(r, route, request, tried, waits, only, shunned) {
     let full = false;
 
     if (balance !== 'least_busy' && balance !== 'least_conn' && tried === '' && count !== 1) {
-        preferred = more().preferred(r, route, request, only);
+        preferred = more(route[MODEL]).preferred(r, route, request, only);
     }
     const first = sequence === undefined ? turn : sequence[turn];
     let chosen;
@@ -189,8 +189,8 @@ function pickEqual(route, slots) {
     return backend;
 }
 
-function more() {
-    const able = usable.open();
+function more(model) {
+    const able = usable.open(model);
     const conditionOf = able.conditionOf;
 
     function those(route, only) {

@@ -2,7 +2,8 @@
 import breaker from 'breaker.js';
 import state from 'state.js';
 
-function open() {
+// model: the one that is asked for. A breaker may be open for others only.
+function open(model) {
     const circuit = breaker.open();
 
     // What stands against a backend: 'drained', 'open' (its breaker: a trial comes first), another text if
@@ -12,7 +13,7 @@ function open() {
         if (condition !== undefined && (condition === 'drained' || state.isDown(condition))) {
             return condition;
         }
-        const stands = circuit.stateOf(circuit.entryOf(name), Date.now());
+        const stands = circuit.stateOf(circuit.entryOf(name), Date.now(), model);
         return stands === 'open' || stands === 'waiting' ? 'open' : undefined;
     }
 
@@ -27,11 +28,11 @@ function open() {
 
     // Whether one that was chosen may get this request, once its slot is taken.
     function lets(name) {
-        return circuit.lets(name, circuit.entryOf(name), Date.now());
+        return circuit.lets(name, circuit.entryOf(name), Date.now(), model);
     }
 
     function isHalfOpen(name) {
-        return circuit.stateOf(circuit.entryOf(name), Date.now()) === 'half-open';
+        return circuit.stateOf(circuit.entryOf(name), Date.now(), model) === 'half-open';
     }
 
     return { conditionOf, among, lets, isHalfOpen };
