@@ -187,14 +187,3 @@ def test_a_log_that_somebody_renamed_is_made_anew_and_counted_on(counted: Counte
         until(log.exists)
     assert it.chat(key=key).status_code == 200
     until(lambda: log.stat().st_size > 0)
-
-
-def test_a_worker_that_is_killed_is_told_of(counted: Counted) -> None:
-    """It had up to a tenth of a second of lines, which nobody can count."""
-    it, _ = counted
-    before = it.status()["ledger"]["killed_workers"]
-    victim = min(workers(it))
-    os.kill(victim, signal.SIGKILL)
-    until(lambda: it.status()["ledger"]["killed_workers"] == before + 1)
-    assert "of nginx died" in it.run("status", check=False).stdout.replace("\n", " ")
-    until(lambda: len(workers(it) - {victim}) == 2)

@@ -70,10 +70,14 @@ def test_a_killed_worker_comes_back_and_its_slots_are_given_back(pair: Pair) -> 
     hanging_request(it, a)
     assert it.backend("a")["in_flight"] == 1
     master = it.status()["processes"]["nginx"]
+    before = until(lambda: it.status()["ledger"])["killed_workers"]
     kill(*nginx_workers(master))
     until(lambda: len(nginx_workers(master)) == 2)
     until(lambda: it.backend("a")["in_flight"] == 0)
     assert it.chat().status_code == 200
+    until(lambda: it.status()["ledger"]["killed_workers"] == before + 2)
+    said = it.run("status").stdout.replace("\n", " ")
+    assert "of nginx died" in said, "up to a tenth of a second of lines, which nobody can count"
 
 
 def test_a_killed_master_comes_back_with_every_key_and_no_slot_held(pair: Pair) -> None:
