@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,15 @@ class Block:
 
     def all(self, name: str) -> Iterator[Block]:
         """Every directive of this name in here, however deep."""
-        return (each for each in self.everything() if each.name == name)
+        return iter(self._by_name.get(name, ()))
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Sequence[Block]]:
+        """Thirty rules look through ten thousand directives."""
+        found: dict[str, list[Block]] = {}
+        for each in self.everything():
+            found.setdefault(each.name, []).append(each)
+        return found
 
     def everything(self) -> Iterator[Block]:
         """Every directive in here, however deep."""
