@@ -12,12 +12,12 @@ from infergate.config.url import url_of
 from infergate.control.report import Report, read_report
 from infergate.errors import StateError
 from infergate.files import write_atomically
+from infergate.health.model_kind import embeds
 from infergate.nginx.embedded_limits import FOR_TRYING
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
 from infergate.supervise.notify import is_kept
-from infergate.validate.model_kind import embeds
 
 FIRST_KEY_NAME = "first"
 

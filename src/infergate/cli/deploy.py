@@ -23,10 +23,17 @@ def register(app: typer.Typer) -> None:
 
 
 def deploy(
-    kind: Annotated[str, typer.Argument(help="docker.")],
+    kind: Annotated[str, typer.Argument(help="docker, systemd, deb or lxc.")],
     out: Annotated[
         Path, typer.Option("-o", "--out", help="The folder to write to; made if needed.")
     ],
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="lxc: phoenix_lxc_configs.json.", metavar="FILE"),
+    ] = None,
+    package: Annotated[
+        Path | None, typer.Option(help="lxc: a .deb made already.", metavar="FILE")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, write nothing.")
     ] = False,
@@ -39,11 +46,13 @@ def deploy(
     They are yours to read, change and commit. A file that is replaced is copied aside.
     """
     from infergate.deploy.folder import plan, write
-    from infergate.deploy.kinds import KINDS
+    from infergate.deploy.kinds import KINDS, Wishes
 
     if kind not in KINDS:
         raise UserError(f"{kind!r} is no kind of deployment", hint=f"There is: {', '.join(KINDS)}.")
-    steps = plan(KINDS[kind].files(), out)
+    if (from_ or package) and not KINDS[kind].takes:
+        raise UserError(f"{kind} has no use for --from and --package")
+    steps = plan(KINDS[kind].files(Wishes(out, from_, package)), out)
     _show(steps, out)
     commands = KINDS[kind].apply() if apply else ()
     for command in commands:

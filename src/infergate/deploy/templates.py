@@ -11,6 +11,12 @@ from jinja2 import Environment, StrictUndefined
 _SUFFIX = ".j2"
 
 
+def template(kind: str, path: str) -> str:
+    """The text of one that has no gaps."""
+    folder = resources.files("infergate.deploy").joinpath("templates", kind)
+    return folder.joinpath(path).read_text(encoding="utf-8")
+
+
 def rendered(kind: str, **values: object) -> Iterator[tuple[str, str]]:
     """Each template of a kind: its path without `.j2`, and its text with the gaps filled."""
     environment = Environment(

@@ -15,8 +15,8 @@ import httpx
 from infergate.admin.gateway import Gateway
 from infergate.admin.status import BackendState, status
 from infergate.config.backends import Backend
+from infergate.health.model_kind import embeds
 from infergate.validate.client import asking, good
-from infergate.validate.model_kind import embeds
 from infergate.validate.result import Failed, Result, Skipped, Verdict, checking
 from infergate.validate.services import check_services
 
