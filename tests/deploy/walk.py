@@ -10,7 +10,7 @@ from pathlib import Path
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"(?ms)^```(?P<kind>\w*)\n(?P<text>.*?)^```$")
 _DONE = ("sh", "nginx")
-_FILE = re.compile(r"`(nginx/[a-z_]+\.conf)`:$")
+_FILE = re.compile(r"`((?:nginx|/etc)/[a-z_/]+\.(?:conf|yaml|json))`:$")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def blocks(page: str) -> Iterator[Block]:
     for section in re.split(r"(?m)^## ", (DOCS / page).read_text())[1:]:
         heading, _, text = section.partition("\n")
         for found in _BLOCK.finditer(text):
-            if found["kind"] in _DONE:
-                before = text[: found.start()].rstrip()
-                file = _FILE.search(before)
+            before = text[: found.start()].rstrip()
+            file = _FILE.search(before)
+            if found["kind"] in _DONE or file:
                 yield Block(heading, file[1] if file else None, found["text"])

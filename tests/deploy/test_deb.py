@@ -1,0 +1,162 @@
+"""docs/install-deb.md, in a Debian 13 under systemd: the package, its service, its removal."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.conftest import deployed
+from tests.deploy.hypervisor import Hypervisor
+from tests.deploy.walk import blocks
+from tests.gateway import until
+
+PAGE = tuple(blocks("install-deb.md"))
+BACKENDS = Path(__file__).parents[1] / "backends"
+MOST_EXPOSED = 2.0
+CHAT = 'http://127.0.0.1:8080/v1/chat/completions -H "Authorization: Bearer $KEY"'
+ASK = (
+    f'curl -s -o /dev/null -w \'%{{http_code}}\' {CHAT} -d \'{{"model": "qwen3", "messages": []}}\''
+)
+
+
+def do(machine: Hypervisor, section: str, key: str = "") -> list[str]:
+    """What the blocks of a section say."""
+    said = []
+    for block in PAGE:
+        if block.section != section:
+            continue
+        if block.file is not None:
+            machine.inside(f"cat > {block.file} <<'EOF'\n{block.text}EOF\n")
+        else:
+            said.append(machine.inside(f"export INFERGATE_KEY='{key}'\n{block.text}"))
+    return said
+
+
+@pytest.fixture(scope="module")
+def fresh(lxc: Hypervisor, package: Path) -> Hypervisor:
+    """A Debian 13 that has nothing but systemd and the package's file."""
+    deployed(lxc, package)
+    for step in ("create", "configure", "start"):
+        lxc.sh(f"phoenix/bin/phoenix_orchestrator.sh --action {step}")
+    lxc.put(package, f"/root/{package.name}")
+    for file in BACKENDS.glob("scripted*.py"):
+        lxc.put(file, f"/root/{file.name}")
+    return lxc
+
+
+@pytest.fixture(scope="module")
+def key(fresh: Hypervisor) -> str:
+    """The key that the page makes, once the package is installed and a stream was answered."""
+    blocks_ = [block.text for block in PAGE if block.section == "From nothing to a streamed answer"]
+    install, create, ask = blocks_
+    fresh.inside(install)
+    found = re.search(r"sk-ig-\S+", fresh.inside(create))
+    assert found, "the key is shown"
+    said = fresh.inside(f"export INFERGATE_KEY='{found[0]}'\n{ask}")
+    assert said.count("data: {") > 1
+    assert "data: [DONE]" in said
+    return found[0]
+
+
+def test_the_service_is_hardened_and_its_journal_has_no_key(fresh: Hypervisor, key: str) -> None:
+    said = fresh.inside("systemd-analyze security --no-pager infergate")
+    exposed = re.search(r"Overall exposure level for infergate.service: ([\d.]+)", said)
+    assert exposed
+    assert float(exposed[1]) <= MOST_EXPOSED
+    assert fresh.inside("systemctl show infergate -p User -p NotifyAccess").split() == [
+        *("User=infergate", "NotifyAccess=main")
+    ]
+    journal = fresh.inside("journalctl -u infergate -o cat")
+    assert "Infergate is up" in journal
+    assert key[:12] not in journal
+    keys = json.loads(fresh.inside("infergate keys list --json"))
+    assert [each["name"] for each in keys] == ["alice"], "no key was made that nobody saw"
+
+
+def test_its_configuration_comes_into_force_and_a_mistake_does_not(
+    fresh: Hypervisor, key: str
+) -> None:
+    fresh.inside(
+        "systemd-run --quiet --unit scripted python3 /root/scripted.py --port 8000 --models qwen3"
+    )
+    said = do(fresh, "Your configuration")
+    assert " 0 failed" in said[0]
+    assert fresh.inside(f"KEY={key}\n{ASK}") == "200"
+    file = "/etc/infergate/infergate.yaml"
+    fresh.inside(f"sed -i s/backends:/bakends:/ {file}")
+    fresh.inside("systemctl reload infergate", code=1)
+    assert "did you mean 'backends'" in fresh.inside("journalctl -u infergate -o cat -n 20")
+    assert fresh.inside(f"KEY={key}\n{ASK}") == "200"
+    fresh.inside(f"sed -i s/bakends:/backends:/ {file}; systemctl reload infergate")
+
+
+def test_what_the_page_says_of_the_service_is_so(fresh: Hypervisor, key: str) -> None:
+    do(fresh, "What the service may do")
+    assert fresh.inside("ls /var/log/infergate/").split()
+    assert fresh.inside(f"KEY={key}\n{ASK}") == "200"
+    until(lambda: "access.log.1" in fresh.inside("ls /var/log/infergate/").split())
+    until(lambda: fresh.inside("cat /var/log/infergate/access.log").strip())
+    pid = "cat /var/lib/infergate/gateway/run/nginx.pid"
+    before = fresh.inside(pid)
+    fresh.inside("systemctl kill --signal=KILL --kill-whom=main infergate")
+    assert fresh.inside(f"KEY={key}\n{ASK}") == "200", "nginx goes on"
+    until(lambda: "active" in fresh.inside("systemctl is-active infergate || true").split())
+    assert fresh.inside(pid) == before
+
+
+def test_an_upgrade_cuts_no_stream_and_refuses_nobody(fresh: Hypervisor, key: str) -> None:
+    slow = '{"chunk_delay_s": 0.5, "chunks": 60, "path_prefix": "/v1/chat"}'
+    fresh.inside(f"curl -sf http://127.0.0.1:8000/_control/behave -d '{slow}'")
+    body = '{"model": "qwen3", "stream": true, "messages": []}'
+    ask = f"KEY={key}\ncurl -sN {CHAT} -d '{body}' > /root/stream"
+    fresh.inside(f"systemd-run --quiet --unit stream bash -c '{_quoted(ask)}'")
+    until(lambda: "data:" in fresh.inside("cat /root/stream || true"))
+    fresh.inside("curl -sf http://127.0.0.1:8000/_control/behave -d '{}'")
+    loop = f"KEY={key}\nwhile :; do {ASK}; echo; sleep 0.1; done > /root/codes"
+    fresh.inside(f"systemd-run --quiet --unit loop bash -c '{_quoted(loop)}'")
+    do(fresh, "Upgrade")
+    fresh.inside("systemctl stop loop")
+    codes = fresh.inside("cat /root/codes").split()
+    assert len(codes) > 10
+    assert set(codes) == {"200"}
+    until(lambda: "[DONE]" in fresh.inside("cat /root/stream"))
+    until(lambda: " 0 failed" in fresh.inside("infergate validate health || true"))
+
+
+def _quoted(script: str) -> str:
+    return script.replace("'", "'\\''")
+
+
+def test_backup_and_removal_work_as_printed(fresh: Hypervisor, key: str) -> None:
+    do(fresh, "Backup")
+    assert fresh.inside(f"KEY={key}\n{ASK}") == "200"
+    fresh.inside("cp -a /usr/lib/infergate /opt/infergate")
+    remove, purge = (block.text for block in PAGE if block.section == "Removal")
+    fresh.inside(remove)
+    assert fresh.inside("test -e /usr/bin/infergate || ls /var/lib/infergate").split() == [
+        "gateway"
+    ]
+    assert fresh.inside("pgrep -u infergate || true").split() == []
+    fresh.inside(purge)
+    for path in (
+        "/var/lib/infergate",
+        "/etc/infergate",
+        "/usr/lib/infergate",
+        "/var/log/infergate",
+    ):
+        fresh.inside(f"test ! -e {path} && test ! -L {path}")
+    fresh.inside("getent passwd infergate", code=2)
+    assert "gateway.backup" in fresh.inside("ls /var/backups/infergate")
+
+
+def test_the_units_alone_bring_an_infergate_of_pip_up(fresh: Hypervisor, key: str) -> None:
+    fresh.inside("sed -i '1s#/usr/lib/#/opt/#' /opt/infergate/bin/infergate")
+    fresh.inside("/opt/infergate/bin/infergate deploy systemd -o infergate-service")
+    fresh.inside("cd infergate-service && ./install.sh && ./install.sh")
+    assert fresh.inside("systemctl is-active infergate").strip() == "active"
+    made = json.loads(fresh.inside("infergate keys create bob --json 2> /dev/null"))
+    url = "http://127.0.0.1:8080/v1/models"
+    assert "data" in fresh.inside(f"curl -sf {url} -H 'Authorization: Bearer {made['key']}'")
