@@ -52,7 +52,7 @@ e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, and Debi
 	INFERGATE_TEST_SUITE=forky $(BIN)/pytest tests/engine -k debian -n $$((2 * $$(nproc))) --dist worksteal
 	$(MAKE) test-deploy
 
-test-deploy: $(VENV)/.installed-test  ## Run the container as its page says, with podman
+test-deploy: $(VENV)/.installed-test  ## Run containers and the package as their pages say
 	$(BIN)/python -m tests.deploy.tools
 	$(BIN)/pytest tests/deploy
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,16 +53,3 @@ def lxc() -> Iterator[Hypervisor]:
     need_tools()
     with hypervisor() as made:
         yield made
-
-
-def deployed(lxc: Hypervisor, package: Path, **changed: object) -> Path:
-    """The folder that `infergate deploy lxc` writes; changed: of the entry of the gateway."""
-    folder = lxc.folder / "phoenix"
-    write = f"infergate deploy lxc -o {folder} --package {package}"
-    lxc.sh(f"{write} && {write} | grep 'Nothing is to be written'")
-    configs = folder / "etc/phoenix_lxc_configs.json"
-    document = json.loads(configs.read_text())
-    document["lxc_configs"]["953"] |= changed
-    configs.write_text(json.dumps(document))
-    lxc.sh(write)
-    return folder

@@ -54,9 +54,8 @@ class Hypervisor(Machine):
 
     def put(self, source: Path, path: str) -> None:
         """A file into the container, as root's there."""
-        self.sh(
-            f"lxc-attach -P {self.folder}/lxc -n {ID} --clear-env -- sh -c 'cat > {path}' < {source}"
-        )
+        attach = f"lxc-attach -P {self.folder}/lxc -n {ID} --clear-env"
+        self.sh(f"{attach} -- sh -c 'cat > {path}' < {source}")
 
     def cut(self, command: str, at: str) -> str:
         """Kill a command, with all that it started, when it has printed this; what it had said."""
@@ -71,7 +70,7 @@ class Hypervisor(Machine):
         process.stdout.close()
         process.wait(60)
         text = "".join(said)
-        assert re.search(at, text), f"it never came to {at!r}:\n{text}"
+        assert re.search(at, text, re.MULTILINE), f"it never came to {at!r}:\n{text}"
         return text
 
     def stack(self) -> None:

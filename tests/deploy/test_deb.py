@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.conftest import deployed
 from tests.deploy.hypervisor import Hypervisor
 from tests.deploy.walk import blocks
 from tests.gateway import until
@@ -38,7 +37,7 @@ def do(machine: Hypervisor, section: str, key: str = "") -> list[str]:
 @pytest.fixture(scope="module")
 def fresh(lxc: Hypervisor, package: Path) -> Hypervisor:
     """A Debian 13 that has nothing but systemd and the package's file."""
-    deployed(lxc, package)
+    lxc.sh(f"infergate deploy lxc -o phoenix --package {package}")
     for step in ("create", "configure", "start"):
         lxc.sh(f"phoenix/bin/phoenix_orchestrator.sh --action {step}")
     lxc.put(package, f"/root/{package.name}")

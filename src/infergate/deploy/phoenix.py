@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,6 +28,8 @@ _OTHER_NAMES = {
 }
 _NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,62})$"
 _MAC = r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$"
+_OPTION = r"^[a-z0-9_]+(=[A-Za-z0-9;_.-]+)?$"
+_SCRIPT = r"^[A-Za-z0-9_./-]+\.sh$"
 _WORD = r"^[A-Za-z0-9_./:=,@+-]+$"
 """What may stand in a shell script and in LXC's files as it is."""
 
@@ -59,10 +61,10 @@ class Container(BaseModel):
     mac_address: str | None = Field(None, pattern=_MAC)
     unprivileged: bool = True
     features: list[str] = []
-    pct_options: list[str] = []
+    pct_options: list[Annotated[str, Field(pattern=_OPTION)]] = []
     start_at_boot: bool = True
     boot_order: int | None = Field(None, ge=0)
-    application_script: str | None = None
+    application_script: str | None = Field(None, pattern=_SCRIPT)
     ports: list[str] = []
     vllm_model: str | None = None
     vllm_served_model_name: str | None = None
