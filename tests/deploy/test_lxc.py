@@ -116,6 +116,10 @@ def test_it_is_hardened(made: Hypervisor) -> None:
     assert made.inside(f"{code} {attack}").strip() == "403", "the firewall refuses it"
 
 
+def test_shellcheck_has_nothing_to_say(made: Hypervisor) -> None:
+    made.sh("shellcheck --severity=warning phoenix/bin/*.sh")
+
+
 def test_who_guesses_keys_is_banned_by_fail2ban(made: Hypervisor) -> None:
     made.sh("ip address add 10.0.0.66/32 dev vmbr0")
     ask = "curl -sk -m 2 -o /dev/null -w '%{http_code}\\n' --interface 10.0.0.66 https://10.0.0.153/v1/models"

@@ -31,6 +31,7 @@ _PACKAGES = {
     "debootstrap": ["debootstrap"],
     "lxc-start": ["lxc"],
     "newuidmap": ["uidmap"],
+    "shellcheck": ["shellcheck"],
 }
 _CA = Path("/etc/ssl/certs/ca-certificates.crt")
 _LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
