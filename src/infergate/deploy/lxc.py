@@ -20,7 +20,7 @@ _SCRIPT = "bin/phoenix_hypervisor_lxc.sh"
 _GATEWAY_NAMES = ("gateway", "nginx")
 _PROGRAMS = "bin/"
 _MANY_WORKERS_MB = 1024
-"""Idle with two workers it has 330 MB, most of it rules of the firewall; a reload has them twice."""
+"""Idle with two workers it has 330 MB, most of it the firewall's rules; a reload has them twice."""
 
 NEXT_STEPS = ("bin/phoenix_orchestrator.sh --dry-run", "bin/phoenix_orchestrator.sh")
 
