@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from infergate.errors import EngineError
-from infergate.nginx.hand_written import Written, listens
 
 if TYPE_CHECKING:
     from infergate.config.root import Config
+    from infergate.nginx.hand_written import Written
 
 
 def check_ports(
@@ -40,6 +40,8 @@ def _wanted(config: Config, written: Sequence[Written]) -> Iterator[tuple[str, s
     for name, address in (("http", config.listen.http), ("https", config.listen.https)):
         if address is not None:
             yield f"listen.{name}", address
+    if written:
+        from infergate.nginx.hand_written import listens  # the supervisor needs none of that
     for each in written:
         for address, where in listens(each):
             yield where, address
