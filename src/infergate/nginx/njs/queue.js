@@ -140,7 +140,7 @@ function freeSlot(found, ticket) {
     if (busy === undefined) {
         return undefined;
     }
-    const able = usable.open();
+    const able = usable.open(found[MODEL]);
     if ((best[MAX_IN_FLIGHT] !== 0 && busy > best[MAX_IN_FLIGHT])
         || (able.isHalfOpen(best[NAME]) && !able.lets(best[NAME]))) {
         hold(best[NAME], -1);
