@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import typer.main
 from infergate.cli import app, banner
 from infergate.cli.sections import SECTIONS
 from infergate.config.load import parse_config
+from infergate.control.report import BackendReport, Report
 from infergate.paths import Home
 from infergate.supervise import notify
 from tests.gateway import run_here
@@ -66,6 +68,16 @@ def test_no_log_that_is_kept_has_the_first_key(
     # No model is known yet: the line that is printed answers all the same.
     assert "MODEL" not in said.getvalue()
     assert "/v1/models" in said.getvalue()
+
+
+def test_many_backends_are_counted_at_the_start_and_not_listed() -> None:
+    def report(count: int) -> Report:
+        backend = BackendReport("a", "http://a", "up", "", 0, *[None] * 2, (), *[None] * 7)
+        return Report(0, True, (backend,) * (count - 1) + (replace(backend, state="down"),), (), ())
+
+    assert len(banner._backend_lines(report(20), demo=False)) == 20
+    (line,) = banner._backend_lines(report(1000), demo=False)
+    assert "999 up, 1 down" in line
 
 
 def test_a_container_s_log_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

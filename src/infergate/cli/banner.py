@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
@@ -20,6 +21,9 @@ from infergate.paths import Home
 from infergate.supervise.notify import is_kept
 
 FIRST_KEY_NAME = "first"
+
+_MOST_LINES = 20
+"""Of backends; more would hide the key and the line to try."""
 
 
 def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) -> None:
@@ -67,6 +71,10 @@ def _command() -> str:
 def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
     if report is None:
         return ["  backends  not asked yet; `infergate status` shows them"]
+    states = Counter(backend.state for backend in report.backends)
+    if len(report.backends) > _MOST_LINES:
+        said = ", ".join(f"{count} {state}" for state, count in states.most_common())
+        return [f"  backends  {said}; `infergate status` shows them"]
     lines: list[str] = []
     for backend in report.backends:
         models = ", ".join(backend.models[:3]) + (", …" if len(backend.models) > 3 else "")
