@@ -106,6 +106,8 @@ def test_prompts_may_come_as_curl_sends_them_large_or_many(blocking: Gateway) ->
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     body = json.dumps(chat(PROMPTS[0])).encode()
     assert blocking.post("/v1/chat/completions", body, headers=form).status_code == 200
+    early = {"Content-Encoding": "identity"}  # leaves the short way before the firewall
+    assert blocking.post("/v1/chat/completions?x=y", body, headers=early).status_code == 200
     assert blocking.chat(messages=chat(PROMPTS[0] * 3000)["messages"]).status_code == 200
     streamed = blocking.chat(stream=True)
     assert streamed.text.endswith("data: [DONE]\n\n")

@@ -113,7 +113,7 @@ COUNTED = (
 TEXTLESS = (
     "/rerank /v2/rerank /reranking /v1/reranking /score /pooling /classify /v2/embed /embedding"
     " /v1/audio/speech /v1/moderations /v1/images/generations /v1/images/edits"
-    " /v1/images/variations /v1/responses/input_tokens /v1/chat/completions/input_tokens"
+    " /v1/images/variations"
 )
 """Whose answers are no text that a model wrote: vectors, scores, sounds, pictures."""
 

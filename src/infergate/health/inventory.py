@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from infergate.health.engines import OWNED_BY, EngineProfile, Kind
@@ -65,6 +65,20 @@ def openai_models(body: Any, profile: EngineProfile) -> tuple[ModelInfo, ...] | 
         )
         for entry in _entries(body["data"], "id")
     )
+
+
+def steady(before: Iterable[ModelInfo], now: Iterable[ModelInfo]) -> tuple[ModelInfo, ...]:
+    """The models as they are told now, each `created` when it was first said to be: vLLM and
+    llama.cpp say the time of the question."""
+    known = {each.id: each.card for each in before}
+
+    def of(model: ModelInfo) -> ModelInfo:
+        first = (known.get(model.id) or {}).get("created")
+        if first is None or model.card is None or "created" not in model.card:
+            return model
+        return replace(model, card={**model.card, "created": first})
+
+    return tuple(map(of, now))
 
 
 def ollama_models(tags: Any, running: Any) -> tuple[ModelInfo, ...] | None:

@@ -13,7 +13,7 @@ from infergate.config.backends import Backend, Health
 from infergate.health.ask import Client, OurFault, Target
 from infergate.health.condition import SERVING, Condition, judge
 from infergate.health.engines import Kind
-from infergate.health.inventory import Inventory, ModelInfo, Unreadable, declared
+from infergate.health.inventory import Inventory, ModelInfo, Unreadable, declared, steady
 from infergate.health.probe import NOT_FOUND, ProbeResult, identify, list_models, probe
 from infergate.health.tracker import Track, observe
 from infergate.health.work import InFlight, WorkReader
@@ -249,7 +249,8 @@ class Watch:
         self.models_problem = None
         self.version = found.version
         names = self.backend.models
-        self.models = found.models if names is None else declared(names, found.models)
+        models = steady(self.models, found.models)
+        self.models = models if names is None else declared(names, models)
 
 
 async def _turn_s() -> float:

@@ -20,6 +20,7 @@ from infergate.health.inventory import (
     ollama_models,
     openai_models,
     owner,
+    steady,
     tei_models,
     version,
 )
@@ -246,3 +247,18 @@ def test_the_entries_of_one_box_are_bounded_and_its_models_are_known_all_the_sam
 def test_a_name_that_a_terminal_would_obey_is_no_model(name: str) -> None:
     assert openai_models({"data": [{"id": name}]}, PROFILES["vllm"]) == ()
     assert version({"version": name}) is None
+
+
+def test_what_an_engine_says_of_a_model_is_passed_on_and_when_it_began_stays() -> None:
+    """vLLM and llama.cpp say the time of the question: nothing changes by that."""
+
+    def said(created: int) -> tuple[ModelInfo, ...]:
+        entry = {"id": "m", "created": created, "root": "org/m", "secret": "no", "meta": {"x": 1}}
+        found = openai_models({"data": [entry]}, PROFILES["vllm"])
+        assert found is not None
+        return found
+
+    first = said(1)
+    assert first[0].card == {"created": 1, "root": "org/m", "meta": {}}
+    assert steady(first, said(2))[0].card == first[0].card
+    assert steady((), said(2))[0].card == {"created": 2, "root": "org/m", "meta": {}}

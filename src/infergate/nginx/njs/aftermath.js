@@ -105,6 +105,10 @@ function hasTokens(uri) {
     case '/tokenize':
     case '/detokenize':
     case '/v1/messages/count_tokens':
+    case '/v1/responses/input_tokens':
+    case '/v1/chat/completions/input_tokens':
+    case '/v1/chat/completions/render':
+    case '/v1/completions/render':
         return false;
     default:
         return uri.startsWith('/v1/') || settings.counted.indexOf(' ' + uri + ' ') !== -1 || uri === '/api/chat' || uri === '/api/generate' || uri.startsWith('/api/embed');

@@ -4,6 +4,7 @@
 // (x-anthropic-billing-header: cc_version=…; cch=…;), so that no engine finds the beginning of a prompt in its
 // cache. It means something to Anthropic alone; to others it does not go.
 import members from 'members.js';
+import scan from 'scan.js';
 
 const ATTRIBUTION = 'x-anthropic-billing-header:';
 const LINE = /^x-anthropic-billing-header:[^\n]*\n*/;
@@ -12,21 +13,17 @@ const VERSIONS = ['2023-06-01', '2023-01-01'];
 // Of route.js: of a backend that is Anthropic's own.
 const OWN = 'h';
 
-// Whether there is something to do that the short way does not.
-function isOdd(r, request) {
-    const version = r.headersIn['anthropic-version'];
-    return (version !== undefined && VERSIONS.indexOf(version) === -1) || firstText(request).startsWith(ATTRIBUTION);
-}
-
-function restored(request, text) {
-    return request.whole === undefined ? text : request.whole('', text);
-}
-
-// Of the system prompt.
-function firstText(request) {
+// Of the system prompt; '' where it does not begin so.
+function attributed(request) {
     const system = request.parsed.system;
     const first = Array.isArray(system) && system[0] ? system[0].text : system;
-    return typeof first === 'string' ? restored(request, first) : '';
+    if (typeof first !== 'string') {
+        return '';
+    }
+    if (request.buffer === undefined) {
+        return first;
+    }
+    return scan.beginning(request, first).startsWith(ATTRIBUTION) ? request.whole('', first) : '';
 }
 
 // Why no backend of the model takes this version of the API: a message, or undefined.
@@ -38,7 +35,7 @@ function problem(r, flags) {
 
 // Puts into request.splices what takes the line out.
 function withoutAttribution(request, flags) {
-    const text = firstText(request);
+    const text = attributed(request);
     const rest = text.replace(LINE, '');
     if (flags.indexOf(OWN) !== -1 || rest === text) {
         return;
@@ -61,4 +58,4 @@ function withoutAttribution(request, flags) {
     request.splices.push([at, members.endOfValue(all, at), JSON.stringify(rest)]);
 }
 
-export default { isOdd, problem, withoutAttribution };
+export default { problem, withoutAttribution };

@@ -1,7 +1,6 @@
 // quick: the backend of a request that takes the short way, and the body for it.
 import admit from 'admit.js';
 import answer from 'answer.js';
-import anthropic from 'anthropic.js';   // seldom
 import check from 'check.js';   // seldom
 import door from 'door.js';
 import limits from 'limits.js';   // seldom
@@ -45,8 +44,14 @@ function decide(r, request, found, met) {
         }
     }
     const uri = r.uri;
-    if (uri[4] === 'm' && anthropic.isOdd(r, request)) {   // /v1/messages
-        return undefined;
+    if (uri[4] === 'm') {   // /v1/messages: what anthropic.js refuses or takes out
+        const version = r.headersIn['anthropic-version'];
+        const system = request.parsed.system;
+        const first = Array.isArray(system) && system[0] ? system[0].text : system;
+        if ((version !== undefined && version !== '2023-06-01') || (typeof first === 'string'
+            && (request.buffer === undefined ? first : scan.beginning(request, first)).startsWith('x-anthropic-'))) {
+            return undefined;
+        }
     }
     const waits = options !== 0 && options.queue !== undefined;
     const isOllama = uri[1] === 'a';   // /api/…

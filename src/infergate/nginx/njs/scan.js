@@ -19,6 +19,7 @@ const LONG = 256;
 const BYTES_PER_HOP = 200, FREE_HOPS = 64;
 // Stands for a string that was left out, with its number.
 const MARK = '@';
+const BEGINNING = 40;
 
 function isEscaped(buffer, quote) {
     let first = quote;
@@ -92,6 +93,12 @@ function whole(buffer, cuts, value) {
     }
 }
 
+// How a text begins: one that was left out is not made text of for that.
+function beginning(request, text) {
+    const cut = text[0] === MARK ? request.cuts[text.slice(1)] : undefined;
+    return cut === undefined ? text : request.buffer.slice(cut[0], cut[0] + BEGINNING).toString();
+}
+
 // Where a character of the text stands in the buffer.
 function offset(request, at) {
     let bytes = Buffer.byteLength(request.text.slice(0, at));
@@ -127,4 +134,4 @@ function edited(request, name, insert) {
     return Buffer.concat(pieces);
 }
 
-export default { read, edited };
+export default { read, beginning, edited };
