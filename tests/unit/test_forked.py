@@ -17,8 +17,11 @@ COMMAND = [sys.executable, "-m", "infergate.supervise", "/nowhere.yaml"]
 
 
 @pytest.mark.parametrize("popen", [subprocess.Popen, ForkingPopen])
-def test_it_says_and_ends_as_the_command_does(popen: type[subprocess.Popen[bytes]]) -> None:
-    with popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+def test_it_says_and_ends_as_the_command_does(
+    popen: type[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    environ = {**os.environ, "INFERGATE_HOME": str(tmp_path / "home")}
+    with popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ) as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert out == b""
