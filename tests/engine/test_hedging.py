@@ -24,7 +24,7 @@ from tests.gateway import Gateway, gateway, until
 MODELS = 20
 CONFIG = """
 backends:
-  a: {{ url: {a}, engine: vllm, weight: 100, api_key: secret-of-a }}
+  a: {{ url: {a}, engine: vllm, weight: 100, api_key: secret-of-a, headers: {{ x-tenant: of-a }} }}
   b: {{ url: {b}, engine: vllm, api_key: secret-of-b }}
   c: {{ url: {c}, engine: vllm, max_in_flight: 1 }}
 breaker: {{ failures: 1000, error_rate: 1 }}
@@ -334,10 +334,11 @@ def test_each_backend_gets_its_own_key_and_the_caller_s_trace(hedged: Hedged) ->
     it, a, b, _ = hedged
     model = trained(hedged)
     a.behave(path_prefix=PATH, delay_s=SLOW_S)
-    embed(it, model, headers={"traceparent": "00-1-1-01", "x-odd": "ü€".encode()})
+    embed(it, model, headers={"traceparent": "00-1-1-01", "x-odd": "ü€".encode(), "x-tenant": "no"})
     for backend, secret in ((a, "secret-of-a"), (b, "secret-of-b")):
         headers = backend.requests(PATH)[0]["headers"]
         assert headers["authorization"] == f"Bearer {secret}"
+        assert headers.get("x-tenant") == ("of-a" if backend is a else None)
         assert headers["traceparent"] == "00-1-1-01"
         assert it.key not in json.dumps(headers)
         assert not [name for name in headers if name.startswith("x-infergate")]

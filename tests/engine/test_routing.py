@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway
+from tests.gateway import Gateway, gateway, until
 
 
 @dataclass
@@ -32,7 +32,12 @@ def stack(engine: str) -> Iterator[Stack]:
             f"""
 backends:
   chat: {{ url: {chat.url}, engine: vllm, api_key: "${{TEST_BACKEND_KEY}}" }}
-  embed: {{ url: {embed.url}/v1, engine: vllm }}
+  embed:
+    url: {embed.url}/v1
+    engine: vllm
+    api_key: "${{TEST_BACKEND_KEY}}"
+    api_key_header: api-key
+    headers: {{ X-Tenant: "a b", Cookie: "of=ours" }}
   ollama: {{ url: {ollama.url}, engine: ollama }}
 models:
   qwen: {{ backends: [chat], aliases: [gpt-3.5-turbo] }}
@@ -109,6 +114,29 @@ def test_the_client_s_key_never_reaches_a_backend_and_the_backend_s_own_does(sta
     assert stack.gateway.key not in json.dumps(seen)
 
 
+@pytest.mark.parametrize("size", [2, 30_000])
+def test_a_backend_gets_the_headers_that_it_wants_and_no_other_does(
+    stack: Stack, size: int
+) -> None:
+    """Probes too; and none of a client's own of these names."""
+    said = "x" * size
+    sent = {"x-api-key": "k", "api-key": "k", "cookie": "c=1", "x-tenant": "evil", "x-mine": "m"}
+    for model, path in (("text-embedding-ada-002", "/v1/embeddings"), ("qwen", "/v1/completions")):
+        body = {"model": model, "input": said, "prompt": said}
+        assert stack.gateway.post(path, body, headers=sent).status_code == 200
+    wanted = {"api-key": "backend-secret", "x-tenant": "a b", "cookie": "of=ours"}
+    names = {*wanted, "authorization", "x-api-key", "x-mine"}
+    seen = stack.embed.requests("/v1/embeddings")[-1]["headers"]
+    assert {name: seen[name] for name in names & set(seen)} == {**wanted, "x-mine": "m"}
+    seen = stack.chat.requests("/v1/completions")[-1]["headers"]
+    assert {name: seen[name] for name in names & set(seen)} == {
+        "authorization": "Bearer backend-secret",
+        "x-mine": "m",
+    }
+    probe = until(lambda: stack.embed.requests("/health"))[0]["headers"]
+    assert {name: probe[name] for name in wanted} == wanted
+
+
 def test_an_unknown_model_is_404_in_openai_s_shape(stack: Stack) -> None:
     answer = stack.gateway.chat("nope")
     assert answer.status_code == 404
@@ -167,7 +195,8 @@ def test_managing_models_needs_a_key_that_may(stack: Stack) -> None:
     stack.ollama.reset()
     for path in ("/api/pull", "/api/push", "/api/create", "/api/copy"):
         assert stack.gateway.post(path, {"model": "x"}).status_code == 403
-    assert stack.ollama.requests("/api/p") == []
+    # GET is our own question after what is loaded.
+    assert [each for each in stack.ollama.requests("/api/") if each["method"] == "POST"] == []
     manager = stack.gateway.new_key("manager", "--manage")
     assert stack.gateway.post("/api/pull", {"model": "x"}, key=manager).status_code == 200
 

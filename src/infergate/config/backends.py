@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from infergate.config.base import Section
+from infergate.config.headers import FORWARDED, HOP_BY_HOP
 from infergate.config.types import (
     FilePath,
+    HeaderName,
+    HeaderValue,
     HealthCheck,
     HostPort,
     HttpUrl,
@@ -23,6 +26,15 @@ EngineKind = Literal[
     "auto", "vllm", "ollama", "llamacpp", "sglang", "tei", "infinity", "ray", "openai"
 ]
 
+
+_OURS = frozenset(
+    name.lower()
+    for name in (
+        *(*HOP_BY_HOP, *FORWARDED, "Host", "X-Request-Id", "Accept-Encoding", "Origin"),
+        *("Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Expect"),
+    )
+)
+"""Headers that nginx or njs sets towards every backend."""
 
 NOWHERE = "http://missing.invalid"
 """Stands where a URL must be and there is none (RFC 6761: never a real host)."""
@@ -78,6 +90,14 @@ class Backend(Section):
         description="Requests at once it gets at most; more wait in the queue.",
     )
     api_key: Secret | None = Field(None, description="Key the backend wants; write it as ${NAME}.")
+    api_key_header: HeaderName = Field(
+        "authorization",
+        description="The header of api_key; authorization sends it as Bearer, others as it is:"
+        " api-key of Azure, x-api-key.",
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        {}, description="Sent with every request, instead of a client's own: X-Tenant: ${TENANT}."
+    )
     verify_tls: bool = Field(True, description="Check the certificate of an https backend.")
     pass_priority: bool = Field(
         False,
@@ -121,6 +141,34 @@ class Backend(Section):
         """The URL its /v1, /api and /health paths hang below."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path_prefix}"
+
+    @property
+    def sent_headers(self) -> dict[str, str]:
+        """What every request of ours carries for it, secrets among them; names in lower case."""
+        sent = {name.lower(): value.get_secret_value() for name, value in self.headers.items()}
+        if self.api_key is not None:
+            name, secret = self.api_key_header.lower(), self.api_key.get_secret_value()
+            sent[name] = f"Bearer {secret}" if name == "authorization" else secret
+        return sent
+
+    @model_validator(mode="after")
+    def _headers_of_the_operator(self) -> Backend:
+        names = [name.lower() for name in self.headers]
+        key = self.api_key_header.lower()
+        for name in (*names, key):
+            if name in _OURS or name.startswith("x-infergate-"):
+                raise ValueError(f"the gateway itself says {name}")
+        if "authorization" in names or (self.api_key is not None and key in names):
+            raise ValueError(f"give the key as api_key, and its header as api_key_header: {key}")
+        return self
+
+    @field_validator("headers", mode="before")
+    @classmethod
+    def _once_each(cls, value: Any) -> Any:
+        names = [str(name).lower() for name in value] if isinstance(value, dict) else []
+        if len(set(names)) < len(names):
+            raise ValueError("two headers differ only in case")
+        return value
 
     @property
     def checks_certificate(self) -> bool:

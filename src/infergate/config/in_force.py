@@ -115,7 +115,7 @@ def said(backend: Backend | None, what: What) -> dict[str, Any] | None:
 def settings(backend: Backend) -> dict[str, Any]:
     """The settings of a backend that say what it is, without its key and its share."""
     return backend.model_dump(
-        mode="json", exclude_defaults=True, exclude={"api_key", "weight", "discover"}
+        mode="json", exclude_defaults=True, exclude={"api_key", "headers", "weight", "discover"}
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,9 @@ from infergate.config.root import Config
 from infergate.config.tls_references import missing_tls_files
 from infergate.config.wording import as_problem
 from infergate.errors import UserError
+
+_LOOKS_SECRET = re.compile(r"key|token|secret|auth|cookie|password", re.IGNORECASE)
+"""In the name of a header."""
 
 _OUTSIDE = frozenset({"listen", "tls", "auth", "admin"})
 """Sections that only make sense together: without a wrong one, the others would be blamed."""
@@ -158,6 +162,12 @@ def _absent_keys_file(config: Config, folder: Path) -> list[tuple[tuple[str, ...
 def _secrets_in_clear(config: Config, document: Document) -> list[tuple[tuple[str, ...], str]]:
     secrets: list[tuple[str, ...]] = [
         ("backends", name, "api_key") for name, b in config.backends.items() if b.api_key
+    ]
+    secrets += [
+        ("backends", name, "headers", header)
+        for name, backend in config.backends.items()
+        for header in backend.headers
+        if _LOOKS_SECRET.search(header)
     ]
     secrets += [("services", name, "api_key") for name, s in config.services.items() if s.api_key]
     if config.tls and config.tls.acme and config.tls.acme.eab:

@@ -41,6 +41,7 @@ _PASSWORD_HASH = re.compile(
 """What crypt(3) of glibc and of musl both have: bcrypt up to cost 12, SHA-256 and SHA-512."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECRET = re.compile(r"[!-#%-~]{1,1900}")
+_HEADER_VALUE = re.compile(r"[!-#%-~]([ -#%-~]{0,1900}[!-#%-~])?")
 """Visible ASCII without "$": nginx reads variables there and cannot escape them."""
 
 
@@ -197,6 +198,14 @@ def _secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _header_value(value: SecretStr) -> SecretStr:
+    if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+        raise ValueError(
+            "a header's value here is visible ASCII characters and spaces, without '$'"
+        )
+    return value
+
+
 def _login_url(value: str) -> str:
     if not _LOGIN_URL.fullmatch(value):
         raise ValueError(f"{value!r} is not a URL or path such as https://auth.example.com/?rd=")
@@ -314,6 +323,7 @@ ServicePath = Annotated[str, AfterValidator(_service_path)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Origin = Annotated[str, AfterValidator(_origin)]
 OriginOrAny = Annotated[str, AfterValidator(_origin_or_any)]

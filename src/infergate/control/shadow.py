@@ -71,8 +71,7 @@ class Shadow:
 
 async def _ask(backend: Backend, path: str, body: str) -> None:
     headers: dict[str, Any] = {"Content-Type": "application/json"}
-    if backend.api_key is not None:
-        headers["Authorization"] = f"Bearer {backend.api_key.get_secret_value()}"
+    headers |= backend.sent_headers
     url = backend.root_url + path
     try:
         async with (

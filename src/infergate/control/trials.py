@@ -104,13 +104,13 @@ def _until(entry: tuple[Any, ...], seconds: float) -> str:
 
 
 async def _answers(backend: Backend, endpoint: str, body: Mapping[str, Any]) -> bool:
-    headers = {}
-    if backend.api_key is not None:
-        headers["Authorization"] = f"Bearer {backend.api_key.get_secret_value()}"
     try:
         async with httpx.AsyncClient(verify=backend.checks_certificate, trust_env=False) as client:
             answer = await client.post(
-                backend.root_url + endpoint, json=body, headers=headers, timeout=TIMEOUT_S
+                backend.root_url + endpoint,
+                json=body,
+                headers=backend.sent_headers,
+                timeout=TIMEOUT_S,
             )
     except httpx.HTTPError:
         return False

@@ -52,13 +52,13 @@ class Target:
     kind: None while nobody knows what runs there.
     check: what shows that it is up: "auto", by its kind; a path that answers 2xx; or "tcp".
     timeout_s: for one probe, from the start of the name lookup to the end of the answer.
-    api_key: sent as Bearer.
+    headers: sent with each question, the key that it wants among them.
     """
 
     root_url: str
     kind: Kind | None = None
     timeout_s: float = 1.0
-    api_key: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
     verify_tls: bool = True
     check: str = "auto"
 
@@ -69,7 +69,7 @@ class Target:
             root_url=backend.root_url,
             kind=None if backend.engine == "auto" else backend.engine,
             timeout_s=timeout_s,
-            api_key=backend.api_key.get_secret_value() if backend.api_key else None,
+            headers=tuple(backend.sent_headers.items()),
             verify_tls=backend.verify_tls,
             check=backend.health,
         )
@@ -134,7 +134,7 @@ async def get(client: Client, target: Target, path: str) -> Answer | NoAnswer:
     Raises OurFault, and nothing else but cancellation.
     """
     began = time.monotonic()
-    exchange = Exchange(target.root_url, path, client.tls, target.api_key)
+    exchange = Exchange(target.root_url, path, client.tls, target.headers)
     asking = asyncio.create_task(_resolved(exchange))
     try:
         await asyncio.wait((asking,), timeout=target.timeout_s)
@@ -256,7 +256,7 @@ def explain(problem: BaseException) -> str:
         how = "without an answer" if problem.silent else "in the middle of the answer"
         return f"it closed the connection {how}"
     if isinstance(problem, NotSendable):
-        return "its api_key has characters that no HTTP header can carry"
+        return "its api_key or headers have characters that no HTTP header can carry"
     return f"the request failed: {problem or type(problem).__name__}"
 
 

@@ -63,13 +63,13 @@ class Raw:
 class Exchange:
     """A GET of root_url + path. awaited: what it waits for at this moment; "" for the name.
 
-    tls: for https. bearer: a key to send.
+    tls: for https. headers: to send beside the usual ones.
     """
 
     root_url: str
     path: str
     tls: ssl.SSLContext
-    bearer: str | None = None
+    headers: Iterable[tuple[str, str]] = ()
     awaited: str = field(default="connection", init=False)
 
     async def run(self) -> Raw:
@@ -105,8 +105,7 @@ class Exchange:
     def _request(self, protocol: h11.Connection, netloc: str, prefix: str) -> bytes:
         fields: list[tuple[bytes, bytes]] = [(b"host", netloc.encode()), *_FIELDS]
         try:
-            if self.bearer:
-                fields.append((b"authorization", b"Bearer " + self.bearer.encode("ascii")))
+            fields += [(name.encode(), value.encode("ascii")) for name, value in self.headers]
             head = protocol.send(
                 h11.Request(method="GET", target=(prefix + self.path).encode(), headers=fields)
             )

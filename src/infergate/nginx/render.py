@@ -32,7 +32,7 @@ from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
 from infergate.nginx.statuses import INTERNAL
 from infergate.nginx.tls_values import tls_values
-from infergate.nginx.upstreams import backend_of, service_of
+from infergate.nginx.upstreams import backend_headers, backend_of, service_of
 from infergate.nginx.waf import Firewall, profiles
 from infergate.nginx.zones import Needs, zones
 from infergate.paths import Home
@@ -171,7 +171,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "backends": backends,
         # A variable costs every request something, so it is there only if a backend needs it.
         "path_variable": "$ig_backend_path" * any(b.path_prefix for b in backends),
-        "authorization_variable": "$ig_backend_authorization" * any(b.api_key for b in backends),
+        "backend_headers": backend_headers(backends),
         "services": services,
         "basic": any(s.auth == "basic" for s in services),
         "forwards": [s.forward for s in services if s.forward],

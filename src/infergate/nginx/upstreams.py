@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -85,6 +85,7 @@ class Upstream:
     kept: KeptFiles | None = None
     cors_scope: str = ""
     own_hosts: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def _addresses(host: str, port: int, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -114,8 +115,34 @@ def backend_of(name: str, backend: Backend, resolved: Mapping[str, tuple[str, ..
         host_header=_host_header(backend.host, backend.port, backend.scheme),
         path_prefix=backend.path_prefix,
         addresses=_addresses(backend.host, backend.port, resolved),
-        api_key=backend.api_key.get_secret_value() if backend.api_key else None,
+        api_key=None,
+        headers=backend.sent_headers,
         verify_tls=backend.verify_tls,
+    )
+
+
+@dataclass(frozen=True)
+class BackendHeader:
+    """A header that some backends get from us, and no backend from a client. name: in lower case.
+
+    variable: of nginx, its value for the backend that was chosen. values: backend and value.
+    """
+
+    name: str
+    variable: str
+    values: tuple[tuple[str, str], ...]
+
+
+def backend_headers(backends: Sequence[Upstream]) -> tuple[BackendHeader, ...]:
+    """All of them: a variable costs every request something, so each is there only if needed."""
+    names = dict.fromkeys(name for backend in backends for name in backend.headers)
+    return tuple(
+        BackendHeader(
+            name,
+            f"$ig_backend_header_{number}",
+            tuple((each.name, each.headers[name]) for each in backends if name in each.headers),
+        )
+        for number, name in enumerate(names)
     )
 
 

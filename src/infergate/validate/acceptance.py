@@ -116,10 +116,9 @@ def _directly(seen: BackendState, known: Backend | None, verdict: Verdict) -> No
     context = ssl.create_default_context()
     if not known.verify_tls:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    secret = known.api_key.get_secret_value() if known.api_key else None
     with httpx.Client(
         base_url=known.root_url,
-        headers={"authorization": f"Bearer {secret}"} if secret else {},
+        headers=known.sent_headers,
         timeout=_DIRECT_TIMEOUT_S,
         verify=context,
         trust_env=False,

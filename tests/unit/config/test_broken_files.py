@@ -224,3 +224,27 @@ def test_a_url_that_goes_as_far_as_an_endpoint_is_told_with_the_one_to_write(
     assert told.endswith(f"write the base URL, {base}")
     for fine in (base, f"{base}/v1", f"{base}/v1/"):
         parse_config(f"backends: {{ a: {fine} }}\n", Path("infergate.yaml"), {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ("headers: { Host: x }", "the gateway itself says host"),
+        ("headers: { X-Infergate-Model: x }", "the gateway itself says x-infergate-model"),
+        ("headers: { Transfer-Encoding: x }", "the gateway itself says transfer-encoding"),
+        ("api_key_header: Content-Length", "the gateway itself says content-length"),
+        ("headers: { Authorization: x }", "give the key as api_key"),
+        ("api_key: x, api_key_header: api-key, headers: { Api-Key: y }", "give the key as api_key"),
+        ("headers: { X-A: x, x-a: y }", "differ only in case"),
+        ('headers: { X-A: "x\\ny" }', ""),
+    ],
+)
+def test_headers_that_are_not_a_backend_s_own_are_told(settings: str, what: str) -> None:
+    (told,) = problems(f"backends: {{ a: {{ url: http://x, {settings} }} }}\n")
+    assert what in told
+
+
+def test_a_secret_header_in_clear_is_told() -> None:
+    text = "backends: { a: { url: http://x, headers: { X-Token: abc, X-Team: red } } }\n"
+    (told,) = parse_config(text, Path("infergate.yaml"), {}).warnings
+    assert "a secret in clear text" in str(told)

@@ -60,7 +60,7 @@ async def test_the_backends_api_key_is_sent_as_bearer(box) -> None:
 @pytest.mark.parametrize("key", ["line\nbreak", "schlüssel", "snow☃"])
 async def test_a_key_no_header_can_carry_is_a_reason_and_no_crash(box, key, probed) -> None:
     server = await box({"/health": (200, b"")})
-    result = await probed(server.url, "vllm", api_key=key)
+    result = await probed(server.url, "vllm", headers=(("authorization", key),))
     assert result.ok or "api_key" in result.reason
 
 
