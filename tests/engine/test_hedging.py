@@ -20,7 +20,7 @@ from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 
 # Every test has a model of its own, so that what was measured in another does not count. `a` is
-# always the first: it weighs so much more.
+# the first: it weighs so much more. Once in 101 requests, at about the fiftieth, it is `b`.
 MODELS = 20
 CONFIG = """
 backends:
@@ -192,7 +192,7 @@ def test_the_extra_load_is_bounded_over_any_run_of_requests(hedged: Hedged) -> N
     # Of 300 and some requests, 15 slow ones are within the usual twentieth and so each is late.
     model = trained(hedged, "scarce", requests=300)
     allowance = trained(hedged, requests=300)
-    a.behave(path_prefix=PATH, delay_s=0.3)
+    a.behave(path_prefix=PATH, delay_s=0.6)
     send(it, allowance, 15)
     wanted = asked(b)
     assert wanted >= 8, "with extra_load: 1 nearly all are sent twice"
@@ -202,10 +202,10 @@ def test_the_extra_load_is_bounded_over_any_run_of_requests(hedged: Hedged) -> N
     for _ in range(5):
         a.reset()
         send(it, model, 37)
-        a.behave(path_prefix=PATH, delay_s=0.3)
+        a.behave(path_prefix=PATH, delay_s=0.6)
         send(it, model, 3)
-    # 215 requests since they were slow for the first time.
-    assert asked(b) <= 1 + 0.05 * 215
+    # 215 requests since they were slow for the first time, at three of which it was the first.
+    assert asked(b) <= 1 + 0.05 * 215 + 3
     assert "extra_load is used up" in json.dumps(it.log()[-20:])
 
 

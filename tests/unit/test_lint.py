@@ -89,7 +89,7 @@ SERVICE = "sites-available/service-q.conf"
         ("alias", SERVICE, "location /", "location /f { alias /s/; }\nlocation /"),
         ("no-files", SERVICE, "location /", "location /f { root /; }\nlocation /"),
         ("no-files", "nginx.conf", "server_tokens  off;", "autoindex on;"),
-        ("callers-key", "snippets/relay.conf", "Authorization ", "X-Authorization "),
+        ("callers-key", "snippets/relay.conf", "authorization ", "x-authorization "),
         ("upstream-tls", "sites-available/api.conf", "proxy_ssl_verify ", "# "),
         ("tls-version", "tls.conf", "TLSv1.2", "TLSv1.1 TLSv1.2"),
         ("shutdown-timeout", "nginx.conf", "worker_shutdown_timeout", "#"),
