@@ -54,7 +54,7 @@ e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, and Debi
 
 test-deploy: $(VENV)/.installed-test  ## Run containers and the package as their pages say
 	$(BIN)/python -m tests.deploy.tools
-	$(BIN)/pytest tests/deploy
+	$(BIN)/pytest tests/deploy -n 2 --dist loadfile
 
 soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares
 	$(BIN)/python -m tests.engines_ready
