@@ -246,7 +246,7 @@ def test_hosts_of_nobody_a_page_of_one_s_own_and_files_by_hand(engine: str) -> N
 
         assert b"198.51.100.7" in get("open.test", "/x")
         assert status_of(get("open.test", "/x", proxy="")) != 200
-        unknown = get("evil.test", "/v1/models")
+        unknown = get("evil.test", "/x")
         assert status_of(unknown) == 421
         assert b"<p>421 There is nothing under this host name here. " in unknown
         assert b"{{unknown}}</p>" in unknown

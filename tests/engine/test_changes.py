@@ -99,8 +99,8 @@ def test_what_is_broken_never_becomes_live(pair: Pair) -> None:
                 f"listen: {{ http: 127.0.0.1:{it.port}, https: 127.0.0.1:{free_port()} }}\n"
                 "tls: { files: { certificate: bad.crt, key: bad.key } }",
             ),
-            1,
-            "bad.crt",
+            2,
+            "infergate.yaml:4:30: bad.crt holds no certificate",
         ),
     ):
         engine = f"engine: {it.engine}\n"

@@ -74,7 +74,7 @@ def steady(before: Iterable[ModelInfo], now: Iterable[ModelInfo]) -> tuple[Model
 
     def of(model: ModelInfo) -> ModelInfo:
         first = (known.get(model.id) or {}).get("created")
-        if first is None or model.card is None or "created" not in model.card:
+        if not first or model.card is None or "created" not in model.card:  # 0: not said
             return model
         return replace(model, card={**model.card, "created": first})
 

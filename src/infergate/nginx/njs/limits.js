@@ -14,6 +14,7 @@
 // Few kinds of built-in functions, because each costs at its first use: see state.js.
 import charge from 'charge.js';   // seldom
 import memory from 'memory.js';   // seldom
+import over from 'over.js';   // rarely
 import policy from 'policy.js';
 import state from 'state.js';
 import answers from 'tokens.js';   // seldom
@@ -42,28 +43,6 @@ function tell(headers, what, limit, filled) {
     headers['x-ratelimit-reset-' + what] = shown(filled);
 }
 
-// The same where nothing was taken: as far as the bucket is without this request.
-function tellAsBefore(r, bucket, zone, now) {
-    for (let kind = REQUESTS; kind <= TOKENS; kind++) {
-        if (bucket[kind] !== 0) {
-            const time = zone.get((kind === REQUESTS ? 'r ' : 't ') + bucket[0]);
-            const filled = time === undefined || time < now ? 0 : Math.min(time - now, MINUTE);
-            tell(r.headersOut, kind === REQUESTS ? 'requests' : 'tokens', bucket[kind], filled);
-        }
-    }
-}
-
-function refusal(what, bucket, limit, wait) {
-    const owner = bucket[0] === 'k' ? 'this API key' : bucket[0] === 'm' ? 'this model' : 'this gateway';
-    return {
-        status: 429,
-        code: 'rate_limit_exceeded',
-        message: 'Rate limit reached: ' + limit + ' ' + what + ' for ' + owner
-            + '. Try again in ' + shown(wait) + '.',
-        retry_after: Math.max(1, Math.ceil(wait / 1000)),
-    };
-}
-
 // The refusal, or undefined when everything was taken. Of a request that is refused, nothing is.
 function take(r, buckets, tokens) {
     const zone = ngx.shared.ig_limits;
@@ -88,9 +67,9 @@ function take(r, buckets, tokens) {
                 tell(r.headersOut, kind === REQUESTS ? 'requests' : 'tokens', limit, time);
             }
             if (time - MINUTE > ROUNDING) {
-                tellAsBefore(r, buckets[0], zone, now);
-                return refusal(kind === REQUESTS ? 'requests per minute' : 'tokens per minute',
-                    buckets[i][0], limit, time - MINUTE);
+                over.tell(r.headersOut, buckets[0], now, tell);
+                return over.refusal(kind === REQUESTS ? 'requests per minute' : 'tokens per minute',
+                    buckets[i][0], limit, time - MINUTE, shown(time - MINUTE));
             }
         }
     }
@@ -102,7 +81,7 @@ function take(r, buckets, tokens) {
                 const all = state.hold(name, 1, state.LONG);
                 charged += name + '\n';
                 if (all > limit) {
-                    refused = refusal('requests at the same time', buckets[i][0], limit, 1000);
+                    refused = over.refusal('requests at the same time', buckets[i][0], limit, 1000, shown(1000));
                     refused.code = 'concurrency_limit_exceeded';
                 }
             }
@@ -128,12 +107,12 @@ function take(r, buckets, tokens) {
     } catch (e) {
         refused = memory.noRoom(e);
     }
-    if (refused !== undefined) {
-        tellAsBefore(r, buckets[0], zone, now);
-    }
     if (charged !== '') {
         r.variables.ig_charge = charged;
-        if (refused !== undefined) {
+    }
+    if (refused !== undefined) {
+        over.tell(r.headersOut, buckets[0], now, tell);
+        if (charged !== '') {
             charge.settle(r, 0);
         }
     }

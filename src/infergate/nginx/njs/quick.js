@@ -32,12 +32,13 @@ function decide(r, request, found, met) {
     if ((options === 0 || options.validation === undefined) && request.verdict === 'odd') {
         return undefined;
     }
+    const isStream = request.stream === true;
     // Longer than the usual timeout, perhaps: relay.js looks at how long.
-    if (request.max_tokens > settings.quick_tokens && request.stream !== true
+    if (request.max_tokens > settings.quick_tokens && !isStream
         && (options === 0 || options.static === undefined)) {
         return undefined;
     }
-    if (request.stream === true) {   // what stream_options.js puts right
+    if (isStream) {   // what stream_options.js puts right
         const said = request.parsed.stream_options;
         if (said !== undefined && (said === null || said.include_usage !== true)) {
             return undefined;
@@ -83,7 +84,7 @@ function decide(r, request, found, met) {
     variables.ig_model = found[0];
     variables.ig_why = state.why;
     const wanted = backend[route.UPSTREAM_NAME] || found[0];
-    if (request.stream === true) {
+    if (isStream) {
         if (request.parsed.stream_options === undefined && backend[route.FLAGS].indexOf('u') !== -1
             && uri.endsWith('completions')) {
             variables.ig_note = 'strip';

@@ -1,0 +1,29 @@
+// over: what a request is told that is over a limit.
+
+const MINUTE = 60000;
+const REQUESTS = 1, TOKENS = 2;
+
+// wait: in ms; inWords: the same.
+function refusal(what, bucket, limit, wait, inWords) {
+    const owner = bucket[0] === 'k' ? 'this API key' : bucket[0] === 'm' ? 'this model' : 'this gateway';
+    return {
+        status: 429,
+        code: 'rate_limit_exceeded',
+        message: 'Rate limit reached: ' + limit + ' ' + what + ' for ' + owner + '. Try again in ' + inWords + '.',
+        retry_after: Math.max(1, Math.ceil(wait / 1000)),
+    };
+}
+
+// OpenAI's headers, as far as the bucket is without this request, of which nothing was taken. say: limits.js's
+// tell.
+function tell(headers, bucket, now, say) {
+    for (let kind = REQUESTS; kind <= TOKENS; kind++) {
+        if (bucket[kind] !== 0) {
+            const time = ngx.shared.ig_limits.get((kind === REQUESTS ? 'r ' : 't ') + bucket[0]);
+            const filled = time === undefined || time < now ? 0 : Math.min(time - now, MINUTE);
+            say(headers, kind === REQUESTS ? 'requests' : 'tokens', bucket[kind], filled);
+        }
+    }
+}
+
+export default { refusal, tell };
