@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
+# What requests meet: the part of the engine tests that another nginx and njs could answer otherwise.
+REQUESTS := $(addprefix tests/engine/test_,$(addsuffix .py,access breaker callers clients correct_streams \
+  edge fallback firewall forms hedging hostile_backends kept_answers limits long_connections mutual_tls \
+  paths queue routing same_verdict services streaming tls token_limits transport validation))
+
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -49,7 +54,7 @@ e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, and Debi
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n
 	$(BIN)/pytest tests/e2e
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
-	INFERGATE_TEST_SUITE=forky $(BIN)/pytest tests/engine -k debian -n $$((2 * $$(nproc))) --dist worksteal
+	INFERGATE_TEST_SUITE=forky $(BIN)/pytest $(REQUESTS) -k debian -n $$((2 * $$(nproc))) --dist worksteal
 	$(MAKE) test-deploy
 
 test-deploy: $(VENV)/.installed-test  ## Run containers and the package as their pages say
