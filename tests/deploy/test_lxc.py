@@ -158,13 +158,13 @@ def test_a_broken_backend_makes_it_red_with_the_reason(made: Hypervisor) -> None
 
 
 def test_more_memory_counts_from_a_restart_that_it_makes(made: Hypervisor) -> None:
-    change(made, memory_mb=768)
+    change(made, memory_mb=1000)
     said = do(made, of("Changes")[0])
     assert "lxc-stop" in said
     assert " 0 failed" in said
     limits = "cat /sys/fs/cgroup/memory/lxc.payload.953*/memory.limit_in_bytes"
     both = f"{limits} 2> /dev/null || cat /sys/fs/cgroup/lxc.payload.953*/memory.max"
-    assert str(768 * 1024**2) in made.sh(both).split()
+    assert str(1000 * 1024**2) in made.sh(both).split()
 
 
 def test_a_changed_list_of_containers_is_taken_over_without_a_restart(made: Hypervisor) -> None:
