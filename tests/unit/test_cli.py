@@ -83,7 +83,12 @@ def test_many_backends_are_counted_at_the_start_and_not_listed() -> None:
 def test_a_container_s_log_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path(os.devnull).open("w") as out:
         monkeypatch.setenv("container", "podman")
+        monkeypatch.setattr(notify, "_FIRST_PROCESS_SAYS", os.devnull)
         assert notify.is_kept(out)
+        # What somebody runs in a container, into a file or a pipe of their own, is theirs.
+        monkeypatch.setattr(notify, "_FIRST_PROCESS_SAYS", "/dev/zero")
+        assert not notify.is_kept(out)
+        monkeypatch.setattr(notify, "_FIRST_PROCESS_SAYS", os.devnull)
         monkeypatch.delenv("container")
         monkeypatch.setattr(notify, "_MARKS", ())
         assert not notify.is_kept(out)

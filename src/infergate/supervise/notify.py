@@ -11,6 +11,8 @@ from typing import TextIO
 _MARKS = (Path("/run/.containerenv"), Path("/.dockerenv"))
 """Made in every container by podman and Docker."""
 
+_FIRST_PROCESS_SAYS = "/proc/1/fd/1"
+
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 
@@ -29,12 +31,21 @@ def notify(*lines: str) -> None:
 def is_kept(stream: TextIO) -> bool:
     """Whether what is written there is kept, for others to read: systemd's journal, or a
     container's log."""
-    return writes_to_journal(stream) or (not stream.isatty() and _in_container())
+    return writes_to_journal(stream) or (_in_container() and _is_the_first_process_s(stream))
 
 
 def _in_container() -> bool:
     """As podman, Docker and systemd-nspawn tell: whoever started us there collects what we say."""
     return "container" in os.environ or any(mark.exists() for mark in _MARKS)
+
+
+def _is_the_first_process_s(stream: TextIO) -> bool:
+    """Whether it leads where process 1 writes, and to no terminal: that is a container's log."""
+    try:
+        same = os.path.samestat(os.fstat(stream.fileno()), Path(_FIRST_PROCESS_SAYS).stat())
+    except OSError:
+        return False
+    return same and not stream.isatty()
 
 
 def writes_to_journal(stream: TextIO) -> bool:
