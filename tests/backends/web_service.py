@@ -24,6 +24,18 @@ from urllib.parse import parse_qsl
 _WEBSOCKET_MARK = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
+def accept_websocket(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """Say yes to a handshake (RFC 6455, 4.2.2); what follows is the caller's."""
+    key = handler.headers["Sec-WebSocket-Key"].encode()
+    accept = base64.b64encode(hashlib.sha1(key + _WEBSOCKET_MARK).digest()).decode()
+    handler.send_response(101)
+    handler.send_header("Upgrade", "websocket")
+    handler.send_header("Connection", "Upgrade")
+    handler.send_header("Sec-WebSocket-Accept", accept)
+    handler.end_headers()
+    handler.close_connection = True
+
+
 class WebService:
     """One running service. seen: the requests, oldest first."""
 
@@ -113,14 +125,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _echo_frames(self) -> None:
         """Short frames only: a byte of length, four of the mask."""
-        key = self.headers["Sec-WebSocket-Key"].encode()
-        accept = base64.b64encode(hashlib.sha1(key + _WEBSOCKET_MARK).digest()).decode()
-        self.send_response(101)
-        self.send_header("Upgrade", "websocket")
-        self.send_header("Connection", "Upgrade")
-        self.send_header("Sec-WebSocket-Accept", accept)
-        self.end_headers()
-        self.close_connection = True
+        accept_websocket(self)
         while len(head := self.rfile.read(2)) == 2 and head[0] & 15 != 8:
             mask, payload = self.rfile.read(4), self.rfile.read(head[1] & 127)
             clear = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))

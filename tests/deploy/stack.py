@@ -7,8 +7,6 @@ Qdrant, n8n, Open WebUI and Portainer answer the few calls by which their client
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import http.server
 import json
 import ssl
@@ -21,6 +19,7 @@ from pathlib import Path
 
 from tests.backends.private_ca import PrivateCa
 from tests.backends.qdrant_double import qdrant_double
+from tests.backends.web_service import accept_websocket
 
 SCRIPTED = Path(__file__).parents[1] / "backends/scripted.py"
 ENGINES = (
@@ -31,7 +30,6 @@ ENGINES = (
 )
 QDRANT, N8N, WEBUI, PORTAINER = "10.0.0.152", "10.0.0.154", "10.0.0.156", "10.0.0.99"
 ADDRESSES = (*(each[0] for each in ENGINES), QDRANT, N8N, WEBUI, PORTAINER)
-_MARK = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
 class _Service(http.server.BaseHTTPRequestHandler):
@@ -49,7 +47,7 @@ class _Service(http.server.BaseHTTPRequestHandler):
             case 8080, "/api/config":
                 self._send(200, json.dumps({"status": True, "name": "Open WebUI"}))
             case 8080, "/ws/socket.io/":
-                self._websocket()
+                accept_websocket(self)
             case 9443, "/api/status":
                 self._send(200, json.dumps({"Version": "2.33.0", "InstanceID": "double"}))
             case _, "/":
@@ -58,16 +56,6 @@ class _Service(http.server.BaseHTTPRequestHandler):
                 self._send(404, "{}")
 
     do_GET = do_POST = _answer
-
-    def _websocket(self) -> None:
-        key = self.headers["Sec-WebSocket-Key"].encode()
-        accept = base64.b64encode(hashlib.sha1(key + _MARK).digest()).decode()
-        self.send_response(101)
-        self.send_header("Upgrade", "websocket")
-        self.send_header("Connection", "Upgrade")
-        self.send_header("Sec-WebSocket-Accept", accept)
-        self.end_headers()
-        self.close_connection = True
 
     def _send(self, status: int, text: str) -> None:
         self.send_response(status)

@@ -11,6 +11,7 @@ import pytest
 from infergate.nginx.engine_find import find_debian
 from tests.backends.servers import Scripted, scripted
 from tests.cache import ENGINES_HOME, SUITE, TRIXIE
+from tests.engine.one_of_each import Stack, one_of_each
 from tests.gateway import Gateway, gateway, until
 
 ENGINES = ["embedded", "debian"] if SUITE == TRIXIE else ["debian"]
@@ -34,6 +35,20 @@ def start() -> Iterator[Callable[..., Any]]:
     """Starts backends and gateways that end with the test: start(scripted, name="a")."""
     with ExitStack() as stack:
         yield lambda what, *arguments, **options: stack.enter_context(what(*arguments, **options))
+
+
+@pytest.fixture(scope="module")
+def every_kind(engine: str) -> Iterator[Stack]:
+    with one_of_each(engine) as found:
+        yield found
+
+
+@pytest.fixture
+def stack(every_kind: Stack) -> Stack:
+    """A gateway with a backend of each kind of engine; nothing was asked of them yet."""
+    for each in every_kind.backends.values():
+        each.reset()
+    return every_kind
 
 
 PAIR = """

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.engine.one_of_each import WAYS, Stack, asked, one_of_each
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Stack]:
-    with one_of_each(engine) as found:
-        yield found
-
-
-@pytest.fixture
-def stack(running: Stack) -> Stack:
-    for each in running.backends.values():
-        each.reset()
-    return running
-
+from tests.engine.one_of_each import WAYS, Stack, asked
 
 UNASKED = {
     "absent": {},

@@ -65,11 +65,14 @@ def test_a_refusal_tells_what_is_left_without_the_request_that_was_refused(
         "--concurrency": {"--concurrency": "1"},
     }[limit]
     key = it.new_key("told", *(word for option in limits.items() for word in option))
-    a.behave(path_prefix="/v1/chat", delay_s=0.5)
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda _: it.chat(key=key, max_tokens=30), range(2)))
     a.reset()
-    (refused,) = (answer for answer in answers if answer.status_code == 429)
+    a.behave(path_prefix="/v1/chat", hold=True)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(it.chat, key=key, max_tokens=30)
+        until(lambda: a.requests("/v1/chat"))
+        refused = it.chat(key=key, max_tokens=30)
+        a.behave()
+    assert (first.result().status_code, refused.status_code) == (200, 429)
     for what, most in (("requests", int(limits["--rpm"])), ("tokens", int(limits["--tpm"]))):
         assert refused.headers[f"x-ratelimit-limit-{what}"] == str(most)
         assert int(refused.headers[f"x-ratelimit-remaining-{what}"]) <= most

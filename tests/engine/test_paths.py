@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.engine.one_of_each import Stack, one_of_each
+from tests.engine.one_of_each import Stack
 from tests.gateway import until
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Stack]:
-    with one_of_each(engine) as found:
-        yield found
-
-
-@pytest.fixture
-def stack(running: Stack) -> Stack:
-    for each in running.backends.values():
-        each.reset()
-    return running
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/health", "/ping", "/health/", "//ping"])

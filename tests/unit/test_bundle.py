@@ -67,6 +67,21 @@ def test_what_is_rarely_needed_is_made_together_and_once_for_all() -> None:
     assert "    case 'rare': return rare$();\n" in text
 
 
+@pytest.mark.parametrize("mark", ["seldom", "rarely"])
+def test_a_constant_of_what_is_not_needed_makes_nothing_of_it(mark: str) -> None:
+    """To ask for it made all that is rarely needed, for every request."""
+    files = {
+        "main.js": f"import rare from 'rare.js';   // {mark}\n\n"
+        "function go(r) {\n    return r.add > rare.MOST ? rare.tell(r) : rare.NAME;\n}\n\n"
+        "export default { go };\n",
+        "rare.js": "const MOST = 7, NAME = 'x y';\n\nfunction tell(r) {\n    return MOST;\n}\n\n"
+        "export default { MOST, NAME, tell };\n",
+    }
+    text = bundle("main.js", files.__getitem__)
+    assert "r.add > 7 ? rare" in text
+    assert ": 'x y';" in text
+
+
 def test_what_is_seldom_needed_somewhere_is_not_among_what_is_rarely_needed() -> None:
     text = joined(
         main=FILES["main.js"].replace(

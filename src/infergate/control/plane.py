@@ -21,14 +21,13 @@ from infergate.control.follow import follow
 from infergate.control.groups import AGAIN_AFTER_S, Groups
 from infergate.control.keys_file import KeysFileWatch
 from infergate.control.live import Live
-from infergate.control.load import Load, peers_of
+from infergate.control.load import Load
 from infergate.control.memory import Memory
-from infergate.control.report import read_inventories, write_report
+from infergate.control.published import Published
 from infergate.control.services import Services
 from infergate.control.shadow import Shadow
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError, MemoryFull
-from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus, Monitor
 from infergate.log import log
 from infergate.loops import Loops
@@ -38,16 +37,12 @@ from infergate.nginx.shared_memory import push
 from infergate.nginx.tls import responders, served
 from infergate.nginx.unfinished import read_unfinished
 from infergate.paths import home_for
-from infergate.state.conflicts import conflicts
 from infergate.state.in_force import bring_into_force
 from infergate.state.publish import (
-    out_of_service,
     publish_conditions,
     publish_drained,
     publish_keys,
-    publish_routes,
 )
-from infergate.state.routes import Routes, compile_routes
 from infergate.store.audit import newest
 from infergate.store.database import Database, database_for
 from infergate.store.revisions import note_revision
@@ -79,26 +74,23 @@ class ControlPlane:
         self._applied = named(self._home)
         self._loaded: LoadedConfig = bring_into_force(self._declared, self._home)
         self._database = database_for(self._loaded.config, self._home, keep=True)
-        self._inventories: dict[str, Inventory] = read_inventories(self._home.health)
-        self._take_over_asked()
-        self._routes = Routes()
-        self._compiled_from: tuple[Config, dict[str, Inventory], frozenset[str]] | None = None
-        self._conflicts: tuple[str, ...] = ()
-        self._down: frozenset[str] = frozenset()
-        self._published_down: frozenset[str] | None = None
         self._keys_due = True
         self._stop, self._changed = asyncio.Event(), asyncio.Event()
         config = self._loaded.config
         self._live = Live(self._home.socket)
         self._certificates = Certificates(self._home, lambda: self._loaded, self._apply_again)
-        self._peers: dict[str, frozenset[str]] = {}
         self._groups = Groups(self._home, lambda: self._declared, self._follow_changes)
         self._loops = Loops(self._home.loops)
         self._monitor = Monitor(
             config.backends, config.health, self._on_change, self._live.least, self._loops
         )
+        self._published = Published(self._home, self._config, self._monitor.statuses)
         self._load = Load(
-            self._home, self._live, self._config, self._monitor.statuses, lambda: self._peers
+            self._home,
+            self._live,
+            self._config,
+            self._monitor.statuses,
+            lambda: self._published.peers,
         )
 
     def _config(self) -> Config:
@@ -111,7 +103,7 @@ class ControlPlane:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        self._publish(everything=True)
+        self._published.publish(everything=True)
         tasks = [
             asyncio.create_task(self._loops.keep(name, each)) for name, each in self._all_loops()
         ]
@@ -152,7 +144,7 @@ class ControlPlane:
 
     def _on_change(self, status: BackendStatus) -> None:
         # A server that was down and is back is another one than the one that failed.
-        if status.serves and status.name in self._down:
+        if status.serves and status.name in self._published.down:
             with contextlib.suppress(InfergateError):
                 push(self._home.socket, {"breakers": {"delete": [status.name]}})
         self._changed.set()
@@ -164,59 +156,8 @@ class ControlPlane:
             await self._changed.wait()
             self._changed.clear()
             began = time.monotonic()
-            self._publish()
+            self._published.publish()
             await asyncio.sleep(PAUSE_AFTER * (time.monotonic() - began))
-
-    def _publish(self, *, everything: bool = False) -> None:
-        """Compile from what is known now and publish what differs from the last time."""
-        config, statuses = self._loaded.config, self._monitor.statuses()
-        found = {
-            status.name: Inventory(status.kind, status.version, status.models)
-            for status in statuses
-            if status.kind is not None and (status.models or status.serves)
-        }
-        self._inventories = {
-            name: each
-            for name, each in {**self._inventories, **found}.items()
-            if name in config.backends
-        }
-        try:
-            down = frozenset(s.name for s in statuses if s.state in ("down", "hung"))
-            self._down = down
-            if everything or down != self._published_down:
-                publish_conditions(self._home, down)
-                self._published_down = down
-            self._publish_routes(config, everything=everything)
-            self._report()
-        except InfergateError as problem:
-            log.error("the state could not be published; trying again", problem=str(problem))
-            self._published_down = None
-            self._routes, self._compiled_from = Routes(), None
-
-    def _publish_routes(self, config: Config, *, everything: bool) -> None:
-        """With a thousand backends they take half a second to compile, so only if what they come
-        from is other than the last time: "slow" for instance is nothing to them."""
-        compiled_from = config, self._inventories, out_of_service(self._home)
-        if compiled_from == self._compiled_from and not everything:
-            return
-        routes = compile_routes(*compiled_from)
-        if everything or routes != self._routes:
-            publish_routes(self._home, routes)
-            self._routes = routes
-            self._peers = peers_of(routes.routes)
-        self._conflicts = conflicts(config, self._inventories)
-        self._compiled_from = compiled_from
-
-    def _report(self) -> None:
-        urls = {name: each.url for name, each in self._loaded.config.backends.items()}
-        write_report(
-            self._home.health,
-            self._monitor.statuses(),
-            urls,
-            self._inventories,
-            self._routes.missing,
-            self._conflicts,
-        )
 
     async def _report_numbers(self) -> None:
         known = None
@@ -226,7 +167,7 @@ class ControlPlane:
             if works != known or not self._home.health.exists():
                 known = works
                 try:
-                    self._report()
+                    self._published.report()
                 except InfergateError as problem:
                     log.error("the report could not be written", problem=str(problem))
 
@@ -245,19 +186,15 @@ class ControlPlane:
             return
         self._keys_due = True
         self._certificates.wake()
-        self._take_over_asked()
+        self._published.take_over_asked()
         self._take(bring_into_force(self._declared, self._home))
         log.info("configuration reloaded")
-
-    def _take_over_asked(self) -> None:
-        self._inventories |= read_inventories(self._home.asked)
-        self._home.asked.unlink(missing_ok=True)
 
     def _take(self, loaded: LoadedConfig) -> None:
         """Go on with this configuration. nginx has its backends already."""
         self._loaded = loaded
         self._monitor.update(loaded.config.backends, loaded.config.health)
-        self._publish(everything=True)
+        self._published.publish(everything=True)
 
     async def _follow_changes(self, database: Database | None = None) -> bool:
         """Backends that discovery found and, by the database, operators changed. Whether they are
@@ -281,18 +218,18 @@ class ControlPlane:
         seen: int | None = None
         trouble = ""
         while True:
-            if self._published_down is None:  # the last time failed
-                self._publish()
+            if self._published.failed:
+                self._published.publish()
             if not all(each.exists() for each in self._home.snapshots):  # damaged: made anew
                 self._keys_due = True
-                self._publish(everything=True)
+                self._published.publish(everything=True)
             await self._settle()
             try:
                 newest_change = await asyncio.to_thread(newest, self._database)
                 if newest_change != seen or self._keys_due:
                     await asyncio.to_thread(publish_drained, self._home, self._database)
-                    publish_conditions(self._home, self._down)
-                    self._publish()  # backups stand in for those that are drained
+                    publish_conditions(self._home, self._published.down)
+                    self._published.publish()  # backups stand in for those that are drained
                     self._keys_due = False
                     await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
                     self._keys_due = not await self._follow_changes(self._database)

@@ -181,7 +181,10 @@ async def _connect(family: int, address: tuple[object, ...]) -> socket.socket:
 
 
 async def _first(addresses: Iterable[tuple[int, tuple[object, ...]]]) -> socket.socket:
-    """The first connection of several addresses, each tried a moment after the one before."""
+    """The first connection of several addresses, each tried a moment after the one before.
+
+    As asyncio's own happy eyeballs, which joins several errors to a text without their numbers.
+    """
     trying: set[asyncio.Task[socket.socket]] = set()
     problem: BaseException = OSError("no address")
     waiting = list(addresses)

@@ -9,6 +9,7 @@ An import marked `// seldom` is for what few requests need: that file becomes a 
 called where it is used, because each function at the top costs every request 0.05 µs. So such a
 file cannot keep anything in a variable of its own. What hardly any request needs is marked
 `// rarely`: all such files of a program are in one function, which makes them all when one is used.
+A constant of either is its value where it is used, too: nothing is made for that.
 
 Only what our files do is understood: `import name from 'file.js'`, one `export default { … }` at
 the end, declarations of the top at the start of a line. Anything else is a BundleError.
@@ -168,6 +169,8 @@ class _Bundle:
             other = self.modules[module.imports[name]]
             if member not in other.exports and dot:
                 raise BundleError(f"{module.name}.js: {other.name}.js does not export {member}")
+            if dot and other.exports[member] in other.constants:
+                return other.constants[other.exports[member]]  # nothing is made for it
             if other.name in self.rare and module.name not in self.rare:
                 return f"rarely$('{other.name}'){dot}{member}"
             if other.name not in self.usual:

@@ -101,7 +101,7 @@ def test_backends_that_change_together_are_published_together(
         compiled.append(1)
         return compile_routes(*arguments)
 
-    monkeypatch.setattr("infergate.control.plane.compile_routes", counted)
+    monkeypatch.setattr("infergate.control.published.compile_routes", counted)
 
     def all_down() -> bool:
         report = read_report(home.health)
@@ -128,16 +128,16 @@ def test_a_change_that_is_nothing_to_routes_compiles_none(
         compiled.append(1)
         return compile_routes(*arguments)
 
-    monkeypatch.setattr("infergate.control.plane.compile_routes", counted)
+    monkeypatch.setattr("infergate.control.published.compile_routes", counted)
     plane = ControlPlane(home.root.parent / "infergate.yaml")
-    plane._publish(everything=True)
+    plane._published.publish(everything=True)
     for _ in range(3):
-        plane._publish()
+        plane._published.publish()
     assert len(compiled) == 1
     drained = {"backends": {"replace": True, "set": {"a": "drained"}}}
     home.conditions_snapshot.write_text(json.dumps(drained))
-    plane._publish()
+    plane._published.publish()
     assert len(compiled) == 2
-    plane._inventories = {"a": Inventory("vllm", None, (ModelInfo("new"),))}
-    plane._publish()
+    plane._published._inventories = {"a": Inventory("vllm", None, (ModelInfo("new"),))}
+    plane._published.publish()
     assert len(compiled) == 3

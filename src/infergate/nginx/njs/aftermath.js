@@ -3,7 +3,6 @@ import breaker from 'breaker.js';
 import memory from 'memory.js';
 import pace from 'pace.js';   // rarely
 import queue from 'queue.js';   // rarely
-import telling from 'telling.js';
 import usages from 'usages.js';
 
 // OpenAI's rule of thumb: a token is about four bytes of text. Of a stream, an event.
@@ -84,7 +83,7 @@ function open() {
             average(waiting, 'd ' + variables.ig_model, Number(variables.upstream_response_time) * 1000);
             queue.slotFreed();
         }
-        if (used !== undefined && used[1] > telling.SHORT && r.status < 300 && variables.ig_error === '') {
+        if (used !== undefined && used[1] > pace.SHORT && r.status < 300 && variables.ig_error === '') {
             pace.open().learn(variables.ig_model, last(variables.upstream_response_time) * 1000 / used[1]);
         }
     }

@@ -11,10 +11,10 @@ import aftermath from 'aftermath.js';   // seldom
 import charge from 'charge.js';   // seldom
 import held from 'held.js';   // rarely
 import improper from 'improper.js';   // rarely
+import pace from 'pace.js';   // rarely
 import recent from 'recent.js';   // seldom
 import state from 'state.js';
 import stream from 'stream.js';   // seldom
-import telling from 'telling.js';
 import usages from 'usages.js';   // seldom
 
 // Pieces of up to 16 kB (proxy_buffer_size) that nobody counts.
@@ -146,7 +146,7 @@ function settle(r) {
     }
     if (r.status >= 500 || broken || (streaming && streaming.failed())
         || (!calm && (ngx.shared.ig_breakers.get(backend) !== undefined || ngx.shared.ig_waiting.get('') > 0))
-        || (usage && usage[1] > telling.SHORT && (usage[1] > telling.LONG || Date.now() % 8 === 0))) {
+        || (usage && usage[1] > pace.SHORT && (usage[1] > pace.LONG || Date.now() % 8 === 0))) {
         aftermath.open().learn(r, backend, streaming, usage || undefined, broken);
     }
     return '';

@@ -7,9 +7,9 @@ import members from 'members.js';
 import scan from 'scan.js';
 
 const ATTRIBUTION = 'x-anthropic-billing-header:';
-const LINE = /^x-anthropic-billing-header:[^\n]*\n*/;
+const LINE = /^[^\n]*\n*/;
 // https://docs.anthropic.com/en/api/versioning
-const VERSIONS = ['2023-06-01', '2023-01-01'];
+const VERSION = '2023-06-01', OLDER = '2023-01-01';
 // Of route.js: of a backend that is Anthropic's own.
 const OWN = 'h';
 
@@ -29,14 +29,14 @@ function attributed(request) {
 // Why no backend of the model takes this version of the API: a message, or undefined.
 function problem(r, flags) {
     const version = r.headersIn['anthropic-version'];
-    return version === undefined || VERSIONS.indexOf(version) !== -1 || flags.some((each) => each.indexOf(OWN) !== -1)
-        ? undefined : "'anthropic-version' must be " + VERSIONS.join(' or ') + ", not '" + version + "'.";
+    return version === undefined || version === VERSION || version === OLDER || flags.some((each) => each.indexOf(OWN) !== -1)
+        ? undefined : "'anthropic-version' must be " + VERSION + ' or ' + OLDER + ", not '" + version + "'.";
 }
 
 // Puts into request.splices what takes the line out.
 function withoutAttribution(request, flags) {
     const text = attributed(request);
-    const rest = text.replace(LINE, '');
+    const rest = text.startsWith(ATTRIBUTION) ? text.replace(LINE, '') : text;
     if (flags.indexOf(OWN) !== -1 || rest === text) {
         return;
     }
@@ -58,4 +58,4 @@ function withoutAttribution(request, flags) {
     request.splices.push([at, members.endOfValue(all, at), JSON.stringify(rest)]);
 }
 
-export default { problem, withoutAttribution };
+export default { ATTRIBUTION, VERSION, problem, withoutAttribution };

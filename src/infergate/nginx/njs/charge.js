@@ -7,10 +7,10 @@
 // an end, in the same step that tells what is left; whoever adds to it takes the end away; and who finds
 // that something is left takes it back itself, and looks again whether that is still so. Only a worker that stands still for SOON between
 // these two steps could lose a count, and then nothing goes below zero.
+import measure from 'measure.js';
 import memory from 'memory.js';   // seldom
 import state from 'state.js';
 
-const MINUTE = 60000;
 const SOON = 10000;   // ms
 
 // count: 0 for an entry that may be at zero already.
@@ -59,7 +59,7 @@ function giveBackLine(line, tokens) {
         const parts = line.split('\t');
         // At most the limit, as for what was taken: whatever a backend tells, a minute pays for it.
         const used = tokens > 0 ? (tokens < parts[1] * 1 ? tokens : parts[1]) : 0;
-        ngx.shared.ig_limits.incr(parts[0], (used - parts[2]) * MINUTE / parts[1], Date.now());
+        ngx.shared.ig_limits.incr(parts[0], (used - parts[2]) * measure.MINUTE / parts[1], Date.now());
     }
 }
 

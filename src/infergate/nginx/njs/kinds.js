@@ -29,14 +29,14 @@ function names(letters) {
 }
 
 // Why no backend of the model can ever answer there: { status, code, message, param }. Undefined where one
-// can, or where one has not said yet what it is.
-function problem(uri, model, backends) {
+// can, or where one has not said yet what it is. flagsAt: route.FLAGS.
+function problem(uri, model, backends, flagsAt) {
     const letters = only(uri);
     if (letters === undefined) {
         return undefined;
     }
     const known = Object.keys(settings.kind_names).join('');
-    const found = backends.map((backend) => backend[4]);
+    const found = backends.map((backend) => backend[flagsAt]);
     if (found.some((flags) => has(flags, letters) || !has(flags, known))) {
         return undefined;
     }

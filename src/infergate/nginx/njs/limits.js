@@ -5,7 +5,7 @@
 // it drains evenly, so there is no window whose edge lets twice as much through. Tokens are taken by
 // an estimate and corrected when the answer says what it used (charge.js).
 //
-// A bucket: [name, requests a minute, tokens a minute, requests at the same time], 0 for no limit.
+// A bucket: see measure.js.
 //
 // ig_limits    'r <bucket>' and 't <bucket>' → time in ms
 // $ig_charge   what was taken, for charge.js: a line for each bucket of tokens (name, limit, tokens,
@@ -13,14 +13,13 @@
 //
 // Few kinds of built-in functions, because each costs at its first use: see state.js.
 import charge from 'charge.js';   // seldom
+import measure from 'measure.js';
 import memory from 'memory.js';   // seldom
 import over from 'over.js';   // rarely
 import policy from 'policy.js';
 import state from 'state.js';
 import answers from 'tokens.js';   // seldom
 
-const MINUTE = 60000;
-const REQUESTS = 1, TOKENS = 2, CONCURRENT = 3;
 // The line of a policy, and in it the key's maximum.
 const NUMBERS = 4, MAX_TOKENS = 4;
 
@@ -37,7 +36,7 @@ function shown(ms) {
 
 // OpenAI's headers, for the first bucket that has such a limit. filled: how far it is, in ms.
 function tell(headers, what, limit, filled) {
-    const left = filled < MINUTE ? limit * (1 - filled / MINUTE) + 1e-6 : 0;
+    const left = filled < measure.MINUTE ? limit * (1 - filled / measure.MINUTE) + 1e-6 : 0;
     headers['x-ratelimit-limit-' + what] = limit + '';
     headers['x-ratelimit-remaining-' + what] = (left - left % 1) + '';
     headers['x-ratelimit-reset-' + what] = shown(filled);
@@ -52,30 +51,30 @@ function take(r, buckets, tokens) {
     let i, kind, limit, time, name, refused;
 
     for (i = 0; i < buckets.length; i++) {
-        for (kind = REQUESTS; kind <= TOKENS; kind++) {
+        for (kind = measure.REQUESTS; kind <= measure.TOKENS; kind++) {
             limit = buckets[i][kind];
             if (limit === 0) {
                 times[2 * i + kind - 1] = 0;
                 continue;
             }
-            name = (kind === REQUESTS ? 'r ' : 't ') + buckets[i][0];
+            name = (kind === measure.REQUESTS ? 'r ' : 't ') + buckets[i][0];
             time = zone.get(name);
             time = time === undefined || time < now ? 0 : time - now;
             times[2 * i + kind - 1] = time;
-            time += (kind === REQUESTS ? 1 : tokens < limit ? tokens : limit) * MINUTE / limit;
+            time += (kind === measure.REQUESTS ? 1 : tokens < limit ? tokens : limit) * measure.MINUTE / limit;
             if (i === 0) {
-                tell(r.headersOut, kind === REQUESTS ? 'requests' : 'tokens', limit, time);
+                tell(r.headersOut, kind === measure.REQUESTS ? 'requests' : 'tokens', limit, time);
             }
-            if (time - MINUTE > ROUNDING) {
+            if (time - measure.MINUTE > ROUNDING) {
                 over.tell(r.headersOut, buckets[0], now, tell);
-                return over.refusal(kind === REQUESTS ? 'requests per minute' : 'tokens per minute',
-                    buckets[i][0], limit, time - MINUTE, shown(time - MINUTE));
+                return over.refusal(kind === measure.REQUESTS ? 'requests per minute' : 'tokens per minute',
+                    buckets[i][0], limit, time - measure.MINUTE, shown(time - measure.MINUTE));
             }
         }
     }
     try {
         for (i = 0; i < buckets.length && refused === undefined; i++) {
-            limit = buckets[i][CONCURRENT];
+            limit = buckets[i][measure.CONCURRENT];
             if (limit !== 0) {
                 name = '@' + buckets[i][0];
                 const all = state.hold(name, 1, state.LONG);
@@ -87,19 +86,19 @@ function take(r, buckets, tokens) {
             }
         }
         for (i = 0; i < buckets.length && refused === undefined; i++) {
-            for (kind = REQUESTS; kind <= TOKENS; kind++) {
+            for (kind = measure.REQUESTS; kind <= measure.TOKENS; kind++) {
                 limit = buckets[i][kind];
                 if (limit === 0) {
                     continue;
                 }
-                name = (kind === REQUESTS ? 'r ' : 't ') + buckets[i][0];
-                const taken = kind === REQUESTS ? 1 : tokens < limit ? tokens : limit;
+                name = (kind === measure.REQUESTS ? 'r ' : 't ') + buckets[i][0];
+                const taken = kind === measure.REQUESTS ? 1 : tokens < limit ? tokens : limit;
                 if (times[2 * i + kind - 1] === 0) {
-                    zone.set(name, now + taken * MINUTE / limit);
+                    zone.set(name, now + taken * measure.MINUTE / limit);
                 } else {
-                    zone.incr(name, taken * MINUTE / limit, now);
+                    zone.incr(name, taken * measure.MINUTE / limit, now);
                 }
-                if (kind === TOKENS) {
+                if (kind === measure.TOKENS) {
                     charged += name + '\t' + limit + '\t' + taken + '\n';
                 }
             }
@@ -156,7 +155,7 @@ function meet(r, keyPolicy, flags, options, request) {
 
 // The same for what is to be asked of tokens.js. most: the key's maximum, 0 for none.
 function meetTokens(r, buckets, most, prompt, request) {
-    if (most === 0 && !buckets.some((bucket) => bucket[TOKENS] !== 0)) {
+    if (most === 0 && !buckets.some((bucket) => bucket[measure.TOKENS] !== 0)) {
         return take(r, buckets, 0);
     }
     const asked = answers.asked(r.uri, request, most !== 0);

@@ -1,7 +1,5 @@
 // over: what a request is told that is over a limit.
-
-const MINUTE = 60000;
-const REQUESTS = 1, TOKENS = 2;
+import measure from 'measure.js';
 
 // wait: in ms; inWords: the same.
 function refusal(what, bucket, limit, wait, inWords) {
@@ -17,11 +15,11 @@ function refusal(what, bucket, limit, wait, inWords) {
 // OpenAI's headers, as far as the bucket is without this request, of which nothing was taken. say: limits.js's
 // tell.
 function tell(headers, bucket, now, say) {
-    for (let kind = REQUESTS; kind <= TOKENS; kind++) {
+    for (let kind = measure.REQUESTS; kind <= measure.TOKENS; kind++) {
         if (bucket[kind] !== 0) {
-            const time = ngx.shared.ig_limits.get((kind === REQUESTS ? 'r ' : 't ') + bucket[0]);
-            const filled = time === undefined || time < now ? 0 : Math.min(time - now, MINUTE);
-            say(headers, kind === REQUESTS ? 'requests' : 'tokens', bucket[kind], filled);
+            const time = ngx.shared.ig_limits.get((kind === measure.REQUESTS ? 'r ' : 't ') + bucket[0]);
+            const filled = time === undefined || time < now ? 0 : Math.min(time - now, measure.MINUTE);
+            say(headers, kind === measure.REQUESTS ? 'requests' : 'tokens', bucket[kind], filled);
         }
     }
 }

@@ -7,6 +7,9 @@
 // lowers it by DOWN: it rests where one of twenty is slower. So 140 fast answers halve it, one does nothing.
 import memory from 'memory.js';
 
+// An answer of so few tokens tells how long it waited, and not how fast the model is. Of those of up to LONG
+// one in eight is looked at, by the clock: to look takes 5 µs.
+const SHORT = 31, LONG = 511;
 // Fewer answers say nothing.
 const ENOUGH = 8;
 const UP = 1.095, DOWN = 0.995;
@@ -34,4 +37,4 @@ function open() {
     return { learn, of };
 }
 
-export default { open };
+export default { SHORT, LONG, open };

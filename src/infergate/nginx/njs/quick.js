@@ -1,6 +1,7 @@
 // quick: the backend of a request that takes the short way, and the body for it.
 import admit from 'admit.js';
 import answer from 'answer.js';
+import anthropic from 'anthropic.js';   // rarely
 import check from 'check.js';   // seldom
 import door from 'door.js';
 import limits from 'limits.js';   // seldom
@@ -9,6 +10,7 @@ import policy from 'policy.js';
 import route from 'route.js';
 import scan from 'scan.js';   // seldom
 import state from 'state.js';
+import streamOptions from 'stream_options.js';   // rarely
 
 // The body for the backend that it chooses; undefined for what the short way does not do.
 // request, found: the body and its route, where they are known; met: it took from its limits then. One
@@ -49,8 +51,8 @@ function decide(r, request, found, met) {
         const version = r.headersIn['anthropic-version'];
         const system = request.parsed.system;
         const first = Array.isArray(system) && system[0] ? system[0].text : system;
-        if ((version !== undefined && version !== '2023-06-01') || (typeof first === 'string'
-            && (request.buffer === undefined ? first : scan.beginning(request, first)).startsWith('x-anthropic-'))) {
+        if ((version !== undefined && version !== anthropic.VERSION) || (typeof first === 'string'
+            && (request.buffer === undefined ? first : scan.beginning(request, first)).startsWith(anthropic.ATTRIBUTION))) {
             return undefined;
         }
     }
@@ -88,7 +90,7 @@ function decide(r, request, found, met) {
         if (request.parsed.stream_options === undefined && backend[route.FLAGS].indexOf('u') !== -1
             && uri.endsWith('completions')) {
             variables.ig_note = 'strip';
-            return edited(request, wanted, '"stream_options":{"include_usage":true},');
+            return edited(request, wanted, streamOptions.OURS);
         }
     } else if (!isOllama) {
         answer.expectOnePiece(name, charged, state.calm && !waits);

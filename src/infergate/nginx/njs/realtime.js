@@ -42,7 +42,7 @@ function decide(r) {
             'The model `' + named + '` does not exist or you do not have access to it.', 'model');
         return;
     }
-    const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS]);
+    const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS], route.FLAGS);
     if (strange !== undefined) {
         refuse.with(r, strange);
         return;

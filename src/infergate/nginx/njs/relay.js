@@ -54,7 +54,7 @@ function decide(r, format, met) {
             'The model `' + request.named + '` does not exist or you do not have access to it.', 'model');
         return;
     }
-    const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS]);
+    const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS], route.FLAGS);
     if (strange !== undefined) {
         refuse.with(r, strange);
         return;

@@ -3,7 +3,8 @@
 import members from 'members.js';
 
 const NAME = 'stream_options';
-const WANTED = '{"include_usage":true}';
+// Before the other keys of a request that says nothing of them.
+const OURS = '"stream_options":{"include_usage":true},';
 // What pydantic, which vLLM reads its requests with, takes for true.
 const YES = /^(?:true|1|yes|on|t|y)$/i;
 
@@ -14,7 +15,7 @@ function ask(r, request) {
     const isObject = said !== null && typeof said === 'object' && !Array.isArray(said);
     if (said === undefined) {
         r.variables.ig_note = 'strip';
-        return '"stream_options":' + WANTED + ',';
+        return OURS;
     }
     if ((said !== null && !isObject) || (isObject && said.include_usage === true)) {
         return '';   // what is no object the engine refuses
@@ -37,4 +38,4 @@ function ask(r, request) {
     return '';
 }
 
-export default { ask };
+export default { OURS, ask };
