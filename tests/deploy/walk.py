@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs"
-_BLOCK = re.compile(r"(?ms)^```(?P<kind>\w*)\n(?P<text>.*?)^```$")
+from tests import pages
+
 _DONE = ("sh", "nginx")
 _FILE = re.compile(r"`((?:nginx|/etc)/[a-z_/]+\.(?:conf|yaml|json))`:$")
 
@@ -23,11 +22,8 @@ class Block:
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """Those of a page, in order."""
-    for section in re.split(r"(?m)^## ", (DOCS / page).read_text())[1:]:
-        heading, _, text = section.partition("\n")
-        for found in _BLOCK.finditer(text):
-            before = text[: found.start()].rstrip()
-            file = _FILE.search(before)
-            if found["kind"] in _DONE or file:
-                yield Block(heading, file[1] if file else None, found["text"])
+    """Those of a page, in order, below its headings of the second rank."""
+    for each in pages.blocks(pages.DOCS / page):
+        file = _FILE.search(each.before.rstrip())
+        if each.section is not None and (each.kind in _DONE or file):
+            yield Block(each.section, file[1] if file else None, each.text)

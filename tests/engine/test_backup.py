@@ -259,6 +259,8 @@ def test_the_page_about_backups_works_as_printed(old: Old) -> None:
     before = it.run("keys", "export").stdout
     said = {}
     for block in blocks("backup.md"):
+        if block.section == "To another machine":  # a test of its own, with two folders
+            continue
         ran = subprocess.run(
             ["sh", "-e"],
             input=block.text,

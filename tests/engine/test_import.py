@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import httpx
@@ -10,20 +9,21 @@ import pytest
 
 from tests.backends.servers import free_port, scripted
 from tests.backends.web_service import web_service
-from tests.deploy.walk import DOCS
 from tests.gateway import Gateway, run_here, until
+from tests.pages import DOCS, blocks
 
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
 """Which nginx runs it has no part in this."""
-
-_BLOCK = re.compile(r"(?ms)^```(\w+)\n(.*?)^```$")
 
 
 def test_the_page_about_importing_works_as_printed(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    section = (DOCS / "import.md").read_text().partition("## From hand-written nginx")[2]
-    nginx, keys, _import, shown, up, *_ = (text for _, text in _BLOCK.findall(section))
+    nginx, keys, _import, shown, up = (
+        block.text
+        for block in blocks(DOCS / "import.md")
+        if block.section == "From hand-written nginx"
+    )
     it = Gateway(engine, "backends: {}\n")
     it.file.unlink()
     monkeypatch.chdir(it.folder)

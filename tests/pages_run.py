@@ -1,0 +1,26 @@
+"""Which commands of the pages a test can run, and why not the others."""
+
+from __future__ import annotations
+
+PAGES = ["keys", "usage", "backends", "cache", "routing", "services", "bans", "admin-api"]
+PAGES += ["validate", "monitoring", "changes", "security"]
+"""In the order in which one leaves what the next one needs; README comes first."""
+
+ELSEWHERE = {
+    "CONTRIBUTING.md": "they are the tests and benchmarks themselves",
+    "backup.md": "tests/engine/test_backup.py runs it, between two gateways",
+    "benchmarks.md": "they take minutes and valgrind; bench/ has what came of them",
+    "import.md": "tests/engine/test_import.py runs it as printed",
+    "install-deb.md": "tests/deploy/test_deb.py runs it in a Debian under systemd",
+    "install-docker.md": "tests/deploy/test_docker.py runs it in containers",
+    "install-lxc.md": "tests/deploy/test_lxc.py runs it in LXC",
+    "tls.md": "it needs port 80 and a public name; tests/engine/test_tls.py and test_acme.py",
+}
+"""Page → why no command of it runs in tests/engine/test_docs.py, and where it does instead."""
+
+NOT_HERE = {
+    "make up": "it installs into .venv of the checkout; tests/unit/test_cli.py has what it prints",
+    "make test": "it is what runs this",
+    "fail2ban-client reload": "it is the machine's own fail2ban; tests/engine/test_hardening.py",
+}
+"""Single commands likewise."""
