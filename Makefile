@@ -85,7 +85,7 @@ lock:  ## Pin what pyproject.toml asks for (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build --extra test -c requirements.txt -o requirements-test.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml --extra build --extra test --extra e2e -c requirements-test.txt -o requirements-e2e.txt
-	for tool in gixy-ng sslyze; do echo $$tool | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header - -o tests/requirements-$${tool%-ng}.txt; done
+	for tool in cfn-lint checkov gixy-ng sslyze; do echo $$tool | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header - -o tests/requirements-$${tool%-ng}.txt; done
 
 clean:  ## Remove the virtual environment and the state folder
 	rm -rf $(VENV) .infergate

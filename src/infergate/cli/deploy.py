@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def deploy(
-    kind: Annotated[str, typer.Argument(help="docker, systemd, deb or lxc.")],
+    kind: Annotated[str, typer.Argument(help="docker, systemd, deb, lxc or ec2.")],
     out: Annotated[
         Path, typer.Option("-o", "--out", help="The folder to write to; made if needed.")
     ],
@@ -32,7 +32,7 @@ def deploy(
         typer.Option("--from", help="lxc: phoenix_lxc_configs.json.", metavar="FILE"),
     ] = None,
     package: Annotated[
-        Path | None, typer.Option(help="lxc: a .deb made already.", metavar="FILE")
+        Path | None, typer.Option(help="lxc, ec2: a .deb made already.", metavar="FILE")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, write nothing.")
@@ -50,8 +50,9 @@ def deploy(
 
     if kind not in KINDS:
         raise UserError(f"{kind!r} is no kind of deployment", hint=f"There is: {', '.join(KINDS)}.")
-    if (from_ or package) and not KINDS[kind].takes:
-        raise UserError(f"{kind} has no use for --from and --package")
+    for option, value in (("from", from_), ("package", package)):
+        if value and option not in KINDS[kind].takes:
+            raise UserError(f"{kind} has no use for --{option}")
     steps = plan(KINDS[kind].files(Wishes(out, from_, package)), out)
     _show(steps, out)
     commands = KINDS[kind].apply() if apply else ()

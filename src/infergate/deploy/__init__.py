@@ -4,7 +4,7 @@ folder.py      what is to be written, what of it is there already, and how the r
 templates.py   the templates of a kind, below templates/
 wheel.py       this very Infergate as a package, so that nothing of it is fetched
 site_packages.py  what it needs of Python's packages, unpacked for another machine's Python
-docker.py, systemd.py, deb.py, lxc.py   one file for each kind
+docker.py, systemd.py, deb.py, lxc.py, ec2.py   one file for each kind
 phoenix.py, phoenix_stack.py   lxc: the containers beside it, and what they are to a gateway
 kinds.py       the kinds by name
 """

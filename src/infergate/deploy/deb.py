@@ -20,7 +20,7 @@ from infergate.deploy.folder import File
 from infergate.deploy.site_packages import unpack
 from infergate.deploy.systemd import EXAMPLE, service_files
 from infergate.deploy.templates import rendered
-from infergate.errors import StateError
+from infergate.errors import StateError, UserError
 
 PYTHON = (3, 13)
 """Debian 13's. The package is for it alone: compiled parts of packages are."""
@@ -73,6 +73,16 @@ def package() -> tuple[str, bytes]:
         if ran.returncode != 0:
             raise StateError(f"dpkg-deb made no package: {ran.stderr.strip()}")
         return _name(), made.read_bytes()
+
+
+def given(path: Path | None) -> tuple[str, bytes]:
+    """One that is there already, or made where path is None. Raises UserError, StateError."""
+    if path is None:
+        return package()
+    try:
+        return path.name, path.read_bytes()
+    except OSError as problem:
+        raise UserError(f"cannot be read: {problem.strerror}", where=str(path)) from None
 
 
 def _name() -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from infergate.deploy import deb, docker, lxc, systemd
+from infergate.deploy import deb, docker, ec2, lxc, systemd
 from infergate.deploy.folder import File
 
 
@@ -28,7 +28,7 @@ class Kind:
     """One way of bringing a gateway to a machine.
 
     files: what is written, without touching anything else.
-    takes: whether it looks at from_ and package.
+    takes: which of from_ and package it looks at.
     next_steps: what is left for a person to do with them.
     apply: commands that bring it to this machine, in the folder; each a program and its arguments.
     """
@@ -36,7 +36,7 @@ class Kind:
     files: Callable[[Wishes], Sequence[File]]
     next_steps: Sequence[str]
     apply: Callable[[], Sequence[Sequence[str]]]
-    takes: bool = False
+    takes: frozenset[str] = frozenset()
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -48,7 +48,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             lambda wishes: lxc.files(wishes.out, wishes.from_, wishes.package),
             lxc.NEXT_STEPS,
             lxc.commands,
-            takes=True,
+            takes=frozenset(("from", "package")),
+        ),
+        "ec2": Kind(
+            lambda wishes: ec2.files(wishes.package),
+            ec2.NEXT_STEPS,
+            ec2.commands,
+            takes=frozenset(("package",)),
         ),
     }
 )

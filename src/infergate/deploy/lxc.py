@@ -41,7 +41,7 @@ def files(out: Path, configs: Path | None, package: Path | None) -> Sequence[Fil
             raise UserError(f"cannot be read: {problem}", where=str(source)) from None
     containers = read_containers(text, str(source))
     gateway = _gateway(tuple(containers.values()), str(source))
-    name, content = _package(package)
+    name, content = deb.given(package)
     digest = hashlib.sha256(content).hexdigest()
     values = _values(gateway, name, digest) | _of_stack(stack_of(containers.values(), gateway.id))
     made = [File(f"run/{name}", content, 0o600)]
@@ -74,15 +74,6 @@ def _gateway(listed: Sequence[Container], where: str) -> Container:
             where=where,
         )
     return named[0]
-
-
-def _package(package: Path | None) -> tuple[str, bytes]:
-    if package is None:
-        return deb.package()
-    try:
-        return package.name, package.read_bytes()
-    except OSError as problem:
-        raise UserError(f"cannot be read: {problem.strerror}", where=str(package)) from None
 
 
 def _values(gateway: Container, package: str, digest: str) -> dict[str, object]:
