@@ -41,12 +41,12 @@ def certificates_loaded_once() -> Any:
     original = transport.create_ssl_context
 
     @functools.cache
-    def usual() -> ssl.SSLContext:
+    def usual(file: str | None, folder: str | None) -> ssl.SSLContext:
         return original()
 
     def create(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
-        if verify is True and cert is None and "SSL_CERT_FILE" not in os.environ:
-            return usual()
+        if verify is True and cert is None and trust_env:
+            return usual(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         return original(verify, cert, trust_env)
 
     with pytest.MonkeyPatch.context() as patch:

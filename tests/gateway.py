@@ -29,6 +29,7 @@ from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
 from tests.forked import forking
 from tests.reaper import folder_prefix
+from tests.wire import answered
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,12 @@ class Gateway:
         if (ENGINES_HOME / "engines").exists():
             (self.home / "engines").symlink_to(ENGINES_HOME / "engines")
         self.port = free_port()
+        answered.pop(self.port, None)
         self.url = f"http://127.0.0.1:{self.port}"
         self.engine = engine
         self.file = self.folder / "infergate.yaml"
         self.write(config)
         self.key = ""
-        self._last_id: str | None = None
 
     def write(self, config: str) -> None:
         head = f"engine: {self.engine}\nworkers: 2\n"
@@ -146,7 +147,8 @@ class Gateway:
         }
         more = {"timeout": 30, **more}
         answer = httpx.post(self.url + path, content=content, headers=headers, **more)
-        self._last_id = answer.headers.get("x-infergate-request-id")
+        if one := answer.headers.get("x-infergate-request-id"):
+            answered[self.port] = one
         return answer
 
     def chat(self, model: str = "m", *, key: str | None = None, **body: Any) -> httpx.Response:
@@ -163,16 +165,20 @@ class Gateway:
         push(Home(self.home).socket, {"breakers": {"replace": True}, "retries": {"replace": True}})
 
     def log(self) -> list[dict[str, Any]]:
-        """The access log in order of time, with the last answer of `post`: each worker of nginx
-        writes its lines a tenth of a second late, or later when busy."""
-        path, size = self.home / "logs" / "access.log", -1
+        """The access log in order of time, with the last answer of `post` or wire.raw: each
+        worker of nginx writes its lines a tenth of a second late, or later when busy."""
+        path, size = self._log, -1
         time.sleep(0.15)
         while size != (size := path.stat().st_size):
             time.sleep(0.2)
-        if self._last_id is not None:
-            until(lambda: f'"{self._last_id}"' in path.read_text())
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        last = answered.pop(self.port, None)  # once: the log may be moved away
+        until(lambda: last is None or f'"{last}"' in self._log.read_text())
+        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
         return sorted(lines, key=lambda line: line["ts"])
+
+    @property
+    def _log(self) -> Path:
+        return self.home / "logs" / "access.log"
 
     def remove(self) -> None:
         self.run("down", "--now", check=False)

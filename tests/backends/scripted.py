@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from scripted_answers import Answer, Answers
 from scripted_faults import Fault, Faults
-from scripted_http import Request, Response, reset_idle, serve
+from scripted_http import Request, Response, read_what_came, reset_idle, serve
 from scripted_metrics import Metrics
 
 FOREVER_S = 3600
@@ -149,6 +149,7 @@ class Backend:
             elif what == "drop":
                 await reset_idle()
             elif what == "reset":
+                await read_what_came()  # else it would be taken for the next test's
                 self.faults.set({})
                 self.metrics = Metrics(self.metrics.tokens)
                 self.requests.clear()

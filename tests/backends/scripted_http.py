@@ -95,6 +95,12 @@ async def reset_idle() -> None:
     await asyncio.sleep(0)  # an aborted connection is closed in the loop's next turn
 
 
+async def read_what_came() -> None:
+    """Take every request that is here by now, also from connections that nobody accepted yet."""
+    for _ in range(10):  # to accept, to read the head and the body, and to begin is a turn each
+        await asyncio.sleep(0)
+
+
 async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> None:
     """Serve until killed; on loopback, or at an address of a namespace of the tests' own."""
 

@@ -29,7 +29,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def fetch(url: str, body: object = None, timeout_s: float = 5) -> Any:
+def fetch(url: str, body: object = None, timeout_s: float = 60) -> Any:
     """The JSON answer of a GET, or of a POST where there is a body."""
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(url, data), timeout=timeout_s) as answer:

@@ -140,9 +140,10 @@ def test_a_backend_that_answers_another_model_is_out_for_the_one_that_fails_and_
         return len(a.requests("/v1/completions")) - before
 
     until(lambda: it.chat().status_code and a.requests("/v1/chat"))
-    assert others() >= 1
+    until(lambda: others() >= 1)  # a trial of ours there makes it the busier one for a moment
     until(lambda: it.chat().status_code and open_breakers(it))
-    assert others() >= 1, "the same backend, at the same time"
+    until(lambda: others() >= 1)
+    assert open_breakers(it), "the same backend, at the same time"
     asked_before = len(a.requests("/v1/chat"))
     assert {it.chat().status_code for _ in range(4)} == {200}, "by the other backend"
     ours = [each["body"].replace(" ", "") for each in a.requests("/v1/chat")[asked_before:]]

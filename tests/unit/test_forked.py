@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -28,14 +29,22 @@ def test_it_says_and_ends_as_the_command_does(
     assert err == b"/nowhere.yaml: cannot be read: No such file or directory\n"
 
 
+def files_of(process: Path) -> set[str]:
+    """What a process has open."""
+    found = set()
+    for each in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            found.add(str(each.readlink()))
+    return found
+
+
 def test_it_has_nothing_of_the_test_but_what_it_is_given() -> None:
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
     try:
         with scripted(name="a") as backend:
             its = Path(f"/proc/{backend.pid}")
-            files = {str(each.readlink()) for each in (its / "fd").iterdir()}
-            assert not {each for each in files if each.startswith("pipe:")}
+            assert not {each for each in files_of(its) if each.startswith("pipe:")}
             assert os.getsid(backend.pid) == backend.pid
             words = (its / "cmdline").read_bytes()
             assert words.startswith(b"python\0")
