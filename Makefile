@@ -8,6 +8,13 @@ REQUESTS := $(addprefix tests/engine/test_,$(addsuffix .py,access breaker caller
   edge fallback firewall forms hedging hostile_backends kept_answers limits long_connections mutual_tls \
   paths queue routing same_verdict services streaming tls token_limits transport validation))
 
+# Several tests beside each other. What fails there is run once more, alone: an answer that came late
+# only because the machine was busy is told from one that is wrong. Both are in the output.
+define run_tests
+  $(BIN)/pytest $(1) -n $$((2 * $$(nproc))) --dist worksteal || { [ $$? -eq 1 ] && \
+  echo "Once more, alone, what failed beside others:" && $(BIN)/pytest $(1) --last-failed --maxfail 3; }
+endef
+
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,13 +55,13 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
 	$(BIN)/python -m tests.tools
-	$(BIN)/pytest tests/unit tests/engine -n $$((2 * $$(nproc))) --dist worksteal
+	@$(call run_tests,tests/unit tests/engine)
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, and Debian's next nginx
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n
 	$(BIN)/pytest tests/e2e
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
-	INFERGATE_TEST_SUITE=forky $(BIN)/pytest $(REQUESTS) -k debian -n $$((2 * $$(nproc))) --dist worksteal
+	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,$(REQUESTS) -k debian)
 	$(MAKE) test-deploy
 
 test-deploy: $(VENV)/.installed-test  ## Run containers and the package as their pages say
