@@ -14,6 +14,7 @@ ELSEWHERE = {
     "install-deb.md": "tests/deploy/test_deb.py runs it in a Debian under systemd",
     "install-docker.md": "tests/deploy/test_docker.py runs it in containers",
     "install-lxc.md": "tests/deploy/test_lxc.py runs it in LXC",
+    "serve.md": "tests/deploy/test_deb.py runs it under systemd, test_docker.py in containers",
     "tls.md": "it needs port 80 and a public name; tests/engine/test_tls.py and test_acme.py",
 }
 """Page → why no command of it runs in tests/engine/test_docs.py, and where it does instead."""

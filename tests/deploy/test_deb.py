@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.backends.cache import CACHE
+from tests.backends.servers import available
 from tests.deploy.hypervisor import Hypervisor
-from tests.deploy.walk import blocks
+from tests.deploy.walk import Block, blocks
 from tests.gateway import until
 
 PAGE = tuple(blocks("install-deb.md"))
+SERVE = tuple(blocks("serve.md"))
 BACKENDS = Path(__file__).parents[1] / "backends"
 MOST_EXPOSED = 2.0
 CHAT = 'http://127.0.0.1:8080/v1/chat/completions -H "Authorization: Bearer $KEY"'
@@ -21,10 +25,10 @@ ASK = (
 )
 
 
-def do(machine: Hypervisor, section: str, key: str = "") -> list[str]:
+def do(machine: Hypervisor, section: str, key: str = "", page: Sequence[Block] = PAGE) -> list[str]:
     """What the blocks of a section say."""
     said = []
-    for block in PAGE:
+    for block in page:
         if block.section != section:
             continue
         if block.file is not None:
@@ -127,6 +131,113 @@ def test_an_upgrade_cuts_no_stream_and_refuses_nobody(fresh: Hypervisor, key: st
 
 def _quoted(script: str) -> str:
     return script.replace("'", "'\\''")
+
+
+@pytest.fixture(scope="module")
+def engines(fresh: Hypervisor, key: str) -> list[str]:
+    """What docs/serve.md says to do, done with real llama.cpp; what its commands printed."""
+    if reason := available("llamacpp"):
+        pytest.skip(reason)
+    llama = CACHE / "llamacpp"
+    fresh.inside("mkdir -p /srv/models; cp /etc/infergate/infergate.yaml /root/before.yaml || true")
+    fresh.put(llama / "llama-server", "/usr/local/bin/llama-server")
+    for name in ("words", "vectors"):
+        fresh.put(llama / "tiny.gguf", f"/srv/models/{name}.gguf")
+    # What Debian's libgomp1 has: nothing can be fetched in this network.
+    openmp = Path("/usr/lib/x86_64-linux-gnu/libgomp.so.1").resolve()
+    fresh.put(openmp, "/usr/lib/x86_64-linux-gnu/libgomp.so.1")
+    fresh.inside("chmod 755 /usr/local/bin/llama-server; ldconfig")
+    return do(fresh, "From nothing to an answer", key, SERVE)
+
+
+def serving(machine: Hypervisor) -> dict[str, str]:
+    """unit → its process, of those that are up."""
+    units = ("infergate-serve-words", "infergate-serve-vectors")
+    pids = machine.inside(f"systemctl show -P MainPID {' '.join(units)}").split()
+    return dict(zip(units, pids, strict=True))
+
+
+def test_engines_are_services_and_backends_as_the_page_says(
+    fresh: Hypervisor, engines: list[str], key: str
+) -> None:
+    *_, words, vectors = engines
+    assert json.loads(words)["choices"][0]["message"]["role"] == "assistant"
+    assert len(json.loads(vectors)["data"][0]["embedding"]) > 8
+    backends = json.loads(fresh.inside("infergate status --json"))["backends"]
+    assert {each["name"]: each["models"] for each in backends} == {
+        "words": ["words"],
+        "vectors": ["vectors"],
+    }
+    do(fresh, "The services", key, SERVE)
+
+
+def test_an_engine_answers_on_its_own_side_and_with_its_key_alone(
+    fresh: Hypervisor, engines: list[str]
+) -> None:
+    bound = {line.split()[3] for line in fresh.inside("ss -Hltn").splitlines()}
+    assert {each for each in bound if each.endswith((":8001", ":8002"))} == {
+        "127.0.0.1:8001",
+        "127.0.0.1:8002",
+    }
+    code = (
+        "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8001/v1/chat/completions -d '{}'"
+    )
+    assert fresh.inside(code) == "401"
+    secret = fresh.inside("sed -n s/^SERVE_KEY=//p /etc/infergate/environment").strip()
+    assert len(secret) > 30
+    shown = fresh.inside(
+        "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; systemctl cat 'infergate-serve*'"
+    )
+    assert "llama-server" in shown
+    assert secret not in shown
+    files = fresh.inside("stat -c '%a %U' /etc/infergate/serve/*.env /root/engines/keys.env")
+    assert set(files.splitlines()) == {"600 root"}
+
+
+def test_a_second_run_restarts_no_engine_and_a_killed_one_comes_back(
+    fresh: Hypervisor, engines: list[str]
+) -> None:
+    before = serving(fresh)
+    said = do(fresh, "After an edit", "", SERVE)
+    assert "Nothing is to be written." in said[0]
+    assert serving(fresh) == before
+    fresh.inside("systemctl kill --signal=KILL infergate-serve-words")
+    until(lambda: serving(fresh)["infergate-serve-words"] not in ("0", *before.values()))
+    until(
+        lambda: (
+            "active" in fresh.inside("systemctl is-active infergate-serve-words || true").split()
+        )
+    )
+    assert serving(fresh)["infergate-serve-vectors"] == before["infergate-serve-vectors"]
+
+
+def test_engines_are_ready_one_after_another_and_before_the_gateway(
+    fresh: Hypervisor, engines: list[str]
+) -> None:
+    fresh.inside("systemctl stop infergate infergate-serve.target")
+    assert set(serving(fresh).values()) == {"0"}
+    fresh.inside("systemctl start infergate")
+
+    def at(unit: str, when: str) -> int:
+        return int(fresh.inside(f"systemctl show -P {when}TimestampMonotonic {unit}"))
+
+    ready = [at(f"infergate-serve-{name}", "ActiveEnter") for name in ("words", "vectors")]
+    started = [
+        at(unit, "InactiveExit") for unit in ("infergate-serve-vectors", "infergate.service")
+    ]
+    assert ready[0] <= started[0]
+    assert ready[1] <= started[1]
+
+
+def test_engines_that_are_served_no_more_are_gone(fresh: Hypervisor, engines: list[str]) -> None:
+    file = "/etc/infergate/infergate.yaml"
+    fresh.inside(f"sed -i '/^  vectors:/,$d' {file}")
+    do(fresh, "After an edit", "", SERVE)
+    assert "vectors" not in fresh.inside("ls /etc/systemd/system /etc/infergate/serve")
+    do(fresh, "Removal", "", SERVE)
+    assert "infergate-serve" not in fresh.inside("ls /etc/systemd/system")
+    fresh.inside(f"if [ -e /root/before.yaml ]; then cp /root/before.yaml {file}; fi")
+    fresh.inside("systemctl restart infergate")
 
 
 def test_backup_and_removal_work_as_printed(fresh: Hypervisor, key: str) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
+from tests.backends.cache import CACHE
+from tests.backends.servers import available
 from tests.deploy import tools
 from tests.deploy.machine import CONTAINER, Machine
 from tests.deploy.walk import Block, blocks
@@ -227,3 +231,62 @@ def test_upgrade_backup_and_removal_work_as_printed(up: Machine) -> None:
     assert up.sh("docker volume ls --quiet").split() == []
     assert (up.folder / "logs/access.log").stat().st_size > 0
     assert up.sh("docker ps --all --quiet").split() == []
+
+
+_ENGINE_IMAGE = """\
+FROM debian:trixie-slim
+COPY libgomp.so.1 /usr/lib/x86_64-linux-gnu/
+COPY llama-server /usr/local/bin/
+"""
+
+
+def test_engines_of_the_page_are_containers_that_start_before_the_gateway(host: Machine) -> None:
+    if reason := available("llamacpp"):
+        pytest.skip(reason)
+    folder = host.folder / "engines"
+    (folder / "image").mkdir(parents=True)
+    machine = Machine(host.netns, folder)
+    llama = CACHE / "llamacpp"
+    openmp = Path("/usr/lib/x86_64-linux-gnu/libgomp.so.1").resolve()
+    for source, name in ((llama / "llama-server", "llama-server"), (openmp, "libgomp.so.1")):
+        shutil.copy(source, folder / "image" / name)
+    shutil.copy(llama / "tiny.gguf", folder / "words.gguf")
+    (folder / "image/Dockerfile").write_text(_ENGINE_IMAGE)
+    machine.sh("docker build --network=none --pull=never -t localhost/llama-server image")
+    machine.sh("infergate deploy docker -o .")
+    file, commands = (block for block in blocks("serve.md") if block.section == "In containers")
+    text = file.text.replace("/srv/models", str(folder))
+    own = (
+        "image: localhost/llama-server\n    program: /usr/local/bin/llama-server\n    listen: 8001"
+    )
+    (folder / "nginx/infergate.yaml").write_text(text.replace("listen: 8001", own))
+    deploy, up, status = commands.text.splitlines()
+    machine.sh(deploy)
+    secret = (folder / "keys.env").read_text().partition("SERVE_KEY=")[2].strip()
+    starting = machine.start("bash", "-c", up)
+    # Where there is no systemd, podman asks for health only when it is told to.
+    check = "docker healthcheck run infergate-serve-words"
+    until(lambda: machine.sh(f"{check} > /dev/null 2>&1 && echo healthy || true"), 300)
+    created = "docker ps --all --format '{{.Names}}'"
+    assert starting.stdout is not None
+    told = starting.stdout.read().decode()
+    assert starting.wait(300) == 0, told
+    assert set(machine.sh(created).split()) >= {CONTAINER, "infergate-serve-words"}
+
+    def started(name: str) -> str:
+        return machine.sh(f"docker inspect {name} --format '{{{{.State.StartedAt.UnixNano}}}}'")
+
+    assert int(started("infergate-serve-words")) < int(started(CONTAINER))
+    until(lambda: " up" in machine.sh(f"{status} || true"))
+    made = machine.sh(f"docker exec {CONTAINER} infergate keys create gina --json 2>/dev/null")
+    key = json.loads(made)["key"]
+    body = '\'{"model": "words", "max_tokens": 4, "messages": [{"role": "user", "content": "x"}]}\''
+    ask = f"curl -s http://127.0.0.1:8080/v1/chat/completions -d {body}"
+    answer = json.loads(machine.sh(f"{ask} -H 'Authorization: Bearer {key}'"))
+    assert answer["choices"][0]["message"]["role"] == "assistant"
+    direct = ask.replace(":8080", ":8001") + " -o /dev/null -w '%{http_code}'"
+    assert machine.sh(direct) == "401"
+    assert secret not in machine.sh("docker top infergate-serve-words; ps -ef")
+    bound = {line.split()[3] for line in machine.sh("ss -Hltn").splitlines()}
+    assert {each for each in bound if each.endswith(":8001")} == {"127.0.0.1:8001"}
+    machine.sh("docker-compose -f docker-compose.yml -f docker-compose.serve.yml down -v")

@@ -52,7 +52,7 @@ FILES = {
     "users": f"alice:{HASH}\n",
 }
 """Files that configurations name, beside them."""
-ENVIRON = {"QDRANT_KEY": "a", "ALICE_HASH": HASH, "STORE_PASSWORD": "a"}
+ENVIRON = {"QDRANT_KEY": "a", "ALICE_HASH": HASH, "STORE_PASSWORD": "a", "SERVE_KEY": "a"}
 LEFT_OUT = "sha256:" + "0" * 64
 """For `sha256:…`: what a reader fills in."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infergate.cli.options import find_config
 from infergate.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
 
 def deploy(
-    kind: Annotated[str, typer.Argument(help="docker, systemd, deb, lxc or ec2.")],
+    kind: Annotated[
+        str, typer.Argument(help="docker, systemd, deb, lxc, ec2, serve or serve-docker.")
+    ],
     out: Annotated[
         Path, typer.Option("-o", "--out", help="The folder to write to; made if needed.")
     ],
@@ -33,6 +36,16 @@ def deploy(
     ] = None,
     package: Annotated[
         Path | None, typer.Option(help="lxc, ec2: a .deb made already.", metavar="FILE")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "-c",
+            "--config",
+            help="serve, serve-docker: the configuration, ./infergate.yaml if not given; "
+            "docker, systemd: bring its engines, too.",
+            metavar="FILE",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, write nothing.")
@@ -50,10 +63,12 @@ def deploy(
 
     if kind not in KINDS:
         raise UserError(f"{kind!r} is no kind of deployment", hint=f"There is: {', '.join(KINDS)}.")
-    for option, value in (("from", from_), ("package", package)):
-        if value and option not in KINDS[kind].takes:
+    for option, given in (("from", from_), ("package", package), ("config", config)):
+        if given and option not in KINDS[kind].takes:
             raise UserError(f"{kind} has no use for --{option}")
-    steps = plan(KINDS[kind].files(Wishes(out, from_, package)), out)
+    if KINDS[kind].needs_config:
+        config = find_config(config)
+    steps = plan(KINDS[kind].files(Wishes(out, from_, package, config)), out)
     _show(steps, out)
     commands = KINDS[kind].apply() if apply else ()
     for command in commands:

@@ -181,6 +181,10 @@ class AddedBackend(Backend):
     gateway serves, because no list of the file can name it."""
 
 
+class ServedBackend(Backend):
+    """One that follows from `serve`."""
+
+
 class FoundBackend(Section):
     """One backend of a group, as DNS or a file has it; what it leaves out, the group says."""
 

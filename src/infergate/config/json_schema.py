@@ -27,6 +27,8 @@ def json_schema() -> dict[str, Any]:
     backend = schema["$defs"]["Backend"]
     del backend["required"]
     backend["oneOf"] = [{"required": ["url"]}, {"required": ["discover"]}]
+    # One of them is needed; the loader says so in its own words.
+    schema["anyOf"] = [{"required": ["backends"]}, {"required": ["serve"]}]
     schema["patternProperties"] = {"^x-": {"description": "Your own: a place for YAML anchors."}}
     for name, short in _SHORT_FORMS.items():
         definition = schema["$defs"][name]

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from infergate.config.backends import NOWHERE
+from infergate.config.backends import NOWHERE, ServedBackend
 from infergate.config.document import Document, document_of, places_of, read_document
 from infergate.config.pending import Finding, pending
 from infergate.config.problems import ConfigError, Problem
@@ -99,7 +99,7 @@ def _checked(document: Document, text: str, path: Path) -> LoadedConfig:
     problems += [
         document.problem(where, what)
         for where, what in contradictions(config)
-        if not (where[0] in _OUTSIDE and left_out & _OUTSIDE)
+        if not (_OUTSIDE.intersection(where[:1]) and left_out & _OUTSIDE)
     ]
     folder = path.absolute().parent
     problems += [document.problem(where, what) for where, what in _missing_files(config, folder)]
@@ -129,11 +129,17 @@ def _without(data: dict[str, Any], error: ValidationError) -> Config | None:
         if first == "backends" and others and "[key]" not in others:
             rest["backends"][others[0]] = NOWHERE
             continue
+        if first == "serve" and others and "[key]" not in others:
+            rest["serve"].pop(others[0], None)  # models may name it
+            rest["backends"] = {others[0]: NOWHERE, **(rest.get("backends") or {})}
+            continue
         section, name = rest, first
         for part in others:
             if part != "[key]" and isinstance(section.get(name), dict):
                 section, name = section[name], part
         section.pop(name, None)
+    if not rest.get("backends") and not rest.get("serve"):
+        return None
     try:
         return Config.model_validate(rest)
     except ValidationError:
@@ -161,7 +167,16 @@ def _absent_keys_file(config: Config, folder: Path) -> list[tuple[tuple[str, ...
 
 def _secrets_in_clear(config: Config, document: Document) -> list[tuple[tuple[str, ...], str]]:
     secrets: list[tuple[str, ...]] = [
-        ("backends", name, "api_key") for name, b in config.backends.items() if b.api_key
+        ("backends", name, "api_key")
+        for name, backend in config.backends.items()
+        if backend.api_key and not isinstance(backend, ServedBackend)
+    ]
+    secrets += [("serve", name, "api_key") for name, each in config.serve.items() if each.api_key]
+    secrets += [
+        ("serve", name, "environment", variable)
+        for name, each in config.serve.items()
+        for variable in each.environment
+        if _LOOKS_SECRET.search(variable)
     ]
     secrets += [
         ("backends", name, "headers", header)

@@ -40,7 +40,10 @@ def reference() -> str:
     """The whole page: every section once, in the order in which the file may have them."""
     schema = json_schema()
     sections = {_CONFIG: schema, **schema["$defs"]}
-    sections = {n: each["anyOf"][0] if "anyOf" in each else each for n, each in sections.items()}
+    sections = {
+        n: each if "properties" in each or "anyOf" not in each else each["anyOf"][0]
+        for n, each in sections.items()
+    }
     places = _places(sections)
     parts = [INTRODUCTION]
     for name, paths in places.items():

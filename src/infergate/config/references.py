@@ -8,23 +8,29 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from infergate.config import endpoints
+from infergate.config.backends import ServedBackend
 from infergate.config.budgets import parse_budget
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
+from infergate.config.serve_references import serve_contradictions
 from infergate.config.tls_references import tls_contradictions, tls_doubts
-from infergate.config.types import is_ip, is_loopback
+from infergate.config.types import is_ip, is_loopback, overlap
 
 _OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
 _ENGINES_PATHS = (
     *sorted(endpoints.PATHS, key=len, reverse=True),
     *("/chat/completions", "/metrics"),
 )
+_NO_BACKENDS = "the file needs the setting 'backends' (or serve, for engines of your own)"
 _ENGINES = ("auto", "embedded", "debian", "system")
 
 
 def contradictions(config: Config) -> Iterator[Finding]:
     """What cannot work, each with the path of the value that is wrong."""
+    if not config.backends and not config.serve:
+        yield (), _NO_BACKENDS
+    yield from serve_contradictions(config)
     yield from _listeners(config)
     yield from tls_contradictions(config)
     yield from _models(config)
@@ -45,7 +51,7 @@ def contradictions(config: Config) -> Iterator[Finding]:
     lower = Counter(name.lower() for name in config.backends)
     for name in config.backends:
         if lower[name.lower()] > 1 and name != name.lower():
-            yield ("backends", name), f"{name!r} differs from another backend only in case"
+            yield _at(config, name), f"{name!r} differs from another backend only in case"
     hashes = Counter(key.hash for key in config.auth.keys.values())
     for name, key in config.auth.keys.items():
         for budget in key.budget:
@@ -58,6 +64,12 @@ def contradictions(config: Config) -> Iterator[Finding]:
                 )
         if hashes[key.hash] > 1:
             yield ("auth", "keys", name, "hash"), "two keys have this hash"
+
+
+def _at(config: Config, name: str) -> tuple[str, ...]:
+    """Where a backend stands in the file."""
+    declared = not isinstance(config.backends[name], ServedBackend)
+    return ("backends" if declared else "serve", name)
 
 
 def _backend_urls(config: Config) -> Iterator[Finding]:
@@ -91,7 +103,7 @@ def _listeners(config: Config) -> Iterator[Finding]:
                 "without keys the gateway may only listen on this machine: "
                 f"write `{name}: 127.0.0.1:{_port(address)}` under listen, or require keys",
             )
-        if address and config.admin.listen and _overlap(address, config.admin.listen):
+        if address and config.admin.listen and overlap(address, config.admin.listen):
             yield ("admin", "listen"), f"{config.admin.listen} is taken by listen.{name}"
     if config.admin.listen and config.tls is None and not is_loopback(config.admin.listen):
         yield (
@@ -104,13 +116,6 @@ def _listeners(config: Config) -> Iterator[Finding]:
             ("listen", "proxy_protocol"),
             "say whose PROXY lines are believed: access.trusted_proxies",
         )
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether two listeners would want the same address."""
-    (host, _, port), (host2, _, port2) = one.rpartition(":"), other.rpartition(":")
-    anywhere = ("*", "0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
-    return port == port2 and (host == host2 or host in anywhere or host2 in anywhere)
 
 
 def _port(address: str) -> str:
@@ -256,12 +261,12 @@ def doubts(config: Config) -> Iterator[Finding]:
             continue
         other = urls.setdefault(backend.root_url, name)
         if other != name:
-            yield ("backends", name), f"has the same address as {other!r}"
+            yield _at(config, name), f"has the same address as {other!r}"
     yield from _doubts_of_services(config)
     own = {_port(address) for address in (config.listen.http, config.listen.https) if address}
     for name, backend in config.backends.items():
         if backend.host in ("127.0.0.1", "localhost", "::1") and str(backend.port) in own:
-            yield ("backends", name), "is the gateway's own address: requests would go in circles"
+            yield _at(config, name), "is the gateway's own address: requests would go in circles"
 
 
 def _doubts_of_services(config: Config) -> Iterator[Finding]:

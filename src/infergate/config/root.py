@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from infergate.config.access import Access, Cors
 from infergate.config.auth import Auth
@@ -15,6 +16,7 @@ from infergate.config.edge import Admin, Errors, Gzip, Limits, Listen
 from infergate.config.kept import KeptAnswers
 from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
+from infergate.config.serve import Served, backends_of
 from infergate.config.services import Service
 from infergate.config.tls import Tls
 from infergate.config.types import EndpointPath, ModelName, Name, Workers
@@ -26,7 +28,7 @@ ANY_MODEL = "*"
 
 
 class Config(Section):
-    """One gateway. Only `backends` is needed; everything else has a default."""
+    """One gateway. Only `backends` or `serve` is needed; everything else has a default."""
 
     engine: str = Field("auto", description="auto, embedded, debian, system or /path/to/nginx.")
     engine_upgrade: Literal["by_hand", "weekly"] = Field(
@@ -43,7 +45,13 @@ class Config(Section):
         None, description="Web pages of other sites that may use the API; none, when not given."
     )
     backends: dict[Name, Backend] = Field(
-        min_length=1, max_length=1000, description="The inference servers."
+        {},
+        min_length=1,
+        max_length=1000,
+        description="The inference servers, beside those of serve.",
+    )
+    serve: dict[Name, Served] = Field(
+        {}, max_length=200, description="Engines that `infergate deploy serve` brings as services."
     )
     health: Health = Field(Health(), description="How backends are probed.")
     models: dict[ModelName, Model] = Field(
@@ -74,3 +82,26 @@ class Config(Section):
     waf: Waf = Field(Waf(), description="Web application firewall.")
     bans: Bans = Field(Bans(), description="Addresses that are no longer answered.")
     admin: Admin = Field(Admin(), description="The admin API.")
+
+    @model_validator(mode="after")
+    def _with_what_is_served(self) -> Config:
+        """Each entry of `serve` is a backend; `models` may name it as one."""
+        if not self.serve:
+            return self
+        served = backends_of(self.serve)
+        backends = {name: each for of_one in served.values() for name, each in of_one.items()}
+        models = {
+            name: model.model_copy(
+                update={"backends": list(_expanded(model.backends, served, self.backends))}
+            )
+            for name, model in self.models.items()
+        }
+        return self.model_copy(update={"backends": {**backends, **self.backends}, "models": models})
+
+
+def _expanded(
+    names: Iterable[str], served: Mapping[str, Iterable[str]], declared: Container[str]
+) -> Iterator[str]:
+    """Names of backends, with an entry of `serve` replaced by the backends that it is."""
+    for name in names:
+        yield from (served[name] if name in served and name not in declared else (name,))

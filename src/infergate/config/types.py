@@ -251,7 +251,7 @@ def _workers(value: Any) -> Any:
     raise ValueError("expected auto, or a whole number from 1 to 1024")
 
 
-def _listen(value: Any) -> str:
+def listen_address(value: Any) -> str:
     """A port or address:port, as address:port; a bare port listens on every address ("*")."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("expected a port or address:port")
@@ -333,7 +333,7 @@ Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 ListenAddress = Annotated[
     str,
-    BeforeValidator(_listen),
+    BeforeValidator(listen_address),
     WithJsonSchema({"type": ["string", "integer"], "description": "a port or address:port"}),
 ]
 
@@ -342,3 +342,10 @@ def is_loopback(listen: str) -> bool:
     """Whether address:port is reachable from this machine only."""
     address = listen.rpartition(":")[0].strip("[]")
     return address != "*" and ipaddress.ip_address(address).is_loopback
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two listeners, each address:port, would want the same address."""
+    (host, _, port), (host2, _, port2) = one.rpartition(":"), other.rpartition(":")
+    anywhere = ("*", "0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
+    return port == port2 and (host == host2 or host in anywhere or host2 in anywhere)

@@ -6,5 +6,8 @@ wheel.py       this very Infergate as a package, so that nothing of it is fetche
 site_packages.py  what it needs of Python's packages, unpacked for another machine's Python
 docker.py, systemd.py, deb.py, lxc.py, ec2.py   one file for each kind
 phoenix.py, phoenix_stack.py   lxc: the containers beside it, and what they are to a gateway
+serve.py, serve_docker.py, serve_ray.py   the engines that `serve` names: units, containers, Ray
+serve_commands.py, serve_keys.py   how each engine is told what it does, and its key
+compose.py     the program that runs compose files
 kinds.py       the kinds by name
 """

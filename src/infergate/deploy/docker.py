@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from importlib import metadata
+from pathlib import Path
 
+from infergate.deploy import serve_docker
+from infergate.deploy.compose import compose
 from infergate.deploy.folder import File
 from infergate.deploy.requirements import requirements
+from infergate.deploy.serve_keys import serves
 from infergate.deploy.templates import rendered
 from infergate.deploy.wheel import wheel
-from infergate.errors import StateError
 
 USER_ID = 10001
 """Whom the container's processes belong to where root wrote the files: nobody of most machines."""
 
 _PASSWORDS = ".env"
-_YOURS = frozenset((_PASSWORDS, "nginx/infergate.yaml"))
+_CONFIGURATION = "nginx/infergate.yaml"
+_YOURS = frozenset((_PASSWORDS, _CONFIGURATION))
 _PROGRAMS = "nginx/bin/"
 
 NEXT_STEPS = (
@@ -27,10 +30,16 @@ NEXT_STEPS = (
 )
 
 
-def files() -> Sequence[File]:
+def files(out: Path, config: Path | None) -> Sequence[File]:
     """All of them. The container's processes belong to whoever writes the files, so that they may
-    write logs/ and read keys that nobody else may."""
-    return tuple(_files(*_owner()))
+    write logs/ and read keys that nobody else may.
+
+    config: whose engines are brought, too; that of the folder `out`, if None.
+    """
+    own = out / _CONFIGURATION
+    source = config or (own if serves(own) else None)
+    engines = serve_docker.files_beside_gateway(out, source) if source else ()
+    return (*_files(*_owner()), *engines)
 
 
 def _owner() -> tuple[int, int]:
@@ -59,10 +68,4 @@ def _files(user: int, group: int) -> Iterator[File]:
 
 def commands() -> Sequence[Sequence[str]]:
     """What starts it on this machine. Raises StateError where nothing can."""
-    for program in (("docker-compose",), ("docker", "compose"), ("podman-compose",)):
-        if shutil.which(program[0]) is not None:
-            return ((*program, "up", "--build", "-d"),)
-    raise StateError(
-        "there is neither docker-compose nor docker nor podman-compose on this machine",
-        hint="Install Docker: https://docs.docker.com/get-docker/",
-    )
+    return ((*compose(), "up", "--build", "-d"),)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from infergate.deploy import deb, docker, ec2, lxc, systemd
+from infergate.deploy import deb, docker, ec2, lxc, serve, serve_docker, systemd
 from infergate.deploy.folder import File
+from infergate.paths import DEFAULT_NAME
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class Wishes:
     """What some kinds are told. out: the folder that is written to.
 
     from_: what is there already (lxc: the containers). package: a .deb that is made already.
+    config: the gateway's configuration, whose `serve` is brought, too.
     """
 
     out: Path
     from_: Path | None = None
     package: Path | None = None
+    config: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Kind:
     """One way of bringing a gateway to a machine.
 
     files: what is written, without touching anything else.
-    takes: which of from_ and package it looks at.
+    takes: what it looks at: "from", "package", "config".
+    needs_config: it is all about a configuration's `serve`.
     next_steps: what is left for a person to do with them.
     apply: commands that bring it to this machine, in the folder; each a program and its arguments.
     """
@@ -37,12 +41,30 @@ class Kind:
     next_steps: Sequence[str]
     apply: Callable[[], Sequence[Sequence[str]]]
     takes: frozenset[str] = frozenset()
+    needs_config: bool = False
+
+
+_CONFIG = frozenset(("config",))
+
+
+def _config(wishes: Wishes) -> Path:
+    return wishes.config or Path(DEFAULT_NAME)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "docker": Kind(lambda _: docker.files(), docker.NEXT_STEPS, docker.commands),
-        "systemd": Kind(lambda _: systemd.files(), systemd.NEXT_STEPS, systemd.commands),
+        "docker": Kind(
+            lambda wishes: docker.files(wishes.out, wishes.config),
+            docker.NEXT_STEPS,
+            docker.commands,
+            takes=_CONFIG,
+        ),
+        "systemd": Kind(
+            lambda wishes: systemd.files(wishes.out, wishes.config),
+            systemd.NEXT_STEPS,
+            systemd.commands,
+            takes=_CONFIG,
+        ),
         "deb": Kind(lambda _: deb.files(), deb.NEXT_STEPS, deb.commands),
         "lxc": Kind(
             lambda wishes: lxc.files(wishes.out, wishes.from_, wishes.package),
@@ -55,6 +77,20 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             ec2.NEXT_STEPS,
             ec2.commands,
             takes=frozenset(("package",)),
+        ),
+        "serve": Kind(
+            lambda wishes: serve.files(wishes.out, _config(wishes)),
+            serve.NEXT_STEPS,
+            serve.commands,
+            takes=_CONFIG,
+            needs_config=True,
+        ),
+        "serve-docker": Kind(
+            lambda wishes: serve_docker.files(wishes.out, _config(wishes)),
+            serve_docker.NEXT_STEPS,
+            serve_docker.commands,
+            takes=_CONFIG,
+            needs_config=True,
         ),
     }
 )

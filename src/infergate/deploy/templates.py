@@ -17,14 +17,23 @@ def template(kind: str, path: str) -> str:
     return folder.joinpath(path).read_text(encoding="utf-8")
 
 
-def rendered(kind: str, **values: object) -> Iterator[tuple[str, str]]:
-    """Each template of a kind: its path without `.j2`, and its text with the gaps filled."""
-    environment = Environment(
+def filled(kind: str, path: str, **values: object) -> str:
+    """The text of one with its gaps filled."""
+    return _environment().from_string(template(kind, path)).render(values)
+
+
+def _environment() -> Environment:
+    return Environment(
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         autoescape=False,  # noqa: S701 - nothing of it is HTML
     )
+
+
+def rendered(kind: str, **values: object) -> Iterator[tuple[str, str]]:
+    """Each template of a kind: its path without `.j2`, and its text with the gaps filled."""
+    environment = _environment()
     folder = resources.files("infergate.deploy").joinpath("templates", kind)
     for path, text in _texts(folder, ""):
         if path.endswith(_SUFFIX):
