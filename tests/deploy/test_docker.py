@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -261,32 +262,38 @@ def test_engines_of_the_page_are_containers_that_start_before_the_gateway(host: 
     )
     (folder / "nginx/infergate.yaml").write_text(text.replace("listen: 8001", own))
     deploy, up, status = commands.text.splitlines()
+    down = f"{up.partition(' up ')[0]} down -v"
     machine.sh(deploy)
     secret = (folder / "keys.env").read_text().partition("SERVE_KEY=")[2].strip()
-    starting = machine.start("bash", "-c", up)
-    # Where there is no systemd, podman asks for health only when it is told to.
-    check = "docker healthcheck run infergate-serve-words"
-    until(lambda: machine.sh(f"{check} > /dev/null 2>&1 && echo healthy || true"), 300)
-    created = "docker ps --all --format '{{.Names}}'"
-    assert starting.stdout is not None
-    told = starting.stdout.read().decode()
-    assert starting.wait(300) == 0, told
-    assert set(machine.sh(created).split()) >= {CONTAINER, "infergate-serve-words"}
+    with ExitStack() as left:
+        left.callback(machine.sh, down)
+        starting = machine.start("bash", "-c", up)
+        # Where there is no systemd, podman asks for health only when it is told to.
+        check = "docker healthcheck run infergate-serve-words"
+        until(lambda: machine.sh(f"{check} > /dev/null 2>&1 && echo healthy || true"), 300)
+        created = "docker ps --all --format '{{.Names}}'"
+        assert starting.stdout is not None
+        told = starting.stdout.read().decode()
+        assert starting.wait(300) == 0, told
+        assert set(machine.sh(created).split()) >= {CONTAINER, "infergate-serve-words"}
 
-    def started(name: str) -> str:
-        return machine.sh(f"docker inspect {name} --format '{{{{.State.StartedAt.UnixNano}}}}'")
+        def started(name: str) -> str:
+            return machine.sh(f"docker inspect {name} --format '{{{{.State.StartedAt.UnixNano}}}}'")
 
-    assert int(started("infergate-serve-words")) < int(started(CONTAINER))
-    until(lambda: " up" in machine.sh(f"{status} || true"))
-    made = machine.sh(f"docker exec {CONTAINER} infergate keys create gina --json 2>/dev/null")
-    key = json.loads(made)["key"]
-    body = '\'{"model": "words", "max_tokens": 4, "messages": [{"role": "user", "content": "x"}]}\''
-    ask = f"curl -s http://127.0.0.1:8080/v1/chat/completions -d {body}"
-    answer = json.loads(machine.sh(f"{ask} -H 'Authorization: Bearer {key}'"))
-    assert answer["choices"][0]["message"]["role"] == "assistant"
-    direct = ask.replace(":8080", ":8001") + " -o /dev/null -w '%{http_code}'"
-    assert machine.sh(direct) == "401"
-    assert secret not in machine.sh("docker top infergate-serve-words; ps -ef")
-    bound = {line.split()[3] for line in machine.sh("ss -Hltn").splitlines()}
-    assert {each for each in bound if each.endswith(":8001")} == {"127.0.0.1:8001"}
-    machine.sh("docker-compose -f docker-compose.yml -f docker-compose.serve.yml down -v")
+        assert int(started("infergate-serve-words")) < int(started(CONTAINER))
+        until(lambda: machine.status("nobody") == "401", 300)
+        until(lambda: "words" in machine.sh(status))
+        made = machine.sh(f"docker exec {CONTAINER} infergate keys create gina --json 2>/dev/null")
+        key = json.loads(made)["key"]
+        messages = '[{"role": "user", "content": "x"}]'
+        body = f"""'{{"model": "words", "max_tokens": 4, "messages": {messages}}}'"""
+        ask = f"curl -s http://127.0.0.1:8080/v1/chat/completions -d {body}"
+        answer = json.loads(machine.sh(f"{ask} -H 'Authorization: Bearer {key}'"))
+        assert answer["choices"][0]["message"]["role"] == "assistant"
+        direct = ask.replace(":8080", ":8001") + " -o /dev/null -w '%{http_code}'"
+        assert machine.sh(direct) == "401"
+        shown = machine.sh("ps -ef")
+        assert "--alias words" in shown
+        assert secret not in shown
+        bound = {line.split()[3] for line in machine.sh("ss -Hltn").splitlines()}
+        assert {each for each in bound if each.endswith(":8001")} == {"127.0.0.1:8001"}
