@@ -10,7 +10,14 @@ import ssl
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ConnectionTerminated, ResponseReceived, StreamReset
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
 
 answered: dict[int, str] = {}
 """By port: the id of the gateway's last answer. Its line of the access log comes a little later."""
@@ -85,3 +92,76 @@ def http2_status(
                     return 0
             connection.sendall(h2.data_to_send())
         return 0
+
+
+class GrpcCall:
+    """A gRPC call over a connection of its own, message by message.
+
+    context: None for HTTP/2 without TLS. headers, trailers: what came so far.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        host: str,
+        path: str,
+        metadata: list[tuple[str, str]],
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.headers: dict[str, str] = {}
+        self.trailers: dict[str, str] = {}
+        self.messages = b""
+        self.ended = False
+        plain = socket.create_connection(("127.0.0.1", port), 60)
+        if context is not None:
+            context.set_alpn_protocols(["h2"])
+            self._socket = context.wrap_socket(plain, server_hostname=host)
+        else:
+            self._socket = plain
+        self._h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
+        self._h2.initiate_connection()
+        fixed = [
+            (":method", "POST"),
+            (":scheme", "http" if context is None else "https"),
+            (":authority", host),
+            (":path", path),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+        ]
+        self._h2.send_headers(1, [*fixed, *metadata])
+        self._flush()
+
+    def send(self, message: bytes, *, last: bool = False) -> None:
+        self._h2.send_data(1, b"\0" + len(message).to_bytes(4, "big") + message, end_stream=last)
+        self._flush()
+
+    def until_bytes(self, count: int) -> bytes:
+        """What the messages have, once that much has come or the call has ended."""
+        while len(self.messages) < count and not self.ended:
+            self._read()
+        return self.messages
+
+    def end(self) -> dict[str, str]:
+        """The headers and trailers, once it has ended."""
+        while not self.ended:
+            self._read()
+        self._socket.close()
+        return {**self.headers, **self.trailers}
+
+    def _flush(self) -> None:
+        self._socket.sendall(self._h2.data_to_send())
+
+    def _read(self) -> None:
+        piece = self._socket.recv(65536)
+        self.ended = self.ended or not piece
+        for event in self._h2.receive_data(piece) if piece else ():
+            if isinstance(event, ResponseReceived):
+                self.headers = dict(event.headers)
+            elif isinstance(event, TrailersReceived):
+                self.trailers = dict(event.headers)
+            elif isinstance(event, DataReceived):
+                self.messages += event.data
+                self._h2.acknowledge_received_data(event.flow_controlled_length, 1)
+            elif isinstance(event, StreamEnded | StreamReset | ConnectionTerminated):
+                self.ended = True
+        self._flush()

@@ -23,6 +23,7 @@ from infergate.config.types import (
     Seconds,
     Secret,
     ServicePath,
+    ServiceUrl,
 )
 from infergate.config.waf import ServiceWaf
 
@@ -74,7 +75,7 @@ class KeptFiles(Section):
 class Service(Section):
     """One service, reached below a path or under a host name of its own."""
 
-    url: HttpUrl = Field(description="Where it runs.")
+    url: ServiceUrl = Field(description="Where it runs; grpc:// or grpcs:// for gRPC.")
     path: ServicePath | None = Field(
         None, description="Path it is reached below; stripped. / is what the API has not itself."
     )
@@ -129,6 +130,34 @@ class Service(Section):
     security_headers: bool = Field(
         True, description="Add X-Frame-Options, nosniff, Referrer-Policy where it sends none."
     )
+
+    @property
+    def is_grpc(self) -> bool:
+        return self.url.startswith("grpc")
+
+    @property
+    def http_url(self) -> str:
+        """Its address as it would be without gRPC."""
+        return self.url.replace("grpc", "http", 1) if self.is_grpc else self.url
+
+    @model_validator(mode="after")
+    def _what_grpc_has(self) -> Service:
+        if not self.is_grpc:
+            return self
+        if self.host is None:
+            raise ValueError("a gRPC service needs a host: its clients know no path before theirs")
+        if "/" in self.url.partition("://")[2]:
+            raise ValueError("the address of a gRPC service has no path")
+        if self.auth not in ("key", "none"):
+            raise ValueError("auth: key or none: the clients of a gRPC service know no other")
+        if self.health not in ("auto", "tcp"):
+            raise ValueError("a gRPC service is up when it takes a connection: health: tcp")
+        for name in ("cache", "cors"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is nothing for a gRPC service")
+        if self.waf.mode not in (None, "off"):
+            raise ValueError("the firewall cannot read gRPC: waf: off")
+        return self
 
     @model_validator(mode="after")
     def _path_or_host(self) -> Service:

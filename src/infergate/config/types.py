@@ -149,6 +149,11 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _service_url(value: str) -> str:
+    grpc = re.match(r"grpc(?=s?://)", value)
+    return "grpc" + _http_url("http" + value[4:])[4:] if grpc else _http_url(value)
+
+
 def _location_path(value: str) -> str:
     if not _LOCATION_PATH.fullmatch(value) or value == "/" or "/." in value:
         raise ValueError(f"{value!r} is not a path like /qdrant/ (starts and ends with '/')")
@@ -316,6 +321,7 @@ Network = Annotated[
     str, AfterValidator(_network), WithJsonSchema({"type": "string", "format": "ip-network"})
 ]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 EndpointPath = Annotated[str, AfterValidator(_endpoint_path)]
 RequestPath = Annotated[str, AfterValidator(_request_path)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]

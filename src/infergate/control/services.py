@@ -96,7 +96,7 @@ class Services:
         from infergate.health.probe import ProbeResult, probe
 
         client, target = self._client(service, loaded), _target(service, loaded)
-        if service.health != "auto":
+        if target.check != "auto":
             return await probe(client, target)
         answer = await get(client, target, "/")
         if isinstance(answer, NoAnswer):
@@ -119,8 +119,8 @@ def _target(service: Service, loaded: LoadedConfig) -> Target:
     from infergate.health.ask import Target
 
     return Target(
-        service.url,
+        service.http_url,
         timeout_s=loaded.config.health.timeout,
         verify_tls=service.verify_tls,
-        check=service.health,
+        check="tcp" if service.is_grpc else service.health,
     )

@@ -19,7 +19,7 @@ Addresses = Mapping[str, tuple[str, ...]]
 def host_names(config: Config) -> frozenset[str]:
     """Every host name, not address, that the configuration's backends and services are at."""
     urls = [backend.url for backend in config.backends.values()]
-    urls += [service.url for service in config.services.values()]
+    urls += [service.http_url for service in config.services.values()]
     urls += [each.forward.url for each in config.services.values() if each.forward]
     hosts = {Backend(url=url).host for url in urls}
     return frozenset(host for host in hosts if not is_ip(host))

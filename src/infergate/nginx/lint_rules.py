@@ -21,20 +21,30 @@ _ADMITTED = ["$ig_admitted", "!="]
 _OLD_TLS = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
 
 
+def _relays(tree: Block) -> Iterator[Block]:
+    yield from tree.all("proxy_pass")
+    yield from tree.all("grpc_pass")
+
+
+def _module(relay: Block) -> str:
+    """proxy or grpc: how the directives about a relay begin."""
+    return relay.name.removesuffix("_pass")
+
+
 def _relays_have_timeouts(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
     """A backend that says nothing must not hold a request for ever, nor for nginx's default."""
-    for relay in tree.all("proxy_pass"):
+    for relay in _relays(tree):
         location = relay.outer or relay
-        for timeout in ("proxy_connect_timeout", "proxy_read_timeout"):
-            if not location.holds(timeout):
-                yield relay, f"nothing says {timeout} for this proxy_pass"
+        for timeout in ("connect_timeout", "read_timeout"):
+            if not location.holds(f"{_module(relay)}_{timeout}"):
+                yield relay, f"nothing says {_module(relay)}_{timeout} for this {relay.name}"
 
 
 def _nobody_gets_in_without_a_key(tree: Block, config: Config) -> Iterator[tuple[Block, str]]:
     """What others can reach asks for a key, a password or a login before it relays, unless the YAML
     says `auth: none`."""
     open_to_all = _upstreams(config, "none") | _logins(config)
-    for relay in tree.all("proxy_pass"):
+    for relay in _relays(tree):
         server, location = relay.around("server"), relay.outer or relay
         if server is None or not is_beyond_loopback(server):
             continue
@@ -57,9 +67,9 @@ def _internal_servers_stay_inside(tree: Block, _config: Config) -> Iterator[tupl
 
 def _chosen_backends_are_chosen_by_us(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
     """Nothing a client sends decides which host a request goes to."""
-    for relay in tree.all("proxy_pass"):
+    for relay in _relays(tree):
         location, server = relay.outer or relay, relay.around("server")
-        host = re.sub(r"^https?://", "", relay.arguments[0]).partition("/")[0]
+        host = re.sub(r"^(?:http|grpc)s?://", "", relay.arguments[0]).partition("/")[0]
         if _FROM_CLIENT.search(host.partition("$uri")[0]):
             yield relay, f"the client decides where this goes: {relay.arguments[0]}"
         variable = host.startswith("$")
@@ -102,13 +112,15 @@ def _files_are_not_served(tree: Block, _config: Config) -> Iterator[tuple[Block,
 def _the_callers_key_goes_nowhere(tree: Block, config: Config) -> Iterator[tuple[Block, str]]:
     """Each relay says itself what goes on as Authorization."""
     own_logins = _upstreams(config, "none", "forward") | _logins(config)
-    for relay in tree.all("proxy_pass"):
+    for relay in _relays(tree):
         location = relay.outer or relay
         if _upstream(relay) in own_logins:
             continue
         if any(each.arguments[0] == "off" for each in location.holds("proxy_pass_request_headers")):
             continue
-        named = {each.arguments[0].lower() for each in location.holds("proxy_set_header")}
+        named = {
+            each.arguments[0].lower() for each in location.holds(f"{_module(relay)}_set_header")
+        }
         if "authorization" not in named:
             yield relay, "the caller's key would go on to this upstream"
 
@@ -122,19 +134,20 @@ def _certificates_are_checked_or_not_on_purpose(
         not (each.verify_tls and (each.forward is None or each.forward.verify_tls))
         for each in config.services.values()
     )
-    for relay in tree.all("proxy_pass"):
-        if not relay.arguments[0].startswith("https://"):
+    for relay in _relays(tree):
+        if not relay.arguments[0].startswith(("https://", "grpcs://")):
             continue
-        said = [each.arguments[0] for each in (relay.outer or relay).holds("proxy_ssl_verify")]
+        verify = f"{_module(relay)}_ssl_verify"
+        said = [each.arguments[0] for each in (relay.outer or relay).holds(verify)]
         if not said:
-            yield relay, "nothing says proxy_ssl_verify for this upstream"
+            yield relay, f"nothing says {verify} for this upstream"
         elif said == ["off"] and not may_be_off:
             yield relay, "this upstream's certificate is not checked"
 
 
 def _tls_is_not_old(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
     """RFC 8996: TLS 1.0 and 1.1 are no longer used."""
-    for name in ("ssl_protocols", "proxy_ssl_protocols"):
+    for name in ("ssl_protocols", "proxy_ssl_protocols", "grpc_ssl_protocols"):
         for protocols in tree.all(name):
             for old in sorted(_OLD_TLS & set(protocols.arguments)):
                 yield protocols, f"{old} is broken"
@@ -157,7 +170,7 @@ def _logins(config: Config) -> set[str]:
 
 
 def _upstream(relay: Block) -> str:
-    return re.sub(r"^https?://", "", relay.arguments[0]).partition("/")[0]
+    return re.sub(r"^(?:http|grpc)s?://", "", relay.arguments[0]).partition("/")[0]
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(

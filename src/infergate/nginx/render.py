@@ -173,6 +173,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "path_variable": "$ig_backend_path" * any(b.path_prefix for b in backends),
         "backend_headers": backend_headers(backends),
         "services": services,
+        # In clear text, too, where that is how a gRPC service is asked.
+        "clear_http2": config.listen.https is None and _has_grpc(config),
         "basic": any(s.auth == "basic" for s in services),
         "forwards": [s.forward for s in services if s.forward],
         "forward": any(s.forward for s in services),
@@ -242,6 +244,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
             continue
         if name in KEEPING_SNIPPETS and kept is None:
             continue
+        if name in _GRPC_SNIPPETS and not _has_grpc(config):
+            continue
         files[name.removesuffix(".j2")] = text(name)
     hosts = tuple(_hosts(config))
     own = {each.name: each.hosts or hosts for each in https if not each.service}
@@ -255,6 +259,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
         its = {"service": service, "profile": judged[service.name]}
         path = f"sites-available/service-{service.name}.conf"
         template = "service_path.conf.j2" if service.path else "site_service.conf.j2"
+        if config.services[service.name].is_grpc:
+            template = "site_grpc.conf.j2"
         files[path] = text(template, **its)
         if service.path:
             links[f"sites-enabled/api.d/{service.name}.conf"] = f"../../{path}"
@@ -273,6 +279,13 @@ def render(config: Config, around: Surroundings) -> Rendered:
     return Rendered(
         {**files, **programs(files, config, around), known.FILE: known.known(config)}, links
     )
+
+
+_GRPC_SNIPPETS = ("snippets/grpc.conf.j2", "snippets/grpc_refusals.conf.j2")
+
+
+def _has_grpc(config: Config) -> bool:
+    return any(service.is_grpc for service in config.services.values())
 
 
 def _waf(config: Config, around: Surroundings) -> dict[str, object]:

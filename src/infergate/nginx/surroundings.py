@@ -50,6 +50,7 @@ def survey(
         for path in (loaded.path, engine.binary):
             refuse_changeable(account(user), path)
     tls.refuse_what_leaks(loaded.config, engine)
+    tls.refuse_grpc_without_http2(loaded.config, engine)
     firewall = firewall_for(loaded.config, engine, loaded.path.name)
     return Surroundings(
         source=loaded.path.name,

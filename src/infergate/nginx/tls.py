@@ -68,10 +68,22 @@ def curves(engine: Engine) -> tuple[str, ...]:
 
 
 def http2(config: Config, engine: Engine) -> bool:
-    """Whether https listeners speak HTTP/2: as written, and not with known holes unless written."""
+    """Whether listeners speak HTTP/2: as written, and not with known holes unless written."""
     if config.tls is not None and config.tls.http2 is not None:
         return config.tls.http2
     return engine.origin != "embedded"
+
+
+def refuse_grpc_without_http2(config: Config, engine: Engine) -> None:
+    """Raises EngineError where a gRPC service could be asked by nobody."""
+    grpc = next((name for name, each in config.services.items() if each.is_grpc), None)
+    if grpc is not None and not http2(config, engine):
+        raise EngineError(
+            "gRPC needs HTTP/2, which is off here",
+            where=f"services.{grpc}.url",
+            hint="`infergate engine install` fetches Debian's nginx, on which it is on; or write\n"
+            "  `tls: { http2: true }`.",
+        )
 
 
 def refuse_what_leaks(config: Config, engine: Engine) -> None:

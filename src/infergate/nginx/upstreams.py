@@ -148,7 +148,7 @@ def backend_headers(backends: Sequence[Upstream]) -> tuple[BackendHeader, ...]:
 
 def service_of(config: Config, around: Surroundings, name: str, index: int) -> Upstream:
     service = config.services[name]
-    url = Backend(url=service.url)
+    url = Backend(url=service.http_url)
     own_host = _host_header(url.host, url.port, url.scheme)
     passwords = around.passwords.get(name)
     mark = mark_of(passwords) if passwords else ""
@@ -156,7 +156,7 @@ def service_of(config: Config, around: Surroundings, name: str, index: int) -> U
         name=name,
         upstream=f"_service_{name}",
         url=service.url,
-        scheme=url.scheme,
+        scheme=service.url.partition(":")[0],
         hostname=url.host,
         # A service of its own name must know that name; one below a path its own address.
         host_header="$ig_host" if service.host else own_host,

@@ -74,6 +74,8 @@ class Profile:
 
 def mode_of(config: Config, service: Service) -> Mode:
     """What the firewall does with requests for this service."""
+    if service.is_grpc:
+        return "off"
     return config.waf.mode if service.waf.mode is None else service.waf.mode
 
 

@@ -29,6 +29,8 @@ def check_services(gateway: Gateway, key: str | None, found: list[Result]) -> No
     for name, service in gateway.loaded.config.services.items():
         kind = ""
         with checking(SUITE, f"service.{name}", found) as verdict:
+            if service.is_grpc:
+                raise Skipped("speaks gRPC, which nothing here does")
             with asking(gateway.loaded.config, _key_of(service, key), service.host) as client:
                 ask = _Below(client, (service.path or "").rstrip("/"))
                 if service.auth in ("basic", "forward"):
