@@ -3,11 +3,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# What requests meet: the part of the engine tests that another nginx and njs could answer otherwise.
-REQUESTS := $(addprefix tests/engine/test_,$(addsuffix .py,access breaker callers clients correct_streams \
-  edge fallback firewall forms hedging hostile_backends kept_answers limits long_connections mutual_tls \
-  paths queue routing same_verdict services streaming tls token_limits transport validation))
-
 # Several tests beside each other. What fails there is run once more, alone: an answer that came late
 # only because the machine was busy is told from one that is wrong. Both are in the output.
 define run_tests
@@ -51,17 +46,18 @@ up: $(VENV)/.installed  ## Start the gateway in the foreground
 deb: $(VENV)/.installed  ## Make the Debian package, in dist/
 	@$(BIN)/infergate deploy deb -o dist
 
-test: $(VENV)/.installed-test  ## Run the unit and engine tests, on both engines
+test: $(VENV)/.installed-test  ## Run the unit and engine tests; on Debian's engine what requests meet
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
 	$(BIN)/python -m tests.tools
-	@$(call run_tests,tests/unit tests/engine)
+	@$(call run_tests,tests/unit tests/engine -m 'requests or not debian')
 
-e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, and Debian's next nginx
+e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, all on Debian's nginx, and its next one
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n
 	$(BIN)/pytest tests/e2e
+	@$(call run_tests,tests/engine -m 'debian and not requests')
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
-	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,$(REQUESTS) -k debian)
+	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'debian and requests')
 	$(MAKE) test-deploy
 
 test-deploy: $(VENV)/.installed-test  ## Run containers and the package as their pages say

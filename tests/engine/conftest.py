@@ -1,4 +1,8 @@
-"""Every test of this folder that takes `engine` runs on each nginx that Infergate supports."""
+"""Every test of this folder that takes `engine` runs on each nginx that Infergate supports.
+
+`make test` runs all on the embedded one, and on Debian's what requests meet (REQUESTS); `make e2e`
+runs the rest on Debian's, and what requests meet on that of Debian's next release.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,23 @@ from tests.engine.one_of_each import Stack, one_of_each
 from tests.gateway import Gateway, gateway, until
 
 ENGINES = ["embedded", "debian"] if SUITE == TRIXIE else ["debian"]
+
+
+REQUESTS = frozenset(
+    """access breaker callers clients correct_streams edge fallback firewall forms grpc guessing
+    hedging hostile_backends kept_answers limits long_connections mutual_tls paths queue routing
+    same_verdict services streaming tls token_limits transport validation""".split()
+)
+"""The modules that another nginx and njs could answer otherwise."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem.removeprefix("test_") in REQUESTS:
+            item.add_marker(pytest.mark.requests)
+        spec = getattr(item, "callspec", None)
+        if spec is not None and spec.params.get("engine") == "debian":
+            item.add_marker(pytest.mark.debian)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -64,15 +64,16 @@ def killed(engine: str) -> Iterator[Killed]:
 
 
 @pytest.mark.parametrize("reload", [True, False])
-def test_an_apply_that_is_killed_before_any_of_its_steps_leaves_nothing_mixed(
+def test_an_apply_that_is_killed_between_its_steps_leaves_nothing_mixed(
     killed: Killed, *, reload: bool
 ) -> None:
+    """Before each third of them: `make soak` takes all, on both engines."""
     killed.write(reload=reload)
     steps = apply_killed(killed.it, None)
     assert "change.json" in steps[0]
     assert "change.json" in steps[-1]
     killed.check()
-    for step in range(len(steps)):
+    for step in range(int(reload), len(steps), 3):
         killed.write(reload=reload)
         apply_killed(killed.it, step)
         killed.check()
