@@ -198,7 +198,9 @@ def test_high_priority_goes_first_and_low_is_not_starved(queued: Queued) -> None
             until(lambda count=waiting_then: waiting(it) == count)
         a.behave()
     order = [json.loads(each["body"])["user"] for each in a.requests()]
-    assert order == ["low"] * 2 + ["high"] * 4 + ["low"] * 2
+    # Two are there at once, from two workers of nginx: of those either may arrive first.
+    assert order[:5] == ["low"] * 2 + ["high"] * 3
+    assert "high" in order[5:7]
 
     a.behave(path_prefix="/v1/chat", delay_s=0.25)
     with ThreadPoolExecutor(24) as pool:
