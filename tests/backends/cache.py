@@ -21,6 +21,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CACHE = Path(os.environ.get("INFERGATE_TEST_CACHE", "~/.cache/infergate-test")).expanduser()
@@ -178,9 +179,10 @@ def install(name: str) -> None:
 
 def main() -> None:
     what, *names = sys.argv[1:] or ["status"]
+    if what == "install":
+        with ThreadPoolExecutor() as side_by_side:  # one computes while others are fetched
+            list(side_by_side.map(install, names or BUILDERS))
     for name in names or BUILDERS:
-        if what == "install":
-            install(name)
         print(f"{name}: {'ready' if is_ready(name) else 'not built'}")
 
 
