@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# Several tests beside each other. What fails there is run once more, alone: an answer that came late
-# only because the machine was busy is told from one that is wrong. Both are in the output.
+# What fails beside others is run once more, alone: an answer that came late only because the machine was
+# busy is told from one that is wrong. Both are in the output. $(1): which tests, $(2): how many at once.
 define run_tests
-  $(BIN)/pytest $(1) -n $$((2 * $$(nproc))) --dist worksteal || { [ $$? -eq 1 ] && \
+  $(BIN)/pytest $(1) $(2) || { [ $$? -eq 1 ] && \
   echo "Once more, alone, what failed beside others:" && $(BIN)/pytest $(1) --last-failed --maxfail 3; }
 endef
+ALL_BUSY := -n $$((2 * $$(nproc))) --dist worksteal
 
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
@@ -50,19 +51,19 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests; on Debian's eng
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
 	$(BIN)/python -m tests.tools
-	@$(call run_tests,tests/unit tests/engine -m 'requests or not debian')
+	@$(call run_tests,tests/unit tests/engine -m 'requests or not debian',$(ALL_BUSY))
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, all on Debian's nginx, and its next one
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n
-	$(BIN)/pytest tests/e2e
-	@$(call run_tests,tests/engine -m 'debian and not requests')
+	@$(call run_tests,tests/e2e)
+	@$(call run_tests,tests/engine -m 'debian and not requests',$(ALL_BUSY))
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
-	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'debian and requests')
+	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'debian and requests',$(ALL_BUSY))
 	$(MAKE) test-deploy
 
 test-deploy: $(VENV)/.installed-test  ## Run containers and the package as their pages say
 	$(BIN)/python -m tests.deploy.tools
-	$(BIN)/pytest tests/deploy -n 2 --dist loadfile
+	@$(call run_tests,tests/deploy,-n 2 --dist loadfile)
 
 soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares
 	$(BIN)/python -m tests.engines_ready
