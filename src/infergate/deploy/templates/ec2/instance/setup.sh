@@ -136,11 +136,20 @@ gateway() {
     fetch instance/infergate.yaml "$FILES/infergate.yaml"
     restored
     install -m 640 -o root -g infergate "$FILES/infergate.yaml" /etc/infergate/infergate.yaml
-    pages
+    app_port
     systemctl daemon-reload
-    systemctl restart infergate
+    systemctl restart infergate || came_up      # one start that fails is followed by another
     ln -sf /usr/lib/systemd/system/infergate.service /etc/systemd/system/inference-app.service
     touch "$KEPT/gateway"
+}
+
+came_up() {
+    for _ in $(seq 300); do
+        ! systemctl --quiet is-active infergate || return 0
+        sleep 1
+    done
+    say "the gateway does not start: journalctl -u infergate" >&2
+    return 1
 }
 
 # What ${NAME} in infergate.yaml stands for.
@@ -158,8 +167,9 @@ settings() {
 
 # Keys, usage and certificates of the instance before, if there was one.
 restored() {
+    [ ! -e "$KEPT/restored" ] || return 0
     local file=/var/backups/infergate/before.backup code
-    code=$(aws_call s3 "https://$BUCKET.s3.$REGION.amazonaws.com/state/gateway.backup" -o $file -w '%{http_code}' || true)
+    code=$(aws_call s3 "https://$BUCKET.s3.$REGION.amazonaws.com/state/gateway.backup" -o $file -w '%{http_code}' 2> /dev/null || true)
     case $code in
         200) ;;
         404) say "there is no backup: this is the first instance"; return ;;
@@ -174,14 +184,12 @@ restored() {
     touch "$KEPT/restored"
 }
 
-# What callers of the API that this takes the place of know: GET /, and the port for programs on the instance.
-pages() {
-    local folder=/var/lib/infergate/gateway/sites-enabled version
-    version=$(infergate --version)
-    install -d -m 750 -o infergate -g infergate $folder $folder/api.d
-    sed -e "s#@VERSION@#${version##* }#" -e "s#@MODEL@#$MODEL_ID#" "$FILES/root.conf" > $folder/api.d/root.conf
+# The port for programs on the instance itself.
+app_port() {
+    local folder=/var/lib/infergate/gateway/sites-enabled
+    install -d -m 700 -o infergate -g infergate $folder
     sed -e "s#@PORT@#$APP_PORT#" -e "s#@HOST@#$HOST#" "$FILES/app_port.conf" > $folder/app_port.conf
-    chown infergate:infergate $folder/app_port.conf $folder/api.d/root.conf
+    chown infergate:infergate $folder/app_port.conf
 }
 
 first_key() {
