@@ -27,7 +27,7 @@ def files(out: Path, config: Path) -> Sequence[File]:
     Raises UserError where there is nothing to serve, or what is wrong with the configuration.
     """
     serve, keys = served_by(config, out)
-    return tuple(unit_files(serve, keys))
+    return tuple(unit_files(serve, keys, out))
 
 
 def served_by(config: Path, out: Path) -> tuple[dict[str, Served], File | None]:
@@ -47,7 +47,7 @@ def commands() -> Sequence[Sequence[str]]:
     return (("./install.sh",),)
 
 
-def unit_files(serve: Mapping[str, Served], keys: File | None) -> Iterator[File]:
+def unit_files(serve: Mapping[str, Served], keys: File | None, out: Path) -> Iterator[File]:
     """All files for units."""
     here = {name: each for name, each in serve.items() if each.engine != "ray"}
     after = starts_after(serve)
@@ -60,7 +60,7 @@ def unit_files(serve: Mapping[str, Served], keys: File | None) -> Iterator[File]
         text = filled("serve", _UNIT_TEMPLATE, **_values(name, each, before))
         yield File(f"{UNIT}-{name}.service", text.encode())
     yield from environment_files(here)
-    yield from ray_files(serve)
+    yield from ray_files(serve, out)
     if keys is not None:
         yield keys
 

@@ -23,6 +23,11 @@ _HEADER = """\
 """
 
 
+def new_key() -> str:
+    """One that nobody guesses."""
+    return secrets.token_urlsafe(_KEY_BYTES)
+
+
 def serves(config: Path) -> bool:
     """Whether a configuration has engines; not, where it cannot be read."""
     try:
@@ -49,11 +54,8 @@ def read_served(
     entries = [e for e in serve.values() if isinstance(e, dict)] if isinstance(serve, dict) else []
     wanted = environment_names("\n".join(str(entry.get("api_key", "")) for entry in entries))
     needed = environment_names("\n".join(_texts(serve)))
-    before = _lines(out / KEYS)
-    keys = {
-        name: environ.get(name) or before.get(name) or secrets.token_urlsafe(_KEY_BYTES)
-        for name in wanted
-    }
+    before = lines_of(out / KEYS)
+    keys = {name: environ.get(name) or before.get(name) or new_key() for name in wanted}
     rest = {n: _ELSEWHERE for n in environment_names(text) if n not in needed}
     loaded = parse_config(text, config, {**rest, **environ, **keys})
     kept = {**before, **keys}
@@ -71,7 +73,8 @@ def _texts(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def _lines(path: Path) -> dict[str, str]:
+def lines_of(path: Path) -> dict[str, str]:
+    """What an environment file has; nothing, where there is none."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError:

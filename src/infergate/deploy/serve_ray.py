@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from infergate.config.serve import Served, served_as
 from infergate.deploy.folder import File
 from infergate.deploy.serve_commands import word
+from infergate.deploy.serve_keys import lines_of, new_key
 from infergate.deploy.templates import filled
 
 CONFIG = "ray/ray_serve.yaml"
+_ENVIRONMENT = "ray/ray.env"
 _APPLICATION = "ray.serve.llm:build_openai_app"
 _PROGRAM = "/opt/vllm/bin/ray"
 _STREAMS_END_S = 600
 """How long a replica that stops may finish its streams; as the gateway's own stop."""
 
 
-def ray_files(serve: Mapping[str, Served]) -> Iterator[File]:
-    """Nothing where Ray serves nothing."""
+def ray_files(serve: Mapping[str, Served], out: Path) -> Iterator[File]:
+    """Nothing where Ray serves nothing. out: the folder, whose token of the cluster is kept."""
     on_ray = {name: each for name, each in serve.items() if each.engine == "ray"}
     if not on_ray:
         return
@@ -33,6 +36,9 @@ def ray_files(serve: Mapping[str, Served]) -> Iterator[File]:
         "serve", "ray_serve.yaml.j2", version=metadata.version("infergate"), body=_yaml(on_ray)
     )
     yield File(CONFIG, text.encode(), 0o600 if secret else 0o644)
+    token = lines_of(out / _ENVIRONMENT).get("RAY_AUTH_TOKEN") or new_key()
+    lines = f"# Who may tell this Ray what to run.\nRAY_AUTH_MODE=token\nRAY_AUTH_TOKEN={token}\n"
+    yield File(_ENVIRONMENT, lines.encode(), 0o600)
     head, *_ = first.nodes
     program = first.program or _PROGRAM
     for node in first.nodes:

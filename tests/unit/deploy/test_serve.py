@@ -221,6 +221,55 @@ def test_units_of_the_gateway_bring_its_engines(source: Path) -> None:
     assert {"serve/install.sh", "serve/infergate-serve-qwen.service", "serve/keys.env"} <= files
 
 
+def test_ray_gets_an_application_and_its_machines_a_unit_and_a_token(source: Path) -> None:
+    source.write_text("""
+serve:
+  big:
+    engine: ray
+    model: Qwen/Qwen2.5-72B-Instruct
+    nodes: [10.0.0.5, 10.0.0.6]
+    listen: 8000
+    tensor_parallel_size: 4
+    pipeline_parallel_size: 2
+    max_model_len: 4096
+    replicas: 2
+    args: [--enable-prefix-caching, --no-enable-log-requests, --max-num-seqs=64]
+    environment: { HF_TOKEN: "${HF_TOKEN}" }
+  vectors: { engine: ray, model: a/b, nodes: [10.0.0.5, 10.0.0.6], listen: 8000, embedding: true }
+""")
+    out = source.parent / "out"
+    deploy("serve", out, config=source)
+    before = everything(out)
+    deploy("serve", out, config=source)
+    assert everything(out) == before, "the token is kept"
+    told = YAML(typ="safe").load(out / "ray/ray_serve.yaml")
+    (application,) = told["applications"]
+    assert application["import_path"] == "ray.serve.llm:build_openai_app"
+    big, vectors = application["args"]["llm_configs"]
+    assert big["model_loading_config"] == {
+        "model_id": "big",
+        "model_source": "Qwen/Qwen2.5-72B-Instruct",
+    }
+    assert big["engine_kwargs"] == {
+        "tensor_parallel_size": 4,
+        "pipeline_parallel_size": 2,
+        "gpu_memory_utilization": 0.9,
+        "max_model_len": 4096,
+        "enable_prefix_caching": True,
+        "enable_log_requests": False,
+        "max_num_seqs": 64,
+    }
+    assert big["deployment_config"]["num_replicas"] == 2
+    assert big["runtime_env"] == {"env_vars": {"HF_TOKEN": "hf_secret"}}
+    assert vectors["engine_kwargs"]["runner"] == "pooling"
+    head, other = (settings(out / f"ray/10.0.0.{n}/infergate-ray.service") for n in (5, 6))
+    assert "--head --node-ip-address=10.0.0.5" in head["ExecStart"][0]
+    assert "--address=10.0.0.5:6379 --node-ip-address=10.0.0.6" in other["ExecStart"][0]
+    for name in ("ray_serve.yaml", "ray.env"):
+        assert (out / "ray" / name).stat().st_mode & 0o777 == 0o600, "they hold secrets"
+    assert len((out / "ray/ray.env").read_text().partition("RAY_AUTH_TOKEN=")[2].strip()) > 30
+
+
 def test_nothing_to_serve_says_what_to_write(tmp_path: Path) -> None:
     file = tmp_path / "infergate.yaml"
     file.write_text("backends: { a: http://127.0.0.1:1 }\n")
