@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from infergate.config.base import Section
+from infergate.config.params import Params
 from infergate.config.policies import (
     Canary,
     Hedge,
@@ -57,6 +58,7 @@ class Model(Section):
     balance: Balance = Field("least_busy", description="How one of them is picked.")
     aliases: list[ModelName] = Field([], description="Other names clients may use for it.")
     upstream_name: ModelName | None = Field(None, description="What the backends call it.")
+    params: Params = Field(Params(), description="Parameters that are set, defaulted or taken out.")
     session_header: HeaderName = Field(
         "x-session-id", description="What balance: session goes by, before the body's user."
     )

@@ -23,6 +23,10 @@ _ENTRIES_PER_MB = 4_000
 """In nginx's index 8,000, in ours of names half as many."""
 
 
+_OF_A_MODEL = {"backends", "upstream_name", "params", "cache", "canary", "limits"}
+"""What decides about the answers of a model."""
+
+
 @dataclass(frozen=True)
 class Keeping:
     """paths: endpoint → who keeps its answers, "cached" (nginx) or "stream" (both).
@@ -42,7 +46,7 @@ def who_answers(config: Config) -> str:
     backends = {name: backend.url for name, backend in config.backends.items()}
     models = config.model_dump_json(
         include={
-            "models": {"__all__": {"backends", "upstream_name", "cache", "canary", "limits"}},
+            "models": {"__all__": _OF_A_MODEL},
             "limits": True,
         }
     )

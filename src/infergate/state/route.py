@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from infergate.config.backends import Backend
 from infergate.config.endpoints import KIND_FLAG
 from infergate.config.models import Model
+from infergate.config.params import Params
 from infergate.config.policies import Rates, Retries
 from infergate.config.root import Config
 from infergate.health.engines import Kind
@@ -24,7 +26,7 @@ _BY_LOAD = frozenset({"least_busy", "least_conn"})
 _IN_TURN = _BY_LOAD | {"round_robin"}
 """Ways of balancing by which idle backends take turns, as their weights say."""
 
-_NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority", "hedge"})
+_NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority", "hedge", "params"})
 """Options that the short way knows nothing of."""
 
 LATEST = ":latest"
@@ -87,6 +89,8 @@ def compile_route(
     validation = model.validation or config.validation
     if validation != "lenient":
         options["validation"] = validation
+    if params := _params(model.params):
+        options["params"] = params
     if timeouts.total is not None:
         options["total"] = _ms(timeouts.total)
     if any("p" in backend[4] for backend in backends):
@@ -111,6 +115,19 @@ def compile_route(
     if names and all(each[_WEIGHT:] == backends[0][_WEIGHT:] for each in backends):
         backends = backends[:1]
     return [name, model.balance, backends, options or 0, names]
+
+
+def _params(params: Params) -> list[list[Any]]:
+    """[name, value as JSON or None to take it out, 1 if only where the client says nothing]."""
+    return [
+        *([name, None, 0] for name in params.strip),
+        *([name, _json(value), 0] for name, value in params.set.items()),
+        *([name, _json(value), 1] for name, value in params.default.items()),
+    ]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _is_quick(

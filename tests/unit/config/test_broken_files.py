@@ -248,3 +248,27 @@ def test_a_secret_header_in_clear_is_told() -> None:
     text = "backends: { a: { url: http://x, headers: { X-Token: abc, X-Team: red } } }\n"
     (told,) = parse_config(text, Path("infergate.yaml"), {}).warnings
     assert "a secret in clear text" in str(told)
+
+
+@pytest.mark.parametrize(
+    ("params", "place", "what"),
+    [
+        ("set: { model: x }", "4:43", "the gateway goes by it"),
+        ("default: { stream: true }", "4:47", "the gateway goes by it"),
+        ("strip: [messages]", "4:44", "the gateway goes by it"),
+        ("strip: [Seed]", "4:44", "lower case"),
+        ("set: { a b: 1 }", "4:43", "is not the name of a parameter"),
+        ("set: { seed: }", "4:48", "name it under strip"),
+        ("set: { seed: .inf }", "4:49", "nothing that JSON has"),
+        ("set: { seed: [[[[[[[[[1]]]]]]]]] }", "4:49", "nested deeper"),
+        ("set: { seed: 1 }, strip: [seed]", "4:34", "'seed' is named twice"),
+        ("sett: {}", "4:36", "did you mean 'set'?"),
+    ],
+)
+def test_parameters_that_cannot_be_decided_for_a_client_are_told(
+    params: str, place: str, what: str
+) -> None:
+    model = f"{{ backends: [gpu1], params: {{ {params} }} }}"
+    (told,) = problems(f"{MINIMAL}models:\n  m: {model}\n")
+    assert told.startswith(f"infergate.yaml:{place}: "), told
+    assert what in told

@@ -58,6 +58,11 @@ function read(r) {
     if (!text) {
         return refuse.bad('The request body is empty; expected a JSON object.');
     }
+    return of(r.uri, text, r.requestBuffer);
+}
+
+// The same of a text and its bytes.
+function of(uri, text, buffer) {
     let body;
     try {
         body = JSON.parse(text);
@@ -70,7 +75,6 @@ function read(r) {
         return refuse.bad('The request body must be a JSON object.');
     }
     // A byte that is no UTF-8 became U+FFFD in the text. Text that is all ASCII has none.
-    const buffer = r.requestBuffer;
     if (Buffer.byteLength(text) !== text.length && text.indexOf('\ufffd') !== -1 && !isUtf8(buffer)) {
         return refuse.bad('The request body is not valid UTF-8.');
     }
@@ -92,7 +96,7 @@ function read(r) {
         return refuse.bad("Write '" + WANTED + "' in lower case, not '" + other + "'.", WANTED);
     }
     if (model === undefined) {
-        request.named = r.uri === '/api/show' && typeof body.name === 'string' ? body.name : undefined;
+        request.named = uri === '/api/show' && typeof body.name === 'string' ? body.name : undefined;
         return request;
     }
     if (typeof model !== 'string' || model === '') {
@@ -146,4 +150,4 @@ function edited(request, name, insert) {
     return result + text.slice(at);
 }
 
-export default { read, has, problem, edited };
+export default { read, of, has, problem, edited };

@@ -12,6 +12,7 @@ import keep from 'keep.js';
 import kept from 'kept.js';
 import keeping from 'keeping.js';   // seldom
 import limits from 'limits.js';   // seldom
+import params from 'params.js';   // rarely
 import plain from 'plain.js';   // seldom
 import policy from 'policy.js';
 import query from 'query.js';   // rarely
@@ -87,6 +88,13 @@ function look(r, tenant, name) {
     const options = found[route.OPTIONS];
     if (options === 0 || options.cache === undefined) {
         return '';
+    }
+    if (options.params !== undefined) {   // the answer is to what is meant
+        short = false;
+        request = params.of(r, request, options.params);
+        if (request.error) {
+            return '';
+        }
     }
     const flags = admit.flags;
     if (flags !== '' || options.limits !== undefined) {

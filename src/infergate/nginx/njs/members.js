@@ -24,9 +24,10 @@ function endOfString(text, at) {
     }
 }
 
-// { start, end } of the values of every key of the first object that spells `wanted` in any case and with any
-// escapes; `end` only where the value is a string. It hops from quote to quote, so it costs by the number
-// of strings and not by their length.
+// { key, named, start, end } of every key of the first object that spells `wanted` in any case and with any
+// escapes; of every key, if that is undefined. It stands from `key` to `named`, and its value begins at
+// `start`; `end` only where that is a string. It hops from quote to quote, so it costs by the number of strings
+// and not by their length.
 function find(text, wanted) {
     const found = [];
     let depth = 0;
@@ -50,10 +51,10 @@ function find(text, wanted) {
         const colon = skipSpace(text, end);
         if (depth === 1 && text.charCodeAt(colon) === 0x3a) {
             // A key is at most 6 characters a letter long when every letter is escaped.
-            if (end - quote - 2 <= wanted.length * 6
-                && JSON.parse(text.slice(quote, end)).toLowerCase() === wanted) {
+            if (wanted === undefined || (end - quote - 2 <= wanted.length * 6
+                && JSON.parse(text.slice(quote, end)).toLowerCase() === wanted)) {
                 const start = skipSpace(text, colon + 1);
-                found.push({ start, end: text.charCodeAt(start) === 0x22 ? endOfString(text, start) : start });
+                found.push({ key: quote, named: end, start, end: text.charCodeAt(start) === 0x22 ? endOfString(text, start) : start });
             }
             at = colon + 1;
         } else {

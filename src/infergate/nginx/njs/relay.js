@@ -6,6 +6,7 @@ import hedging from 'hedging.js';
 import kinds from 'kinds.js';
 import limits from 'limits.js';
 import pace from 'pace.js';   // seldom
+import params from 'params.js';   // seldom
 import policy from 'policy.js';
 import queue from 'queue.js';
 import refuse from 'refuse.js';
@@ -67,18 +68,19 @@ function decide(r, format, met) {
         }
     }
     const options = found[route.OPTIONS];
-    const wrong = format.problem(r.uri, request, options.validation);
+    const meant = options.params === undefined ? request : params.of(r, request, options.params);
+    const wrong = meant.error ? meant : format.problem(r.uri, meant, options.validation);
     if (wrong) {
         refuse.refuse(r, 400, 'invalid_request', wrong.error, wrong.param);
         return;
     }
-    if (options.priority !== undefined && format.has(request, 'priority')) {
+    if (options.priority !== undefined && format.has(meant, 'priority')) {
         refuse.refuse(r, 400, 'invalid_request', "'priority' is for the operator of this gateway to set.", 'priority');
         return;
     }
     const flags = policy.flags(keyPolicy);
     if (!met && (flags !== '' || options.limits !== undefined)) {
-        const refused = limits.meet(r, keyPolicy, flags, options, request);
+        const refused = limits.meet(r, keyPolicy, flags, options, meant);
         if (refused) {
             r.variables.ig_model = found[0];
             refuse.with(r, refused);
@@ -90,7 +92,7 @@ function decide(r, format, met) {
         found = route.find(options.canary[0]) || found;
     }
     if (options.shadow !== undefined) {
-        shadow.copy(r, request, format, found[0], options.shadow);
+        shadow.copy(r, meant, format, found[0], options.shadow);
     }
     r.variables.ig_model = found[0];
     const refusal = send(r, found, request, format, '');
@@ -149,11 +151,12 @@ function fallBack(r, found, request, format, tried) {
         message: 'No backend of the model `' + found[0] + '` is available.', retry_after: 5 };
 }
 
-// To this backend, whose slot is taken already.
-function dispatch(r, found, request, format, backend) {
+// To this backend, whose slot is taken already. asked: as the client sent it, of whichever model.
+function dispatch(r, found, asked, format, backend) {
     const variables = r.variables;
     const flags = backend[route.FLAGS];
     const options = found[route.OPTIONS];
+    const request = options.params === undefined ? asked : params.of(r, asked, options.params);
     const wanted = backend[route.UPSTREAM_NAME] || found[route.MODEL];
     let insert = '';
     variables.ig_backend = backend[route.NAME];
@@ -189,7 +192,10 @@ function dispatch(r, found, request, format, backend) {
         headers['x-infergate-queue-ms'] = variables.ig_queue_ms;
     }
 
-    const isUnchanged = request.model === wanted && insert === '' && request.splices.length === 0;
+    if (request !== asked) {
+        variables.ig_why = variables.ig_why + params.words(options.params);
+    }
+    const isUnchanged = request === asked && request.model === wanted && insert === '' && request.splices.length === 0;
     let location = rung(r, found, request, backend);
     if (options.hedge !== undefined) {
         location = hedging.way(r, found, request, backend, location) || location;

@@ -4,6 +4,7 @@ import careful from 'careful.js';
 import failure from 'failure.js';
 import memory from 'memory.js';
 import pace from 'pace.js';   // rarely
+import params from 'params.js';   // rarely
 import queue from 'queue.js';
 import refuse from 'refuse.js';
 import relay from 'relay.js';
@@ -126,7 +127,7 @@ function goOn(r, status, reached) {
     variables.ig_why = variables.ig_why + backend + ' failed ' + status + ';';
     queue.slotFreed();
     const found = route.find(variables.ig_model);
-    if (status !== 504 || reached || !asksForMore(r)) {
+    if (status !== 504 || reached || !asksForMore(r, found)) {
         failure.note(backend, status, reached, r.uri, variables.ig_model);
     }
     const stopped = found === undefined ? 'route' : obstacle(r, found, tried);
@@ -143,8 +144,10 @@ function goOn(r, status, reached) {
 }
 
 // Whether no first byte in time tells of the request and not of the backend: its own size needs longer.
-function asksForMore(r) {
-    const request = careful.formatOf(r).read(r);
+function asksForMore(r, found) {
+    const read = careful.formatOf(r).read(r);
+    const said = found && found[route.OPTIONS].params;
+    const request = said ? params.of(r, read, said) : read;
     const msPerToken = pace.open().of(r.variables.ig_model);
     const answer = request.stream === true ? 0 : (request.max_tokens || 0) * (msPerToken || 0) / 1000;
     const prompt = request.bytes / BYTES_PER_TOKEN / PROMPT_SPEED;

@@ -41,9 +41,11 @@ function isKey(buffer, at) {
 // back. Undefined for a body that is small, or better parsed as it is, or not right.
 function read(r) {
     const buffer = r.requestBuffer;
-    if (!buffer || buffer.length < SMALLEST || r.headersIn['Content-Encoding']) {
-        return undefined;
-    }
+    return buffer && buffer.length >= SMALLEST && !r.headersIn['Content-Encoding'] ? of(buffer) : undefined;
+}
+
+// The same of a body.
+function of(buffer) {
     const cuts = [];
     let hops = FREE_HOPS + buffer.length / BYTES_PER_HOP;
     let text = '';
@@ -134,4 +136,4 @@ function edited(request, name, insert) {
     return Buffer.concat(pieces);
 }
 
-export default { read, beginning, edited };
+export default { read, of, beginning, offset, edited };

@@ -143,4 +143,8 @@ function missing(text, object, word, member, offset) {
     return { insert: '', splice: [offset + start, offset + start + 4, member.slice(member.indexOf(':') + 1)] };
 }
 
-export default { asked, bound };
+function isLength(name) {
+    return LENGTHS.indexOf(name) !== -1;
+}
+
+export default { LENGTHS, asked, bound, folded, isLength, wordOf };

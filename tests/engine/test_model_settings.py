@@ -1,0 +1,182 @@
+"""What an operator says of a model beside where it is served."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.backends.servers import Scripted, scripted
+from tests.gateway import Gateway, gateway
+
+LARGE = 30_000
+"""A body that is searched and not parsed (njs/scan.js)."""
+
+
+@dataclass
+class Stack:
+    gateway: Gateway
+    chat: Scripted
+    box: Scripted
+
+
+@pytest.fixture(scope="module")
+def stack(engine: str) -> Iterator[Stack]:
+    with (
+        scripted(name="chat", models=("qwen",)) as chat,
+        scripted(engine="ollama", name="box", models=("llama3:latest",)) as box,
+        gateway(
+            engine,
+            f"""
+backends:
+  chat: {{ url: {chat.url}, engine: vllm }}
+  box: {{ url: {box.url}, engine: ollama }}
+models:
+  plain: {{ backends: [chat], upstream_name: qwen }}
+  tuned:
+    backends: [chat]
+    upstream_name: qwen
+    params:
+      set: {{ temperature: 0.25, chat_template_kwargs: {{ enable_thinking: false }} }}
+      default: {{ top_p: 0.9, max_tokens: 77, stop: [END] }}
+      strip: [seed, logit_bias]
+  falls: {{ backends: [box], params: {{ set: {{ top_k: 1 }} }}, fallback: [tuned] }}
+  embeds:
+    backends: [chat]
+    upstream_name: qwen
+    params: {{ set: {{ dimensions: 2 }} }}
+    cache: {{ ttl: 1h }}
+  "llama3:latest":
+    backends: [box]
+    params:
+      set: {{ temperature: 0.25, keep_alive: -1 }}
+      default: {{ max_tokens: 77, seed: 1 }}
+      strip: [top_p]
+""",
+        ) as it,
+    ):
+        for backend in (chat, box):
+            backend.reset()
+        yield Stack(it, chat, box)
+
+
+def sent(backend: Scripted, path: str) -> list[dict[str, Any]]:
+    return [json.loads(each["body"].encode("latin-1")) for each in backend.requests(path)]
+
+
+def padded(body: bytes, size: int) -> bytes:
+    """The body with a text so long in it."""
+    return body.replace(b"TEXT", b"x" * size)
+
+
+@pytest.mark.parametrize("size", [2, LARGE])
+def test_parameters_are_set_defaulted_and_stripped(stack: Stack, size: int) -> None:
+    """And nothing else of the body changes, whichever way it takes."""
+    stack.chat.reset()
+    body = padded(
+        b'{"temperature":1, "model" : "tuned", "seed":3,"big":12345678901234567890,'
+        b'"Logit_Bias":{"1":2}, "logit_bias":{},'
+        b' "messages": [{"role":"user","content":"\\u00e9 TEXT \xc3\xa9"}],'
+        b'"top_p":null,"temperature":2 , "stream": false}',
+        size,
+    )
+    assert stack.gateway.post("/v1/chat/completions", body).status_code == 200
+    assert stack.chat.requests("/v1/chat/completions")[0]["body"].encode("latin-1") == padded(
+        b'{"temperature":0.25,"chat_template_kwargs":{"enable_thinking":false},"top_p":0.9,'
+        b'"max_tokens":77,"stop":["END"],"model" : "qwen","big":12345678901234567890,'
+        b'"messages": [{"role":"user","content":"\\u00e9 TEXT \xc3\xa9"}],"stream": false}',
+        size,
+    )
+
+
+@pytest.mark.parametrize("size", [2, LARGE])
+@pytest.mark.parametrize(
+    ("path", "said", "wanted"),
+    [
+        ("/v1/chat/completions", {"max_completion_tokens": 5}, {"max_completion_tokens": 5}),
+        ("/v1/completions", {"max_tokens": 5}, {"max_tokens": 5}),
+        ("/v1/completions", {"max_tokens": None}, {"max_tokens": 77}),
+        ("/v1/responses", {}, {"max_output_tokens": 77}),
+        ("/v1/responses", {"max_output_tokens": 5}, {"max_output_tokens": 5}),
+        ("/v1/messages", {"max_tokens": 5, "stop_sequences": ["X"]}, {"max_tokens": 5}),
+    ],
+)
+def test_the_default_length_has_the_name_that_the_endpoint_reads(
+    stack: Stack, path: str, said: dict[str, Any], wanted: dict[str, Any], size: int
+) -> None:
+    stack.chat.reset()
+    body = {"model": "tuned", "prompt": "x" * size, "input": "x", "messages": [], **said}
+    if path != "/v1/completions":
+        body["messages"] = [{"role": "user", "content": "x" * size}]
+    assert stack.gateway.post(path, body).status_code == 200
+    got = sent(stack.chat, path)[0]
+    assert {name: got[name] for name in got if name.startswith("max_")} == wanted
+    stop = "stop_sequences" if path == "/v1/messages" else "stop"
+    assert got[stop] == said.get(stop, ["END"])
+    assert got["temperature"] == 0.25
+
+
+@pytest.mark.parametrize("size", [2, LARGE])
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (None, {"temperature": 0.25, "num_predict": 77, "seed": 1}),
+        ({"temperature": 2, "top_p": 1, "seed": 3, "num_predict": 5, "num_ctx": 9},
+         {"temperature": 0.25, "num_predict": 5, "seed": 3, "num_ctx": 9}),
+    ],
+)  # fmt: skip
+def test_ollama_s_own_api_gets_them_in_its_options(
+    stack: Stack, options: dict[str, Any] | None, wanted: dict[str, Any], size: int
+) -> None:
+    stack.box.reset()
+    messages = [{"role": "user", "content": "x" * size}]
+    body = {"model": "llama3", "messages": messages, "stream": False, "options": options}
+    assert stack.gateway.post("/api/chat", body).status_code == 200
+    got = sent(stack.box, "/api/chat")[0]
+    assert got["options"] == wanted
+    assert (got["keep_alive"], got["messages"]) == (-1, messages)
+
+
+def test_a_key_s_maximum_holds_for_what_the_operator_defaults(stack: Stack) -> None:
+    small = stack.gateway.new_key("small", "--max-tokens", "10")
+    stack.chat.reset()
+    answer = stack.gateway.chat("tuned", key=small)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "max_tokens_too_large")
+    assert stack.gateway.chat("tuned", key=small, max_tokens=5).status_code == 200
+    assert [each["max_tokens"] for each in sent(stack.chat, "/v1/chat/completions")] == [5]
+
+
+def test_a_stream_of_such_a_model_is_still_counted(stack: Stack) -> None:
+    stack.chat.reset()
+    answer = stack.gateway.chat("tuned", stream=True)
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert '"usage"' not in answer.text
+    got = sent(stack.chat, "/v1/chat/completions")[0]
+    assert (got["stream_options"], got["temperature"]) == ({"include_usage": True}, 0.25)
+
+
+def test_the_model_that_is_fallen_back_to_has_its_own(stack: Stack) -> None:
+    stack.chat.reset()
+    stack.box.behave(path_prefix="/v1/chat", status=503)
+    assert stack.gateway.chat("falls", seed=1).status_code == 200
+    stack.box.reset()
+    stack.gateway.forget_failures()
+    got = sent(stack.chat, "/v1/chat/completions")[0]
+    assert (got["temperature"], "top_k" in got, "seed" in got) == (0.25, False, False)
+
+
+def test_kept_answers_are_to_what_was_meant(stack: Stack) -> None:
+    stack.chat.reset()
+    body = {"model": "embeds", "input": "x", "dimensions": 9}
+    first, second = (stack.gateway.post("/v1/embeddings", body) for _ in range(2))
+    assert (first.status_code, second.content) == (200, first.content)
+    assert [each["dimensions"] for each in sent(stack.chat, "/v1/embeddings")] == [2]
+
+
+def test_what_was_changed_is_explained(stack: Stack) -> None:
+    request = stack.gateway.chat("tuned").headers["x-infergate-request-id"]
+    stack.gateway.log()
+    assert "params seed logit_bias temperature" in stack.gateway.run("explain", request).stdout
