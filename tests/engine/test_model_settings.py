@@ -49,6 +49,7 @@ models:
     upstream_name: qwen
     params: {{ set: {{ dimensions: 2 }} }}
     cache: {{ ttl: 1h }}
+  both: {{ backends: [chat, box], upstream_name: qwen, upstream_names: {{ box: "llama3:latest" }} }}
   "llama3:latest":
     backends: [box]
     params:
@@ -180,3 +181,26 @@ def test_what_was_changed_is_explained(stack: Stack) -> None:
     request = stack.gateway.chat("tuned").headers["x-infergate-request-id"]
     stack.gateway.log()
     assert "params seed logit_bias temperature" in stack.gateway.run("explain", request).stdout
+
+
+@pytest.mark.parametrize("size", [2, LARGE])
+def test_each_backend_is_asked_by_the_name_that_it_knows(stack: Stack, size: int) -> None:
+    stack.chat.reset()
+    stack.box.reset()
+    said = [{"role": "user", "content": "x" * size}]
+    for _ in range(4):
+        body = {"model": "both", "messages": said}
+        assert stack.gateway.post("/v1/chat/completions", body).status_code == 200
+    for backend, name in ((stack.chat, "qwen"), (stack.box, "llama3:latest")):
+        got = sent(backend, "/v1/chat/completions")
+        assert [(each["model"], each["messages"]) for each in got] == [(name, said)] * 2
+
+
+def test_a_retry_asks_the_other_backend_by_its_own_name(stack: Stack) -> None:
+    stack.box.reset()
+    stack.chat.behave(path_prefix="/v1/chat", status=503)
+    answers = [stack.gateway.chat("both").status_code for _ in range(2)]
+    stack.chat.reset()
+    stack.gateway.forget_failures()
+    assert answers == [200, 200]
+    assert {each["model"] for each in sent(stack.box, "/v1/chat/completions")} == {"llama3:latest"}

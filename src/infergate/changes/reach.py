@@ -62,7 +62,7 @@ def served(config: Config, report: Report | None, inventories: Mapping[str, Inve
         name: tuple(
             each
             for each in model.backends
-            if each in up and has_model(inventories.get(each), model.upstream_name or name)
+            if each in up and has_model(inventories.get(each), model.name_at(each) or name)
         )
         for name, model in who_serves(config, inventories).items()
     }
@@ -84,8 +84,10 @@ def unserved(was: Served, config: Config, known: Known) -> Iterator[Unserved]:
         if model == ALL or (model not in named and everything is not None):
             reasons = _of_unnamed(model, before, config, known)
         elif model in named:
-            wanted = named[model].upstream_name or model
-            reasons = {each: _fault(each, wanted, known) for each in now[model].backends}
+            reasons = {
+                each: _fault(each, named[model].name_at(each) or model, known)
+                for each in now[model].backends
+            }
         else:
             continue
         if reasons is not None and all(reasons.values()):

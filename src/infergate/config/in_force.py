@@ -75,10 +75,7 @@ def with_found(config: Config, found: Found) -> Config:
                 members[group].append(each.name)
                 backends[each.name] = each.of(config.backends[group])
     ordered = {name: backends[name] for name in _names(config.backends, members)}
-    models = {
-        name: model.model_copy(update={"backends": list(_names(model.backends, members))})
-        for name, model in config.models.items()
-    }
+    models = {name: _with_members(model, members) for name, model in config.models.items()}
     return config.model_copy(update={"backends": ordered, "models": models})
 
 
@@ -135,6 +132,18 @@ def _added(change: Change) -> AddedBackend | None:
 def _names(names: Iterable[str], members: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """The names with groups replaced by their members, each once."""
     yield from dict.fromkeys(each for name in names for each in members.get(name, (name,)))
+
+
+def _with_members(model: Model, members: Mapping[str, Sequence[str]]) -> Model:
+    """A model with its groups replaced by their backends."""
+    names = {
+        each: name
+        for backend, name in model.upstream_names.items()
+        for each in members.get(backend, (backend,))
+    }
+    own = {each: name for each, name in model.upstream_names.items() if each not in members}
+    update = {"backends": list(_names(model.backends, members)), "upstream_names": {**names, **own}}
+    return model.model_copy(update=update)
 
 
 def _without(models: Mapping[str, Model], removed: set[str]) -> dict[str, Model]:

@@ -58,6 +58,9 @@ class Model(Section):
     balance: Balance = Field("least_busy", description="How one of them is picked.")
     aliases: list[ModelName] = Field([], description="Other names clients may use for it.")
     upstream_name: ModelName | None = Field(None, description="What the backends call it.")
+    upstream_names: dict[Name, ModelName] = Field(
+        {}, description="What single backends, or groups, call it: gpu2: qwen3:8b."
+    )
     params: Params = Field(Params(), description="Parameters that are set, defaulted or taken out.")
     session_header: HeaderName = Field(
         "x-session-id", description="What balance: session goes by, before the body's user."
@@ -80,3 +83,7 @@ class Model(Section):
     @classmethod
     def _from_list(cls, value: Any) -> Any:
         return {"backends": value} if isinstance(value, list) else value
+
+    def name_at(self, backend: str) -> str | None:
+        """What a backend calls it, where that is not the model's own name."""
+        return self.upstream_names.get(backend, self.upstream_name)

@@ -140,8 +140,16 @@ def _models(config: Config) -> Iterator[Finding]:
                 yield (*path, "backends", index), f"there is no backend {backend!r}{hint}"
         if len(set(model.backends)) < len(model.backends):
             yield (*path, "backends"), "a backend stands in this list twice"
-        if name == ANY_MODEL and (model.aliases or model.upstream_name):
+        if name == ANY_MODEL and (model.aliases or model.upstream_name or model.upstream_names):
             yield path, 'the entry "*" stands for many models: no aliases, no upstream_name'
+        asked = [*model.backends, *([model.shadow.backend] if model.shadow else [])]
+        for backend in model.upstream_names:
+            if backend not in asked:
+                hint = did_you_mean(backend, asked)
+                yield (
+                    (*path, "upstream_names", backend),
+                    f"{backend!r} is no backend of this model{hint}",
+                )
         for alias in model.aliases:
             if alias in names or alias == ANY_MODEL:
                 yield (*path, "aliases"), f"{alias!r} is a model itself"

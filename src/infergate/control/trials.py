@@ -71,7 +71,7 @@ class Trials:
         if backend is None or body is None:
             return
         model = config.models.get(entry[_MODEL])
-        upstream_name = (model.upstream_name if model else None) or entry[_MODEL]
+        upstream_name = (model.name_at(name) if model else None) or entry[_MODEL]
         # While this runs, clients are kept away; without it, one of them would soon be the trial.
         await self._push(name, {"set": {name: _until(entry, TIMEOUT_S + 1)}})
         went_well = await _answers(backend, entry[_ENDPOINT], {**body, "model": upstream_name})

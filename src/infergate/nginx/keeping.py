@@ -23,7 +23,10 @@ _ENTRIES_PER_MB = 4_000
 """In nginx's index 8,000, in ours of names half as many."""
 
 
-_OF_A_MODEL = {"backends", "upstream_name", "params", "cache", "canary", "limits"}
+_OF_A_MODEL = {
+    *("backends", "upstream_name", "upstream_names", "params"),
+    *("cache", "canary", "limits"),
+}
 """What decides about the answers of a model."""
 
 

@@ -61,7 +61,11 @@ def _two_kinds(config: Config, have: _HAVE) -> Iterator[str]:
 def _hidden_by_aliases(config: Config, have: _HAVE) -> Iterator[str]:
     for name, model in config.models.items():
         for alias in model.aliases:
-            if alias in have and alias not in (name, model.upstream_name):
+            if alias in have and alias not in (
+                name,
+                model.upstream_name,
+                *model.upstream_names.values(),
+            ):
                 owners = _listed(backend for backend, _, _ in have[alias])
                 yield (
                     f"{alias!r} is an alias of {name!r}, so the model {alias!r} that {owners} "
@@ -101,7 +105,7 @@ def _caught(config: Config, have: _HAVE) -> Iterator[str]:
         return
     named = set(config.models)
     for name, model in config.models.items():
-        named |= {*model.aliases, model.upstream_name or name}
+        named |= {*model.aliases, model.upstream_name or name, *model.upstream_names.values()}
     for name, holders in have.items():
         if name not in named and name.removesuffix(LATEST) not in named:
             owners = _listed(backend for backend, _, _ in holders)

@@ -75,7 +75,8 @@ def compile_route(
     if model.canary is not None:
         options["canary"] = [model.canary.model, model.canary.percent]
     if model.shadow is not None:
-        options["shadow"] = [model.shadow.backend, model.shadow.percent, model.upstream_name or ""]
+        shadowed = model.name_at(model.shadow.backend)
+        options["shadow"] = [model.shadow.backend, model.shadow.percent, shadowed or ""]
     if model.hedge is not None and len(model.backends) > 1:
         options["hedge"] = model.hedge.extra_load
     if model.cache is not None and model.canary is None:
@@ -145,7 +146,7 @@ def _backend(
     config: Config, backend: str, name: str, model: Model, inventories: Mapping[str, Inventory]
 ) -> list[Any]:
     declared = config.backends[backend]
-    wanted = model.upstream_name or name
+    wanted = model.name_at(backend) or name
     inventory = inventories.get(backend)
     kind = kind_of(declared, inventory)
     loaded = inventory is not None and any(
@@ -167,7 +168,7 @@ def _backend(
         backend,
         declared.weight,
         declared.max_in_flight or 0,
-        model.upstream_name or "",
+        model.name_at(backend) or "",
         flags,
         "" if relay == quick_relay(config) else relay.name,
     ]

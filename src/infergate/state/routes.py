@@ -70,7 +70,7 @@ def compile_routes(
         (name, backend)
         for name, model in named.items()
         for backend in model.backends
-        if backend in inventories and not _has(inventories[backend], model.upstream_name or name)
+        if backend in inventories and not _has(inventories[backend], model.name_at(backend) or name)
     )
     return Routes(routes, _catalog(config, models, inventories), missing)
 
@@ -125,9 +125,12 @@ def _where_it_is(
     """A model the file names, with the backends that have it: those of the file but the ones that
     say they do not, and those that were added and say they do. Where all say they do not, nothing
     is taken out: then they are asked, and their answer tells."""
-    wanted = model.upstream_name or name
-    have = [each for each in model.backends if has_model(inventories.get(each), wanted)]
-    joined = [each for each in by_hand if each in inventories and _lists(inventories[each], wanted)]
+
+    def wanted(backend: str) -> str:
+        return model.name_at(backend) or name
+
+    have = [b for b in model.backends if has_model(inventories.get(b), wanted(b))]
+    joined = [b for b in by_hand if b in inventories and _lists(inventories[b], wanted(b))]
     if have == model.backends and not joined:
         return model
     kept = have or ([] if joined else model.backends)
@@ -243,8 +246,8 @@ def _infos(
     name: str, model: Model, inventories: Mapping[str, Inventory]
 ) -> Iterator[tuple[str, ModelInfo]]:
     """What each backend that has the model says about it."""
-    wanted = model.upstream_name or name
     for backend in model.backends:
+        wanted = model.name_at(backend) or name
         for info in inventories[backend].models if backend in inventories else ():
             if info.id in (wanted, wanted + LATEST):
                 yield backend, info

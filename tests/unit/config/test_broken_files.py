@@ -272,3 +272,10 @@ def test_parameters_that_cannot_be_decided_for_a_client_are_told(
     (told,) = problems(f"{MINIMAL}models:\n  m: {model}\n")
     assert told.startswith(f"infergate.yaml:{place}: "), told
     assert what in told
+
+
+def test_a_name_for_a_backend_that_the_model_does_not_have_is_told() -> None:
+    (told,) = problems(
+        MINIMAL + "models:\n  m:\n    backends: [gpu1]\n    upstream_names: { gpu2: x }\n"
+    )
+    assert told.startswith("infergate.yaml:6:29: 'gpu2' is no backend of this model (did you mean")

@@ -80,6 +80,18 @@ def test_a_group_is_its_backends_wherever_it_stands() -> None:
     assert with_found(config(GROUP), {}).models["n"].backends == []
 
 
+def test_what_a_group_calls_a_model_all_its_backends_do_but_those_named_themselves() -> None:
+    text = GROUP.replace("n: [g]", "n: { backends: [g, a], upstream_names: { g: N, a: n2 } }")
+    found = {
+        "g": [
+            FoundBackend(name="g-1", url="http://g:1"),
+            FoundBackend(name="g-2", url="http://g:2"),
+        ]
+    }
+    model = with_found(config(text), found).models["n"]
+    assert [model.name_at(each) for each in model.backends] == ["N", "N", "n2"]
+
+
 def test_what_has_the_name_of_another_backend_is_left_out() -> None:
     found = {"g": [FoundBackend(name="A", url="http://1.2.3.4:1")]}
     whole = with_found(config(GROUP), found)

@@ -84,6 +84,20 @@ def test_a_named_model_leaves_the_backends_that_lost_it_unless_all_did() -> None
     assert backends_of(any_name.routes["m"]) == ["a", "b"]
 
 
+def test_a_model_is_looked_for_by_the_name_that_each_backend_has_for_it() -> None:
+    text = (
+        TWO
+        + "models: { m: { backends: [a, b], upstream_name: M, upstream_names: { b: 'm:8b' } } }\n"
+    )
+    found = {"a": has("M"), "b": has("m:8b", kind="ollama")}
+    compiled = compile_routes(config(text), found)
+    assert compiled.missing == ()
+    names = [each[3] for each in json.loads(compiled.routes["m"])[2]]
+    assert names == ["M", "m:8b"]
+    lost = compile_routes(config(text), {**found, "b": has("M", kind="ollama")})
+    assert (lost.missing, backends_of(lost.routes["m"])) == ((("m", "b"),), ["a"])
+
+
 def test_an_added_backend_joins_every_model_that_it_has() -> None:
     text = TWO + "models: { m: [a], n: { backends: [a], upstream_name: N }, '*': [b] }\n"
     change = Change("c", "add", {"url": "http://z:1"}, None, 1, "me")
