@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway
+from tests.gateway import Gateway, gateway, until
 
 LARGE = 30_000
 """A body that is searched and not parsed (njs/scan.js)."""
@@ -21,6 +21,7 @@ class Stack:
     gateway: Gateway
     chat: Scripted
     box: Scripted
+    hub: Scripted
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +29,20 @@ def stack(engine: str) -> Iterator[Stack]:
     with (
         scripted(name="chat", models=("qwen",)) as chat,
         scripted(engine="ollama", name="box", models=("llama3:latest",)) as box,
+        scripted(engine="ollama", name="hub", models=("good:1", "good-embed:1", "bad:1")) as hub,
         gateway(
             engine,
             f"""
 backends:
   chat: {{ url: {chat.url}, engine: vllm }}
   box: {{ url: {box.url}, engine: ollama }}
+  hub:
+    url: {hub.url}
+    engine: ollama
+    model_filter: {{ include: ["GOOD*"], exclude: ["*embed*"] }}
 models:
+  "*": {{ backends: [hub] }}
+  secret: {{ backends: [box], upstream_name: "llama3:latest", unlisted: true, aliases: [hidden] }}
   plain: {{ backends: [chat], upstream_name: qwen }}
   tuned:
     backends: [chat]
@@ -59,9 +67,9 @@ models:
 """,
         ) as it,
     ):
-        for backend in (chat, box):
+        for backend in (chat, box, hub):
             backend.reset()
-        yield Stack(it, chat, box)
+        yield Stack(it, chat, box, hub)
 
 
 def sent(backend: Scripted, path: str) -> list[dict[str, Any]]:
@@ -204,3 +212,31 @@ def test_a_retry_asks_the_other_backend_by_its_own_name(stack: Stack) -> None:
     stack.gateway.forget_failures()
     assert answers == [200, 200]
     assert {each["model"] for each in sent(stack.box, "/v1/chat/completions")} == {"llama3:latest"}
+
+
+def listed(stack: Stack) -> set[str]:
+    models = {each["id"] for each in stack.gateway.get("/v1/models").json()["data"]}
+    tags = {each["name"] for each in stack.gateway.get("/api/tags").json()["models"]}
+    return models | tags
+
+
+def test_of_what_a_backend_has_only_what_its_filter_lets_is_served(stack: Stack) -> None:
+    until(lambda: "good:1" in listed(stack))
+    assert not {"good-embed:1", "bad:1"} & listed(stack)
+    assert stack.gateway.chat("good:1").status_code == 200
+    for model in ("good-embed:1", "bad:1", "bad"):
+        assert stack.gateway.chat(model).status_code == 404
+        answer = stack.gateway.post("/api/chat", {"model": model, "messages": []})
+        assert answer.status_code == 404
+
+
+def test_an_unlisted_model_is_served_and_stands_in_no_list(stack: Stack) -> None:
+    until(lambda: "llama3:latest" in listed(stack))
+    assert not {"secret", "hidden"} & listed(stack)
+    for name in ("secret", "hidden"):
+        assert stack.gateway.chat(name).status_code == 200
+        assert stack.gateway.post("/api/show", {"model": name}).status_code == 200
+        assert stack.gateway.get(f"/v1/models/{name}").json()["id"] == name
+    assert not {"secret", "hidden"} & {
+        each["name"] for each in stack.gateway.get("/api/ps").json()["models"]
+    }

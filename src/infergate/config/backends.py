@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -69,6 +70,28 @@ class Discover(Section):
         return self
 
 
+class ModelFilter(Section):
+    """Which of the models that a backend has are served, by patterns like those of file names
+    (`*`, `?`, `[ab]`), in any case; `*` goes over a slash, too."""
+
+    include: list[ModelName] = Field([], max_length=200, description="These; all, when empty.")
+    exclude: list[ModelName] = Field([], max_length=200, description='But not these: ["*-embed*"].')
+
+    @property
+    def lets_all(self) -> bool:
+        return not self.include and not self.exclude
+
+    def lets(self, model: str) -> bool:
+        """Whether a model of this name, as its backend knows it, is served."""
+        return not _is_like(model, self.exclude) and (
+            not self.include or _is_like(model, self.include)
+        )
+
+
+def _is_like(name: str, patterns: list[str]) -> bool:
+    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
+
+
 class Backend(Section):
     """One inference server, or with `discover` a group of them. A plain URL is the short form."""
 
@@ -105,6 +128,15 @@ class Backend(Section):
     )
     models: list[ModelName] | None = Field(
         None, description="The models it has, where it cannot be asked; else they are discovered."
+    )
+    model_filter: ModelFilter = Field(
+        ModelFilter(), description="Which of its discovered models are served."
+    )
+    check_interval: Seconds | None = Field(
+        None, ge=0.1, le=86400, description="Time between two probes, instead of health.interval."
+    )
+    check_timeout: Seconds | None = Field(
+        None, ge=0.05, le=600, description="How long a probe is waited for; as health.timeout."
     )
     discover: Discover | None = Field(
         None, description="Finds its backends instead of url; the other settings hold for each."
@@ -224,3 +256,9 @@ class Health(Section):
         le=3600,
         description="One that was down gets its full share this long after; 0 is at once.",
     )
+
+    def of(self, backend: Backend) -> Health:
+        """How this backend is probed."""
+        own = {"interval": backend.check_interval, "timeout": backend.check_timeout}
+        said = {name: value for name, value in own.items() if value is not None}
+        return self.model_copy(update=said) if said else self

@@ -61,6 +61,9 @@ class Model(Section):
     upstream_names: dict[Name, ModelName] = Field(
         {}, description="What single backends, or groups, call it: gpu2: qwen3:8b."
     )
+    unlisted: bool = Field(
+        False, description="Served to who asks for it, and in no list of models."
+    )
     params: Params = Field(Params(), description="Parameters that are set, defaulted or taken out.")
     session_header: HeaderName = Field(
         "x-session-id", description="What balance: session goes by, before the body's user."

@@ -138,6 +138,13 @@ def _models(config: Config) -> Iterator[Finding]:
             if backend not in config.backends:
                 hint = did_you_mean(backend, config.backends)
                 yield (*path, "backends", index), f"there is no backend {backend!r}{hint}"
+            elif name != ANY_MODEL:
+                wanted = model.name_at(backend) or name
+                if not config.backends[backend].model_filter.lets(wanted):
+                    yield (
+                        (*path, "backends", index),
+                        f"the model_filter of {backend!r} leaves {wanted!r} out",
+                    )
         if len(set(model.backends)) < len(model.backends):
             yield (*path, "backends"), "a backend stands in this list twice"
         if name == ANY_MODEL and (model.aliases or model.upstream_name or model.upstream_names):

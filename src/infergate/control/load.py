@@ -67,7 +67,10 @@ class Load:
         """What shared memory is to hold."""
         config, now = self._config(), time.time()
         serving = [s for s in self._statuses() if s.serves and s.name in config.backends]
-        loads = {s.name: self._beside(s, config.health.interval) for s in serving}
+        loads = {
+            s.name: self._beside(s, config.health.of(config.backends[s.name]).interval)
+            for s in serving
+        }
         busyness = {
             name: (state.in_flight.get(name, 0) + load) / config.backends[name].weight
             for name, load in loads.items()

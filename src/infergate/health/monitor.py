@@ -107,9 +107,10 @@ class Monitor:
         for name, backend in backends.items():
             watch = previous.get(name)
             if watch is not None and watch.asks_like(backend):
-                self._watches[name] = watch.continued(backend, health)
+                self._watches[name] = watch.continued(backend, health.of(backend))
             else:
-                self._watches[name] = Watch.new(name, backend, health, self._in_flight)
+                own = health.of(backend)
+                self._watches[name] = Watch.new(name, backend, own, self._in_flight)
         self._wake_reconciler.set()
 
     def statuses(self) -> tuple[BackendStatus, ...]:

@@ -20,7 +20,8 @@ from infergate.health.work import InFlight, WorkReader
 from infergate.log import log
 
 DISCOVERY_INTERVAL_S = 5.0
-"""Between two readings of the models. With DISCOVERY_TIMEOUT_S a new model is known in 10 s."""
+"""Between two readings of the models, at least. With DISCOVERY_TIMEOUT_S a new model is known in
+10 s, but for backends that are probed less often."""
 
 DISCOVERY_TIMEOUT_S = 4.0
 """For one reading. Longer than a probe's: a big Ollama box reads a manifest per model."""
@@ -193,6 +194,7 @@ class Watch:
 
     async def _discover_forever(self, client: Client, changed: Callable[[str], None]) -> None:
         identified_since = None
+        interval_s = max(DISCOVERY_INTERVAL_S, self.backend.check_interval or 0)
         while True:
             began = time.monotonic()
             self._came_up.clear()
@@ -202,7 +204,7 @@ class Watch:
                 if await self._discover_once(client, first_since_up):
                     changed(self.name)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(began + DISCOVERY_INTERVAL_S - time.monotonic()):
+                async with asyncio.timeout(began + interval_s - time.monotonic()):
                     await self._came_up.wait()
 
     async def _discover_once(self, client: Client, first_since_up: bool) -> bool:

@@ -91,6 +91,8 @@ def _model(name: str, said: dict[str, Any], backend: str, place: str, draft: Dra
     waited = seconds(mapping(said.get("timeouts")).get("responseHeader"))
     if waited is not None:
         section["timeouts"] = {"first_byte": seconds_text(waited)}
+    if said.get("unlisted") is True:
+        section["unlisted"] = True
     if mapping(said.get("filters")):
         draft.yours(place, "filters stay in force: llama-swap applies them")
 

@@ -43,6 +43,8 @@ _KNOWN = (
     "health_check_url",
     "model_url",
     "check_interval",
+    "check_timeout",
+    "model_filter",
 )
 
 
@@ -117,7 +119,11 @@ def _endpoints(
     best = max(priorities, default=100)
     if by_priority and len(set(priorities)) > 2:
         draft.yours(place, "more than two priorities: all below the first are `backup` here")
-    pace: dict[str, list[float]] = {"check_interval": [], "check_timeout": []}
+    pace = {
+        name: [seconds(each.get(name)) for each in endpoints]
+        for name in ("check_interval", "check_timeout")
+    }
+    alike = {name for name, found in pace.items() if len(set(found)) == 1}
     for number, (each, priority) in enumerate(zip(endpoints, priorities, strict=True), start=1):
         where = f"{place} {number}"
         url = usable_url(each.get("url"))
@@ -132,15 +138,20 @@ def _endpoints(
             settings["backup"] = True
         if secret := _token(mapping(each.get("auth")), where, each, draft):
             settings["api_key"] = secret
-        draft.backend(str(each.get("name") or address_of(url)), settings)
-        for name, found in pace.items():
+        for name in pace.keys() - alike:
             if (value := seconds(each.get(name))) is not None:
-                found.append(value)
-        for name in rest(each, (*_KNOWN, "check_timeout")):
+                settings[name] = seconds_text(value)
+        models = mapping(each.get("model_filter"))
+        if left := {
+            name: items(models[name]) for name in ("include", "exclude") if models.get(name)
+        }:
+            settings["model_filter"] = left
+        draft.backend(str(each.get("name") or address_of(url)), settings)
+        for name in rest(each, _KNOWN):
             draft.lost(where, f"{name} has no counterpart here")
     for theirs, ours in (("check_interval", "interval"), ("check_timeout", "timeout")):
-        if pace[theirs]:
-            draft.section("health")[ours] = seconds_text(min(pace[theirs]))
+        if theirs in alike and (value := pace[theirs][0]) is not None:
+            draft.section("health")[ours] = seconds_text(value)
 
 
 def _sticky(draft: Draft) -> None:

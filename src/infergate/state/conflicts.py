@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from infergate.config.root import ANY_MODEL, Config
 from infergate.health.inventory import Inventory, ModelInfo
+from infergate.state.offered import offered
 from infergate.state.route import LATEST
 
 _HAVE = Mapping[str, list[tuple[str, Inventory, ModelInfo]]]
@@ -19,6 +20,7 @@ _HAVE = Mapping[str, list[tuple[str, Inventory, ModelInfo]]]
 def conflicts(config: Config, inventories: Mapping[str, Inventory]) -> tuple[str, ...]:
     """A sentence or two for each, with what to do."""
     have: dict[str, list[tuple[str, Inventory, ModelInfo]]] = defaultdict(list)
+    inventories = offered(config, inventories)
     for backend in config.backends:
         if backend in inventories:
             for model in inventories[backend].models:

@@ -17,6 +17,7 @@ from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory, ModelInfo
 from infergate.nginx.keeping import who_answers
 from infergate.nginx.relays import relay_for
+from infergate.state.offered import offered
 from infergate.state.route import LATEST, compile_route, is_ollama, kind_of
 
 _ANY_NAME: frozenset[Kind] = frozenset({"llamacpp", "tei"})
@@ -52,6 +53,7 @@ def compile_routes(
     down: backends that serve nothing now; those that are `backup` stand in for them.
     """
     named = named_models(config)
+    inventories = offered(config, inventories)
     models = {
         name: _without_spares(config, model, down)
         for name, model in who_serves(config, inventories).items()
@@ -94,6 +96,7 @@ def who_serves(config: Config, inventories: Mapping[str, Inventory]) -> dict[str
     inventories: as of compile_routes.
     """
     joined = added(config)
+    inventories = offered(config, inventories)
     models = {
         name: _where_it_is(joined, name, model, inventories)
         for name, model in named_models(config).items()
@@ -202,7 +205,8 @@ def _catalog(
             if info is not None and info.context_length:
                 entry["max_model_len"] = info.context_length
             names = [name, each, *_short_names(name, model, inventories)]
-            listed.append({"names": list(dict.fromkeys(names)), "entry": entry})
+            hidden = {"unlisted": 1} if model.unlisted else {}
+            listed.append({"names": list(dict.fromkeys(names)), "entry": entry, **hidden})
     engines = {
         found.kind: found.version
         for found in map(inventories.get, config.backends)
@@ -264,7 +268,7 @@ def _ollama_list(
     for name, model in models.items():
         for backend, info in _infos(name, model, inventories):
             entry: Mapping[str, object] | None = getattr(info, part)
-            if backend in boxes and entry is not None:
+            if backend in boxes and entry is not None and not model.unlisted:
                 names = [name, *model.aliases, *_short_names(name, model, inventories)]
                 shown = {**entry, "name": name, "model": name}
                 listed.append({"names": names, "entry": shown})

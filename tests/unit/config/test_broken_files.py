@@ -279,3 +279,10 @@ def test_a_name_for_a_backend_that_the_model_does_not_have_is_told() -> None:
         MINIMAL + "models:\n  m:\n    backends: [gpu1]\n    upstream_names: { gpu2: x }\n"
     )
     assert told.startswith("infergate.yaml:6:29: 'gpu2' is no backend of this model (did you mean")
+
+
+def test_a_model_that_a_filter_leaves_out_is_told_where_it_is_named() -> None:
+    backend = "{ url: http://x, model_filter: { include: ['q*'] } }"
+    text = f"backends: {{ a: {backend} }}\nmodels:\n  m: [a]\n"
+    assert problems(text) == ["infergate.yaml:3:6: the model_filter of 'a' leaves 'm' out"]
+    parse_config(text.replace("m: [a]", "Qwen: [a]"), Path("infergate.yaml"), {})

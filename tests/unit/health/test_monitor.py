@@ -54,6 +54,20 @@ async def test_leaving_takes_fall_intervals_and_coming_back_rise_intervals(
         assert monitor.status("a").reason == "HTTP 200 from /health"
 
 
+async def test_a_backend_may_be_asked_less_often_than_the_others(
+    box, engine_answers, running, until
+) -> None:
+    """Its models too; and an apply that says otherwise is taken over."""
+    servers = [await box(engine_answers["vllm"]) for _ in range(2)]
+    often, seldom = ({"url": server.url, "engine": "vllm"} for server in servers)
+    backends = {"a": often, "b": {**seldom, "check_interval": "1h", "check_timeout": "9s"}}
+    async with running(backends, Health(interval=0.1, timeout=1)) as monitor:
+        await until(lambda: monitor.status("a").checks >= 10 and monitor.status("b").models)
+        assert monitor.status("b").checks == 1
+        monitor.update({"b": Backend(**seldom)}, Health(interval=0.1, timeout=1))
+        await until(lambda: monitor.status("b").checks >= 5)
+
+
 async def test_one_failed_probe_takes_nobody_down(box, engine_answers, running, until) -> None:
     server = await box(engine_answers["vllm"])
     flapping = iter([True, False, True, False, False] * 1000)

@@ -98,6 +98,17 @@ def test_a_model_is_looked_for_by_the_name_that_each_backend_has_for_it() -> Non
     assert (lost.missing, backends_of(lost.routes["m"])) == ((("m", "b"),), ["a"])
 
 
+def test_a_filter_holds_for_every_backend_of_a_group_and_for_lists() -> None:
+    text = TWO.replace("http://y:1", "{ url: http://y:1, model_filter: { exclude: ['M?'] } }")
+    compiled = compile_routes(config(text), {"a": has("m1", "n"), "b": has("m1", "m10", "n")})
+    assert {name: backends_of(route) for name, route in compiled.routes.items()} == {
+        "m1": ["a"],
+        "n": ["a", "b"],
+        "m10": ["b"],
+    }
+    assert "m1" in compiled.catalog["models"]
+
+
 def test_an_added_backend_joins_every_model_that_it_has() -> None:
     text = TWO + "models: { m: [a], n: { backends: [a], upstream_name: N }, '*': [b] }\n"
     change = Change("c", "add", {"url": "http://z:1"}, None, 1, "me")

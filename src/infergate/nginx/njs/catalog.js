@@ -1,4 +1,4 @@
-// catalog: the model lists. The control plane keeps each list as [{ names, entry }], names being
+// catalog: the model lists. The control plane keeps each list as [{ names, entry, unlisted }], names being
 // what a key's policy may call the entry; a caller sees the entries its key may use.
 import admit from 'admit.js';
 import policy from 'policy.js';
@@ -10,10 +10,11 @@ function entries(name) {
     return list === undefined ? [] : JSON.parse(list);
 }
 
-function allowed(r, name) {
+// isList: without what is served and not listed.
+function allowed(r, name, isList) {
     const keyPolicy = r.variables.ig_policy;
     return entries(name)
-        .filter((item) => item.names.some((each) => policy.allowsModel(keyPolicy, each)))
+        .filter((item) => (!isList || item.unlisted === undefined) && item.names.some((each) => policy.allowsModel(keyPolicy, each)))
         .map((item) => item.entry);
 }
 
@@ -32,7 +33,7 @@ function list(r) {
         answer(r, entries('engines')[0] || {});
         break;
     case '/v1/models':
-        answer(r, { object: 'list', data: allowed(r, 'models') });
+        answer(r, { object: 'list', data: allowed(r, 'models', true) });
         break;
     case '/api/tags':
         answer(r, { models: allowed(r, 'tags') });
