@@ -21,6 +21,9 @@ backends:
   c: {{ url: {c}, engine: vllm }}
   a2: {{ url: {a}, engine: vllm }}
   b2: {{ url: {b}, engine: vllm, max_in_flight: 4 }}
+  one: {{ url: {b}, engine: vllm, max_in_flight: 1 }}
+  spare: {{ url: {c}, engine: vllm, backup: true }}
+  last: {{ url: {a}, engine: vllm, priority: 2 }}
 models:
   turns: {{ backends: [a, b], upstream_name: m, balance: round_robin }}
   least: {{ backends: [a, b], upstream_name: m, balance: least_conn }}
@@ -32,6 +35,10 @@ models:
   by-prefix: {{ backends: [b, c], upstream_name: m, balance: prefix }}
   old: {{ backends: [a], upstream_name: m, canary: {{ model: new, percent: 30 }} }}
   new: {{ backends: [b], upstream_name: m }}
+  spared: {{ backends: [last, b, spare], upstream_name: m }}
+  spared-turns: {{ backends: [spare, b, last], upstream_name: m, balance: round_robin }}
+  spared-prefix: {{ backends: [spare, b, last], upstream_name: m, balance: prefix }}
+  spared-full: {{ backends: [spare, one], upstream_name: m, queue: {{ max_wait: 1m }} }}
 """
 
 Three = tuple[Gateway, Scripted, Scripted, Scripted]
@@ -51,7 +58,8 @@ def three(running: Three) -> Iterator[Three]:
     it, *backends = running
     for backend in backends:
         backend.reset()
-    for name in "abc":
+    it.forget_failures()
+    for name in (*"abc", "one", "spare"):
         it.run("backend", "undrain", name)
 
 
@@ -206,3 +214,45 @@ def test_a_box_that_has_the_model_loaded_is_preferred(engine: str) -> None:
         )
         answers = [it.post("/api/chat", {"model": "l", "stream": False}) for _ in range(5)]
         assert {answer.json()["message"]["content"] for answer in answers} == {"warm"}
+
+
+SPARED = ("spared", "spared-turns", "spared-prefix")
+
+
+@pytest.mark.parametrize("size", [2, 30_000])
+@pytest.mark.parametrize("model", SPARED)
+def test_a_backup_stands_in_for_a_request_that_every_other_failed(
+    three: Three, model: str, size: int
+) -> None:
+    """At once, before any probe; and for nothing else. The next one only when that is out, too."""
+    it, _, b, c = three
+    body = {"model": model, "messages": [{"role": "user", "content": "x" * size}]}
+
+    def order(times: int) -> str:
+        it.forget_failures()
+        return "".join(who(it.post("/v1/chat/completions", body)) for _ in range(times))
+
+    assert order(5) == "bbbbb"
+    b.behave(path_prefix="/v1/chat", status=503)
+    assert order(1) == "c"
+    c.behave(path_prefix="/v1/chat", status=503)
+    assert order(1) == "a"
+
+
+@pytest.mark.parametrize("model", SPARED)
+def test_a_backup_stands_in_for_a_drained_backend(three: Three, model: str) -> None:
+    it, *_ = three
+    it.run("backend", "drain", "b")
+    assert {who(it.chat(model)) for _ in range(4)} == {"c"}
+    it.run("backend", "drain", "spare")
+    assert {who(it.chat(model)) for _ in range(4)} == {"a"}
+    request = it.chat(model).headers["x-infergate-request-id"]
+    it.log()
+    assert "priority 2" in it.run("explain", request).stdout
+
+
+def test_a_backup_gets_nothing_because_another_is_full(three: Three) -> None:
+    it, _, b, _ = three
+    b.behave(path_prefix="/v1/chat", delay_s=0.3)
+    with ThreadPoolExecutor(4) as pool:
+        assert "".join(pool.map(lambda _: who(it.chat("spared-full")), range(4))) == "bbbb"

@@ -16,7 +16,7 @@ from infergate.nginx.revisions import current, forget_old, next_number, revision
 from infergate.nginx.zones import _entries
 from infergate.paths import Home
 from infergate.state.in_force import read_changes, read_groups
-from infergate.state.publish import out_of_service
+from infergate.state.publish import _conditions
 
 DAMAGES = {
     "empty": b"",
@@ -28,7 +28,7 @@ DAMAGES = {
 }
 
 READERS: dict[str, tuple[Callable[[Home], Path], Callable[[Home], object]]] = {
-    "conditions": (lambda home: home.conditions_snapshot, out_of_service),
+    "conditions": (lambda home: home.conditions_snapshot, _conditions),
     "changes": (lambda home: home.changes, read_changes),
     "discovered": (lambda home: home.discovered, read_groups),
     "health": (lambda home: home.health, lambda home: read_report(home.health)),

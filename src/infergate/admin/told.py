@@ -15,7 +15,7 @@ _CACHE = {
     "EXPIRED": "the kept answer was too old for its backend's word",
     "BYPASS": "not asked: the request says no-store",
 }
-_DOWN, _FULL = 1e9, 1e6  # njs/route.js adds them to scores
+_DOWN, _OPEN, _BACKUP, _FULL = 1e9, 1e8, 1e7, 1e6  # njs/route.js adds them to scores
 
 
 def told(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -99,6 +99,9 @@ def _score(value: str) -> str:
         return "belongs there"
     if number >= _DOWN:
         return "down"
+    if _BACKUP - 1 <= number < _OPEN:
+        step = round(number / _BACKUP)
+        return f"{_score(str(number - step * _BACKUP))}, priority {step}"
     if number >= _FULL:
         return "full"
     return f"{number:g}"

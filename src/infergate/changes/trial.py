@@ -39,7 +39,6 @@ from infergate.nginx.shared_memory import UnixConnection, read
 from infergate.nginx.worker_user import account, worker_user
 from infergate.paths import Home
 from infergate.state.policy import Policy
-from infergate.state.publish import out_of_service
 from infergate.state.routes import compile_routes
 from infergate.store.secrets import key_hash
 from infergate.worker_files import scratch_folder
@@ -142,7 +141,7 @@ def on_sockets(files: Rendered, home: Home) -> tuple[Rendered, tuple[Listener, .
 
 def _give_state(scratch: Home, tried: LoadedConfig, home: Home, key: str) -> None:
     """A key that is valid here only, and the routes as they would be."""
-    routes = compile_routes(tried.config, read_inventories(home.health), out_of_service(home))
+    routes = compile_routes(tried.config, read_inventories(home.health))
     _snapshot(scratch.keys_snapshot, keys={key_hash(key): Policy("trial").compiled()})
     _snapshot(scratch.routes_snapshot, routes=routes.routes, catalog=routes.catalog)
 

@@ -104,7 +104,14 @@ class Backend(Section):
     )
     weight: int = Field(1, ge=1, le=1000, description="Share of the load relative to the others.")
     backup: bool = Field(
-        False, description="It gets requests only while no other backend of the model is up."
+        False,
+        description="It gets requests only while no other backend of the model can; priority 1.",
+    )
+    priority: int = Field(
+        0,
+        ge=0,
+        le=9,
+        description="The lowest first: others get requests only while none of a lower one can.",
     )
     max_in_flight: int | None = Field(
         None,
@@ -175,6 +182,11 @@ class Backend(Section):
         return f"{self.scheme}://{host}:{self.port}{self.path_prefix}"
 
     @property
+    def step(self) -> int:
+        """How many of the other priorities come before it, at most; 0 for what is asked first."""
+        return self.priority or int(self.backup)
+
+    @property
     def sent_headers(self) -> dict[str, str]:
         """What every request of ours carries for it, secrets among them; names in lower case."""
         sent = {name.lower(): value.get_secret_value() for name, value in self.headers.items()}
@@ -182,6 +194,12 @@ class Backend(Section):
             name, secret = self.api_key_header.lower(), self.api_key.get_secret_value()
             sent[name] = f"Bearer {secret}" if name == "authorization" else secret
         return sent
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Backend:
+        if self.backup and self.priority:
+            raise ValueError("give backup (which is priority 1) or priority, not both")
+        return self
 
     @model_validator(mode="after")
     def _headers_of_the_operator(self) -> Backend:
@@ -226,6 +244,7 @@ class FoundBackend(Section):
     health: HealthCheck | None = None
     weight: int | None = Field(None, ge=1, le=1000)
     backup: bool | None = None
+    priority: int | None = Field(None, ge=0, le=9)
     max_in_flight: int | None = Field(None, ge=1, le=100_000)
     models: list[ModelName] | None = None
 

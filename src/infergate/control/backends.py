@@ -32,7 +32,7 @@ from infergate.state.in_force import (
     read_groups,
 )
 from infergate.state.publish import drain as publish_drain
-from infergate.state.publish import out_of_service, publish_routes
+from infergate.state.publish import publish_routes
 from infergate.state.routes import compile_routes
 from infergate.store.backend_changes import (
     all_changes,
@@ -190,10 +190,8 @@ def _taken_back_if_refused(gateway: Gateway, name: str) -> Iterator[None]:
 def _bring_into_force(gateway: Gateway) -> None:
     """The control plane does this too, half a second later; it may not run."""
     loaded = follow(gateway.declared, gateway.home, gateway.database)
-    routes = compile_routes(
-        loaded.config, read_inventories(gateway.home.health), out_of_service(gateway.home)
-    )
-    publish_routes(gateway.home, routes)
+    inventories = read_inventories(gateway.home.health)
+    publish_routes(gateway.home, compile_routes(loaded.config, inventories))
 
 
 def _declared(gateway: Gateway) -> Config:

@@ -76,7 +76,12 @@ class Load:
             for name, load in loads.items()
         }
         for status in serving:
-            peers = [busyness[p] for p in self._peers().get(status.name, ()) if p in busyness]
+            step = config.backends[status.name].step
+            peers = [
+                busyness[p]
+                for p in self._peers().get(status.name, ())
+                if p in busyness and config.backends[p].step == step
+            ]
             if status.recovered_at is not None and peers:
                 loads[status.name] += slow_start(
                     now - status.recovered_at,

@@ -229,7 +229,6 @@ class ControlPlane:
                 if newest_change != seen or self._keys_due:
                     await asyncio.to_thread(publish_drained, self._home, self._database)
                     publish_conditions(self._home, self._published.down)
-                    self._published.publish()  # backups stand in for those that are drained
                     self._keys_due = False
                     await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
                     self._keys_due = not await self._follow_changes(self._database)

@@ -14,7 +14,7 @@ from infergate.health.monitor import BackendStatus
 from infergate.log import log
 from infergate.paths import Home
 from infergate.state.conflicts import conflicts
-from infergate.state.publish import out_of_service, publish_conditions, publish_routes
+from infergate.state.publish import publish_conditions, publish_routes
 from infergate.state.routes import Routes, compile_routes
 
 
@@ -34,7 +34,7 @@ class Published:
         self._home, self._config, self._statuses = home, config, statuses
         self._inventories: Mapping[str, Inventory] = read_inventories(home.health)
         self._routes = Routes()
-        self._compiled_from: tuple[Config, Mapping[str, Inventory], frozenset[str]] | None = None
+        self._compiled_from: tuple[Config, Mapping[str, Inventory]] | None = None
         self._conflicts: tuple[str, ...] = ()
         self._published_down: frozenset[str] | None = None
         self.down: frozenset[str] = frozenset()
@@ -81,7 +81,7 @@ class Published:
     def _publish_routes(self, config: Config, *, everything: bool) -> None:
         """With a thousand backends they take half a second to compile, so only if what they come
         from is other than the last time: "slow" for instance is nothing to them."""
-        compiled_from = config, self._inventories, out_of_service(self._home)
+        compiled_from = config, self._inventories
         if compiled_from == self._compiled_from and not everything:
             return
         routes = compile_routes(*compiled_from)

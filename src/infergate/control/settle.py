@@ -14,7 +14,7 @@ from infergate.nginx.revisions import forget_old, load_revision, revision
 from infergate.nginx.unfinished import finish, read_unfinished
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
-from infergate.state.publish import out_of_service, publish_keys, publish_routes
+from infergate.state.publish import publish_keys, publish_routes
 from infergate.state.routes import compile_routes
 from infergate.store.database import Database, database_for
 from infergate.store.revisions import note_revision
@@ -61,6 +61,6 @@ def publish_all(home: Home, loaded: LoadedConfig, database: Database) -> int:
     a moment later; then with backends it did not know.
     """
     inventories = {**read_inventories(home.health), **read_inventories(home.asked)}
-    routes = compile_routes(loaded.config, inventories, out_of_service(home))
+    routes = compile_routes(loaded.config, inventories)
     publish_routes(home, routes)
     return publish_keys(home, loaded, database)

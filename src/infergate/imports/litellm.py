@@ -98,7 +98,17 @@ def _deployment(entry: dict[str, Any], place: str, draft: Draft) -> None:
     timeout = seconds(params.get("timeout"))
     if timeout is not None:
         section.setdefault("timeouts", {})["first_byte"] = seconds_text(timeout)
-    known = ("model", "api_base", "api_key", "rpm", "tpm", "timeout", "weight", "api_version")
+    known = (
+        "model",
+        "api_base",
+        "api_key",
+        "rpm",
+        "tpm",
+        "timeout",
+        "weight",
+        "api_version",
+        "order",
+    )
     costs = ("input_cost_per_token", "output_cost_per_token", "stream_timeout")
     for each in rest(params, (*known, *costs)):
         draft.lost(place, f"litellm_params.{each} is not set by the gateway: clients send it")
@@ -127,6 +137,8 @@ def _backend(provider: str, params: dict[str, Any], place: str, draft: Draft) ->
         settings["engine"] = engine
     if (weight := whole(params.get("weight"))) is not None:
         settings["weight"] = min(weight, 1000)
+    if (order := whole(params.get("order"))) is not None:
+        settings["priority"] = min(max(order - 1, 0), 9)
     secret = _secret(params.get("api_key"), wanted, place, draft)
     if secret:
         settings["api_key"] = secret

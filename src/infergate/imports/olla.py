@@ -116,9 +116,7 @@ def _endpoints(
     endpoints: list[dict[str, Any]], by_priority: bool, place: str, draft: Draft
 ) -> None:
     priorities = [whole(each.get("priority")) or 100 for each in endpoints]
-    best = max(priorities, default=100)
-    if by_priority and len(set(priorities)) > 2:
-        draft.yours(place, "more than two priorities: all below the first are `backup` here")
+    ranks = sorted(set(priorities), reverse=True)  # theirs is the highest first, ours the lowest
     pace = {
         name: [seconds(each.get(name)) for each in endpoints]
         for name in ("check_interval", "check_timeout")
@@ -134,8 +132,8 @@ def _endpoints(
         kind = str(each.get("type", "auto"))
         if kind in _ENGINES:
             settings["engine"] = _ENGINES[kind]
-        if by_priority and priority < best:
-            settings["backup"] = True
+        if by_priority and priority < ranks[0]:
+            settings["priority"] = min(ranks.index(priority), 9)
         if secret := _token(mapping(each.get("auth")), where, each, draft):
             settings["api_key"] = secret
         for name in pace.keys() - alike:

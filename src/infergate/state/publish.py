@@ -153,11 +153,6 @@ def drain(home: Home, database: Database, backend: str, *, drained: bool) -> Non
         _publish_conditions(home, conditions)
 
 
-def out_of_service(home: Home) -> frozenset[str]:
-    """The backends that get no requests now: down, or drained."""
-    return frozenset(_conditions(home))
-
-
 def _conditions(home: Home) -> dict[str, str]:
     known: dict[str, str] | None = read_state(
         home.conditions_snapshot, lambda said: dict(said["backends"]["set"])

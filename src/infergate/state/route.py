@@ -18,7 +18,7 @@ from infergate.health.inventory import Inventory
 from infergate.nginx.quick import is_quick, quick_relay
 from infergate.nginx.relays import relay_for, timeouts_of
 
-_WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY = 1, 2, 4, 5  # their places in a backend's list
+_WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY, _STEP = 1, 2, 4, 5, 6  # their places in a backend's list
 
 _BY_LOAD = frozenset({"least_busy", "least_conn"})
 """Ways of balancing that ask only how busy the backends are."""
@@ -109,7 +109,9 @@ def compile_route(
     if not _is_quick(config, model, options, backends):
         options["slow"] = 1
     equal = model.balance in _BY_LOAD and all(
-        each[_WEIGHT] == 1 and not each[_MAX_IN_FLIGHT] and "c" not in each[_FLAGS]
+        each[_WEIGHT : _MAX_IN_FLIGHT + 1] == [1, 0]
+        and "c" not in each[_FLAGS]
+        and not each[_STEP:]
         for each in backends
     )
     names = list(model.backends) if equal and backends else 0  # none: nothing to compare
@@ -171,6 +173,7 @@ def _backend(
         model.name_at(backend) or "",
         flags,
         "" if relay == quick_relay(config) else relay.name,
+        *([declared.step] if declared.step else []),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Literal
@@ -43,21 +43,15 @@ class Routes:
     missing: tuple[tuple[str, str], ...] = ()
 
 
-def compile_routes(
-    config: Config, inventories: Mapping[str, Inventory], down: Collection[str] = ()
-) -> Routes:
+def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Routes:
     """Routes and lists for the backends as they describe themselves now.
 
     inventories: backend → what it has; a backend that was never reached is absent, and then only
         the models that the configuration names are routed to it.
-    down: backends that serve nothing now; those that are `backup` stand in for them.
     """
     named = named_models(config)
     inventories = offered(config, inventories)
-    models = {
-        name: _without_spares(config, model, down)
-        for name, model in who_serves(config, inventories).items()
-    }
+    models = who_serves(config, inventories)
     routes: dict[str, str] = {}
     fingerprint = who_answers(config)
     for name, model in models.items():
@@ -143,14 +137,6 @@ def _where_it_is(
 def _with_added(model: Model, joined: Iterable[str]) -> Model:
     backends = list(dict.fromkeys((*model.backends, *joined)))
     return model if backends == model.backends else model.model_copy(update={"backends": backends})
-
-
-def _without_spares(config: Config, model: Model, down: Collection[str]) -> Model:
-    """A model without its `backup` backends, while one of the others is up."""
-    first = [name for name in model.backends if not config.backends[name].backup]
-    if len(first) == len(model.backends) or (down and set(first) <= set(down)):
-        return model
-    return model.model_copy(update={"backends": first}) if first else model
 
 
 def _lists(inventory: Inventory, name: str) -> bool:

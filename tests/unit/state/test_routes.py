@@ -166,20 +166,19 @@ def test_a_hedged_model_leaves_the_short_way_unless_nobody_else_could_be_asked()
     assert json.loads(routes["one"])[3] == 0
 
 
-def test_a_backup_stands_in_only_while_every_other_backend_is_out() -> None:
+def test_a_backup_s_place_is_in_its_route_and_nobody_else_pays_for_it() -> None:
     text = """
-backends: { a: http://x:1, b: http://y:1, c: { url: http://z:1, backup: true } }
-models: { m: [a, b, c], only: [c] }
+backends:
+  a: http://x:1
+  b: http://y:1
+  c: { url: http://z:1, backup: true }
+  d: { url: http://v:1, priority: 2 }
+models: { m: [a, b, c, d], two: [a, b], same: [c] }
 """
-    everywhere = {name: has("m", "only") for name in "abc"}
-
-    def who(*down: str) -> dict[str, list[str]]:
-        routes = compile_routes(config(text), everywhere, frozenset(down)).routes
-        return {name: backends_of(route) for name, route in routes.items()}
-
-    assert who() == {"m": ["a", "b"], "only": ["c"]}
-    assert who("a", "c")["m"] == ["a", "b"]
-    assert who("a", "b")["m"] == ["a", "b", "c"]
+    routes = {n: json.loads(r) for n, r in compile_routes(config(text), {}).routes.items()}
+    assert [each[6:] for each in routes["m"][2]] == [[], [], [1], [2]]
+    assert routes["m"][4] == 0, "not only how busy they are tells them apart"
+    assert (routes["two"][4], [len(each) for each in routes["two"][2]]) == (["a", "b"], [6])
 
 
 def test_a_thousand_backends_and_two_thousand_models_take_four_times_as_long_as_a_quarter() -> None:

@@ -136,6 +136,7 @@ function start(r) {
         const backends = found[route.BACKENDS];
         const asked = backends.filter((each) => each[route.NAME] === first.name)[0];
         return backends.filter((each) => each[route.NAME] !== first.name && asked !== undefined
+            && (each[route.PRIORITY] || 0) <= (asked[route.PRIORITY] || 0)
             && each[route.UPSTREAM_NAME] === asked[route.UPSTREAM_NAME]
             && (each[route.FLAGS].indexOf('p') === -1) === (asked[route.FLAGS].indexOf('p') === -1)
             && (only === undefined || kinds.has(each[route.FLAGS], only))

@@ -1,32 +1,34 @@
 // route: from the name a client asked for to the one backend that gets the request.
 //
 // A route, as src/infergate/state/route.py compiles it, one for every name and alias:
-//   [model, balance, [[name, weight, max_in_flight, upstream_name, flags, relay], …], options, names]
+//   [model, balance, [[name, weight, max_in_flight, upstream_name, flags, relay, priority], …], options, names]
 // options: 0 if there are none. names: of the backends, if only how busy they are tells them apart,
 // else 0. Where they differ in nothing else, only the first of them stands in the list: to parse what is
 // there twice costs 600 instructions for each value.
 // relay being the named location that leads there with the model's timeouts, '' the usual one. The
 // route under '' is the default model's. flags: a letter for its kind (kinds.js), c the model is not in its memory, p is told the
-// priority, u understands stream_options, h is Anthropic's own.
+// priority, u understands stream_options, h is Anthropic's own. priority: not there for those that are asked first.
 //
 // One score decides, the lowest wins:
 //   occupancy  (requests in flight + those it has beside ours) / weight
 //   residency  + COLD where the model would have to be loaded first
 //   affinity   the backend that balance prefix, session or ip_hash means, unless it is overloaded
+//   priority   + BACKUP for each step of it
 import affinity from 'affinity.js';   // seldom
 import kinds from 'kinds.js';   // rarely
 import state from 'state.js';
 import usable from 'usable.js';   // seldom
 
-const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, FLAGS = 4, RELAY = 5;
+const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, FLAGS = 4, RELAY = 5, PRIORITY = 6;
 const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3, NAMES = 4;
 
 // Loading a model takes as long as some answers: a warm box is preferred until it has so many more.
 const COLD = 8;
 // Added to a score so that a backend is taken only when there is no better one. Those with an open breaker
 // and down ones last, but taken all the same where a model has no other: a breaker may be wrong, and the
-// control plane that could say that they are back may be gone.
-const FULL = 1e6, OPEN = 1e8, DOWN = 1e9, NONE = 1e99;
+// control plane that could say that they are back may be gone. A backup before one with an open breaker, and at
+// most nine steps of it (src/infergate/config/backends.py).
+const FULL = 1e6, BACKUP = 1e7, OPEN = 1e8, DOWN = 1e9, NONE = 1e99;
 
 // As it is kept, with 0 for no options, and one backend for all that are like it.
 function look(model) {
@@ -77,7 +79,7 @@ function pick(r, route, request, tried, waits, only, shunned) {
     let why = balance + ';';
     let best;
     let lowest = NONE;
-    let full = false;
+    let full = NONE;   // what those that are full and else fine add for their priority, at least
 
     if (balance !== 'least_busy' && balance !== 'least_conn' && tried === '' && count !== 1) {
         preferred = more(route[MODEL]).preferred(r, route, request, only);
@@ -96,10 +98,13 @@ function pick(r, route, request, tried, waits, only, shunned) {
         }
         let busy = slots.get(name) || 0;
         let score = 0;
+        const backup = backend[PRIORITY] === undefined ? 0 : backend[PRIORITY] * BACKUP;
         if (backend[MAX_IN_FLIGHT] !== 0 && busy >= backend[MAX_IN_FLIGHT]) {
             if (waits) {
                 why += name + ' full;';
-                full = full || careful === undefined || careful.conditionOf(name) === undefined;
+                if (backup < full && (careful === undefined || careful.conditionOf(name) === undefined)) {
+                    full = backup;
+                }
                 continue;
             }
             score = FULL;
@@ -125,6 +130,7 @@ function pick(r, route, request, tried, waits, only, shunned) {
         if (name === preferred && score < FULL) {
             score = -1;
         }
+        score += backup;
         why += name + '=' + score + ';';
         if (score < lowest) {
             lowest = score;
@@ -134,8 +140,8 @@ function pick(r, route, request, tried, waits, only, shunned) {
     }
     state.why = why;
     state.calm = careful === undefined;
-    if (best === undefined || (lowest >= OPEN && (full || (lowest < DOWN && fallsBack(r, route))))) {
-        return undefined;   // rather wait for one that is usable, or ask the next model
+    if (best === undefined || lowest >= full + BACKUP || (lowest >= OPEN && lowest < DOWN && fallsBack(r, route))) {
+        return undefined;   // rather wait for one that is usable and comes first, or ask the next model
     }
     if (chosen !== first && sequence === undefined) {   // who is out must not give its turns to its neighbour
         ngx.shared.ig_turns.incr('/' + route[MODEL], (chosen - first + count) % count, 0);
@@ -194,8 +200,8 @@ function more(model) {
     const conditionOf = able.conditionOf;
 
     function those(route, only) {
-        return route[BACKENDS].filter((backend) =>
-            (only === undefined || kinds.has(backend[FLAGS], only)) && conditionOf(backend[NAME]) === undefined);
+        return usable.first(route[BACKENDS].filter((backend) =>
+            (only === undefined || kinds.has(backend[FLAGS], only)) && conditionOf(backend[NAME]) === undefined));
     }
 
     // Whose turn it is: each as often as its weight says, the next one where one is not up.
@@ -203,10 +209,11 @@ function more(model) {
         const backends = route[BACKENDS];
         const sequence = route[OPTIONS].sequence;
         const length = sequence === undefined ? backends.length : sequence.length;
+        const up = those(route, undefined).map((backend) => backend[NAME]);
         for (let i = 0; i < length; i++) {
             const at = (turn + i) % length;
             const name = backends[sequence === undefined ? at : sequence[at]][NAME];
-            if (conditionOf(name) === undefined) {
+            if (up.indexOf(name) !== -1) {
                 return name;
             }
         }
@@ -223,4 +230,4 @@ function more(model) {
     return { conditionOf, lets: able.lets, preferred };
 }
 
-export default { NAME, UPSTREAM_NAME, FLAGS, RELAY, MODEL, BACKENDS, OPTIONS, look, find, pick, more };
+export default { NAME, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BACKENDS, OPTIONS, look, find, pick, more };

@@ -2,6 +2,9 @@
 import breaker from 'breaker.js';
 import state from 'state.js';
 
+// Of a backend in a route; see route.js.
+const PRIORITY = 6;
+
 // model: the one that is asked for. A breaker may be open for others only.
 function open(model) {
     const circuit = breaker.open();
@@ -22,7 +25,7 @@ function open(model) {
     // than a refusal.
     function among(backends) {
         const conditions = backends.map((backend) => conditionOf(backend[0]));
-        const usable = backends.filter((backend, i) => conditions[i] === undefined);
+        const usable = first(backends.filter((backend, i) => conditions[i] === undefined));
         return usable.length !== 0 ? usable : backends.filter((backend, i) => conditions[i] !== 'drained');
     }
 
@@ -38,4 +41,14 @@ function open(model) {
     return { conditionOf, among, lets, isHalfOpen };
 }
 
-export default { open };
+// Those of them that come first: a backup waits while there is another.
+function first(backends) {
+    const least = Math.min.apply(null, backends.map(priorityOf));
+    return backends.filter((backend) => priorityOf(backend) === least);
+}
+
+function priorityOf(backend) {
+    return backend[PRIORITY] || 0;
+}
+
+export default { open, first };
