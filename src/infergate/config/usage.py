@@ -14,6 +14,7 @@ from infergate.config.budgets import NANO
 from infergate.config.types import Bytes, Seconds
 
 _TOKENS_PRICED = 1_000_000
+_MS_PRICED = 1000
 _DAY_S = 86400.0
 
 
@@ -51,11 +52,24 @@ def _price(value: Decimal) -> Decimal:
     return value
 
 
-_Price = Annotated[Decimal, Field(ge=0, le=1_000_000), AfterValidator(_price)]
+def _price_of_one(value: Decimal) -> Decimal:
+    if value * NANO % 1:
+        raise ValueError("at most nine decimals")
+    return value
+
+
+def _price_of_time(value: Decimal) -> Decimal:
+    if value * NANO % _MS_PRICED:
+        raise ValueError("at most six decimals: a millionth for a second")
+    return value
+
+
+_Amount = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+_Price = Annotated[_Amount, AfterValidator(_price)]
 
 
 class Price(Section):
-    """What a model costs, for a million tokens."""
+    """What a model costs: a million tokens, a request that it answered, a second of it."""
 
     input: _Price = Field(Decimal(0), description="A million tokens of prompts.")
     output: _Price = Field(Decimal(0), description="A million tokens of answers.")
@@ -63,16 +77,28 @@ class Price(Section):
         None, description="A million tokens of prompts found in the backend's cache; as input."
     )
 
-    def nano(self, prompt: int, completion: int, cached: int) -> int:
-        """The price of one request in billionths of the currency's unit.
+    per_request: Annotated[_Amount, AfterValidator(_price_of_one)] = Field(
+        Decimal(0), description="A request that was answered."
+    )
+    per_second: Annotated[_Amount, AfterValidator(_price_of_time)] = Field(
+        Decimal(0), description="A second of such a request, without its time in the queue."
+    )
 
-        prompt, completion: tokens; cached: those of the prompt that came from a cache.
+    def nano(
+        self, prompt: int, completion: int, cached: int, answered: int = 0, took_ms: int = 0
+    ) -> int:
+        """The price of requests in billionths of the currency's unit.
+
+        prompt, completion: tokens; cached: those of the prompt that came from a cache; answered:
+        the requests that a backend answered; took_ms: the time of these.
         """
         cached = min(cached, prompt)
         cached_price = self.input if self.cached_input is None else self.cached_input
         whole = (
             (prompt - cached) * self.input + completion * self.output + cached * cached_price
         ) * (NANO // _TOKENS_PRICED)
+        whole += answered * self.per_request * NANO
+        whole += took_ms * self.per_second * (NANO // _MS_PRICED)
         return int(whole)
 
 

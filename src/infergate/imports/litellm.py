@@ -56,6 +56,17 @@ _QUIET = (
 """About its own logs, and what the gateway does anyway: parameters are passed on as they are."""
 
 
+_COSTS = (
+    ("input_cost_per_token", "input", 1_000_000, 3),
+    ("output_cost_per_token", "output", 1_000_000, 3),
+    ("cache_read_input_token_cost", "cached_input", 1_000_000, 3),
+    ("input_cost_per_query", "per_request", 1, 9),
+    ("input_cost_per_second", "per_second", 1, 6),
+    ("output_cost_per_second", "per_second", 1, 6),
+)
+"""Its name, ours, how many of them have our price, and the decimals that this may have."""
+
+
 def is_litellm(data: dict[str, Any]) -> bool:
     return "model_list" in data or ("litellm_settings" in data and "general_settings" in data)
 
@@ -109,8 +120,7 @@ def _deployment(entry: dict[str, Any], place: str, draft: Draft) -> None:
         "api_version",
         "order",
     )
-    costs = ("input_cost_per_token", "output_cost_per_token", "stream_timeout")
-    for each in rest(params, (*known, *costs)):
+    for each in rest(params, (*known, "stream_timeout", *(cost[0] for cost in _COSTS))):
         draft.lost(place, f"litellm_params.{each} is not set by the gateway: clients send it")
 
 
@@ -172,13 +182,13 @@ def _price(
     info: dict[str, Any], params: dict[str, Any], section: dict[str, Any], draft: Draft
 ) -> None:
     costs = {**info, **params}
-    for theirs, ours in (("input_cost_per_token", "input"), ("output_cost_per_token", "output")):
+    for theirs, ours, of, decimals in _COSTS:
         try:
-            cost = Decimal(str(costs[theirs])) * 1_000_000
+            cost = Decimal(str(costs[theirs])) * of
         except (KeyError, InvalidOperation):
             continue
         if 0 <= cost <= 1_000_000:
-            section.setdefault("price", {})[ours] = float(round(cost, 3))
+            section.setdefault("price", {})[ours] = float(round(cost, decimals))
             draft.section("usage")["currency"] = "USD"
 
 

@@ -37,11 +37,13 @@ def count(text: str, prices: Prices) -> Counted:
         if line is None:
             counted.unreadable += 1
             continue
-        second, key, model, backend, failed, prompt, completion, cached, estimated, took_ms = line
+        second, key, model, backend, failed, prompt, completion, cached, estimated, took_ms, _ = (
+            line
+        )
         group = (second // 60, key, model, backend)
         sums = minutes.get(group)
         if sums is None:
-            sums = minutes[group] = [0] * 7
+            sums = minutes[group] = [0] * 9
         sums[0] += 1
         sums[1] += failed
         sums[2] += prompt
@@ -49,6 +51,9 @@ def count(text: str, prices: Prices) -> Counted:
         sums[4] += cached
         sums[5] += estimated
         sums[6] += took_ms
+        if line.answered:  # what these two add up to is paid for, and not kept
+            sums[7] += 1
+            sums[8] += took_ms - line.queue_ms
     counted.sums = _by_period(minutes, prices)
     counted.keys = {key for _, key, _, _ in minutes}
     return counted
@@ -61,11 +66,11 @@ def _by_period(
     for (minute, key, model, backend), sums in minutes.items():
         price = prices(model)
         # Exact for the sum too: a price is linear, and no request has more cached than it has.
-        cost = 0 if price is None else price.nano(sums[2], sums[3], sums[4])
+        cost = 0 if price is None else price.nano(*sums[2:5], *sums[7:9])
         for period in _PERIODS:
             seconds = SECONDS[period]
             group = Group(period, minute * 60 // seconds * seconds, key, model, backend)
             known = found.setdefault(group, [0] * 8)
-            for at, number in enumerate((*sums, cost)):
+            for at, number in enumerate((*sums[:7], cost)):
                 known[at] += number
     return found

@@ -22,6 +22,7 @@ class Line(NamedTuple):
     failed: answered with 400 or above, or not at all.
     cached: tokens of the prompt that came from the backend's cache.
     estimated: the tokens were counted by the gateway, because the backend did not tell.
+    duration_ms: from its first byte to the answer's last; queue_ms: of this, waiting for a backend.
     """
 
     second: int
@@ -34,6 +35,12 @@ class Line(NamedTuple):
     cached: int
     estimated: bool
     duration_ms: int
+    queue_ms: int
+
+    @property
+    def answered(self) -> bool:
+        """Whether a backend did the work that was asked for."""
+        return not self.failed and self.backend not in ("", CACHE)
 
 
 def read_line(text: str) -> Line | None:
@@ -64,7 +71,8 @@ def _line(entry: dict[str, Any]) -> Line | None:
         prompt = completion = cached = 0
         estimated = False
     second, duration_ms = int(entry["ts"]), round(entry["request_time"] * 1000)
-    for number in (second, duration_ms, prompt, completion, cached):
+    queue_ms = entry.get("queue_ms", 0)
+    for number in (second, duration_ms, queue_ms, prompt, completion, cached):
         # A bool is none, and no float: njs writes whole numbers.
         if type(number) is not int or not 0 <= number <= MOST_TOKENS:
             return None
@@ -80,6 +88,7 @@ def _line(entry: dict[str, Any]) -> Line | None:
         cached if cached < prompt else prompt,
         estimated,
         duration_ms,
+        queue_ms if queue_ms < duration_ms else duration_ms,
     )
 
 

@@ -41,12 +41,13 @@ def test_a_password_belongs_into_the_environment(form: str) -> None:
         ("{ input: 0.15, output: 0.6 }", 1000 * 150 + 10 * 600),
         ("{ input: 1, cached_input: 0.1 }", 600 * 1000 + 400 * 100),
         ("{ output: 0.001 }", 10),
+        ("{ per_request: 0.000000001, per_second: 0.000001 }", 3 + 2500 * 1),
     ],
 )
 def test_a_price_is_exact(price: str, nano: int) -> None:
     model = parsed(f"models: {{ m: {{ backends: [a], price: {price} }} }}").config.models["m"]
     assert model.price is not None
-    assert model.price.nano(1000, 10, 400) == nano
+    assert model.price.nano(1000, 10, 400, 3, 2500) == nano
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,9 @@ def test_a_price_is_exact(price: str, nano: int) -> None:
     [
         ("models: { m: { backends: [a], price: { input: 0.0001 } } }", "three decimals"),
         ("models: { m: { backends: [a], price: { input: -1 } } }", "must be at least 0"),
+        ("models: { m: { backends: [a], price: { per_request: -1 } } }", "must be at least 0"),
+        ("models: { m: { backends: [a], price: { per_request: 1e-10 } } }", "nine decimals"),
+        ("models: { m: { backends: [a], price: { per_second: 1e-7 } } }", "six decimals"),
         (f"auth: {{ keys: {{ k: {{ hash: {'a' * 64}, budget: 10M }} }} }}", "is not a budget"),
         (
             f"auth: {{ keys: {{ k: {{ hash: {'a' * 64}, budget: 5-USD/day }} }} }}",

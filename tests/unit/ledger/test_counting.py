@@ -28,6 +28,7 @@ CONFIG = """
 backends: { a: http://127.0.0.1:9 }
 models:
   m: { backends: [a], price: { input: 0.15, output: 0.6, cached_input: 0.015 } }
+  timed: { backends: [a], price: { per_request: 0.01, per_second: 0.001 } }
   free: [a]
 """
 
@@ -392,3 +393,20 @@ def test_a_file_that_the_log_was_rotated_to_is_read_to_its_end(
     append(home, line(), line())
     ledger.step()
     assert in_store(database)[0] == 3
+
+
+def test_requests_and_their_time_cost_what_they_cost_if_they_were_answered(
+    home: Home, ledger: Ledger, database: Database
+) -> None:
+    """Not what was refused or failed, nor a kept answer, nor the time in the queue."""
+    home.access_log.write_text(
+        line(model="timed", request_time=2.5, queue_ms=500)
+        + line(model="timed", request_time=1.0, tokens=None)
+        + line(model="timed", request_time=9.0, status=503)
+        + line(model="timed", request_time=9.0, status=499, completed="")
+        + line(model="timed", request_time=9.0, cache="HIT")
+        + line(model="timed", request_time=9.0, backend="", status=429)
+    )
+    ledger.step()
+    ((_, sums),) = usage_by(database, "d", 0, 2**40, [])
+    assert (sums.requests, sums.cost) == (6, 2 * 10_000_000 + 3 * 1_000_000)

@@ -11,7 +11,7 @@ from tests.access_log import line
 
 
 def test_a_request_with_tokens() -> None:
-    assert read_line(line()) == Line(1_795_000_000, "ci", "m", "a", False, 7, 5, 2, False, 250)
+    assert read_line(line()) == Line(1_795_000_000, "ci", "m", "a", False, 7, 5, 2, False, 250, 0)
 
 
 def test_tokens_that_the_gateway_counted_itself_are_marked() -> None:
