@@ -19,8 +19,9 @@ from tests.backends.web_service import WebService, web_service
 from tests.gateway import Gateway, gateway, until
 from tests.wire import raw, status_of, websocket_says
 
-# "right" and "richtig", by bcrypt (cost 4) and by SHA-512 (1,000 rounds).
+# "right", "richtig" and "recht", by bcrypt (cost 4), by SHA-512 (1,000 rounds) and by Apache's MD5.
 BCRYPT = "$2b$04$d.rSttck28sxDt107iFtZeLx8PA2/BPODj1FOr1O0hX4XVEyFrlNW"
+APR1 = "$apr1$abcdefgh$VgB9J0FZ1aU.IWNYjU1XD/"
 BCRYPT_72 = "$2b$04$QaFRLdAe00h0HZs/wh3ktOVVINk0x8yrCuVKkvsZWkamSHykbbuW6"
 """Of 72 times x."""
 SHA512 = (
@@ -51,7 +52,7 @@ def stack(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
     ca = PrivateCa(folder)
     pair = ca.issue("localhost")
     users_file = folder / "htpasswd"
-    users_file.write_text(f"# people\nbob:{SHA512}\n")
+    users_file.write_text(f"# people\nbob:{SHA512}\ndora:{APR1}\n")
     with (
         scripted() as backend,
         web_service() as web,
@@ -208,11 +209,16 @@ def test_a_certificate_of_an_https_service_is_checked_unless_it_is_said_not_to(
     assert [each.status_code for each in found] == [200, 200, 502]
 
 
-def test_basic_login_by_both_kinds_of_hash_and_the_password_is_for_us(stack: Stack) -> None:
+def test_basic_login_by_each_kind_of_hash_and_the_password_is_for_us(stack: Stack) -> None:
     answer = stack.get("grafana.test")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Basic realm="grafana"'
-    for user, password in (("alice", "right"), ("bob", "richtig"), ("longer", "x" * 72)):
+    for user, password in (
+        ("alice", "right"),
+        ("bob", "richtig"),
+        ("dora", "recht"),
+        ("longer", "x" * 72),
+    ):
         for _ in range(6):  # the second time it is known, and costs nothing
             got = stack.get("grafana.test", auth=(user, password)).json()["headers"]
             assert got["x-forwarded-user"] == user

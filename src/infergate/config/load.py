@@ -6,7 +6,7 @@ import contextlib
 import copy
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from infergate.config.problems import ConfigError, Problem
 from infergate.config.references import contradictions, doubts
 from infergate.config.root import Config
 from infergate.config.tls_references import missing_tls_files
+from infergate.config.types import is_apr1
 from infergate.config.wording import as_problem
 from infergate.errors import UserError
 
@@ -112,6 +113,7 @@ def _checked(document: Document, text: str, path: Path) -> LoadedConfig:
             *pending(config),
             *doubts(config),
             *_absent_keys_file(config, folder),
+            *_quick_to_guess(config, folder),
             *_secrets_in_clear(config, document),
         ]
     ]
@@ -163,6 +165,26 @@ def _absent_keys_file(config: Config, folder: Path) -> list[tuple[tuple[str, ...
     if name is None or (folder / name).is_file():
         return []
     return [(("auth", "keys_file"), f"there is no file {name} yet; its keys count when there is")]
+
+
+def _quick_to_guess(config: Config, folder: Path) -> Iterator[Finding]:
+    """Passwords whose hash is apr1."""
+    what = (
+        "apr1 is MD5, quick to guess for who reads it, and no hash becomes another one: set the "
+        "password anew with `openssl passwd -6`"
+    )
+    for name, service in config.services.items():
+        for user, hash_ in service.users.items():
+            if is_apr1(hash_.get_secret_value()):
+                yield ("services", name, "users", user), what
+        if service.users_file is None:
+            continue
+        text = (folder / service.users_file).read_text(encoding="utf-8", errors="replace")
+        users = [line.partition(":") for line in text.splitlines()]
+        weak = [user for user, _, hash_ in users if is_apr1(hash_.strip())]
+        if weak:
+            shown = ", ".join(weak[:5]) + (f" and {len(weak) - 5} more" if len(weak) > 5 else "")
+            yield ("services", name, "users_file"), f"{shown}: {what}"
 
 
 def _secrets_in_clear(config: Config, document: Document) -> list[tuple[tuple[str, ...], str]]:

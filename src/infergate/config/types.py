@@ -39,6 +39,8 @@ _PASSWORD_HASH = re.compile(
     r"|\$[56]\$(?:rounds=\d{4,5}\$)?[./A-Za-z0-9]{1,16}\$(?:[./A-Za-z0-9]{43}|[./A-Za-z0-9]{86})"
 )
 """What crypt(3) of glibc and of musl both have: bcrypt up to cost 12, SHA-256 and SHA-512."""
+_APR1 = re.compile(r"\$apr1\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}")
+"""Apache's MD5, which `htpasswd` makes where nothing else is said; nginx has it itself."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECRET = re.compile(r"[!-#%-~]{1,1900}")
 _HEADER_VALUE = re.compile(r"[!-#%-~]([ -#%-~]{0,1900}[!-#%-~])?")
@@ -239,15 +241,20 @@ def _origin_or_any(value: str) -> str:
 def _password_hash(value: SecretStr) -> SecretStr:
     if not is_password_hash(value.get_secret_value()):
         raise ValueError(
-            "not a hashed password: bcrypt (cost 4 to 12) or SHA-crypt, as `openssl passwd -6` "
-            "prints it"
+            "not a hashed password: SHA-crypt as `openssl passwd -6` prints it, bcrypt (cost 4 to "
+            "12), or apr1"
         )
     return value
 
 
 def is_password_hash(text: str) -> bool:
     """Whether both engines can check a password against it (crypt(3) of glibc and of musl)."""
-    return _PASSWORD_HASH.fullmatch(text) is not None
+    return _PASSWORD_HASH.fullmatch(text) is not None or is_apr1(text)
+
+
+def is_apr1(text: str) -> bool:
+    """Whether it is a hash that is quick to guess for who has read it."""
+    return _APR1.fullmatch(text) is not None
 
 
 def _workers(value: Any) -> Any:

@@ -20,7 +20,7 @@ def passwords_of(loaded: LoadedConfig) -> Mapping[str, str]:
     """The htpasswd text of each service that wants passwords.
 
     Raises UserError, naming the line and never its content, for a users_file with anything else
-    than names with bcrypt or SHA-crypt hashes in it.
+    than names with hashes in it that both engines check.
     """
     return {
         name: _text(service, loaded)
@@ -48,7 +48,7 @@ def _lines_of(path: Path) -> list[str]:
         user, _, hash_ = line.strip().partition(":")
         if not user or not is_password_hash(hash_):
             raise UserError(
-                "is not a name and a password hashed by bcrypt (cost 4 to 12) or SHA-crypt",
+                "is not a name and a password hashed by SHA-crypt, bcrypt (cost 4 to 12) or apr1",
                 where=f"{path}:{number}",
                 hint="`printf 'alice:%s\\n' \"$(openssl passwd -6)\"` makes such a line.",
             )
