@@ -37,13 +37,13 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *, wrong_tokens: int = 10) -> Iterator[Served]:
+def served(folder: Path, config: str = CONFIG, *, wrong_tokens: int = 10) -> Iterator[Served]:
     """wrong_tokens: how many an address may send in a minute."""
     home = Home(folder)
     for each in (home.state, home.run, home.logs):
         each.mkdir(parents=True, exist_ok=True)
     file = folder / "infergate.yaml"
-    file.write_text(CONFIG)
+    file.write_text(config)
     gateway = Gateway(load_config(file, {}), home, keep=True)
     full, _ = create_token(gateway.database, "full", "full")
     read, _ = create_token(gateway.database, "read", "read")

@@ -16,7 +16,12 @@ from infergate.admin.backends import (
     undrain_backend,
     weigh_backend,
 )
+from infergate.admin.bans import add_ban, list_bans, remove_ban
+from infergate.admin.cache import purge_cache, show_cache
+from infergate.admin.certificates import issue_certificates, list_certificates, show_ca
 from infergate.admin.changes import apply_file, list_history, roll_back, show_diff, show_plan
+from infergate.admin.firewall import firewall
+from infergate.admin.hardening import harden
 from infergate.admin.keys import (
     create_key,
     export_keys,
@@ -63,5 +68,10 @@ OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
     "changes": (show_plan, show_diff, apply_file, roll_back, list_history),
     "requests": (explain,),
     "audit": (list_audit,),
+    "hardening": (harden,),
+    "firewall": (firewall,),
+    "bans": (list_bans, add_ban, remove_ban),
+    "cache": (show_cache, purge_cache),
+    "certificates": (list_certificates, show_ca, issue_certificates),
     "tokens": (list_tokens, create_token, revoke_token),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from infergate.certificates.facts import read_facts
 from infergate.certificates.record import read_record
 from infergate.certificates.renewal import renew_at
 from infergate.certificates.report import Row
@@ -22,6 +23,11 @@ def overview(
 ) -> tuple[Row, ...]:
     """Every TLS site, the API first. served: what nginx is told (served.py)."""
     return tuple(_row(site, served[site.name], home, now) for site in sites(loaded.config))
+
+
+def ca_sha256(home: Home) -> str | None:
+    """The fingerprint of the CA of the certificates that are made here; None if none was."""
+    return read_facts(home.ca).sha256 if home.ca.exists() else None
 
 
 def _row(site: Site, served: Served, home: Home, now: float) -> Row:

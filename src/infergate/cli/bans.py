@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import ipaddress
 import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, counted, load
+from infergate.cli.options import ConfigOption, JsonOption, counted, load, seconds_of
 from infergate.cli.rows import print_rows
-from infergate.errors import UserError
+from infergate.cli.target import filled, target
 from infergate.paths import HOME_VARIABLE
-
-if TYPE_CHECKING:
-    from infergate.bans.judge import Network
-    from infergate.config.root import Config
-    from infergate.paths import Home
-    from infergate.store.database import Database
 
 app = typer.Typer(help="Addresses that are no longer answered.", no_args_is_help=True)
 
@@ -29,19 +21,18 @@ app = typer.Typer(help="Addresses that are no longer answered.", no_args_is_help
 @app.command("list")
 def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Show who is banned now, since when and why."""
-    from infergate.store.bans import active_bans
-    from infergate.store.database import database_for
+    from infergate.admin.bans import list_bans
 
-    loaded, home = load(config, quiet=True)
-    found = active_bans(database_for(loaded.config, home))
+    found = target(config).run(list_bans)
     if json_:
-        print(json.dumps([dataclasses.asdict(each) for each in found]))
-    elif not found:
-        mode = loaded.config.bans.mode
-        print("Nobody is banned." + (" Offenders are not looked for: bans: off." * (mode == "off")))
+        print(json.dumps([each.model_dump() for each in found.items]))
+    elif not found.items:
+        off = " Offenders are not looked for: bans: off." if found.mode == "off" else ""
+        print(f"Nobody is banned.{off}")
     else:
         rows = [
-            (each.network, _clock(each.since), _clock(each.until), each.reason) for each in found
+            (each.network, _clock(each.since), _clock(each.until), each.reason)
+            for each in found.items
         ]
         print_rows(("network", "since", "until", "why"), rows)
 
@@ -57,28 +48,14 @@ def add(
     config: ConfigOption = None,
 ) -> None:
     """Answer an address or a network no more, at once."""
-    from infergate.bans.judge import protected_networks, protector_of
-    from infergate.config.types import seconds
-    from infergate.store.bans import ban
-    from infergate.store.database import database_for
+    from infergate.admin.bans import NewBan, add_ban
 
-    loaded, home = load(config, quiet=True)
-    whom = _network(network, loaded.config)
-    protector = protector_of(whom, protected_networks(loaded.config))
-    if protector is not None:
-        raise UserError(
-            f"{whom} is not banned: {protector} never is",
-            where=str(loaded.path),
-            hint="Loopback, access.allow, trusted proxies and bans.never are protected.",
-        )
-    try:
-        duration_s = loaded.config.bans.duration if for_ is None else seconds(for_)
-    except ValueError as problem:
-        raise UserError(str(problem), where="--for") from None
-    database = database_for(loaded.config, home)
-    made = ban(database, str(whom), duration_s=None if forever else duration_s, reason=reason)
-    _enforce(home, database)
-    print(f"{whom} is banned until {_clock(made.until)}.")
+    duration_s = None if for_ is None else seconds_of(for_, "--for")
+    body = filled(
+        NewBan, network=network, duration_s=duration_s, forever=forever, reason=reason[:256]
+    )
+    made = target(config).run(add_ban, body)
+    print(f"{made.network} is banned until {_clock(made.until)}.")
 
 
 @app.command()
@@ -87,25 +64,10 @@ def remove(
     config: ConfigOption = None,
 ) -> None:
     """Answer it again."""
-    from infergate.store.bans import active_bans, unban
-    from infergate.store.database import database_for
+    from infergate.admin.bans import remove_ban
 
-    loaded, home = load(config, quiet=True)
-    database = database_for(loaded.config, home)
-    whom = _network(network, loaded.config)
-    if not unban(database, str(whom)):
-        around = next(
-            (
-                each.network
-                for each in active_bans(database)
-                if _contains(ipaddress.ip_network(each.network), whom)
-            ),
-            None,
-        )
-        hint = f"It is in {around}, which is." if around else "`infergate bans list` shows who is."
-        raise UserError(f"{whom} is not banned", hint=hint)
-    _enforce(home, database)
-    print(f"{whom} is answered again.")
+    done = target(config).run(remove_ban, network=network)
+    print(f"{done.network} is answered again.")
 
 
 @app.command()
@@ -142,30 +104,6 @@ def fail2ban(
     print(f"{counted(len(files), 'file')} in {output}. `fail2ban-client reload` reads them.")
     if loaded.config.bans.mode == "block":
         print("Infergate bans by itself, too (bans: block); one of the two is enough.")
-
-
-def _network(text: str, config: Config) -> Network:
-    from infergate.bans.judge import network_of
-
-    if "/" not in text:
-        found = network_of(text, config.bans.ipv6_prefix)
-        if found is not None:
-            return found
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError as problem:
-        raise UserError(f"{text!r} is not an address or a network: {problem}") from None
-
-
-def _contains(network: Network, other: Network) -> bool:
-    return network.version == other.version and network.overlaps(other)
-
-
-def _enforce(home: Home, database: Database) -> None:
-    from infergate.nginx.bans import enforce
-    from infergate.store.bans import active_bans
-
-    enforce(home, [each.network for each in active_bans(database)])
 
 
 def _clock(at: int | None) -> str:

@@ -12,10 +12,9 @@ from infergate.cli.rows import print_rows
 
 if TYPE_CHECKING:
     from infergate.certificates.report import Row
-    from infergate.paths import Home
 
 
-def print_certificates(rows: Sequence[Row], home: Home) -> None:
+def print_certificates(rows: Sequence[Row], ca_sha256: str | None) -> None:
     """A row for each certificate, then what is wrong and where our CA is."""
     now = time.time()
     head = ("HOSTS", "FROM", "ENDS IN", "RENEWED IN")
@@ -36,9 +35,9 @@ def print_certificates(rows: Sequence[Row], home: Home) -> None:
                 print(_filled(row.hint, "  "))
             if row.next_try:
                 print(f"  It is tried again in {ago(row.next_try - now)}.")
-    if any(row.source == "self-signed" for row in rows):
+    if ca_sha256 is not None and any(row.source == "self-signed" for row in rows):
         print("\nCA to trust: /ca.crt of the gateway, or `infergate cert ca`")
-        print(f"  SHA-256 {_ca_fingerprint(home)}")
+        print(f"  SHA-256 {_fingerprint(ca_sha256)}")
 
 
 def _filled(text: str, indent: str) -> str:
@@ -86,9 +85,7 @@ def _left(moment: float | None, now: float) -> str:
     return ago(moment - now) if moment > now else "now"
 
 
-def _ca_fingerprint(home: Home) -> str:
-    from infergate.certificates.facts import read_facts
-
-    digest = read_facts(home.ca).sha256.upper()
+def _fingerprint(sha256: str) -> str:
+    digest = sha256.upper()
     pairs = [digest[at : at + 2] for at in range(0, len(digest), 2)]
     return ":".join(pairs[:16]) + ":\n          " + ":".join(pairs[16:])

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, load
-from infergate.errors import InfergateError, NotRunning, UserError
+from infergate.cli.options import ConfigOption, JsonOption
+from infergate.cli.target import filled, target
+from infergate.errors import InfergateError
 
 if TYPE_CHECKING:
-    from infergate.certificates.sites import Site
-    from infergate.config.load import LoadedConfig
-    from infergate.config.tls import Acme
-    from infergate.paths import Home
+    from infergate.admin.certificates import Asked
 
 app = typer.Typer(help="The certificates of https listeners.", no_args_is_help=True)
 
@@ -34,17 +33,14 @@ _StagingOption = Annotated[
 @app.command("list")
 def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Show each certificate: its hosts, issuer, end and problems."""
-    from infergate.certificates.overview import overview
-    from infergate.certificates.served import served_certificates
+    from infergate.admin.certificates import list_certificates
     from infergate.cli.certificate_rows import print_certificates
 
-    loaded, home = load(config, quiet=True)
-    _need_tls(loaded)
-    rows = overview(loaded, home, served_certificates(loaded, home), time.time())
+    found = target(config).run(list_certificates)
     if json_:
-        print(json.dumps([dataclasses.asdict(row) for row in rows]))
+        print(json.dumps([dataclasses.asdict(row) for row in found.items]))
     else:
-        print_certificates(rows, home)
+        print_certificates(found.items, found.ca_sha256)
 
 
 @app.command()
@@ -75,114 +71,36 @@ def ca(config: ConfigOption = None) -> None:
 
     For clients that shall trust them.
     """
-    from infergate.certificates.served import served_certificates
+    from infergate.admin.certificates import show_ca
 
-    loaded, home = load(config, quiet=True)
-    _need_tls(loaded)
-    served_certificates(loaded, home)
-    if not home.ca.exists():
-        raise UserError("no certificate was made here", where=str(loaded.path))
-    print(home.ca.read_text(), end="")
+    print(target(config).run(show_ca).pem, end="")
 
 
 def _fetch(
     hosts: list[str], config: ConfigOption, *, everything: bool, trial: bool, staging: bool
 ) -> None:
-    from infergate.certificates.issue import ask, issue
-    from infergate.certificates.watch import due_sites
-    from infergate.supervise.instance import running
+    from infergate.admin.certificates import Wanted, issue_certificates
 
-    loaded, home = load(config, quiet=True)
-    acme = _acme(loaded, staging=staging)
-    wanted = _sites(loaded, hosts)
-    if acme.challenge == "http-01" and running(home).nginx is None:
-        raise NotRunning(
-            "the gateway is not running: nobody would answer the authority's challenge",
-            where=str(home.root),
-            hint="`infergate up` starts it, and gets certificates by itself.",
-        )
-    if not everything and not hosts:
-        due = {site.name for site, _ in due_sites(loaded, home, time.time())}
-        wanted = [site for site in wanted if trial or site.name in due]
-    problems: list[InfergateError] = []
-    for site in wanted:
-        print(f"{', '.join(site.names)}: asking {acme.asked}", flush=True)
-        try:
-            if trial:
-                ask(site, acme, loaded.path.parent, home)
-                print("  would be issued; nothing was kept.")
-            else:
-                facts = issue(site, acme, loaded.path.parent, home)
-                print(f"  issued by {facts.issuer}, {_days(facts.not_after)}.")
-        except InfergateError as problem:
-            problems.append(problem)
-            print(f"  not issued: {problem.what}")
-    if not wanted:
+    body = filled(Wanted, hosts=hosts, everything=everything, dry_run=trial, staging=staging)
+    told = functools.partial(print, flush=True)
+    done = target(config, said=told).run(issue_certificates, body)
+    for each in done.items:
+        print(f"{', '.join(each.hosts)}: {_outcome(each)}")
+    if not done.items:
         print("Nothing is due. `infergate cert renew` gets new ones all the same.")
-    if not trial and len(wanted) > len(problems):
-        _take_over(loaded, home)
-    if problems:
-        raise problems[0]
+    if done.revision is not None:
+        print(f"Revision {done.revision} serves it; open streams go on.")
+    problem = next((each.problem for each in done.items if each.problem), None)
+    if problem is not None:
+        raise InfergateError(problem)
 
 
-def _take_over(loaded: LoadedConfig, home: Home) -> None:
-    """Have nginx serve what was issued, with the configuration that is in force."""
-    from infergate.nginx.apply import apply_again
-    from infergate.nginx.engine import choose_engine
-    from infergate.nginx.revisions import load_applied
-    from infergate.state.in_force import bring_into_force
-    from infergate.store.database import database_for
-    from infergate.store.revisions import note_revision
-    from infergate.supervise.instance import running
-
-    if running(home).nginx is None:
-        return
-    now = bring_into_force(load_applied(home, loaded.path), home)
-    revision = apply_again(now, home, choose_engine(now.config.engine, home.root).engine)
-    note_revision(database_for(now.config, home), revision.number, now, why="certificates changed")
-    print(f"Revision {revision.number} serves it; open streams go on.")
-
-
-def _need_tls(loaded: LoadedConfig) -> None:
-    if loaded.config.tls is None:
-        raise UserError(
-            "there is no tls: section, so there are no certificates",
-            where=str(loaded.path),
-            hint="tls: { self_signed: true } and listen: { https: 8443 } is the shortest.",
-        )
-
-
-def _acme(loaded: LoadedConfig, *, staging: bool) -> Acme:
-    from infergate.config.tls import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
-
-    _need_tls(loaded)
-    acme = loaded.config.tls.acme if loaded.config.tls else None
-    if acme is None:
-        raise UserError(
-            "certificates are not from an ACME authority here",
-            where=str(loaded.path),
-            hint="tls: { acme: { email: … } } asks Let's Encrypt.",
-        )
-    if not staging:
-        return acme
-    if acme.directory != LETS_ENCRYPT:
-        raise UserError("--staging is Let's Encrypt's", hint="Use --dry-run.")
-    return acme.model_copy(update={"directory": LETS_ENCRYPT_STAGING})
-
-
-def _sites(loaded: LoadedConfig, hosts: list[str]) -> list[Site]:
-    """The sites with these hosts, all without; only those of the authority."""
-    from infergate.certificates.sites import sites
-
-    every = [site for site in sites(loaded.config) if site.source == "acme"]
-    for host in hosts:
-        if not any(host.lower() in site.names for site in every):
-            known = ", ".join(name for site in every for name in site.names)
-            raise UserError(
-                f"no certificate of the authority is for {host!r}", hint=f"There are: {known}"
-            )
-    chosen = {host.lower() for host in hosts}
-    return [site for site in every if not hosts or chosen & set(site.names)]
+def _outcome(asked: Asked) -> str:
+    if asked.problem is not None:
+        return f"not issued: {asked.problem}"
+    if asked.issuer is None or asked.not_after is None:
+        return "would be issued; nothing was kept."
+    return f"issued by {asked.issuer}, {_days(asked.not_after)}."
 
 
 def _days(not_after: float) -> str:

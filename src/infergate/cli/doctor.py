@@ -81,12 +81,12 @@ def print_backends(declared: LoadedConfig, home: Home) -> None:
 
 def print_tls(loaded: LoadedConfig, home: Home) -> None:
     """The certificates, and what is wrong with them."""
-    from infergate.certificates.overview import overview
+    from infergate.certificates.overview import ca_sha256, overview
     from infergate.certificates.served import served_certificates
 
     print()
     rows = overview(loaded, home, served_certificates(loaded, home), time.time())
-    print_certificates(rows, home)
+    print_certificates(rows, ca_sha256(home))
 
 
 def _print_engine(engine: Engine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import textwrap
 from enum import StrEnum
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, counted, load
+from infergate.cli.options import ConfigOption, JsonOption, counted
+from infergate.cli.target import target
 
 if TYPE_CHECKING:
-    from infergate.hardening.check import Check
+    from infergate.admin.hardening import HardeningCheck
 
 _WIDTH = 80
 _INDENT = 8
@@ -44,26 +44,19 @@ def audit(
     """
     if context.invoked_subcommand is not None:
         return
-    from infergate.hardening.audit import audit as checks_of
-    from infergate.hardening.check import score, worst_first
-    from infergate.nginx.engine import choose_engine
-    from infergate.supervise.instance import running
+    from infergate.admin.hardening import harden
 
-    loaded, home = load(config, quiet=True)
-    engine = choose_engine(loaded.config.engine, home.root).engine
-    runs = running(home).nginx is not None
-    checks = worst_first(checks_of(loaded, home, engine, runs=runs, asked=not offline))
-    failed = _failed(checks, fail_on)
+    found = target(config).run(harden, offline=offline)
+    failed = _failed(found.checks, fail_on)
     if json_:
-        found = [dataclasses.asdict(each) for each in checks]
-        print(json.dumps({"score": score(checks), "failed": failed, "checks": found}))
+        print(json.dumps({"failed": failed, **found.model_dump()}))
     else:
-        _print(checks, score(checks), all_=all_)
+        _print(found.checks, found.score, all_=all_)
     if failed:
         raise typer.Exit(1)
 
 
-def _failed(checks: list[Check], fail_on: FailOn) -> bool:
+def _failed(checks: list[HardeningCheck], fail_on: FailOn) -> bool:
     from infergate.hardening.check import WEIGHTS
 
     if fail_on is FailOn.never:
@@ -72,7 +65,7 @@ def _failed(checks: list[Check], fail_on: FailOn) -> bool:
     return any(each.outcome == "bad" and WEIGHTS[each.severity] >= least for each in checks)
 
 
-def _print(checks: list[Check], points: int, *, all_: bool) -> None:
+def _print(checks: list[HardeningCheck], points: int, *, all_: bool) -> None:
     from infergate.hardening.check import WEIGHTS
 
     print(f"{points} of 100\n")

@@ -46,7 +46,7 @@ class _Here:
         yield run(self._gateway, limit=_ALL, **named)
 
 
-def filled(model: type[B], **values: Any) -> B:
+def filled(model: type[B], /, **values: Any) -> B:
     """What an operation is given. Raises UserError for values that cannot be."""
     from pydantic import ValidationError
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import textwrap
 from typing import Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, counted, load
+from infergate.cli.options import ConfigOption, JsonOption, counted
+from infergate.cli.target import target
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def waf(
     lines: Annotated[
-        int, typer.Option("-n", "--lines", help="How many rules, the first ones.")
+        int, typer.Option("-n", "--lines", min=1, max=1000, help="How many rules, the first ones.")
     ] = 20,
     config: ConfigOption = None,
     json_: JsonOption = False,
@@ -28,32 +27,25 @@ def waf(
 
     And how to exclude one.
     """
-    from infergate.nginx.waf import wanted
-    from infergate.waf.report import sums
+    from infergate.admin.firewall import firewall
 
-    loaded, home = load(config, quiet=True)
-    text = ""
-    with contextlib.suppress(FileNotFoundError):
-        text = home.waf_log.read_text(errors="replace")
-    found = sums(text.split("\n"))[:lines]
+    said = target(config).run(firewall, limit=lines)
     if json_:
-        print(json.dumps([dataclasses.asdict(each) for each in found]))
+        print(json.dumps([each.model_dump() for each in said.items]))
         return
-    if not found:
-        what = (
-            "matched nothing yet" if wanted(loaded.config) else "is off (waf: detect turns it on)"
-        )
+    if not said.items:
+        what = "matched nothing yet" if said.on else "is off (waf: detect turns it on)"
         print(f"The firewall {what}.")
         return
-    for each in found:
+    for each in said.items:
         where = f" in {each.where}" if each.where else ""
         seen = f"{counted(each.requests, 'request')}, {each.attacks} of them attacks"
         _print(f"{each.rule}  {each.message}{where}")
         _print(f"        {seen}; last {each.path} ({each.id})")
-    first = found[0]
-    target = f', target: "{first.where}"' if first.where else ""
+    first = said.items[0]
+    where = f', target: "{first.where}"' if first.where else ""
     print("\nIf a rule is wrong about your traffic, exclude it, for all or for a service:")
-    print(f"  exclude:\n    - {{ rule: {first.rule}, path: {first.path}{target} }}")
+    print(f"  exclude:\n    - {{ rule: {first.rule}, path: {first.path}{where} }}")
 
 
 def _print(text: str) -> None:

@@ -7,13 +7,15 @@ import inspect
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from infergate.cli.grants import _options
 from infergate.config.policies import Grant
-from tests.admin_api import Served
+from infergate.nginx.purge import service_folder
+from tests.admin_api import CONFIG, Served, served
 from tests.gateway import Ran, run_here
 
 
@@ -116,6 +118,92 @@ def test_what_is_asked_from_elsewhere_is_what_is_said_here(
     here(api, "teams", "create", "research")
     here(api, "keys", "create", "ann", "--budget", "1M-tokens/day", "--priority", "high")
     assert there(api, token_file, *command.split()).stdout == here(api, *command.split()).stdout
+
+
+WITH_MORE = f"""{CONFIG.replace("8080", "127.0.0.1:8080, https: 127.0.0.1:8443")}
+tls: {{ self_signed: true }}
+models: {{ m: [gpu1] }}
+services: {{ docs: {{ url: http://127.0.0.1:9, host: docs.lan, cache: {{ paths: [/s/] }} }} }}
+"""
+
+
+@pytest.fixture(scope="module")
+def more(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An admin API of a gateway with certificates, a firewall, and files that are kept."""
+    with served(tmp_path_factory.mktemp("more"), WITH_MORE) as it:
+        report = {"rule": "942100", "message": "SQL", "where": "ARGS:q"}
+        entry = {"id": "1-a", "path": "/x", "attack": True, "rules": [report]}
+        it.gateway.home.waf_log.write_text(json.dumps({"ts": 1.0, **entry}) + "\n")
+        yield it
+
+
+@pytest.fixture
+def more_token(more: Served, tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text(more.full + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("command", "tells"),
+    [
+        ("waf --json", "942100"),
+        ("waf", "exclude:"),
+        ("bans list --json", "203.0.113.0/24"),
+        ("bans list", "too eager"),
+        ("cache stats --json", "docs"),
+        ("cert list --json", "self-signed"),
+        ("cert list", "CA to trust"),
+        ("cert ca", "BEGIN CERTIFICATE"),
+        ("audit --offline --all --json", '"score"'),
+        ("audit --offline --fail-on never", "of 100"),
+    ],
+)
+def test_what_stands_guard_is_looked_at_from_elsewhere(
+    more: Served, more_token: Path, command: str, tells: str
+) -> None:
+    banned = ["bans", "add", "203.0.113.0/24", "--for", "1h", "--reason", "too eager"]
+    assert there(more, more_token, *banned).returncode == 0
+    there_, here_ = there(more, more_token, *command.split()), here(more, *command.split())
+    assert tells in there_.stdout
+    assert (there_.stdout, there_.returncode) == (here_.stdout, here_.returncode)
+
+
+def test_bans_and_kept_answers_end_from_elsewhere(more: Served, more_token: Path) -> None:
+    assert there(more, more_token, "bans", "add", "203.0.113.9", "--forever").returncode == 0
+    assert "203.0.113.9/32" in (more.gateway.home.bans / "networks.conf").read_text()
+    ran = there(more, more_token, "bans", "remove", "203.0.113.9")
+    assert ran.stdout == "203.0.113.9/32 is answered again.\n"
+    assert "203.0.113.9" not in here(more, "bans", "list").stdout
+    newest = json.loads(here(more, "audit", "log", "-n", "2", "--json").stdout)
+    assert {(each["action"], each["who"]) for each in newest} == {
+        ("ban.add", "token full"),
+        ("ban.remove", "token full"),
+    }
+    kept = service_folder(more.gateway.home, "docs")
+    kept.mkdir(parents=True)
+    (kept / ("0" * 32)).write_bytes(b"x")
+    assert "1 answer will not" in there(more, more_token, "cache", "purge").stdout
+    assert list(kept.rglob("*0")) == []
+    for command, what in (
+        ("bans add 127.0.0.1", "127.0.0.1/32 is not banned"),
+        ("bans add nobody", "is not an address"),
+        ("bans remove 198.51.100.1", "is not banned"),
+        ("cache purge --service wiki", "no files of 'wiki' are kept"),
+        ("cert issue", "not from an ACME authority"),
+    ):
+        elsewhere, local = there(more, more_token, *command.split()), here(more, *command.split())
+        assert (elsewhere.returncode, local.returncode) == (2, 2), command
+        assert what in elsewhere.stderr.replace("\n", " "), elsewhere.stderr
+        assert what in local.stderr.replace("\n", " ")
+
+
+def test_a_token_for_reading_bans_nobody(more: Served, tmp_path: Path) -> None:
+    token = tmp_path / "read"
+    token.write_text(more.read)
+    assert there(more, token, "bans", "list").returncode == 0
+    for command in ("bans add 203.0.113.7", "bans remove x", "cache purge", "cert renew"):
+        assert "may ask and not change" in there(more, token, *command.split()).stderr
 
 
 def test_more_keys_than_a_page_has_are_all_listed(api: Served, token_file: Path) -> None:
