@@ -288,7 +288,9 @@ def test_forward_login_asks_for_each_request_and_tells_the_service_who_it_is(
     assert stack.get("wiki.test", "/login/page").json()["path"] == "/login/page"
     assert stack.get("wiki.test", "/.infergate/auth/wiki").status_code == 404
     assert stack.it.get("/tools/x").status_code == 401
-    assert stack.it.get("/blind/x").status_code == 500  # nobody to ask: nobody comes in
+    blind = stack.it.get("/blind/x")  # nobody to ask: nobody comes in
+    assert (blind.status_code, blind.json()["error"]["code"]) == (500, "login_unavailable")
+    assert "a login" in blind.json()["error"]["message"]
     cookie = {"Cookie": "session=bob"}
     assert httpx.get(stack.it.url + "/tools/x", headers=cookie).json()["path"] == "/x"
 
@@ -342,7 +344,16 @@ def test_the_status_shows_the_services_too(stack: Stack) -> None:
 
     until(lambda: states().get("gone") == "down" and states().get("n8n") == "up")
     until(lambda: (states()["trusted"], states()["untrusted"]) == ("up", "down"))
+
+    # A login that is dead is not the service's fault, and told all the same.
+    def logins() -> dict[str, str]:
+        found = stack.it.status()["services"]
+        return {each["name"]: each["login"]["state"] for each in found if each["login"]}
+
+    until(lambda: logins() == {"wiki": "up", "tools": "up", "blind": "down"})
+    until(lambda: states()["blind"] == "up")
     shown = stack.it.run("status").stdout
+    assert "blind: login" in shown
     assert "SERVICE" in shown
     assert "connection refused" in shown
     assert max(len(line) for line in shown.splitlines()) <= 80

@@ -35,9 +35,15 @@ models:
         it.chat("half")
     until(lambda: len(b.requests()) == 14)
 
+    # What is too large to be copied is told.
+    large = [{"role": "user", "content": "x" * 262_144}]
+    assert it.chat("m", messages=large).status_code == 200
+    assert it.status()["uncopied"] == {"m": {"large": 1}}
+    assert "no copy of 1 request: 1 larger than 256 KiB" in it.run("status").stdout
+
     b.behave(path_prefix="/v1/chat", hang=True)
     for _ in range(100):
         assert it.chat("m").status_code == 200  # the client gives up long before the shadow answers
-    assert len(a.requests()) == 124
+    assert len(a.requests()) == 125
     b.kill()
     assert it.chat().status_code == 200

@@ -106,14 +106,20 @@ class BackendState(BackendEntry):
     drained: bool
 
 
-class ServiceState(Document):
-    """One web service beside the models, as it was last seen."""
+class LoginState(Document):
+    """Who is asked about the requests to a service (`forward`), as it was last seen."""
 
-    name: str
     url: str
     state: str = Field(description="up, down or unknown.")
     reason: str
     since: float = Field(description="Unix seconds.")
+
+
+class ServiceState(LoginState):
+    """One web service beside the models, as it was last seen."""
+
+    name: str
+    login: LoginState | None = Field(description="null where nobody is asked.")
 
 
 class Certificate(Document):
@@ -190,6 +196,10 @@ class Status(Document):
     services: list[ServiceState]
     certificates: list[Certificate]
     cache: dict[str, KeptAnswers] = Field(description="By model.")
+    uncopied: dict[str, dict[str, int]] = Field(
+        description="By model: requests that its shadow got no copy of since nginx started; large: "
+        "more than 256 KiB, upload: no JSON, late: too many waited to be copied."
+    )
     memory: list[MemoryZone]
     missing_models: list[Missing]
     conflicts: list[str]
@@ -249,6 +259,7 @@ def status(gateway: Gateway) -> Status:
                 model: {"hits": hits, "misses": misses}
                 for model, (hits, misses) in (live.kept if live else {}).items()
             },
+            "uncopied": live.uncopied if live else {},
             "memory": [asdict(fill) for fill in (live.zones if live else ())],
             "conflicts": report.conflicts if report else [],
             "missing_models": [

@@ -68,6 +68,8 @@ def print_status(document: Mapping[str, Any]) -> None:
         _print_services(terminal, document["services"])
     for model, counts in document["cache"].items():
         terminal.line(f"Kept answers of {model}: {hit_ratio(counts['hits'], counts['misses'])}")
+    for model, reasons in document["uncopied"].items():
+        terminal.line((uncopied_in_words(model, reasons), "yellow"))
     for line in lines_about(
         {
             "backends": {backend["name"]: backend for backend in document["backends"]},
@@ -122,12 +124,17 @@ def _print_services(terminal: Styled, services: Sequence[Mapping[str, Any]]) -> 
         ("SERVICE", "STATE", "SINCE", "WHERE, OR WHY NOT"),
         [
             (
-                service["name"],
-                _coloured(service["state"]),
-                ago(time.time() - service["since"]),
-                service["url"] if service["state"] == "up" else service["reason"],
+                name,
+                _coloured(seen["state"]),
+                ago(time.time() - seen["since"]),
+                seen["url"] if seen["state"] == "up" else seen["reason"],
             )
             for service in services
+            for name, seen in (
+                (service["name"], service),
+                (f"{service['name']}: login", service["login"]),
+            )
+            if seen is not None
         ],
     )
 
@@ -149,6 +156,16 @@ def hit_ratio(hits: int, misses: int) -> str:
     """ "75 % of 1,204 requests answered with one"."""
     share = f"{hits / (hits + misses):.0%}".replace("%", " %")
     return f"{share} of {counted(hits + misses, 'request')} answered with one"
+
+
+_UNCOPIED = {"large": "larger than 256 KiB", "upload": "no JSON", "late": "too many at once"}
+
+
+def uncopied_in_words(model: str, reasons: Mapping[str, int]) -> str:
+    """ "The shadow of m got no copy of 3 requests: 2 larger than 256 KiB, 1 no JSON"."""
+    many = counted(sum(reasons.values()), "request")
+    why = ", ".join(f"{count:,} {_UNCOPIED.get(each, each)}" for each, count in reasons.items())
+    return f"The shadow of {model} got no copy of {many}: {why}"
 
 
 def memory_in_words(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from infergate.config.load import LoadedConfig
-from infergate.config.services import Service
+from infergate.config.services import Forward, Service
 from infergate.errors import InfergateError
 from infergate.files import write_atomically
 from infergate.health.tracker import Liveness, Track, observe
@@ -24,20 +24,35 @@ if TYPE_CHECKING:  # httpx takes longer to load than `infergate status` to run
     from infergate.health.probe import ProbeResult
 
 
-@dataclass(frozen=True)
-class ServiceReport:
-    """One service as it was last seen. reason: in plain words; since: Unix seconds."""
+Part = Literal["service", "login"]
 
-    name: str
+
+@dataclass(frozen=True)
+class Seen:
+    """A server as it was last seen. reason: in plain words; since: Unix seconds."""
+
     url: str
     state: Liveness
     reason: str
     since: float
 
 
+@dataclass(frozen=True)
+class ServiceReport(Seen):
+    """One service. login: who is asked about its requests (`forward`), where somebody is."""
+
+    name: str
+    login: Seen | None = None
+
+
 def read_services(path: Path) -> tuple[ServiceReport, ...]:
     """What was last written; nothing if there is nothing that can be read."""
-    return read_state(path, lambda said: tuple(ServiceReport(**each) for each in said)) or ()
+    return read_state(path, lambda said: tuple(_report(each) for each in said)) or ()
+
+
+def _report(said: dict[str, Any]) -> ServiceReport:
+    login = said.get("login")
+    return ServiceReport(**{**said, "login": Seen(**login) if login else None})
 
 
 class Services:
@@ -46,7 +61,7 @@ class Services:
     def __init__(self, home: Home, loaded: Callable[[], LoadedConfig]) -> None:
         self._home = home
         self._loaded = loaded
-        self._tracks: dict[tuple[str, str], Track] = {}
+        self._tracks: dict[tuple[str, Part, str], Track] = {}
         self._clients: dict[tuple[bool, Path | None], Client] = {}
 
     async def run(self) -> None:
@@ -55,7 +70,12 @@ class Services:
             loaded = self._loaded()
             services, health = loaded.config.services, loaded.config.health
             await asyncio.gather(
-                *(self._probe(name, each, loaded) for name, each in services.items())
+                *(self._probe(name, each, loaded) for name, each in services.items()),
+                *(
+                    self._probe_login(name, each.forward, loaded)
+                    for name, each in services.items()
+                    if each.forward is not None
+                ),
             )
             reports = self._reports(services)
             if reports != known:
@@ -67,27 +87,52 @@ class Services:
             await asyncio.sleep(health.interval)
 
     async def _probe(self, name: str, service: Service, loaded: LoadedConfig) -> None:
+        asked = self._ask(service, loaded)
+        await self._note(name, "service", service.url, asked, loaded)
+
+    async def _probe_login(self, name: str, forward: Forward, loaded: LoadedConfig) -> None:
+        """Whether it takes a connection: a question about nobody would be in its log each time."""
+        from infergate.health.ask import Target
+        from infergate.health.probe import probe
+
+        timeout_s = loaded.config.health.timeout
+        target = Target(forward.url, timeout_s=timeout_s, check="tcp")
+        asked = probe(self._client(forward.verify_tls, None), target)
+        await self._note(name, "login", forward.url, asked, loaded)
+
+    async def _note(
+        self, name: str, part: Part, url: str, asked: Awaitable[ProbeResult], loaded: LoadedConfig
+    ) -> None:
         from infergate.health.probe import OurFault
 
-        health, now = loaded.config.health, time.time()
-        track = self._tracks.setdefault((name, service.url), Track(since=now))
+        health, now, key = loaded.config.health, time.time(), (name, part, url)
+        track = self._tracks.setdefault(key, Track(since=now))
         try:
-            result = await self._ask(service, loaded)
+            result = await asked
         except OurFault as problem:
-            log.warning("could not probe a service", service=name, problem=str(problem))
+            log.warning(f"could not probe a {part}", service=name, problem=str(problem))
             return
-        self._tracks[name, service.url], change = observe(
+        self._tracks[key], change = observe(
             track, result.ok, result.reason, now, rise=health.rise, fall=health.fall
         )
         if change is not None and change.before != "unknown":
-            log.info("a service changed", service=name, state=change.after, reason=change.reason)
+            what = "a service changed" if part == "service" else "the login of a service changed"
+            log.info(what, service=name, state=change.after, reason=change.reason)
 
     def _reports(self, services: Mapping[str, Service]) -> list[ServiceReport]:
-        wanted = {(name, service.url) for name, service in services.items()}
+        urls: dict[tuple[str, Part], str] = {
+            (name, "service"): s.url for name, s in services.items()
+        }
+        urls |= {(name, "login"): s.forward.url for name, s in services.items() if s.forward}
+        wanted = {(*key, url) for key, url in urls.items()}
         self._tracks = {key: track for key, track in self._tracks.items() if key in wanted}
+        seen = {
+            (name, part): Seen(url, track.state, track.reason, track.since)
+            for (name, part, url), track in self._tracks.items()
+        }
         return [
-            ServiceReport(name, url, track.state, track.reason, track.since)
-            for (name, url), track in self._tracks.items()
+            ServiceReport(**vars(seen[name, "service"]), name=name, login=seen.get((name, "login")))
+            for name in services
         ]
 
     async def _ask(self, service: Service, loaded: LoadedConfig) -> ProbeResult:
@@ -95,7 +140,8 @@ class Services:
         from infergate.health.ask import NoAnswer, get
         from infergate.health.probe import ProbeResult, probe
 
-        client, target = self._client(service, loaded), _target(service, loaded)
+        ca_file = None if service.ca_file is None else loaded.resolve(service.ca_file)
+        client, target = self._client(service.verify_tls, ca_file), _target(service, loaded)
         if target.check != "auto":
             return await probe(client, target)
         answer = await get(client, target, "/")
@@ -104,14 +150,13 @@ class Services:
         reason = f"HTTP {answer.status} from /"
         return ProbeResult(answer.status < 500, reason, answer.latency_s, answer.status)
 
-    def _client(self, service: Service, loaded: LoadedConfig) -> Client:
+    def _client(self, verify_tls: bool, ca_file: Path | None) -> Client:
         """Kept: reading the machine's certificates takes a tenth of a second."""
         from infergate.health.ask import make_client
 
-        ca_file = None if service.ca_file is None else loaded.resolve(service.ca_file)
-        kind = (service.verify_tls, ca_file)
+        kind = (verify_tls, ca_file)
         if kind not in self._clients:
-            self._clients[kind] = make_client(verify_tls=service.verify_tls, ca_file=ca_file)
+            self._clients[kind] = make_client(verify_tls=verify_tls, ca_file=ca_file)
         return self._clients[kind]
 
 

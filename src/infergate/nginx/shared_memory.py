@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +45,7 @@ class LiveState:
     kept: model → requests answered with a kept answer, and those for which there was none, since
         nginx started (njs/keep.js).
     zones: how full they are.
+    uncopied: model → requests that its shadow got no copy of, by the reason (njs/shadow.js).
     """
 
     revision: int
@@ -57,6 +58,7 @@ class LiveState:
     waiting: int
     kept: Mapping[str, tuple[int, int]]
     zones: tuple[Fill, ...] = ()
+    uncopied: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 class _Bounded(socket.socket):
@@ -166,7 +168,16 @@ def _live(answer: dict[str, Any]) -> LiveState:
         waiting=int(answer["waiting"].get("", 0)),
         kept=_kept(answer["kept"]),
         zones=fills(answer.get("zones", {})),  # none from nginx of an earlier version
+        uncopied=_uncopied(answer.get("uncopied", {})),
     )
+
+
+def _uncopied(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for key, count in counts.items():
+        why, _, model = key.partition(" ")
+        found.setdefault(model, {})[why] = int(count)
+    return found
 
 
 def _kept(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:

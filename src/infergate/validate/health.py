@@ -35,6 +35,9 @@ def check_health(gateway: Gateway) -> list[Result]:
         with checking(SUITE, f"service.{service.name}", found) as verdict:
             if service.state != "up":
                 raise Failed(f"{service.state} at {service.url}: {service.reason}")
+            login = service.login
+            if login is not None and login.state != "up":
+                raise Failed(f"its login is {login.state} at {login.url}: {login.reason}")
             verdict.said = service.reason
     _certificates(said, found)
     with checking(SUITE, "counting", found):

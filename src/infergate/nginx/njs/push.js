@@ -21,12 +21,15 @@ function inFlight() {
     return all;
 }
 
-// How often kept answers were given again, and how often there was none: see keep.js.
-function kept() {
-    const all = {};
+// How often kept answers were given again, and how often there was none (keep.js); how many requests a shadow
+// got no copy of (shadow.js).
+function counts() {
+    const all = { kept: {}, uncopied: {} };
     ngx.shared.ig_turns.items(100000).forEach((item) => {
         if (item[0].startsWith('hits ') || item[0].startsWith('misses ')) {
-            all[item[0]] = item[1];
+            all.kept[item[0]] = item[1];
+        } else if (item[0].startsWith('uncopied ')) {
+            all.uncopied[item[0].slice(9)] = item[1];
         }
     });
     return all;
@@ -59,6 +62,7 @@ function state(r) {
         }
         return;
     }
+    const counted = counts();
     r.headersOut['Content-Type'] = 'application/json';
     r.return(200, JSON.stringify({
         revision: settings.revision,
@@ -69,7 +73,8 @@ function state(r) {
         breakers: entries(ngx.shared.ig_breakers),
         waiting: entries(ngx.shared.ig_waiting),
         inflight: inFlight(),
-        kept: kept(),
+        kept: counted.kept,
+        uncopied: counted.uncopied,
         zones: zones(),
     }));
 }

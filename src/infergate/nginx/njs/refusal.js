@@ -66,7 +66,10 @@ function failure(r) {
     }
     let code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
     let message = dialect.words(status);
-    if (status === 401 && r.variables.ig_login) {
+    if (status === 500 && isNoAnswer(r.variables.ig_login_said)) {
+        code = 'login_unavailable';
+        message = 'Who may come in here is for a login to say, and it does not answer.';
+    } else if (status === 401 && r.variables.ig_login) {
         code = 'not_logged_in';
         message = 'You are not logged in.';
     } else if (status === 403 && r.variables.ig_foreign_origin === '1') {
@@ -85,6 +88,11 @@ function failure(r) {
         message = KEY_REFUSALS[code];
     }
     return worded(r, { status, code, message, param: null });
+}
+
+// Of a login that was asked who may come in: what nginx takes for no answer. status: undefined where none was.
+function isNoAnswer(status) {
+    return !!status && status[0] !== '2' && status !== '401' && status !== '403';
 }
 
 export default { refused, answer, failure };

@@ -3,6 +3,8 @@
 // with its connection; and where the control plane is slow or dead, copies are dropped.
 //
 // ig_shadow   request id → [backend, path, body]
+// ig_turns    'shadow <model>' → requests; 'uncopied <why> <model>' → those whose turn it was and that were not
+//             copied: large (LARGEST), upload (no JSON), late (MOST wait already, or there is no room)
 
 import memory from 'memory.js';
 
@@ -11,16 +13,22 @@ const MOST = 64, LARGEST = 262144;
 // shadow: [backend, percent, upstream_name]
 function copy(r, request, format, model, shadow) {
     const zone = ngx.shared.ig_shadow;
-    if (request.bytes > LARGEST || r.variables.ig_content_type !== 'application/json' || zone.size() >= MOST) {
-        return;
-    }
+    const turns = ngx.shared.ig_turns;
     // Evenly: of 100 requests in a row, as many as there are percent.
-    const turn = memory.perhaps(() => ngx.shared.ig_turns.incr('shadow ' + model, 1, -1));
+    const turn = memory.perhaps(() => turns.incr('shadow ' + model, 1, -1));
     if (turn === undefined || Math.floor((turn + 1) * shadow[1] / 100) === Math.floor(turn * shadow[1] / 100)) {
         return;
     }
-    const body = format.edited(request, shadow[2] || model, '').toString();
-    memory.perhaps(() => zone.set(r.variables.ig_request_id, JSON.stringify([shadow[0], r.uri, body])));
+    let why = request.bytes > LARGEST ? 'large' : r.variables.ig_content_type !== 'application/json' ? 'upload'
+        : zone.size() >= MOST ? 'late' : undefined;
+    if (why === undefined) {
+        const body = format.edited(request, shadow[2] || model, '').toString();
+        why = memory.perhaps(() => zone.set(r.variables.ig_request_id, JSON.stringify([shadow[0], r.uri, body])))
+            === undefined ? 'late' : undefined;
+    }
+    if (why !== undefined) {
+        memory.perhaps(() => turns.incr('uncopied ' + why + ' ' + model, 1, 0));
+    }
 }
 
 // The control plane fetches what there is.
