@@ -14,7 +14,7 @@ ALL_BUSY := -n $$((2 * $$(nproc))) --dist worksteal
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help up install deb test e2e test-deploy soak bench count lint format lock clean
+.PHONY: help up install deb test e2e test-deploy peers soak bench count lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -54,7 +54,7 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests; on Debian's eng
 	@$(call run_tests,tests/unit tests/engine -m 'requests or not debian',$(ALL_BUSY))
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, all on Debian's nginx, and its next one
-	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n
+	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n javascript
 	@$(call run_tests,tests/e2e)
 	@$(call run_tests,tests/engine -m 'debian and not requests',$(ALL_BUSY))
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
@@ -64,6 +64,9 @@ e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, all on D
 test-deploy: $(VENV)/.installed-test  ## Run containers and the package as their pages say
 	$(BIN)/python -m tests.deploy.tools
 	@$(call run_tests,tests/deploy,-n 2 --dist loadfile)
+
+peers: $(VENV)/.installed-test  ## Run an engine's own tests at it and through the gateway (SUITE=)
+	$(BIN)/python -m tests.peers $(SUITE) $(ARGS)
 
 soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares
 	$(BIN)/python -m tests.engines_ready

@@ -10,6 +10,7 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "they are the tests and benchmarks themselves",
     "backup.md": "tests/engine/test_backup.py runs it, between two gateways",
     "benchmarks.md": "they take minutes and valgrind; bench/ has what came of them",
+    "peers.md": "it needs a checkout of an engine; tests/unit/test_peers.py",
     "import.md": "tests/engine/test_import.py runs it as printed",
     "install-deb.md": "tests/deploy/test_deb.py runs it in a Debian under systemd",
     "install-docker.md": "tests/deploy/test_docker.py runs it in containers",

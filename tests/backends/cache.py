@@ -1,6 +1,6 @@
 """Builds the heavy real backends once and keeps them outside the checkout.
 
-python tests/backends/cache.py install [vllm] [embed] [llamacpp] [chroma] [n8n]
+python tests/backends/cache.py install [vllm] [embed] [llamacpp] [chroma] [n8n] [javascript]
 python tests/backends/cache.py status
 
 vllm      vLLM on the CPU with a tiny generated Qwen2: 3.4 GB, about two minutes
@@ -40,6 +40,16 @@ N8N = {
     "dependencies": {"n8n": "1.123.81"},
     # Their newest versions are not on npm's registry, or do not fit n8n.
     "overrides": {"xlsx": "0.18.5", "@langchain/langgraph-checkpoint": "1.0.1"},
+}
+JAVASCRIPT = {
+    "private": True,
+    "type": "module",
+    "dependencies": {
+        "openai": "6.49.0",
+        "ai": "6.0.326",
+        "@ai-sdk/openai-compatible": "2.0.92",
+        "zod": "4.6.7",  # what the two before want beside them
+    },
 }
 CMAKE = ["cmake", "ninja", "gguf", "numpy"]
 CMAKE_FLAGS = [
@@ -139,8 +149,17 @@ def _chroma(folder: Path) -> None:
 
 
 def _n8n(folder: Path) -> None:
+    _node(folder, N8N)
+
+
+def _javascript(folder: Path) -> None:
+    _node(folder, JAVASCRIPT)
+
+
+def _node(folder: Path, package: dict[str, object]) -> None:
+    """Node.js, and beside it what a package.json asks for."""
     _venv(folder, [NODE])
-    (folder / "package.json").write_text(json.dumps(N8N))
+    (folder / "package.json").write_text(json.dumps(package))
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
     install = ["npm", "install", "--legacy-peer-deps", "--no-audit", "--no-fund"]
     _run("env", f"PATH={path}", *install, cwd=folder)
@@ -152,6 +171,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "llamacpp": _llamacpp,
     "chroma": _chroma,
     "n8n": _n8n,
+    "javascript": _javascript,
 }
 
 

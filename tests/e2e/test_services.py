@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,6 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from tests.backends.cache import python_of
 from tests.backends.qdrant_double import API_KEY, qdrant_double
 from tests.backends.servers import HERE, available, chroma, n8n, scripted
+from tests.e2e.browser import browser
 from tests.gateway import gateway, until
 
 OWNER = {
@@ -28,25 +26,6 @@ OWNER = {
     "lastName": "Owner",
     "password": "Correct-Horse-7",
 }
-
-
-@contextmanager
-def _browser() -> Iterator[webdriver.Chrome]:
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("there is no chromium with its chromedriver here")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    # Nothing but this machine: *.localhost is loopback (RFC 6761), all else does not resolve.
-    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE *.localhost")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    try:
-        yield chrome
-    finally:
-        chrome.quit()
 
 
 def _websockets(chrome: webdriver.Chrome) -> list[tuple[str, str]]:
@@ -75,7 +54,7 @@ def test_n8n_in_a_real_browser_with_its_websocket(engine: str, tmp_path: Path) -
             "limits: { per_ip: { rate: 10r/s, burst: 20 } }\n"
             f"services: {{ n8n: {{ url: {it.url}, host: n8n.localhost, auth: none }} }}\n",
         ) as front,
-        _browser() as chrome,
+        browser() as chrome,
     ):
         home = f"http://n8n.localhost:{front.port}"
         until(lambda: _is_set_up(front.port))

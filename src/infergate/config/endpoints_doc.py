@@ -24,11 +24,14 @@ yet what it is: 503.
   `stream_options` say: vLLM, SGLang, llama.cpp and Ollama are asked for them where the client
   does not, and it sees nothing of that. Only the last event of a choice waits for the next one,
   which engines send with it.
-- **Codex** opens a WebSocket first: 426, after which it goes on without one.
+- **Codex** opens a WebSocket first: 426, after which it goes on without one. The gateway does not
+  read what goes through a WebSocket, and there each message names a model and uses tokens: no key
+  could be held to its models and budgets. vLLM's is an open pull request (#35492).
 - **Claude Code** begins its system prompt with `x-anthropic-billing-header: …`, another one in
   each request, which would keep every engine from using its cache. It goes to Anthropic's own
-  servers only. `anthropic-beta` and all other headers go on as they are; an `anthropic-version`
-  that there is not is refused, one that is missing is not.
+  servers only. Nothing else is taken out: dates, folders and git's state in the prompts of agents
+  mean something to the model. `anthropic-beta` and all other headers go on as they are; an
+  `anthropic-version` that there is not is refused, one that is missing is not.
 - **GET /v1/models** has what engines say of a model: `created`, `owned_by`, `root`, `parent`,
   `max_model_len`, llama.cpp's `meta`. **GET /version** has the versions of the engines and of the
   gateway.
