@@ -200,12 +200,18 @@ first_key() {
     mv /root/infergate-key.new /root/infergate-key
 }
 
+# A certificate is none of it: the first one is given when the address is here.
 healthy() {
-    local tries=0
-    until infergate validate health > /dev/null 2>&1 || [ $((tries += 1)) -ge 60 ]; do sleep 2; done
-    # A certificate is none of it: the first one is given when the address is here.
-    curl -sSf -k --connect-to "$HOST:443:127.0.0.1:443" "https://$HOST/healthz" > /dev/null
+    local tries=0 said
+    until said=$(infergate validate health 2> /dev/null || true) && well "$said"; do
+        if [ $((tries += 1)) -ge 60 ]; then
+            echo "$said" >&2
+            return 1
+        fi
+        sleep 2
+    done
 }
+well() { grep -q "^ *ok .*gateway\.answers" <<< "$1" && ! grep "FAILED" <<< "$1" | grep -qv " certificate\."; }
 
 # ---- Taking over -----------------------------------------------------------------------------------------------
 
