@@ -11,7 +11,7 @@ from infergate.config.load import parse_config
 from infergate.ledger.ledger import Ledger
 from infergate.paths import Home
 from infergate.store.database import database_for
-from tests.access_log import in_store, line
+from tests.access_log import in_store, line, told
 
 LINES = 200_000
 CONFIG = """
@@ -32,9 +32,9 @@ def measure(folder: Path, keys: int) -> str:
                 line(
                     ts=1_795_000_000 + number / 20_000,
                     key=f"key-{chance.randrange(keys)}",
-                    model=chance.choice("mno"),
+                    **{"gen_ai.request.model": chance.choice("mno")},
                     backend=chance.choice("abcd"),
-                    tokens=[chance.randrange(4000), chance.randrange(500), 0],
+                    **told(chance.randrange(4000), chance.randrange(500), 0),
                 )
             )
     database = database_for(config, home, keep=True)

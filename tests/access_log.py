@@ -1,10 +1,10 @@
-"""Lines of an access log, as nginx.conf.j2 has them, and what they add up to."""
+"""Lines of an access log, as nginx/access_line.py has them, and what they add up to."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,50 @@ _NUMBER = itertools.count()
 
 def line(**fields: Any) -> str:
     """One line; every call another id."""
+    entry = {
+        "ts": 1_795_000_000.123,
+        "status": 200,
+        "ip": "10.0.0.7",
+        "v": 2,
+        "id": f"{next(_NUMBER):032x}",
+        "method": "POST",
+        "uri": "/v1/chat/completions",
+        "key": "ci",
+        "error": "",
+        "time": "2026-11-18T09:06:40+00:00",
+        "model_asked": "m",
+        "gen_ai.request.model": "m",
+        "backend": "a",
+        "attempts": [attempt("a", 200, 0.12)],
+        "gen_ai.usage.input_tokens": 7,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read.input_tokens": 2,
+        "tokens_estimated": False,
+        "request_time": 0.25,
+        "queue_ms": 0,
+        "request_length": 300,
+        "bytes_sent": 500,
+        "completed": True,
+        "why": "least_busy a=0 b=1",
+        "request_id": "",
+        "user_agent": "OpenAI/Python 1.99.0",
+        **fields,
+    }
+    return _text(entry)
+
+
+def attempt(backend: str, status: int | None, header_time: float | None) -> dict[str, Any]:
+    """One element of `attempts`."""
+    return {
+        "backend": backend,
+        "status": status,
+        "header_time": header_time,
+        "response_time": 0.25,
+    }
+
+
+def line_1(**fields: Any) -> str:
+    """One line of version 1, as gateways of before 2026-12 wrote it."""
     entry = {
         "ts": 1_795_000_000.123,
         "status": 200,
@@ -43,7 +87,42 @@ def line(**fields: Any) -> str:
         "user_agent": "OpenAI/Python 1.99.0",
         **fields,
     }
+    return _text(entry)
+
+
+def _text(entry: Mapping[str, Any]) -> str:
     return json.dumps(entry, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+_TOKENS = (
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.cache_read.input_tokens",
+)
+
+
+NO_TOKENS: dict[str, Any] = {**dict.fromkeys(_TOKENS), "tokens_estimated": False}
+
+
+def told(*numbers: Any, estimated: bool = False) -> dict[str, Any]:
+    """A line's fields of tokens: of the prompt, of the answer, cached."""
+    return {**dict(zip(_TOKENS, numbers, strict=True)), "tokens_estimated": estimated}
+
+
+def tokens(entry: Mapping[str, Any]) -> list[int] | None:
+    """A line's tokens: of the prompt, of the answer, cached, and a 1 where they are estimated; None
+    where it has none."""
+    found = [entry[name] for name in _TOKENS]
+    assert type(entry["tokens_estimated"]) is bool
+    if found == [None] * 3:
+        assert not entry["tokens_estimated"]
+        return None
+    return found + [1] * entry["tokens_estimated"]
+
+
+def tried(entry: Mapping[str, Any]) -> list[str]:
+    """The backends that had a request before the last one."""
+    return [each["backend"] for each in entry["attempts"][:-1]]
 
 
 Totals = tuple[int, int, int, int]
@@ -57,8 +136,8 @@ def in_texts(texts: Iterable[str]) -> Totals:
         for each in text.splitlines():
             entry = json.loads(each)
             found[0] += 1
-            for at, number in enumerate((entry["tokens"] or [0, 0, 0])[:3]):
-                found[at + 1] += number
+            for at, name in enumerate(_TOKENS):
+                found[at + 1] += entry[name] or 0
     return found[0], found[1], found[2], found[3]
 
 

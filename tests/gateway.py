@@ -173,7 +173,7 @@ class Gateway:
             time.sleep(0.2)
         last = answered.pop(self.port, None)  # once: the log may be moved away
         until(lambda: last is None or f'"{last}"' in self._log.read_text())
-        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
+        lines = [json.loads(line) for line in self._log.read_text().split("\n") if line]
         return sorted(lines, key=lambda line: line["ts"])
 
     @property

@@ -23,7 +23,7 @@ from infergate.ledger.ledger import Ledger
 from infergate.paths import Home
 from infergate.store.checkpoints import lines_counted
 from infergate.store.database import database_for
-from tests.access_log import in_logs, in_store, line
+from tests.access_log import in_logs, in_store, line, told
 
 
 def _forked(work: Callable[[], None]) -> int:
@@ -64,8 +64,8 @@ def _write(log: Path, seed: int) -> None:
             line(
                 ts=time.time(),
                 key=f"key-{chance.randrange(5)}",
-                model=chance.choice("mno"),
-                tokens=[chance.randrange(10, 4000), chance.randrange(500), chance.randrange(9)],
+                **{"gen_ai.request.model": chance.choice("mno")},
+                **told(chance.randrange(10, 4000), chance.randrange(500), chance.randrange(9)),
             )
             for _ in range(chance.randrange(1, 60))
         )

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from infergate.nginx.statuses import INTERNAL
+from tests.access_log import tokens
 from tests.backends.servers import Scripted, scripted
 from tests.cache import SUITE, TRIXIE
 from tests.gateway import Gateway, gateway, until
@@ -176,10 +177,10 @@ def test_what_a_backend_tells_of_tokens_is_a_number_in_the_log(stack: Stack, mod
         ):
             a.behave(path_prefix="/v1/chat", body=body % usage, headers={"Content-Type": kind})
             assert it.chat(model).status_code == 200
-    asked = [line for line in it.log() if line["model"] == model and line["tokens"] is not None]
+    asked = [line for line in it.log() if line["gen_ai.request.model"] == model and tokens(line)]
     assert len(asked) >= len(NO_USAGE)
     for line in asked:
-        assert all(type(each) is int and 0 <= each < 2**32 for each in line["tokens"]), line
+        assert all(type(each) is int and 0 <= each < 2**32 for each in tokens(line) or []), line
 
 
 AFTER = "HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
@@ -272,6 +273,6 @@ def test_clients_that_read_nothing_of_large_answers_hold_little_memory_and_spoil
         assert meanwhile.text == answer
         grown = memory_of_workers(it) - before
     assert grown < 100 * 2**20, f"{grown / 2**20:.0f} MB for {READERS} readers"
-    assert it.log()[-1]["tokens"][2:] in ([0], [0, 1])  # exact, or said to be estimated
+    assert (tokens(it.log()[-1]) or [])[2:] in ([0], [0, 1])  # exact, or said to be estimated
     until(lambda: len(it.log()) and it.post("/v1/embeddings", json.loads(body)).text == answer)
-    assert it.log()[-1]["tokens"] == [7, 0, 0]
+    assert tokens(it.log()[-1]) == [7, 0, 0]

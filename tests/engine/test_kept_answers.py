@@ -16,6 +16,7 @@ import pytest
 
 from infergate.nginx.shared_memory import read
 from infergate.paths import Home
+from tests.access_log import tokens
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 
@@ -329,7 +330,9 @@ def test_the_log_and_the_ledger_know_what_was_served_again(kept: Kept) -> None:
         settle(it)
     lines = [line for line in it.log() if line["key"] == key]
     # Two workers write them, each when it likes.
-    assert sorted((line["cache"], line["model"], str(line["tokens"])) for line in lines) == [
+    assert sorted(
+        (line["cache"], line["gen_ai.request.model"], str(tokens(line))) for line in lines
+    ) == [
         *[("HIT", "chat", "None")] * 2,
         *[("MISS", "chat", "[7, 5, 0]")] * 2,
     ]

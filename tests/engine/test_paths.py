@@ -8,6 +8,7 @@ import socket
 import httpx
 import pytest
 
+from tests.access_log import tokens
 from tests.engine.one_of_each import Stack
 from tests.gateway import until
 
@@ -101,14 +102,14 @@ def test_what_llama_cpp_itself_tells_of_tokens_is_counted(stack: Stack) -> None:
     told = {"content": "x", "tokens_predicted": 5, "tokens_evaluated": 7}
     backend.behave(path_prefix="/infill", body=json.dumps({**told, "stop": True, "timings": {}}))
     assert it.post("/infill", {"model": "llamacpp"}).status_code == 200
-    assert it.log()[-1]["tokens"] == [7, 5, 0]
+    assert tokens(it.log()[-1]) == [7, 5, 0]
     backend.reset()
     events = [{"content": "x", "stop": False, "tokens_predicted": 1}, {**told, "stop": True}]
     text = "".join(f"data: {json.dumps(each)}\n\n" for each in events)
     backend.behave(path_prefix="/infill", body=text, headers={"content-type": "text/event-stream"})
     got = it.post("/infill", {"model": "llamacpp", "stream": True})
     assert got.text == text
-    assert (it.log()[-1]["tokens"], it.log()[-1]["error"]) == ([7, 5, 0], "")
+    assert (tokens(it.log()[-1]), it.log()[-1]["error"]) == ([7, 5, 0], "")
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed", "/api/show"])

@@ -235,8 +235,8 @@ def test_what_is_no_endpoint_is_404_and_a_wrong_method_405(stack: Stack) -> None
 def test_the_access_log_is_one_json_object_a_request(stack: Stack) -> None:
     stack.gateway.chat("gpt-3.5-turbo")
     entry = stack.gateway.log()[-1]
-    assert (entry["v"], entry["status"], entry["model"], entry["backend"]) == (
-        1,
+    assert (entry["v"], entry["status"], entry["gen_ai.request.model"], entry["backend"]) == (
+        2,
         200,
         "qwen",
         "chat",

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.access_log import tokens
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway
 
@@ -140,7 +141,7 @@ def test_usage_of_a_large_streamed_request_is_asked_for(one: One) -> None:
     answer = it.post("/v1/chat/completions", big("m", stream=True))
     assert answer.text.endswith("data: [DONE]\n\n")
     assert json.loads(a.requests()[0]["body"])["stream_options"] == {"include_usage": True}
-    assert it.log()[-1]["tokens"] == [7, 5, 0]
+    assert tokens(it.log()[-1]) == [7, 5, 0]
 
 
 PADDING = '"pad":"' + "x" * 5000 + '"'

@@ -10,6 +10,7 @@ from infergate.admin.requests import log_lines
 from infergate.changes import watch
 from infergate.cli import observe
 from infergate.ledger.tail import Tail
+from infergate.nginx import access_line
 from infergate.worker_files import entry_in
 from tests.gateway import run_here
 
@@ -95,9 +96,18 @@ def test_only_the_lines_that_are_asked_for_are_shown(tmp_path: Path) -> None:
     path = tmp_path / "home/logs/access.log"
     path.parent.mkdir(parents=True)
     entries = [
-        {"id": "1", "key": "alice", "model": "m", "status": 200},
-        {"id": "2", "key": "bob", "model": "m", "status": 429},
-        {"id": "3", "key": "bob", "model": "n", "status": 503},
+        {"id": "1", "key": "alice", "gen_ai.request.model": "m", "status": 200},
+        {"id": "2", "key": "bob", "model_asked": "m", "status": 429},
+        {
+            "id": "3",
+            "v": 1,
+            "key": "bob",
+            "tokens": None,
+            "tried": "",
+            "backend": "",
+            "model": "n",
+            "status": 503,
+        },
     ]
     path.write_text("".join(f"{json.dumps(each)}\n" for each in entries) + "no line\n")
 
@@ -109,6 +119,7 @@ def test_only_the_lines_that_are_asked_for_are_shown(tmp_path: Path) -> None:
 
     assert shown("--key", "bob") == "23"
     assert shown("--model", "m") == "12"
+    assert shown("--model", "n") == "3"
     assert shown("--status", "429") == "2"
     assert shown("--status", "5xx") == "3"
     assert shown("--key", "bob", "--status", "2xx") == ""
@@ -117,3 +128,11 @@ def test_only_the_lines_that_are_asked_for_are_shown(tmp_path: Path) -> None:
     command = ["logs", "--status", "many", "-c", str(config)]
     ran = run_here(command, {"INFERGATE_HOME": str(tmp_path / "home")})
     assert (ran.returncode, "'many' is no status" in ran.stderr) == (2, True)
+
+
+def test_the_page_of_the_log_has_every_field_and_an_example_with_each() -> None:
+    page = (Path(__file__).parents[2] / "docs/log.md").read_text()
+    rows = [row for row in page.splitlines() if row.startswith("| `")]
+    assert rows == list(access_line.documented())
+    example = json.loads(next(row for row in page.splitlines() if row.startswith("{")))
+    assert list(example) == [each.name for each in access_line.FIELDS]

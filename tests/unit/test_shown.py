@@ -14,8 +14,10 @@ import pytest
 from infergate.cli.rows import print_rows
 from infergate.cli.terminal import Styled, harmless
 from infergate.shown import is_plain, shown, shown_text
+from tests.access_log import attempt, line
 from tests.gateway import Gateway, gateway, run_here
 
+MODEL = "gen_ai.request.model"
 EVIL = "a\x1b]0;t\x07\x9b31m\r\u202e[/x][red]:smile:\u2028\x00\x7fz"
 HARMLESS = r"a\u001b]0;t\u0007\u009b31m\u000d\u202e[/x][red]:smile:\u2028\u0000\u007fz"
 
@@ -69,25 +71,17 @@ def stopped() -> Gateway:
         yield it
 
 
-def line(**more: object) -> str:
-    entry = {"ts": 1795955617.2, "v": 1, "id": "1-2-3", "status": 404, "ip": "127.0.0.1",
-             "request_time": 0.1, "key": "k", "method": "GET", "uri": "/", "model": "", "tried": "",
-             "backend": "", "error": "", "tokens": None, "queue_ms": 0, "why": "",
-             "request_id": "", "upstream_status": "", "upstream_header_time": "",
-             "completed": "OK", "cache": "", "bytes_sent": 1, "user_agent": "",
-             "request_length": 1}  # fmt: skip
-    return json.dumps({**entry, **more}, ensure_ascii=False)
-
-
 def test_a_path_with_line_breaks_and_escapes_is_one_harmless_line_of_the_log(
     stopped: Gateway,
 ) -> None:
-    log = line(uri="/a\n12:00:00 200 forged\x1b[2J\x9b1m", model=EVIL, request_id=EVIL)
-    (stopped.home / "logs" / "access.log").write_text(log + "\n")
+    sent = {"uri": "/a\n12:00:00 200 forged\x1b[2J\x9b1m", "request_id": EVIL, "status": 404}
+    attempts = [attempt(EVIL, 404, None)]
+    log = line(**sent, id="1-2-3", model_asked=EVIL, attempts=attempts, **{MODEL: EVIL})
+    (stopped.home / "logs" / "access.log").write_text(log)
     said = stopped.run("logs").stdout
     assert len(said.splitlines()) == 1
     assert r"/a\u000a12:00:00 200 forged\u001b[2J\u009b1m" in said
-    assert json.loads(stopped.run("logs", "--json").stdout)["model"] == EVIL
+    assert json.loads(stopped.run("logs", "--json").stdout)[MODEL] == EVIL
     explained = stopped.run("explain", "1-2-3", check=False)
     for text in (said, explained.stdout, explained.stderr):
         assert shown_text(text) == text

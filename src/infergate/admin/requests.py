@@ -12,14 +12,15 @@ from infergate.admin.gateway import Gateway
 from infergate.admin.operation import Document, Which, operation
 from infergate.admin.told import told
 from infergate.errors import NotThere
+from infergate.ledger.line import request_in
 from infergate.ledger.tail import log_files
-from infergate.worker_files import entry_in, next_line
+from infergate.worker_files import next_line
 
 
 class Explained(Document):
     """A request, and why it went where it went."""
 
-    entry: dict[str, Any] = Field(description="Its line in the access log.")
+    entry: dict[str, Any] = Field(description="Its line in the access log (version 2).")
     told: list[str] = Field(description="The same in words: rule, scores, waits, attempts, tokens.")
 
 
@@ -30,7 +31,7 @@ def explain(gateway: Gateway, request: Which) -> Explained:
     log, found = gateway.home.access_log, None
     for line in log_lines(log):
         if request in line:
-            entry = entry_in(line) or {}
+            entry = request_in(line) or {}
             if request in (entry.get("id"), entry.get("request_id")):
                 found = entry
     if found is None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _SCORE = re.compile(r"(.+)=(-?[\d.e+]+)")
-_ASKED_TOO = re.compile(r"asked (\S+) too after")  # njs/hedging.js
 _CACHE = {
     "HIT": "a kept answer was given again",
     "MISS": "no answer was kept; this one is, if it is good",
@@ -19,7 +18,7 @@ _DOWN, _OPEN, _BACKUP, _FULL = 1e9, 1e8, 1e7, 1e6  # njs/route.js adds them to s
 
 
 def told(entry: Mapping[str, Any]) -> Iterator[str]:
-    """One request in words, from its line in the log."""
+    """One request in words, from its line in the log (ledger/line.py: request_in)."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["ts"]))
     yield f"Request {entry['id']}"
     yield f"  {entry['method']} {entry['uri']} at {when}: {_outcome(entry)}"
@@ -29,34 +28,30 @@ def told(entry: Mapping[str, Any]) -> Iterator[str]:
 
     why = entry.get("why", "")
     yield row("key", entry["key"] or "none")
-    yield row("model", entry["model"] or "none")
+    model, asked = entry["gen_ai.request.model"], entry["model_asked"]
+    known = f"{model or 'none'}"
+    yield row("model", known if asked in (None, "", model) else f"{known}, asked for as {asked}")
     if entry.get("cache"):
         yield row("cache", _CACHE.get(entry["cache"], entry["cache"]))
     if entry["queue_ms"]:
         yield row("queue", f"waited {entry['queue_ms']} ms")
     for index, step in enumerate(steps(why)):
         yield row("route" if index == 0 else "", step)
-    # Asked too while another was late: by the gateway itself, so nginx has no status of it.
-    hedged = _ASKED_TOO.findall(why)
-    tried = [name for name in entry["tried"].split(",") if name and name not in hedged]
-    backends = [*tried, entry["backend"]] if entry["backend"] else tried
-    statuses = re.split(r"[ ,:]+", entry["upstream_status"])
-    headers = re.split(r"[ ,:]+", entry["upstream_header_time"])
-    if backends:
-        yield row("attempts", len(backends) + len(hedged))
-        # nginx's own second try on a fresh connection has a status of its own; the last ones count.
-        for name, status, first_byte in zip(
-            backends,
-            statuses[-len(backends) :],
-            headers[-len(backends) :],
-            strict=False,
-        ):
-            after = "no first byte" if first_byte == "-" else f"first byte after {first_byte} s"
-            yield row("", f"{name}: {status}, {after}")
+    if entry["attempts"]:
+        yield row("attempts", len(entry["attempts"]))
+        for each in entry["attempts"]:
+            first_byte_s = each["header_time"]
+            after = (
+                "no first byte" if first_byte_s is None else f"first byte after {first_byte_s} s"
+            )
+            status = "no status" if each["status"] is None else each["status"]
+            yield row("", f"{each['backend']}: {status}, {after}")
     yield row("time", f"{entry['request_time']} s in all, {entry['bytes_sent']} bytes sent")
-    if entry["tokens"] is not None:
-        prompt, answer, cached, *counted = entry["tokens"]
-        how = ", counted here" if counted else ""
+    prompt = entry["gen_ai.usage.input_tokens"]
+    if prompt is not None:
+        answer = entry["gen_ai.usage.output_tokens"]
+        cached = entry["gen_ai.usage.cache_read.input_tokens"]
+        how = ", counted here" * bool(entry["tokens_estimated"])
         known = f", {cached} of them cached" if cached else ""
         yield row("tokens", f"{prompt} in{known}, {answer} out{how}")
 

@@ -19,17 +19,10 @@ _TEXT = r"(?:[^\"\\]|\\.)*"
 
 def _regex(status: str, error: str, *, uri: str = "", key: str = _TEXT) -> str:
     """The line of a request; each argument is a regular expression, uri of its beginning."""
-    fields = {
-        "id": _TEXT,
-        "method": _TEXT,
-        "uri": uri + _TEXT,
-        "key": key,
-        "model": _TEXT,
-        "backend": _TEXT,
-        "tried": _TEXT,
-    }
+    fields = {"id": _TEXT, "method": _TEXT, "uri": uri + _TEXT, "key": key}
     before = "".join(f'"{name}":"{value}",' for name, value in fields.items())
-    return f'^,"status":{status},"ip":"<ADDR>","v":1,{before}"error":"{error}'
+    version_1 = "".join(f'"{name}":"{_TEXT}",' for name in ("model", "backend", "tried"))
+    return f'^,"status":{status},"ip":"<ADDR>","v":[12],{before}(?:{version_1})?"error":"{error}'
 
 
 _OURS = '(?!")'

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infergate.cli.options import load_applied
 from infergate.errors import UserError
-from infergate.worker_files import entry_in
+from infergate.ledger.line import request_in
 
 Wanted = Callable[[str], bool]
 
@@ -27,12 +27,15 @@ def filter_of(
         return lambda _line: True
 
     def wanted(line: str) -> bool:
-        entry = entry_in(line.encode())
+        entry = request_in(line)
         return (
             entry is not None
             and (key is None or entry.get("key") == key)
             and (keys is None or entry.get("key") in keys)
-            and (model is None or entry.get("model") == model)
+            and (
+                model is None
+                or model in (entry.get("gen_ai.request.model"), entry.get("model_asked"))
+            )
             and str(entry.get("status", "")).startswith(begins)
         )
 

@@ -19,7 +19,7 @@ from infergate.cli.target import target
 from infergate.errors import NotRunning
 from infergate.paths import default_config, home_for
 from infergate.shown import shown
-from infergate.worker_files import LONGEST_LINE, entry_in, next_line
+from infergate.worker_files import LONGEST_LINE, next_line
 
 if TYPE_CHECKING:
     from infergate.cli.log_filter import Wanted
@@ -107,12 +107,15 @@ def _new_lines(file: BinaryIO) -> Iterator[str]:
 
 
 def _readable(line: str) -> str:
+    from infergate.ledger.line import request_in
+
     try:
-        entry = entry_in(line) or {}
+        entry = request_in(line) or {}
         clock = time.strftime("%H:%M:%S", time.localtime(entry["ts"]))
         who = entry["key"] or "-"
-        backend = entry["tried"] + entry["backend"] or entry.get("service") or "-"
-        where = f"{entry['model'] or '-'} → {backend}"
+        names = ",".join(each["backend"] for each in entry["attempts"]) or entry["backend"]
+        model = entry["gen_ai.request.model"] or entry["model_asked"] or "-"
+        where = f"{model} → {entry.get('service') or names or '-'}"
         error = f" {entry['error']}" if entry["error"] else ""
         return (
             f"{clock} {entry['status']} {entry['request_time']:8.3f}s {who:12} "

@@ -1,13 +1,14 @@
-"""One line of the access log: the only place that knows its format besides nginx.conf.j2."""
+"""One line of the access log, read. Its fields: nginx/access_line.py; of version 1: line_1.py."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from infergate.config.budgets import MOST_TOKENS
+from infergate.ledger.line_1 import from_version_1
+from infergate.nginx.access_line import VERSION
 from infergate.worker_files import entry_in
 
-VERSION = 1
 _BEGINNING = '{"ts":'
 _LONGEST_NAME = 256
 CACHE = "(cache)"
@@ -59,17 +60,34 @@ def read_line(text: str) -> Line | None:
         return None
 
 
+def request_in(text: str | bytes) -> dict[str, Any] | None:
+    """The fields of a line as version 2 has them; None if it is none.
+
+    What the values are is for the reader to look at, as with `entry_in`.
+    """
+    entry = entry_in(text)
+    if entry is None or entry.get("v") != 1:
+        return entry
+    try:
+        return from_version_1(entry)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _line(entry: dict[str, Any]) -> Line | None:
     if entry["v"] != VERSION:
-        return None
+        if entry["v"] != 1:
+            return None
+        entry = from_version_1(entry)
     status = entry["status"]
-    tokens = entry["tokens"]
-    if tokens:
-        prompt, completion, cached = tokens[:3]
-        estimated = len(tokens) > 3
-    else:
+    prompt = entry["gen_ai.usage.input_tokens"]
+    completion = entry["gen_ai.usage.output_tokens"]
+    cached = entry["gen_ai.usage.cache_read.input_tokens"]
+    estimated = entry["tokens_estimated"]
+    if prompt is completion is cached is None:
         prompt = completion = cached = 0
-        estimated = False
+    if type(estimated) is not bool:
+        return None
     second, duration_ms = int(entry["ts"]), round(entry["request_time"] * 1000)
     queue_ms = entry.get("queue_ms", 0)
     for number in (second, duration_ms, queue_ms, prompt, completion, cached):
@@ -79,7 +97,7 @@ def _line(entry: dict[str, Any]) -> Line | None:
     return Line(
         second,
         _name(entry["key"]),
-        _name(entry["model"]),
+        _name(entry["gen_ai.request.model"]),
         # The field is there only where answers are kept.
         CACHE if entry.get("cache") == "HIT" else _name(entry["backend"]),
         status >= 400 or status == 0,

@@ -14,8 +14,9 @@ from infergate.config import endpoints
 from infergate.config.budgets import MOST_TOKENS
 from infergate.config.headers import KEYS
 from infergate.config.root import Config
+from infergate.nginx.access_line import VERSION, for_njs
 from infergate.nginx.bundle import bundle
-from infergate.nginx.keeping import who_answers
+from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.made import made
 from infergate.nginx.quick import quick_relay
 from infergate.nginx.relays import relays_of
@@ -59,6 +60,9 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "key_headers": f" {' '.join(KEYS).lower()} ",
         "hedge_socket": str(around.home.hedge_socket),
         "undecided": INTERNAL.undecided,
+        "queue_address": f"unix:{around.home.queue_socket}",
+        "line": for_njs(keeps=keeps(config) is not None),
+        "line_version": VERSION,
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": {
             "failures": config.breaker.failures,

@@ -19,7 +19,7 @@ from infergate.config import endpoints
 from infergate.config.access import Cors
 from infergate.config.headers import KEYS
 from infergate.config.root import Config
-from infergate.nginx import known
+from infergate.nginx import access_line, known
 from infergate.nginx.access import distinct, guard_of_api
 from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
 from infergate.nginx.headers import ANSWERED, EXPOSED, claimed, stripped
@@ -199,6 +199,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "zones": zones(config, around.needs),
         "hedge": _hedges(config),
         "keeps": keeps(config),
+        **_log(config),
         "gzip": config.gzip,
         "quick_relay": quick_relay(config),
         "peers": peers(config),
@@ -300,6 +301,17 @@ def _waf(config: Config, around: Surroundings) -> dict[str, object]:
         "waf_reports": str(around.home.waf_reports),
         "waf_rule_files": firewall.rules if firewall else (),
         "waf_has_unicode_map": firewall is not None and firewall.unicode_map is not None,
+    }
+
+
+def _log(config: Config) -> dict[str, object]:
+    """What the templates say of the access log."""
+    return {
+        "log_formats": access_line.log_formats(
+            keeps=keeps(config) is not None, services=bool(config.services)
+        ),
+        "answered": access_line.ANSWERED,
+        "unanswered": access_line.UNANSWERED,
     }
 
 

@@ -23,28 +23,31 @@ SETTING = Setting(
 
 
 def line(status: int, error: str, uri: str = "/v1/models", **more: str) -> str:
-    """As log_format writes it: see nginx.conf.j2."""
+    """As nginx writes it: see nginx/access_line.py."""
     fields = {
         "ts": 1795260730.212,
         "status": status,
         "ip": more.pop("ip", "192.0.2.7"),
-        "v": 1,
+        "v": 2,
         "id": "1795260730.212-34-1",
         "method": "GET",
         "uri": uri,
         "key": more.pop("key", ""),
-        "model": "",
-        "backend": "",
-        "tried": "",
         "error": error,
+        "time": "2026-11-21T12:32:10+00:00",
         "request_time": 0.001,
-        "upstream_status": "",
         "user_agent": more.pop("user_agent", "x"),
     }
     return json.dumps(fields, separators=(",", ":"))
 
 
+OLD = (
+    line(401, "invalid_api_key")
+    .replace('"v":2', '"v":1')
+    .replace('"error"', '"model":"","backend":"","tried":"","error"')
+)  # of version 1
 CASES = [
+    (OLD, "wrong_key"),
     (line(401, "invalid_api_key"), "wrong_key"),
     (line(401, "missing_api_key"), "wrong_key"),
     (line(403, "invalid_request"), "denied"),
@@ -80,8 +83,8 @@ CASES = [
     (line(444, ""), None),
     # What a client writes is escaped, and does not count.
     (line(404, "unknown_endpoint", '/","error":"waf_blocked'), None),
-    (line(200, "", user_agent='{"ts":1,"status":401,"ip":"198.51.100.1","v":1,'), None),
-    (line(404, "x", '/\n{"ts":1,"status":401,"ip":"198.51.100.1","v":1,"id":"'), None),
+    (line(200, "", user_agent='{"ts":1,"status":401,"ip":"198.51.100.1","v":2,'), None),
+    (line(404, "x", '/\n{"ts":1,"status":401,"ip":"198.51.100.1","v":2,"id":"'), None),
     ("", None),
     ("{", None),
     ('{"ts":1,"status":401}', None),

@@ -22,8 +22,9 @@ from infergate.paths import Home
 from infergate.store.checkpoints import CountedElsewhere, lines_counted
 from infergate.store.database import Database
 from infergate.store.usage import LARGEST_SUM, spent, usage_by
-from tests.access_log import in_logs, in_store, in_texts, line
+from tests.access_log import NO_TOKENS, in_logs, in_store, in_texts, line, line_1, told
 
+TIMED = {"gen_ai.request.model": "timed"}
 CONFIG = """
 backends: { a: http://127.0.0.1:9 }
 models:
@@ -79,7 +80,7 @@ def test_requests_and_tokens_by_minute_hour_and_day(
         home,
         line(ts=start),
         line(ts=start + 59),
-        line(ts=start + 60, key="other", status=500, tokens=None),
+        line(ts=start + 60, key="other", status=500, **NO_TOKENS),
         line(ts=start + 7200),
     )
     assert ledger.step().lines == 4
@@ -97,9 +98,18 @@ def test_requests_and_tokens_by_minute_hour_and_day(
     assert exact(home, database)
 
 
+def test_lines_of_before_an_upgrade_and_of_after_it_count_in_one_file(
+    home: Home, ledger: Ledger, database: Database
+) -> None:
+    append(home, line_1(), line_1(tokens=None), line(), line_1(tokens=[1, 1, 1, 1]), line())
+    step = ledger.step()
+    assert (step.lines, step.unreadable) == (5, 0)
+    assert in_store(database) == (5, 22, 16, 7)
+
+
 def test_money_is_exact(home: Home, ledger: Ledger, database: Database) -> None:
-    append(home, *(line(tokens=[1_000_000, 500_000, 400_000]) for _ in range(3)))
-    append(home, line(model="free"), line(tokens=[1, 0, 0]))
+    append(home, *(line(**told(1_000_000, 500_000, 400_000)) for _ in range(3)))
+    append(home, line(**{"gen_ai.request.model": "free"}), line(**told(1, 0, 0)))
     ledger.step()
     costs = {model: sums.cost for (model,), sums in usage_by(database, "d", 0, 2**40, ["model"])}
     # 600,000 × 0.15 + 400,000 × 0.015 + 500,000 × 0.6 a million, three times, and one token.
@@ -327,7 +337,7 @@ def test_lines_that_cannot_be_stored_are_passed_over_and_counting_goes_on(
 ) -> None:
     """Also those that stand in a log from before: the next start goes on behind them."""
     for number in (1e308, 10**19, -7, "x"):
-        append(home, line(tokens=[number, 0, 0]), line(tokens=[0, number, 0]))
+        append(home, line(**told(number, 0, 0)), line(**told(0, number, 0)))
     append(home, line(), line())
     step = ledger.step()
     assert (step.lines, step.unreadable) == (10, 8)
@@ -339,7 +349,7 @@ def test_sums_that_no_column_holds_stop_nothing(
     home: Home, dear: Ledger, database: Database
 ) -> None:
     for minute in range(3):
-        append(home, *(line(ts=60 * minute, tokens=[2**40, 0, 0]) for _ in range(9)))
+        append(home, *(line(ts=60 * minute, **told(2**40, 0, 0)) for _ in range(9)))
         assert dear.step().unreadable == 0
     sums = usage_by(database, "m", 0, 2**40, [])[0][1]
     assert (sums.requests, sums.cost) == (27, 3 * LARGEST_SUM)
@@ -400,12 +410,12 @@ def test_requests_and_their_time_cost_what_they_cost_if_they_were_answered(
 ) -> None:
     """Not what was refused or failed, nor a kept answer, nor the time in the queue."""
     home.access_log.write_text(
-        line(model="timed", request_time=2.5, queue_ms=500)
-        + line(model="timed", request_time=1.0, tokens=None)
-        + line(model="timed", request_time=9.0, status=503)
-        + line(model="timed", request_time=9.0, status=499, completed="")
-        + line(model="timed", request_time=9.0, cache="HIT")
-        + line(model="timed", request_time=9.0, backend="", status=429)
+        line(**TIMED, request_time=2.5, queue_ms=500)
+        + line(**TIMED, request_time=1.0, **NO_TOKENS)
+        + line(**TIMED, request_time=9.0, status=503)
+        + line(**TIMED, request_time=9.0, status=499, completed=False)
+        + line(**TIMED, request_time=9.0, cache="HIT")
+        + line(**TIMED, request_time=9.0, backend="", status=429)
     )
     ledger.step()
     ((_, sums),) = usage_by(database, "d", 0, 2**40, [])

@@ -11,6 +11,7 @@ import aftermath from 'aftermath.js';   // seldom
 import charge from 'charge.js';   // seldom
 import held from 'held.js';   // rarely
 import improper from 'improper.js';   // rarely
+import lines from 'line.js';   // rarely
 import pace from 'pace.js';   // rarely
 import recent from 'recent.js';   // seldom
 import state from 'state.js';
@@ -32,6 +33,7 @@ let last;              // recent.js's state, of an answer whose usage was not fo
 let mine;              // the backend, where hot.js told it; else it is in $ig_backend
 let charged = true;    // something was taken from limits, perhaps
 let holding;           // held.js's state, of an answer in many pieces
+let settled = false;   // it is over
 let calm = false;      // no breaker counts, and nobody can wait for this slot
 
 // hot.js knows that the answer is no stream, and saves the looks at what it knows.
@@ -42,14 +44,19 @@ function expectOnePiece(backend, isCharged, isCalm) {
     calm = isCalm;
 }
 
-// The answer was kept (kept.js): no backend worked for it.
+// The answer was kept (kept.js), or none was asked for (cached.js): no backend worked for it.
 function forget() {
+    settled = true;
     usage = null;
     streaming = false;
 }
 
-// The variable $ig_improper: see improper.js.
+// The variable $ig_improper: see improper.js. When the request is over, $ig_line. One function for both, because
+// each costs every request 400 instructions.
 function refuse(r) {
+    if (settled) {
+        return lines.line(r);
+    }
     streaming = improper.open(r);
     return '';
 }
@@ -121,9 +128,10 @@ function takeUsage(data, at) {
     return usage !== undefined;
 }
 
-// The request is over, however it ended. Named first in the log format, so it runs in the log phase
-// exactly once, also when the client left, and what it finds out stands in the line.
+// The request is over, however it ended. Named first in $ig_sent_times (maps.conf), so it runs in the log
+// phase exactly once, also when the client left, and what it finds out stands in the line.
 function settle(r) {
+    settled = true;
     const variables = r.variables;
     const backend = mine === undefined ? variables.ig_backend : mine;
     let tokens;
@@ -135,8 +143,14 @@ function settle(r) {
     }
     if (usage) {
         tokens = usage[0] + usage[1];
-        variables.ig_tokens = '[' + usage[0] + ',' + usage[1] + ',' + usage[2]
-            + (usage[3] === undefined ? ']' : ',1]');
+        variables.ig_input_tokens = usage[0];
+        variables.ig_output_tokens = usage[1];
+        if (usage[2] !== 0) {
+            variables.ig_cached_tokens = usage[2];
+        }
+        if (usage[3] !== undefined) {
+            variables.ig_tokens_estimated = 'true';
+        }
     }
     if (charged && variables.ig_charge !== '') {
         charge.settle(r, tokens);

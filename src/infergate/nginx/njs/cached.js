@@ -5,6 +5,7 @@
 // A request whose answer is known to be kept is not parsed: keep.js remembers its model by the digest.
 // What only the others need is imported seldom.
 import admit from 'admit.js';
+import answer from 'answer.js';
 import body from 'body.js';   // rarely
 import charge from 'charge.js';   // seldom
 import door from 'door.js';
@@ -67,6 +68,9 @@ function recall(r, tenant, name) {
     }
     model = parts[keep.MODEL];
     r.variables.ig_model = model;
+    if (parts[keep.NAMED] !== model) {
+        r.variables.ig_model_asked = parts[keep.NAMED];
+    }
     r.variables.ig_cache_key = parts[keep.KEY];
     return true;
 }
@@ -112,6 +116,9 @@ function look(r, tenant, name) {
     if (where === 'cached') {
         model = found[0];
         r.variables.ig_model = model;
+        if (named !== model) {
+            r.variables.ig_model_asked = named;
+        }
         return 'answers';
     }
     if (r.variables.ig_uncached === 'HIT') {
@@ -157,6 +164,7 @@ function settle(r) {
     if (asked) {
         return kept.settle(r);
     }
+    answer.forget();
     if (met) {
         charge.settle(r, 0);
     }

@@ -28,6 +28,9 @@ function settle(r) {
             variables.ig_backend = told.won;
             state.hold(first, -1);
         }
+        if (told.second !== undefined) {   // for the log: the other one
+            variables.ig_tried = (told.won === told.second ? first : told.second) + ',';
+        }
     }
     return answer.settle(r);
 }

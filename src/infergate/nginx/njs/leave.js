@@ -1,5 +1,6 @@
 // leave: the client left while its request waited in the queue. Stands in for answer.js's settle.
 import charge from 'charge.js';
+import lines from 'line.js';
 import queue from 'queue.js';
 
 function settle(r) {
@@ -10,4 +11,5 @@ function settle(r) {
     return '';
 }
 
-export default { settle };
+// The variable $ig_line: see answer.js.
+export default { refuse: lines.line, settle };

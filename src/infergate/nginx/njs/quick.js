@@ -84,6 +84,9 @@ function decide(r, request, found, met) {
         }
     }
     variables.ig_model = found[0];
+    if (asked !== found[0]) {
+        variables.ig_model_asked = asked;
+    }
     variables.ig_why = state.why;
     const wanted = backend[route.UPSTREAM_NAME] || found[0];
     if (isStream) {

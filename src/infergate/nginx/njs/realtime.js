@@ -3,6 +3,7 @@
 import admit from 'admit.js';
 import kinds from 'kinds.js';
 import limits from 'limits.js';
+import lines from 'line.js';   // rarely
 import policy from 'policy.js';
 import refuse from 'refuse.js';
 import route from 'route.js';
@@ -33,6 +34,7 @@ function decide(r) {
     }
     const named = modelIn(variables.request_uri);
     const found = route.find(named);
+    variables.ig_model_asked = (named || '').slice(0, lines.LONGEST_NAME);
     if (!found && named === undefined) {
         refuse.refuse(r, 400, 'missing_model', "Name the model in the address: ?model=NAME.", 'model');
         return;

@@ -2,6 +2,7 @@
 
 import charge from 'charge.js';
 import dialect from 'dialect.js';
+import lines from 'line.js';   // rarely
 import page from 'page.js';   // seldom
 import queue from 'queue.js';
 import state from 'state.js';
@@ -95,4 +96,9 @@ function isNoAnswer(status) {
     return !!status && status[0] !== '2' && status !== '401' && status !== '403';
 }
 
-export default { refused, answer, failure };
+// The variable $ig_refused_line.
+function line(r) {
+    return lines.line(r);
+}
+
+export default { refused, answer, failure, line };

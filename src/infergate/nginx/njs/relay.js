@@ -5,6 +5,7 @@ import anthropic from 'anthropic.js';   // seldom
 import hedging from 'hedging.js';
 import kinds from 'kinds.js';
 import limits from 'limits.js';
+import lines from 'line.js';   // rarely
 import pace from 'pace.js';   // seldom
 import params from 'params.js';   // seldom
 import policy from 'policy.js';
@@ -46,6 +47,7 @@ function decide(r, format, met) {
     }
     const keyPolicy = r.variables.ig_policy;
     let found = route.find(request.named);
+    r.variables.ig_model_asked = (request.named || '').slice(0, lines.LONGEST_NAME);
     if (!found && request.named === undefined) {
         refuse.refuse(r, 400, 'missing_model', "You must provide a 'model'.", 'model');
         return;
@@ -136,6 +138,7 @@ function fallBack(r, found, request, format, tried) {
             const variables = r.variables;
             variables.ig_fallback = JSON.stringify(chain.slice(i + 1));
             variables.ig_why = variables.ig_why + '-> ' + other[0] + ';';
+            variables.ig_model_asked = variables.ig_model_asked;   // which is $ig_model as long as nobody sets it
             variables.ig_model = other[0];
             if (variables.ig_keep) {
                 variables.ig_keep = '';   // this one's answer is not what was asked for

@@ -1,0 +1,176 @@
+"""The fields of an access log line, version 2: their order, what nginx writes into each, and what
+it means. nginx's log formats, njs/line.js and the table in docs/log.md come from here; what reads a
+line is in ledger/line.py. Why it looks like this: docs/decisions/025-the-log-line.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+VERSION = 2
+
+
+class Field(NamedTuple):
+    """value: nginx's variable, "" for what is put together here. kind: text is escaped
+    by nginx; plain and tokens are JSON already."""
+
+    name: str
+    value: str
+    kind: Literal["text", "plain", "tokens", "attempts"]
+    meaning: str
+
+
+FIELDS = (
+    Field("ts", "msec", "plain", "When it ended, Unix seconds"),
+    Field("status", "ig_status", "plain", "HTTP status; 499 where the client left, 0 for none"),
+    Field("ip", "remote_addr", "text", "The client's address"),
+    Field("v", "", "plain", "Version of the line"),
+    Field("id", "ig_request_id", "text", "`x-infergate-request-id` of the answer"),
+    Field("method", "request_method", "text", "HTTP method"),
+    Field("uri", "uri", "text", "Path, without the query"),
+    Field("key", "ig_key", "text", "Public id of the caller's key"),
+    Field("error", "ig_error", "text", "Code of the error the gateway answered"),
+    Field("time", "time_iso8601", "text", "`ts` in ISO 8601, in the gateway's time zone"),
+    Field(
+        "model_asked",
+        "ig_model_asked",
+        "text",
+        "The model as the client wrote it: also one that is unknown or forbidden; at most 256 "
+        "characters",
+    ),
+    Field(
+        "gen_ai.request.model",
+        "ig_model",
+        "text",
+        "The model it went to, after alias, canary and fallback",
+    ),
+    Field("backend", "ig_backend", "text", "The backend that had it last"),
+    Field(
+        "attempts",
+        "",
+        "attempts",
+        "What was sent to backends, in order: `backend`, `status`, `header_time`, `response_time` "
+        "each",
+    ),
+    Field(
+        "gen_ai.usage.input_tokens",
+        "ig_input_tokens",
+        "tokens",
+        "Tokens of the prompt, the cached ones too",
+    ),
+    Field("gen_ai.usage.output_tokens", "ig_output_tokens", "tokens", "Tokens of the answer"),
+    Field(
+        "gen_ai.usage.cache_read.input_tokens",
+        "ig_cached_tokens",
+        "tokens",
+        "Tokens of the prompt that were in the backend's cache",
+    ),
+    Field(
+        "tokens_estimated",
+        "ig_tokens_estimated",
+        "tokens",
+        "Whether the gateway counted them itself",
+    ),
+    Field("request_time", "request_time", "plain", "From the first byte to the last, seconds"),
+    Field("queue_ms", "ig_queue_ms", "plain", "Of that in the queue, milliseconds"),
+    Field("request_length", "request_length", "plain", "Bytes of the request"),
+    Field("bytes_sent", "bytes_sent", "plain", "Bytes of the answer"),
+    Field("completed", "ig_completed", "plain", "Whether the answer went out to its end"),
+    Field("why", "ig_why", "text", "Scores, waits and failures, in order"),
+    Field("request_id", "http_x_request_id", "text", "The client's own `x-request-id`"),
+    Field("user_agent", "http_user_agent", "text", "The client's `user-agent`"),
+)
+"""ts, status, ip and v come first: fail2ban finds them there (bans/fail2ban.py)."""
+
+CACHE = Field("cache", "ig_cached", "text", "HIT, MISS, EXPIRED, BYPASS; where a model has `cache`")
+SERVICE = Field(
+    "service", "ig_service", "text", "The web service beside the models that it was for"
+)
+
+ANSWERED = (
+    200, 201, 202, 203, 204, 206, 300, 301, 302, 303, 304, 307, 308,
+    400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411, 413, 415, 422, 424, 429, 431, 451,
+    500, 501, 503, 505, 507, 529,
+)  # fmt: skip
+"""Statuses that a backend said; others are rare, and may be nginx's own."""
+
+UNANSWERED = (499, 502, 504)
+"""Statuses that nginx may have said in its place: then times are missing."""
+
+_NO_TOKENS = {
+    "gen_ai.usage.input_tokens": "null",
+    "gen_ai.usage.output_tokens": "null",
+    "gen_ai.usage.cache_read.input_tokens": "null",
+    "tokens_estimated": "false",
+}
+_NO_MODEL = {
+    **_NO_TOKENS,
+    **dict.fromkeys(("model_asked", "gen_ai.request.model", "backend", "why"), '""'),
+    "queue_ms": "0",
+}
+_KEPT = {**_NO_TOKENS, **dict.fromkeys(("error", "backend", "why"), '""'), "queue_ms": "0"}
+
+
+def fields(*, keeps: bool, service: bool = False) -> tuple[Field, ...]:
+    """keeps: a model has a cache. service: of a web service."""
+    return (*FIELDS, *([CACHE] * keeps), *([SERVICE] * service))
+
+
+def log_formats(*, keeps: bool, services: bool) -> dict[str, list[str]]:
+    """nginx's log formats by name: pieces with escape=json. Each is for what a condition of
+    templates/maps.conf.j2 says; so what is known then is written without a variable, which costs
+    every request 250 to 700 instructions.
+    """
+    models = fields(keeps=keeps)
+    answered = {"status": "$status"}  # no 000 and 009
+    found = {
+        "infergate": _pieces(models, "", _NO_TOKENS),
+        "infergate_once": _pieces(models, _attempt("$ig_backend", "upstream"), answered),
+        "infergate_last": _pieces(models, _attempt("$ig_backend", "ig_last"), {}),
+    }
+    if keeps:
+        hit = {**_KEPT, **answered, "cache": '"HIT"'}
+        found["infergate_hit"] = _pieces(models, "", hit)
+    if services:
+        its = fields(keeps=keeps, service=True)
+        once, last = (_attempt("$ig_service", each) for each in ("upstream", "ig_last"))
+        for name, over in (("service", []), ("websocket", ["$ig_over"])):
+            found[f"infergate_{name}"] = over + _pieces(its, "", _NO_MODEL)
+            found[f"infergate_{name}_once"] = over + _pieces(its, once, {**_NO_MODEL, **answered})
+            found[f"infergate_{name}_last"] = over + _pieces(its, last, _NO_MODEL)
+    return found
+
+
+def _pieces(which: Sequence[Field], attempts: str, known: Mapping[str, str]) -> list[str]:
+    known = {"v": str(VERSION), "attempts": f"[{attempts}]", **known}
+    first, *rest = (f'"{each.name}":{known.get(each.name) or _variable(each)}' for each in which)
+    return ["{" + first, *(f",{each}" for each in rest), "}"]
+
+
+def _variable(field: Field) -> str:
+    return f'"${field.value}"' if field.kind == "text" else f"${field.value}"
+
+
+def _attempt(name: str, prefix: str) -> str:
+    times = ",".join(f'"{each}_time":${prefix}_{each}_time' for each in ("header", "response"))
+    return f'{{"backend":"{name}","status":${prefix}_status,{times}}}'
+
+
+def for_njs(*, keeps: bool) -> list[list[str]]:
+    """The fields for njs/line.js: name, nginx's variable, kind."""
+    return [[each.name, each.value, each.kind] for each in fields(keeps=keeps)]
+
+
+def documented() -> Iterator[str]:
+    """The rows of docs/log.md."""
+    for each in (*FIELDS, CACHE, SERVICE):
+        yield f"| `{each.name}` | {_TYPE.get(each.name, 'text')} | {each.meaning} |"
+
+
+_TYPE = {
+    **{each.name: "number" for each in FIELDS if each.kind == "plain"},
+    **{each.name: "number or null" for each in FIELDS if each.kind == "tokens"},
+    "attempts": "list",
+    "completed": "true or false",
+    "tokens_estimated": "true or false",
+}
