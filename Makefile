@@ -54,7 +54,7 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests; on Debian's eng
 	@$(call run_tests,tests/unit tests/engine -m 'requests or not debian',$(ALL_BUSY))
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, all on Debian's nginx, and its next one
-	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n javascript
+	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n javascript ray
 	@$(call run_tests,tests/e2e)
 	@$(call run_tests,tests/engine -m 'debian and not requests',$(ALL_BUSY))
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready

