@@ -53,7 +53,9 @@ class Asked(Document):
     authority: str
     issuer: str | None = Field(None, description="null if none was issued, or kept.")
     not_after: float | None = Field(None, description="Unix seconds.")
-    problem: str | None = None
+    problem: str | None = Field(None, description="Why none was issued.")
+    where: str | None = None
+    hint: str | None = Field(None, description="What to do about it.")
 
 
 class Issued(Document):
@@ -102,7 +104,8 @@ def issue_certificates(gateway: Gateway, body: Wanted = Wanted()) -> Issued:  # 
                 facts = issue(site, acme, folder, home)
                 one = one.model_copy(update={"issuer": facts.issuer, "not_after": facts.not_after})
         except InfergateError as problem:
-            one = one.model_copy(update={"problem": problem.what})
+            told = {"problem": problem.what, "where": problem.where, "hint": problem.hint}
+            one = one.model_copy(update=told)
         asked.append(one)
     new = any(each.issuer is not None for each in asked)
     return Issued(items=asked, revision=_take_over(gateway) if new else None)

@@ -90,9 +90,9 @@ def _fetch(
         print("Nothing is due. `infergate cert renew` gets new ones all the same.")
     if done.revision is not None:
         print(f"Revision {done.revision} serves it; open streams go on.")
-    problem = next((each.problem for each in done.items if each.problem), None)
-    if problem is not None:
-        raise InfergateError(problem)
+    for each in done.items:
+        if each.problem is not None:
+            raise InfergateError(each.problem, where=each.where, hint=each.hint)
 
 
 def _outcome(asked: Asked) -> str:
