@@ -54,25 +54,29 @@ test: $(VENV)/.installed-test  ## Run the unit and engine tests; on Debian's eng
 	@$(call run_tests,tests/unit tests/engine -m 'requests or not debian',$(ALL_BUSY))
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, all on Debian's nginx, and its next one
-	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n javascript ray
-	@$(call run_tests,tests/e2e)
+	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n javascript
+	@$(call run_tests,tests/e2e -m 'not slow')
 	@$(call run_tests,tests/engine -m 'debian and not requests',$(ALL_BUSY))
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
 	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'debian and requests',$(ALL_BUSY))
-	$(MAKE) test-deploy
+	$(BIN)/python -m tests.deploy.tools
+	@$(call run_tests,tests/deploy -m 'not slow',-n 2 --dist loadfile)
 
-test-deploy: $(VENV)/.installed-test  ## Run containers and the package as their pages say
+test-deploy: $(VENV)/.installed-test  ## Run containers, the package, LXC and EC2 as their pages say
 	$(BIN)/python -m tests.deploy.tools
 	@$(call run_tests,tests/deploy,-n 2 --dist loadfile)
 
 peers: $(VENV)/.installed-test  ## Run an engine's own tests at it and through the gateway (SUITE=)
 	$(BIN)/python -m tests.peers $(SUITE) $(ARGS)
 
-soak: $(VENV)/.installed-test  ## Run the long campaigns: faults, slow streams, fair shares
+soak: $(VENV)/.installed-e2e  ## Run the long campaigns: faults, slow streams, fair shares, LXC, Ray
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
 	$(BIN)/python -m tests.tools
+	$(BIN)/python -m tests.deploy.tools
+	$(BIN)/python tests/backends/cache.py install ray
 	$(BIN)/pytest -s tests/soak
+	$(BIN)/pytest tests/e2e tests/deploy -m slow
 
 bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx
 	$(BIN)/python -m bench

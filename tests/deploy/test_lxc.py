@@ -12,6 +12,8 @@ from tests.deploy.hypervisor import ID, Hypervisor
 from tests.deploy.walk import blocks
 from tests.gateway import until
 
+pytestmark = pytest.mark.slow
+
 PAGE = tuple(blocks("install-lxc.md"))
 CUTS = (
     r"lxc-usernsexec",

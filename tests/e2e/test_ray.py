@@ -21,6 +21,8 @@ from tests.backends.servers import available
 from tests.gateway import Gateway, gateway, run_here, until
 from tests.ray_cluster import NODES, Cluster, cluster, inside
 
+pytestmark = pytest.mark.slow
+
 READS = Path(__file__).parents[1] / "ray_reads.py"
 FIRST, SECOND = (f"ray-{node}" for node in NODES)
 SERVE = f"""
