@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infergate.deploy.folder import Step
-    from infergate.deploy.kinds import Kind
 
 _MARKS = {"new": "+", "same": "=", "replaced": "~", "yours": "="}
 
@@ -68,9 +67,10 @@ def deploy(
             raise UserError(f"{kind} has no use for --{option}")
     if KINDS[kind].needs_config:
         config = find_config(config)
-    steps = plan(KINDS[kind].files(Wishes(out, from_, package, config)), out)
+    wishes = Wishes(out, from_, package, config)
+    commands = KINDS[kind].apply(wishes) if apply else ()
+    steps = plan(KINDS[kind].files(wishes), out)
     _show(steps, out)
-    commands = KINDS[kind].apply() if apply else ()
     for command in commands:
         print(f"  $ {' '.join(command)}")
     if dry_run:
@@ -81,7 +81,7 @@ def deploy(
     if apply:
         _run(commands, out)
     elif any(step.what == "new" for step in steps):
-        _show_next(KINDS[kind], out)
+        _show_next(KINDS[kind].next_steps(wishes), out)
 
 
 def _show(steps: Sequence[Step], out: Path) -> None:
@@ -94,9 +94,9 @@ def _show(steps: Sequence[Step], out: Path) -> None:
         print("Nothing is to be written.")
 
 
-def _show_next(kind: Kind, out: Path) -> None:
+def _show_next(lines: Sequence[str], out: Path) -> None:
     print("\nNext:")
-    for line in (f"cd {out}", *kind.next_steps):
+    for line in (f"cd {out}", *lines):
         print(f"  {line}")
 
 

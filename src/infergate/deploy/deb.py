@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from infergate.deploy.apply import need_root
 from infergate.deploy.folder import File
 from infergate.deploy.site_packages import unpack
 from infergate.deploy.systemd import EXAMPLE, service_files
@@ -49,10 +50,13 @@ def files() -> Sequence[File]:
 
 
 def commands() -> Sequence[Sequence[str]]:
-    """What installs it on this machine. Raises StateError where nothing can."""
+    """What installs it on this machine, also over the same version. Raises StateError where
+    nobody or nothing can."""
+    need_root()
     if shutil.which("apt-get") is None:
         raise StateError("there is no apt on this machine, so no .deb can be installed")
-    return (("apt-get", "install", "--yes", f"./{_name()}"),)
+    install = ("apt-get", "install", "--yes", "--no-install-recommends", "--reinstall")
+    return ((*install, f"./{_name()}"),)
 
 
 def package() -> tuple[str, bytes]:

@@ -23,10 +23,9 @@ _CONFIGURATION = "nginx/infergate.yaml"
 _YOURS = frozenset((_PASSWORDS, _CONFIGURATION))
 _PROGRAMS = "nginx/bin/"
 
-NEXT_STEPS = (
+_LISTS = (
     "cp nginx/upstream_ollama.conf.example nginx/upstream_ollama.conf   # and list your servers",
     "cp nginx/api_keys.conf.example nginx/api_keys.conf                 # and add your keys",
-    "docker-compose up --build -d",
 )
 
 
@@ -36,10 +35,14 @@ def files(out: Path, config: Path | None) -> Sequence[File]:
 
     config: whose engines are brought, too; that of the folder `out`, if None.
     """
-    own = out / _CONFIGURATION
-    source = config or (own if serves(own) else None)
+    source = _serving(out, config)
     engines = serve_docker.files_beside_gateway(out, source) if source else ()
     return (*_files(*_owner()), *engines)
+
+
+def _serving(out: Path, config: Path | None) -> Path | None:
+    own = out / _CONFIGURATION
+    return config or (own if serves(own) else None)
 
 
 def _owner() -> tuple[int, int]:
@@ -66,6 +69,19 @@ def _files(user: int, group: int) -> Iterator[File]:
     yield File("logs", None, 0o755, owner=(user, group))
 
 
-def commands() -> Sequence[Sequence[str]]:
-    """What starts it on this machine. Raises StateError where nothing can."""
-    return ((*compose(), "up", "--build", "-d"),)
+def commands(out: Path, config: Path | None) -> Sequence[Sequence[str]]:
+    """What starts it on this machine, with its engines. Raises StateError where nothing can."""
+    return ((*compose(), *_compose_files(out, config), "up", "--build", "-d"),)
+
+
+def next_steps(out: Path, config: Path | None) -> Sequence[str]:
+    """What is left for a person to do."""
+    words = ("docker-compose", *_compose_files(out, config), "up", "--build", "-d")
+    return (*_LISTS, " ".join(words))
+
+
+def _compose_files(out: Path, config: Path | None) -> Sequence[str]:
+    """The options that name them; none where it is the usual one."""
+    if _serving(out, config) is None:
+        return ()
+    return ("-f", "docker-compose.yml", "-f", serve_docker.COMPOSE)

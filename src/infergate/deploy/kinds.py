@@ -35,11 +35,12 @@ class Kind:
     needs_config: it is all about a configuration's `serve`.
     next_steps: what is left for a person to do with them.
     apply: commands that bring it to this machine, in the folder; each a program and its arguments.
+        Raises StateError where they cannot be run, before anything is written.
     """
 
     files: Callable[[Wishes], Sequence[File]]
-    next_steps: Sequence[str]
-    apply: Callable[[], Sequence[Sequence[str]]]
+    next_steps: Callable[[Wishes], Sequence[str]]
+    apply: Callable[[Wishes], Sequence[Sequence[str]]]
     takes: frozenset[str] = frozenset()
     needs_config: bool = False
 
@@ -55,40 +56,44 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "docker": Kind(
             lambda wishes: docker.files(wishes.out, wishes.config),
-            docker.NEXT_STEPS,
-            docker.commands,
+            lambda wishes: docker.next_steps(wishes.out, wishes.config),
+            lambda wishes: docker.commands(wishes.out, wishes.config),
             takes=_CONFIG,
         ),
         "systemd": Kind(
             lambda wishes: systemd.files(wishes.out, wishes.config),
-            systemd.NEXT_STEPS,
-            systemd.commands,
+            lambda _: systemd.NEXT_STEPS,
+            lambda _: systemd.commands(),
             takes=_CONFIG,
         ),
-        "deb": Kind(lambda _: deb.files(), deb.NEXT_STEPS, deb.commands),
+        "deb": Kind(
+            lambda _: deb.files(),
+            lambda _: deb.NEXT_STEPS,
+            lambda _: deb.commands(),
+        ),
         "lxc": Kind(
             lambda wishes: lxc.files(wishes.out, wishes.from_, wishes.package),
-            lxc.NEXT_STEPS,
-            lxc.commands,
+            lambda _: lxc.NEXT_STEPS,
+            lambda _: lxc.commands(),
             takes=frozenset(("from", "package")),
         ),
         "ec2": Kind(
             lambda wishes: ec2.files(wishes.package),
-            ec2.NEXT_STEPS,
-            ec2.commands,
+            lambda _: ec2.NEXT_STEPS,
+            lambda _: ec2.commands(),
             takes=frozenset(("package",)),
         ),
         "serve": Kind(
             lambda wishes: serve.files(wishes.out, _config(wishes)),
-            serve.NEXT_STEPS,
-            serve.commands,
+            lambda _: serve.NEXT_STEPS,
+            lambda _: serve.commands(),
             takes=_CONFIG,
             needs_config=True,
         ),
         "serve-docker": Kind(
             lambda wishes: serve_docker.files(wishes.out, _config(wishes)),
-            serve_docker.NEXT_STEPS,
-            serve_docker.commands,
+            lambda _: serve_docker.NEXT_STEPS,
+            lambda _: serve_docker.commands(),
             takes=_CONFIG,
             needs_config=True,
         ),

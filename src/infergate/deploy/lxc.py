@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 from infergate.deploy import deb
+from infergate.deploy.apply import need_root
 from infergate.deploy.folder import File
 from infergate.deploy.phoenix import Container, read_containers, schema
+from infergate.deploy.phoenix_left import left_alone
 from infergate.deploy.phoenix_stack import Stack, stack_of
 from infergate.deploy.templates import rendered, template
-from infergate.errors import UserError
+from infergate.errors import StateError, UserError
 
 CONFIGS = "etc/phoenix_lxc_configs.json"
 GATEWAY_ID = 953
 _SCRIPT = "bin/phoenix_hypervisor_lxc.sh"
 _GATEWAY_NAMES = ("gateway", "nginx")
 _PROGRAMS = "bin/"
+_DRIVERS = ("pct", "lxc-start")
 _MANY_WORKERS_MB = 1024
 """Idle with two workers it has 330 MB, most of it the firewall's rules; a reload has them twice."""
 
@@ -59,7 +63,13 @@ def files(out: Path, configs: Path | None, package: Path | None) -> Sequence[Fil
 
 
 def commands() -> Sequence[Sequence[str]]:
-    """What makes the container on this machine."""
+    """What makes the container on this machine. Raises StateError where nobody or nothing can."""
+    need_root()
+    if not any(map(shutil.which, _DRIVERS)):
+        raise StateError(
+            "there is neither pct nor lxc-start on this machine, so no container can be made",
+            hint="Run it on the Proxmox host, or: apt install lxc uidmap.",
+        )
     return (("bin/phoenix_orchestrator.sh",),)
 
 
@@ -100,6 +110,7 @@ def _values(gateway: Container, package: str, digest: str) -> dict[str, object]:
         "options": gateway.options,
         "onboot": int(gateway.start_at_boot),
         "boot_order": "" if gateway.boot_order is None else gateway.boot_order,
+        "left_alone": list(left_alone(gateway)),
         "package": package,
         "package_sha256": digest,
     }

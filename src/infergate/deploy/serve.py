@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from infergate.config.serve import Served, served_as, starts_after
+from infergate.deploy.apply import need_root
 from infergate.deploy.folder import File
 from infergate.deploy.serve_commands import ENGINES, arguments, secrets, word
 from infergate.deploy.serve_keys import read_served
@@ -43,7 +44,8 @@ def served_by(config: Path, out: Path) -> tuple[dict[str, Served], File | None]:
 
 
 def commands() -> Sequence[Sequence[str]]:
-    """What brings them to this machine."""
+    """What brings them to this machine. Raises StateError for anybody but root."""
+    need_root()
     return (("./install.sh",),)
 
 

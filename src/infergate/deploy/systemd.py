@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from infergate.deploy import serve
+from infergate.deploy.apply import need_root
 from infergate.deploy.folder import File
 from infergate.deploy.templates import rendered
 from infergate.errors import UserError
@@ -53,5 +54,6 @@ def service_files(program: str) -> tuple[File, ...]:
 
 
 def commands() -> Sequence[Sequence[str]]:
-    """What brings it to this machine."""
+    """What brings it to this machine. Raises StateError for anybody but root."""
+    need_root()
     return (("./install.sh",),)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,12 @@ from ruamel.yaml import YAML
 
 from infergate.cli.deploy import deploy
 from infergate.config.load import load_config
+from infergate.deploy import deb, lxc
 from infergate.deploy.folder import File, plan, write
-from infergate.deploy.kinds import KINDS
+from infergate.deploy.kinds import KINDS, Wishes
 from infergate.deploy.requirements import requirements
 from infergate.deploy.wheel import wheel
-from infergate.errors import UserError
+from infergate.errors import StateError, UserError
 
 
 def everything(folder: Path) -> dict[str, tuple[bytes, int, int]]:
@@ -117,5 +120,74 @@ def test_what_is_written_is_a_configuration_and_compose_files(tmp_path: Path) ->
     assert set(services) == {"open-webui", "postgres", "valkey", "prometheus", "grafana"}
 
 
-def test_every_kind_says_what_is_next() -> None:
-    assert all(kind.next_steps for kind in KINDS.values())
+def test_every_kind_says_what_is_next(tmp_path: Path) -> None:
+    assert all(kind.next_steps(Wishes(tmp_path)) for kind in KINDS.values())
+
+
+@pytest.fixture
+def applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """`deploy KIND --apply` as root on a machine that has only these programs: what was run."""
+    programs, ran = tmp_path / "programs", tmp_path / "ran"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    monkeypatch.setattr(deb, "package", lambda: (deb._name(), b"a package"))
+
+    def run(kind: str, *there: str) -> list[str]:
+        for name in there:
+            text = f'#!/bin/sh\necho "${{PWD##*/}}: {name} $*" >> {ran}\n'
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        deploy(kind, tmp_path / "out", apply=True)
+        return ran.read_text().splitlines()
+
+    return run
+
+
+def test_the_package_is_installed_over_the_one_that_is_there(
+    applied: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    (command,) = applied("deb", "apt-get")
+    (package,) = (tmp_path / "out").glob("*.deb")
+    assert command.startswith("out: apt-get install --yes --no-install-recommends --reinstall ")
+    assert command.endswith(f" ./{package.name}"), "as docs/install-deb.md has it"
+
+
+def test_a_container_is_made_where_one_can_be(
+    applied: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StateError, match="neither pct nor lxc-start"):
+        applied("lxc")
+    assert not (tmp_path / "out").exists(), "nothing is written that could not be used"
+    orchestrator = f'#!/bin/sh\necho "${{PWD##*/}}: $0 $*" >> {tmp_path}/ran\n'.encode()
+    made = (File("bin/phoenix_orchestrator.sh", orchestrator, 0o755),)
+    monkeypatch.setattr(lxc, "files", lambda *_: made)
+    assert applied("lxc", "lxc-start") == ["out: bin/phoenix_orchestrator.sh "]
+
+
+def test_the_gateway_is_started_with_its_engines(
+    applied: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (command,) = applied("docker", "docker-compose")
+    assert command == "out: docker-compose up --build -d"
+    file = tmp_path / "out/nginx/infergate.yaml"
+    engine = "{ engine: llamacpp, model: /srv/m.gguf, listen: 8001 }"
+    file.write_text(f"{file.read_text()}\nserve: {{ words: {engine} }}\n")
+    with_engines = "docker-compose -f docker-compose.yml -f docker-compose.serve.yml up --build -d"
+    assert applied("docker")[-1] == f"out: {with_engines}"
+    (tmp_path / "out/docker-compose.serve.yml").unlink()
+    deploy("docker", tmp_path / "out")
+    assert f"  {with_engines}\n" in capsys.readouterr().out.partition("Next:")[2]
+
+
+@pytest.mark.parametrize("kind", ["deb", "lxc", "systemd", "serve"])
+def test_what_only_root_may_is_said_before_anything_is_written(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    config = tmp_path / "infergate.yaml"
+    config.write_text("serve: { a: { engine: vllm, model: b/c, listen: 8001 } }\n")
+    with pytest.raises(StateError, match="only root"):
+        deploy(kind, tmp_path / "out", apply=True, config=config if kind == "serve" else None)
+    assert not (tmp_path / "out").exists()

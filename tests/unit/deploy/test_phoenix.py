@@ -45,6 +45,7 @@ LATER = {
 
 def written(tmp_path: Path, document: Any = EXAMPLE) -> Path:
     """The folder with its files, as `infergate deploy lxc` writes them."""
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "any_1_amd64.deb").write_bytes(b"a package")
     configs = tmp_path / "given.json"
     configs.write_text(json.dumps(document))
@@ -220,6 +221,35 @@ def test_proxmox_is_told_once_what_the_container_is(tmp_path: Path, clone: bool)
     for step in ("create", "configure", "start"):
         assert "done already" in orchestrate(out, "--lxc", "953", "--action", step)
     assert log.read_text() == said
+
+
+def test_a_plan_says_what_of_the_entry_is_left_to_you(tmp_path: Path) -> None:
+    document = json.loads(json.dumps(EXAMPLE))
+    rule = {"type": "in", "action": "ACCEPT", "source": "10.0.0.5", "proto": "tcp", "port": "443"}
+    volume = {"name": "logs", "pool": "fast", "size_gb": 8, "mount_point": "/var/log"}
+    asked = {
+        "firewall": {"enabled": True, "rules": [rule]},
+        "volumes": [volume],
+        "zfs_volumes": [],
+        "lxc_options": ["lxc.apparmor.profile=unconfined"],
+        "features": ["base_setup"],
+        "something": "END\n$(touch made)",
+        "end'\nEND\ntouch made": 1,
+    }
+    document["lxc_configs"]["953"].update(asked)
+    out = written(tmp_path, document)
+    plan = orchestrate(out, "--dry-run", "--driver", "pct")
+    said = [line.split(": ") for line in plan.splitlines() if "left alone" in line]
+    assert [name for _, name, *_ in said] == [
+        *("features", "firewall", "lxc_options", "something", "volumes")
+    ]
+    assert "/etc/pve/firewall/953.fw" in plan
+    assert "pct set 953 --mp0" in plan
+    assert "touch made" not in (out / "bin/phoenix_orchestrator.sh").read_text(), "a script, too"
+    document["lxc_configs"]["953"].update(dict.fromkeys(asked, None), features=[])
+    document["lxc_configs"]["953"]["firewall"] = {"enabled": False, "rules": [rule]}
+    out = written(tmp_path / "b", document)
+    assert "left alone" not in orchestrate(out, "--dry-run", "--driver", "pct")
 
 
 _TEMPLATE = EXAMPLE["lxc_configs"]["953"]["template"]

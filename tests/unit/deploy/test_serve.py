@@ -212,6 +212,9 @@ def test_the_gateway_in_a_container_waits_for_its_engines(source: Path) -> None:
     written = (out / "docker-compose.serve.yml").read_text()
     assert "words: { condition: service_healthy }" in written
     assert "env_file: [keys.env]" in written
+    assert "network_mode: host" in written.partition("  # llama.cpp")[0]
+    said = written.partition("services:")[0]
+    assert '"ollama_nginx_gateway:host-gateway"' in said, "how others find it then"
 
 
 def test_units_of_the_gateway_bring_its_engines(source: Path) -> None:
