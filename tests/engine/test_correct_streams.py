@@ -208,6 +208,8 @@ def say(content: str, finish: str | None = None, index: int = 0) -> str:
 DONE = "data: [DONE]\n\n"
 USED = 'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}\n\n'
 CREATED = 'event: response.created\ndata: {"type":"response.created","response":{}}\n\n'
+SEVERAL = 'data: {"choices":[{"index":0,"delta":{},\ndata: "finish_reason":%s}]}\n\n'
+"""An event of a chat whose data stands in several lines, as SSE allows."""
 COMPLETED = 'event: response.{0}\ndata: {{"type":"response.{0}","response":{{"id":"x"}}}}\n\n'
 MESSAGE = 'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"x"}}\n\n'
 STOP = 'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -219,6 +221,7 @@ WHOLE = {
     "each choice": ("/v1/chat/completions", say("a", "stop", 1) + say("", "stop")),
     "its word has no line end": ("/v1/chat/completions", say("a") + DONE.strip()),
     "its word has one line end": ("/v1/chat/completions", say("a") + DONE.strip() + "\n"),
+    "data in several lines": ("/v1/chat/completions", say("a") + SEVERAL % '"stop"'),
     "lines end as on Windows": ("/v1/chat/completions", (say("a") + DONE).replace("\n", "\r\n")),
     "completions": (
         "/v1/completions",
@@ -236,6 +239,7 @@ WHOLE = {
 CUT = {
     "no reason to stop": ("/v1/chat/completions", say("a") + say("b")),
     "one choice of two": ("/v1/chat/completions", say("a", "stop", 1) + say("b")),
+    "data in several lines": ("/v1/chat/completions", say("a", "stop") + SEVERAL % "null"),
     "the word in a text": ("/v1/chat/completions", say("data: [DONE]") + say("[DONE]")),
     "the word in halves": ("/v1/chat/completions", say("a") + "data: [DO"),
     "completions": ("/v1/completions", 'data: {"choices":[{"text":"a","finish_reason":null}]}\n\n'),

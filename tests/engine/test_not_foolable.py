@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests import wire
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway
 
@@ -162,6 +163,40 @@ def test_a_compressed_body_is_refused(stack: tuple[Gateway, Scripted, str]) -> N
         )
         assert plain.status_code == 400
     assert backend.requests() == []
+
+
+BAD, GOOD = b'{"model":7}', b'{"model":"good","messages":[]}'
+TWICE = (
+    "Accept Accept-Encoding Cache-Control Content-Encoding Cookie Upgrade x-api-key"
+    " anthropic-version x-infergate-backend x-session-id Sec-Fetch-Mode"
+).split()
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_header_told_twice_in_bytes_that_are_no_text_is_like_any_other(
+    stack: tuple[Gateway, Scripted, str], name: str
+) -> None:
+    """njs cannot make one text of the two."""
+    it, _, key = stack
+    requests = [
+        ("POST", "/v1/chat/completions", GOOD),
+        ("POST", "/v1/chat/completions", GOOD[:-1] + b',"x":"%s"}' % (b"y" * 9000)),
+        ("POST", "/v1/messages", GOOD[:-1] + b',"max_tokens":1}'),
+        ("POST", "/v1/messages", BAD),
+        ("GET", "/v1/chat/completions", b""),
+        ("GET", "/v1/responses/x", b""),
+        ("GET", "/nothing", b""),
+    ]
+    for method, path, body in requests:
+        seen = []
+        for value in ("x", "\xe9"):
+            twice = f"{name}: {value}\r\n" * 2
+            head = f"{method} {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\n{twice}"
+            head += f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+            answer = wire.raw(it.port, head.encode("latin-1") + body)
+            seen.append((wire.status_of(answer), answer.endswith(b"}")))
+        assert seen[0] == seen[1], (method, path, body[:40])
+        assert seen[0][0] < 500
 
 
 def test_a_chunked_upload_is_read_whole_before_it_is_judged(

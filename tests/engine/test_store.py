@@ -68,6 +68,7 @@ def test_a_database_that_cannot_be_used_stops_counting_and_nothing_else(
     refused = it.run("keys", "list", check=False)
     assert refused.returncode == 1
     assert "not a database" in refused.stderr
+    assert "infergate keys restore" in refused.stderr
     home.store.write_bytes(kept)
     until(lambda: it.status()["ledger"]["problem"] == "")
     with sqlite3.connect(home.store) as database:

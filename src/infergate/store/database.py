@@ -150,13 +150,19 @@ class Database:
 _SILENT = "did not answer, and the connection was given up"
 _SILENT_HINT = "Look whether PostgreSQL runs, and whether a firewall forgets connections."
 
-_WRITABLE = "Its folder must be there, and writable for the user who runs the gateway."
+_WRITABLE = "It must be a file, in a folder that is writable for the user who runs the gateway."
+_DAMAGED = (
+    "Put a backup in its place. Or move it away, with its -wal file: `infergate keys restore` "
+    "makes the keys valid again, in a new one."
+)
 
 _HINTS = (
     ("is full", "Free some space there; what is not counted yet is counted then."),
     ("disk I/O error", "The disk is full or failing; what is not counted yet is counted later."),
     ("readonly database", _WRITABLE),
     ("unable to open database", _WRITABLE),
+    ("not a database", _DAMAGED),
+    ("malformed", _DAMAGED),
     ("No space left", "Free some space on the database's disk."),
     ("database is locked", "Another process holds it for long; `infergate status` shows ours."),
     ("failed: FATAL", "Check user, password and database of `store:`."),

@@ -55,7 +55,7 @@ function open() {
         }
         const parsed = request.parsed || {};
         const text = route[1] === 'session'
-            ? r.headersIn[route[3].session] || userOf(parsed, request.whole)
+            ? r.variables['http_' + route[3].session.replace(/-/g, '_')] || userOf(parsed, request.whole)
             : opening(parsed, request.whole);
         return text === '' ? '' : crypto.createHash('md5').update(route[0] + '\n' + text).digest('base64');
     }

@@ -28,7 +28,7 @@ function attributed(request) {
 
 // Why no backend of the model takes this version of the API: a message, or undefined.
 function problem(r, flags) {
-    const version = r.headersIn['anthropic-version'];
+    const version = r.variables.http_anthropic_version;
     return version === undefined || version === VERSION || version === OLDER || flags.some((each) => each.indexOf(OWN) !== -1)
         ? undefined : "'anthropic-version' must be " + VERSION + ' or ' + OLDER + ", not '" + version + "'.";
 }

@@ -57,7 +57,7 @@ function recall(r, tenant, name) {
     const zone = state.shared.ig_kept;
     const keyPolicy = door.keyPolicy;
     const known = zone.get(tenant + name) || zone.get(keep.EVERYBODY + name);
-    if (known === undefined || r.headersIn['Cache-Control'] !== undefined) {
+    if (known === undefined || r.variables.http_cache_control !== undefined) {
         return false;
     }
     const parts = known.split('\n');

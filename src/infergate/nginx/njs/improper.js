@@ -11,7 +11,7 @@ import dialect from 'dialect.js';
 // In place of stream.js's state (answer.js): lets nothing through but our own words.
 function open(r) {
     const isHttp = r.httpVersion !== '0.9';
-    const isTunnel = isHttp && r.status === 101 && r.headersIn['Upgrade'] !== undefined;
+    const isTunnel = isHttp && r.status === 101 && r.variables.http_upgrade !== undefined;
     const isOurs = r.status === 408 || r.status === 413;
     const refusal = isOurs ? { status: r.status, code: 'invalid_request', message: dialect.words(r.status), param: null }
         : { status: 502, code: 'backend_failed', message: isHttp

@@ -51,7 +51,7 @@ function find(r, request, found, tenant, digest) {
     // in the name would pass for one of ig_kept.
     const where = options.cache[WHO_ANSWERS] === settings.who_answers && request.model.indexOf('\n') === -1
         ? kind(r.uri, request, options.cache) : '';
-    const age = where === '' ? undefined : oldest(r.headersIn['Cache-Control']);
+    const age = where === '' ? undefined : oldest(r.variables.http_cache_control);
     if (age === undefined) {
         variables.ig_uncached = where === '' ? '' : 'BYPASS';
         return '';

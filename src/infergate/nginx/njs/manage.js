@@ -12,7 +12,7 @@ function find(r) {
         return { status: 403, code: 'not_allowed', message: 'This API key may not manage models.', param: null };
     }
     const boxes = catalog.ollamaBackends();
-    const asked = r.headersIn['x-infergate-backend'];
+    const asked = r.variables.http_x_infergate_backend;
     const box = asked === undefined && boxes.length === 1 ? boxes[0] : asked;
     return boxes.indexOf(box) !== -1 ? box : { status: 400, code: 'backend_not_named', param: null,
         message: boxes.length === 0 ? 'There is no Ollama backend.'

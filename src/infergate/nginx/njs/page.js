@@ -9,7 +9,7 @@ const TITLES = {
 // Whether it is to be read by a person: what a browser goes to, of the programs' API at least none of. A
 // program that would take a page, too, is no browser.
 function isFor(r, uri) {
-    const mode = r.headersIn['Sec-Fetch-Mode'];
+    const mode = r.variables.http_sec_fetch_mode;
     const isApi = !r.variables.ig_service && (uri.startsWith('/v1/') || uri.startsWith('/api/'));
     return !isApi && (mode === undefined ? r.method === 'GET' || r.method === 'HEAD' : mode === 'navigate');
 }

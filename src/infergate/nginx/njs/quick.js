@@ -48,7 +48,7 @@ function decide(r, request, found, met) {
     }
     const uri = r.uri;
     if (uri[4] === 'm') {   // /v1/messages: what anthropic.js refuses or takes out
-        const version = r.headersIn['anthropic-version'];
+        const version = r.variables.http_anthropic_version;
         const system = request.parsed.system;
         const first = Array.isArray(system) && system[0] ? system[0].text : system;
         if ((version !== undefined && version !== anthropic.VERSION) || (typeof first === 'string'

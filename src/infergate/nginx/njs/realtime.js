@@ -28,7 +28,7 @@ function modelIn(address) {
 
 function decide(r) {
     const variables = r.variables;
-    if (r.method !== 'GET' || !/^websocket$/i.test(r.headersIn['Upgrade'] || '')) {
+    if (r.method !== 'GET' || !/^websocket$/i.test(r.variables.http_upgrade || '')) {
         refuse.refuse(r, 426, 'websocket_needed', 'This endpoint is a WebSocket: ask for one with Upgrade.');
         return;
     }

@@ -29,7 +29,7 @@ function worded(r, refusal) {
     }
     giveBack(r);
     const uri = r.uri.startsWith('/.') ? r.variables.request_uri || '' : r.uri;
-    if ((r.headersIn['Accept'] || '').indexOf('text/html') !== -1 && page.isFor(r, uri)) {
+    if ((r.variables.http_accept || '').indexOf('text/html') !== -1 && page.isFor(r, uri)) {
         return page.html(r, refusal);
     }
     r.headersOut['Content-Type'] = 'application/json';

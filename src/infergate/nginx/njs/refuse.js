@@ -33,7 +33,7 @@ function bad(message, param) {
 
 // The same of one that is compressed. The coding that is none is no reason.
 function encoded(r) {
-    const encoding = (r.headersIn['Content-Encoding'] || 'identity').toLowerCase();
+    const encoding = (r.variables.http_content_encoding || 'identity').toLowerCase();
     return encoding === 'identity' ? undefined
         : bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
 }

@@ -29,7 +29,7 @@ function handle(r, format, met) {
 
 function decide(r, format, met) {
     if (r.method !== 'POST') {
-        if (/^websocket$/i.test(r.headersIn['Upgrade'] || '')) {   // Codex goes on without one after this alone
+        if (/^websocket$/i.test(r.variables.http_upgrade || '')) {   // Codex goes on without one after this alone
             refuse.refuse(r, 426, 'no_websocket', 'This endpoint speaks HTTP here, and no WebSocket.');
             return;
         }

@@ -41,7 +41,7 @@ function isKey(buffer, at) {
 // back. Undefined for a body that is small, or better parsed as it is, or not right.
 function read(r) {
     const buffer = r.requestBuffer;
-    return buffer && buffer.length >= SMALLEST && !r.headersIn['Content-Encoding'] ? of(buffer) : undefined;
+    return buffer && buffer.length >= SMALLEST && !r.variables.http_content_encoding ? of(buffer) : undefined;
 }
 
 // The same of a body.

@@ -19,7 +19,7 @@ function serve(r) {
         refuse.refuse(r, 405, 'method_not_allowed', 'This endpoint takes ' + method + ', not ' + r.method + '.');
         return;
     }
-    const named = r.headersIn['x-infergate-backend'];
+    const named = r.variables.http_x_infergate_backend;
     const keepers = catalog.keepers(r).filter((each) => named === undefined || each[0] === named);
     if (keepers.length === 0) {
         refuse.refuse(r, 404, 'unknown_endpoint', 'Answers are kept by ' + settings.keepers

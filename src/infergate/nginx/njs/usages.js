@@ -147,6 +147,7 @@ function ofStream(uri, isSse, first, last, isWhole) {
     const choices = {};
     let isLast = true;   // nothing was found behind it
     let said = false;    // of a choice
+    let joined = false;  // lines that follow on each other were no event; not twice, it costs their square
     let i = lines.length;
     while (--i >= 0 && !(found.ended && found.tokens !== undefined && (said || dialect !== 'openai'))) {
         let text = lines[i];
@@ -167,7 +168,13 @@ function ofStream(uri, isSse, first, last, isWhole) {
         if (text === '') {
             continue;
         }
-        const event = objectOf(text);
+        let event = objectOf(text);
+        if (event === undefined && isSse && !joined) {   // its data may be told in several lines
+            const begins = firstLine(lines, i);
+            event = objectOf(lines.slice(begins, i + 1).map((line) => line.slice(5)).join('\n'));
+            joined = event === undefined;
+            i = joined ? i : begins;
+        }
         if (event !== undefined) {
             said = take(found, event, dialect, choices) || said;
         } else {
@@ -190,6 +197,14 @@ function ofStream(uri, isSse, first, last, isWhole) {
         }
     }
     return found;
+}
+
+// Of those with data that follow on each other up to `last`.
+function firstLine(lines, last) {
+    while (last > 0 && lines[last - 1].startsWith('data:')) {
+        last--;
+    }
+    return last;
 }
 
 // Anthropic's first event has the tokens of the prompt.
