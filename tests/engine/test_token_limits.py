@@ -23,6 +23,7 @@ models:
   t: {{ backends: [a], upstream_name: m, limits: {{ tokens_per_minute: 100000 }} }}
 """
 CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
+BATCH = "/v1/chat/completions/batch"
 OLLAMA = "/api/chat"
 
 Limited = tuple[Gateway, Scripted, Scripted, str]
@@ -52,6 +53,8 @@ TOO_MUCH: list[tuple[str, Any]] = [
     (COMPLETIONS, {"max_tokens": 10, "best_of": 11}),
     (COMPLETIONS, {"max_tokens": 10, "prompt": ["x"] * 11}),
     (COMPLETIONS, {"max_tokens": 10, "prompt": [[1]] * 11}),
+    (BATCH, {"max_tokens": 101}),
+    (BATCH, {"max_tokens": 10, "messages": [[]] * 11}),
     (RESPONSES, {"max_output_tokens": 101}),
     (OLLAMA, {"model": "l", "options": {"num_predict": 101}}),
     ("/v1/messages", {"max_tokens": 101}),
@@ -76,6 +79,7 @@ NO_NUMBER: list[tuple[str, Any]] = [
     (CHAT, b'{"model":"m","max_tokens":1,"max_token\\u0073":1000}'),
     (CHAT, b'{"model":"m","max_token\\u0073":1,"max_token\\u0073":1000}'),
     (COMPLETIONS, b'{"model":"m","max_tokens":1,"prompt":["a","b"],"prompt":"x"}'),
+    (BATCH, b'{"model":"m","max_tokens":1,"messages":[[],[]],"messages":[[]]}'),
     (OLLAMA, {"model": "l", "options": {"num_predict": -1}}),
     (OLLAMA, {"model": "l", "options": {"Num_Predict": 1000}}),
     (OLLAMA, {"model": "l", "Options": {"num_predict": 1000}}),
@@ -124,6 +128,7 @@ FILLED = [
         '{"model":"m","prompt":["a","b"]}',
         '{"max_tokens":50,"model":"m","prompt":["a","b"]}',
     ),
+    (BATCH, '{"model":"m","messages":[[],[]]}', '{"max_tokens":50,"model":"m","messages":[[],[]]}'),
     (RESPONSES, '{"model":"m"}', '{"max_output_tokens":100,"model":"m"}'),
     (OLLAMA, '{"model":"l"}', '{"options":{"num_predict":100},"model":"m"}'),
     (OLLAMA, '{"model":"l","options":{}}', '{"model":"m","options":{"num_predict":100}}'),

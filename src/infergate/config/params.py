@@ -79,6 +79,14 @@ class Params(Section):
     )
 
     @model_validator(mode="after")
+    def _what_is_in_options(self) -> Params:
+        if "options" in self.set or "options" in self.default:
+            raise ValueError(
+                "name what is in 'options' by itself, as num_ctx: 8192; Ollama gets it there"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _once_each(self) -> Params:
         names = [*self.set, *self.default, *self.strip]
         twice = sorted({name for name in names if names.count(name) > 1})

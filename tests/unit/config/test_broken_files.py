@@ -263,6 +263,8 @@ def test_a_secret_header_in_clear_is_told() -> None:
         ("set: { seed: [[[[[[[[[1]]]]]]]]] }", "4:49", "nested deeper"),
         ("set: { seed: 1 }, strip: [seed]", "4:34", "'seed' is named twice"),
         ("sett: {}", "4:36", "did you mean 'set'?"),
+        ("set: { options: { num_ctx: 1 } }", "4:34", "by itself, as num_ctx: 8192"),
+        ("default: { options: { num_ctx: 1 } }", "4:34", "by itself, as num_ctx: 8192"),
     ],
 )
 def test_parameters_that_cannot_be_decided_for_a_client_are_told(

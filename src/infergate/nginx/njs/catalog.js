@@ -48,14 +48,23 @@ function list(r) {
 
 // GET /v1/models/{id}; ids may contain slashes (BAAI/bge-m3).
 function one(r) {
-    const id = r.uri.slice('/v1/models/'.length);
-    const found = allowed(r, 'models').filter((entry) => entry.id === id)[0];
+    const id = r.uri.slice('/v1/models/'.length).replace(/\/+$/, '');
+    const models = allowed(r, 'models');
+    const found = models.filter((entry) => entry.id === id)[0] || meant(models, id);
     if (!found) {
         refuse.refuse(r, 404, 'model_not_found',
             'The model `' + id + '` does not exist or you do not have access to it.', 'model');
         return;
     }
     answer(r, found);
+}
+
+// Of another name by which a request reaches it: Ollama's, in any case or without a tag.
+function meant(models, id) {
+    const routes = ngx.shared.ig_routes;
+    const text = state.find(routes, id) || state.find(routes, '\n' + id.toLowerCase());
+    const name = text === undefined ? undefined : JSON.parse(text)[0];
+    return models.filter((entry) => entry.id === name)[0];
 }
 
 // [backend, the end of the names of locations that lead there] of those that keep answers for this key's models.

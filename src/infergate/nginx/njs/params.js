@@ -17,6 +17,10 @@ const OUTSIDE = ('model messages prompt suffix images input format options syste
 const OLLAMA = '/api/', OPTIONS = 'options';
 // What OpenAI's `stop` is called by Anthropic.
 const STOP = 'stop', STOP_SEQUENCES = 'stop_sequences';
+// Refuses what it does not know: https://docs.anthropic.com/en/api/messages-count-tokens
+const COUNTED = '/v1/messages/count_tokens';
+// Has two names for a length; its batch too.
+const CHAT = '/v1/chat/completions', MAX_TOKENS = 'max_tokens';
 
 // The request that is meant by this one of a model with `params`; the same one where they say nothing of it.
 function of(r, request, params) {
@@ -27,7 +31,11 @@ function of(r, request, params) {
     const outer = [], inner = [];
     params.forEach((each) => {
         const change = changeOf(r.uri, each);
-        (isOllama && OUTSIDE.indexOf(change.key) === -1 ? inner : outer).push(change);
+        const place = change !== undefined && isOllama && OUTSIDE.indexOf(change.key) === -1 ? inner : outer;
+        // Two that are one here, as OpenAI's two names of a length: the first, which is the one that is set.
+        if (change !== undefined && (change.value === null || !place.some((other) => other.value !== null && other.key === change.key))) {
+            place.push(change);
+        }
     });
     const pieces = [];
     const part = request.buffer === undefined ? (from, to) => Buffer.from(request.text.slice(from, to))
@@ -44,17 +52,25 @@ function of(r, request, params) {
     return meant;
 }
 
-// { key, value, missing, names }: the key to write, and the names that say the same thing already.
+// { key, value, missing, names }: the key to write, and the names that say the same thing already. Undefined
+// where the endpoint has no such thing: no length, where nothing is written; nothing but what Anthropic counts.
 function changeOf(uri, param) {
-    let key = param[NAME];
+    const name = param[NAME];
+    const isOut = param[VALUE] === null;
+    const word = tokens.wordOf(uri);
+    let key = name;
     let names = [tokens.folded(key)];
-    if (param[VALUE] === null) {
-        return { key, value: null, missing: false, names };
+    if (!isOut && (uri === COUNTED || (word === undefined && tokens.isLength(name)))) {
+        return undefined;
     }
-    if (tokens.isLength(key)) {   // by whichever name: an engine may go by the one that we did not look at
-        names = tokens.LENGTHS;
-        key = uri === '/v1/chat/completions' ? key : tokens.wordOf(uri) || key;
-    } else if (key === STOP && uri === '/v1/messages') {
+    if (tokens.isLength(name)) {
+        if (isOut) {   // by OpenAI's names, of which it has two
+            names = word === undefined || word === MAX_TOKENS ? names : names.concat(word);
+        } else {   // by whichever name: an engine may go by the one that we did not look at
+            names = tokens.LENGTHS;
+            key = uri.startsWith(CHAT) ? key : word;
+        }
+    } else if (name === STOP && uri === '/v1/messages') {
         key = STOP_SEQUENCES;
         names = [STOP, STOP_SEQUENCES];
     }
@@ -82,23 +98,18 @@ function rewrite(request, start, changes, inner, pieces, part) {
             added.push(JSON.stringify(change.key) + ':' + change.value);
         }
     });
-    const options = inner.length === 0 ? undefined
-        : left.filter((each) => each.name === OPTIONS && text[each.start] === '{').pop();
-    let within;
-    if (options !== undefined) {
-        within = [];
-        if (!rewrite(request, start + options.start, inner, [], within, part)) {
-            within = undefined;
-        }
-    } else if (inner.length !== 0) {
+    const isOther = optionsToo(request, start, left, inner, part);
+    if (inner.length !== 0 && !left.some((each) => isObject(text, each))) {
         const texts = inner.filter((each) => each.value !== null)
             .map((each) => JSON.stringify(each.key) + ':' + each.value);
         if (texts.length !== 0) {
             left = left.filter((each) => each.name !== OPTIONS);
             added.push('"options":{' + texts.join(',') + '}');
         }
+    } else if (inner.length !== 0) {
+        left = left.filter((each) => each.name !== OPTIONS || isObject(text, each));
     }
-    if (left.length === all.length && added.length === 0 && within === undefined) {
+    if (left.length === all.length && added.length === 0 && !isOther) {
         return false;
     }
     pieces.push(Buffer.from('{' + added.join(',')));
@@ -106,15 +117,35 @@ function rewrite(request, start, changes, inner, pieces, part) {
         if (i !== 0 || added.length !== 0) {
             pieces.push(Buffer.from(','));
         }
-        if (each === options && within !== undefined) {
+        if (each.within !== undefined) {
             pieces.push(part(start + each.key, start + each.start));
-            within.forEach((piece) => pieces.push(piece));
+            each.within.forEach((piece) => pieces.push(piece));
         } else {
             pieces.push(part(start + each.key, start + each.end));
         }
     });
     pieces.push(Buffer.from('}'));
     return true;
+}
+
+// The same of the `options` among these members, whose pieces are `within` then. Where there are several, Go
+// puts together what they say: only the last gets what is to be there. Whether one of them is another one.
+function optionsToo(request, start, left, inner, part) {
+    const found = inner.length === 0 ? []
+        : left.filter((each) => isObject(request.text.slice(start), each));
+    const out = inner.filter((each) => !each.missing)
+        .map((each) => ({ key: each.key, value: null, missing: false, names: each.names }));
+    found.forEach((each, i) => {
+        const within = [];
+        if (rewrite(request, start + each.start, i === found.length - 1 ? inner : out, [], within, part)) {
+            each.within = within;
+        }
+    });
+    return found.some((each) => each.within !== undefined);
+}
+
+function isObject(text, member) {
+    return member.name === OPTIONS && text[member.start] === '{';
 }
 
 function isNull(text, member) {

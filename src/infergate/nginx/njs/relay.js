@@ -89,12 +89,12 @@ function decide(r, format, met) {
             return;
         }
     }
+    if (options.shadow !== undefined) {
+        shadow.copy(r, meant, format, found[0], options.shadow);
+    }
     if (options.canary !== undefined && policy.allowsModel(keyPolicy, options.canary[0])
         && affinity.open().share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
         found = route.find(options.canary[0]) || found;
-    }
-    if (options.shadow !== undefined) {
-        shadow.copy(r, meant, format, found[0], options.shadow);
     }
     r.variables.ig_model = found[0];
     const refusal = send(r, found, request, format, '');
@@ -159,7 +159,18 @@ function dispatch(r, found, asked, format, backend) {
     const variables = r.variables;
     const flags = backend[route.FLAGS];
     const options = found[route.OPTIONS];
-    const request = options.params === undefined ? asked : params.of(r, asked, options.params);
+    const isLimited = policy.flags(variables.ig_policy).indexOf('l') !== -1;
+    let request = options.params === undefined ? asked : params.of(r, asked, options.params);
+    if (request !== asked) {
+        variables.ig_why = variables.ig_why + params.words(options.params);
+    }
+    // What was looked at is what the model means that was asked for; this one may be another.
+    if (isLimited && asked.model !== found[route.MODEL]) {
+        request = withinMaximum(r, request);
+    }
+    if (flags.indexOf('p') !== -1 && format.has(request, 'priority')) {
+        request = params.of(r, request, [['priority', null, 0]]);
+    }
     const wanted = backend[route.UPSTREAM_NAME] || found[route.MODEL];
     let insert = '';
     variables.ig_backend = backend[route.NAME];
@@ -175,7 +186,7 @@ function dispatch(r, found, asked, format, backend) {
     if (r.uri.startsWith('/v1/messages')) {
         anthropic.withoutAttribution(request, flags);
     }
-    if (policy.flags(variables.ig_policy).indexOf('l') !== -1) {
+    if (isLimited) {
         insert += bound(r, request);
     }
     if (flags.indexOf('p') !== -1) {
@@ -195,9 +206,6 @@ function dispatch(r, found, asked, format, backend) {
         headers['x-infergate-queue-ms'] = variables.ig_queue_ms;
     }
 
-    if (request !== asked) {
-        variables.ig_why = variables.ig_why + params.words(options.params);
-    }
     const isUnchanged = request === asked && request.model === wanted && insert === '' && request.splices.length === 0;
     let location = rung(r, found, request, backend);
     if (options.hedge !== undefined) {
@@ -213,6 +221,18 @@ function dispatch(r, found, asked, format, backend) {
         variables.ig_body = format.edited(request, wanted, insert);
         r.internalRedirect(location + '_edited');
     }
+}
+
+// The request, or one that asks for no more tokens than the key may.
+function withinMaximum(r, request) {
+    const most = policy.more().numbers(r.variables.ig_policy)[MAX_TOKENS];
+    const said = most === 0 ? undefined : tokens.asked(r.uri, request, true);
+    if (said === undefined || (!said.error && (said.each || 1) * said.answers <= most)) {
+        return request;
+    }
+    const each = said.error ? most : Math.max(1, Math.floor(most / said.answers));
+    const out = said.error ? tokens.ANSWERS.map((name) => [name, null, 0]) : [];
+    return params.of(r, request, out.concat([['max_tokens', String(each), 0]]));
 }
 
 // Writes the key's maximum of tokens into a request that says none: what to insert, and request.splices.

@@ -9,7 +9,9 @@ const LENGTHS = ['max_tokens', 'max_completion_tokens', 'max_output_tokens', 'ma
     'max_tokens_to_sample', 'n_predict', 'num_predict'];
 // The answers to one prompt; llama.cpp's n_cmpl.
 const ANSWERS = ['n', 'best_of', 'n_cmpl'];
-const OPTIONS = 'options', PROMPT = 'prompt';
+const OPTIONS = 'options', PROMPT = 'prompt', MESSAGES = 'messages';
+// vLLM's; its `messages` are a list of conversations.
+const BATCH = '/v1/chat/completions/batch';
 // A text that pydantic, which vLLM reads its requests with, takes for a whole number.
 const DIGITS = /^\s*\+?(\d+(?:_\d+)*)(?:\.0*)?\s*$/;
 // Above, a number is not exact, and no answer that long.
@@ -19,6 +21,7 @@ const LARGEST = 1e12;
 function wordOf(uri) {
     switch (uri) {
     case '/v1/chat/completions':
+    case BATCH:
     case '/v1/completions':
     case '/v1/messages':
         return 'max_tokens';
@@ -59,7 +62,10 @@ function asked(uri, request, isExact) {
     if (wrong !== undefined) {
         return wrong;
     }
-    const prompt = uri === '/v1/completions' ? body[PROMPT] : undefined;
+    if (isExact && uri === BATCH && members.isRepeated(text, MESSAGES)) {
+        return refuse.bad("'messages' stands in the request body more than once.", MESSAGES);
+    }
+    const prompt = uri === '/v1/completions' ? body[PROMPT] : uri === BATCH ? body[MESSAGES] : undefined;
     if (Array.isArray(prompt) && prompt.length > 1 && typeof prompt[0] !== 'number') {   // a list of prompts
         found.answers *= prompt.length;
     }
@@ -147,4 +153,4 @@ function isLength(name) {
     return LENGTHS.indexOf(name) !== -1;
 }
 
-export default { LENGTHS, asked, bound, folded, isLength, wordOf };
+export default { LENGTHS, ANSWERS, asked, bound, folded, isLength, wordOf };
