@@ -50,20 +50,26 @@ def _context(ca: Path) -> ssl.SSLContext:
 
 
 @contextmanager
-def authority(http_port: int, *, valid_s: int = 90 * 86400) -> Iterator[Authority]:
-    """A running pebble that looks for http-01 answers at a port of 127.0.0.1."""
+def authority(
+    http_port: int,
+    *,
+    valid_s: int = 90 * 86400,
+    host: str = "127.0.0.1",
+    leads_to: str = "127.0.0.1",
+) -> Iterator[Authority]:
+    """A running pebble at `host`, which looks for http-01 answers at this port of `leads_to`."""
     folder = Path(tempfile.mkdtemp(prefix="ig-pebble-"))
     home = Home(folder)
     for each in (home.tls, home.public):
         each.mkdir()
-    pem = certificate_for(("127.0.0.1", "localhost"), home)
+    pem = certificate_for((host, "localhost"), home)
     port, management, dns, dns_management = (free_port() for _ in range(4))
     (folder / "config.json").write_text(
         json.dumps(
             {
                 "pebble": {
-                    "listenAddress": f"127.0.0.1:{port}",
-                    "managementListenAddress": f"127.0.0.1:{management}",
+                    "listenAddress": f"{host}:{port}",
+                    "managementListenAddress": f"{host}:{management}",
                     "certificate": str(pem),
                     "privateKey": str(pem),
                     "httpPort": http_port,
@@ -78,6 +84,7 @@ def authority(http_port: int, *, valid_s: int = 90 * 86400) -> Iterator[Authorit
     names = [
         *("-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{dns_management}"),
         *("-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""),
+        *("-defaultIPv4", leads_to),
     ]
     # It refuses one of 20 good nonces, or as many as told: the library asks again, but only once.
     environ = {
@@ -96,10 +103,10 @@ def authority(http_port: int, *, valid_s: int = 90 * 86400) -> Iterator[Authorit
             for command in commands
         ]
     found = Authority(
-        directory=f"https://127.0.0.1:{port}/dir",
+        directory=f"https://{host}:{port}/dir",
         ca=home.ca,
         dns=f"http://127.0.0.1:{dns_management}",
-        roots=f"https://127.0.0.1:{management}/roots/0",
+        roots=f"https://{host}:{management}/roots/0",
         log=folder / "log",
     )
     try:

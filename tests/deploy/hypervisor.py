@@ -42,9 +42,11 @@ class Hypervisor(Machine):
             "TEMPLATE": str(rootfs.TEMPLATE),
         }
 
-    def inside(self, script: str, *, code: int = 0, timeout_s: float = 300) -> str:
+    def inside(
+        self, script: str, *, code: int = 0, timeout_s: float = 300, container: str = ID
+    ) -> str:
         """A script's output in the container, as root's; it must end with this code."""
-        attach = f"lxc-attach -P {self.folder}/lxc -n {ID} --clear-env -v HOME=/root"
+        attach = f"lxc-attach -P {self.folder}/lxc -n {container} --clear-env -v HOME=/root"
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         given = self.folder / "script"
         given.write_text(f"cd /root\n{script}")
@@ -108,8 +110,8 @@ def hypervisor() -> Iterator[Hypervisor]:
         assert not run("ip", "-n", name, "route", "show", "default")
         yield made
     finally:
-        if (folder / "lxc" / ID / "config").exists():
-            made.sh(f"lxc-stop --kill -P {folder}/lxc -n {ID} || true")
+        for config in folder.glob("lxc/*/config"):
+            made.sh(f"lxc-stop --kill -P {folder}/lxc -n {config.parent.name} || true")
         for server in made.servers:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()

@@ -16,6 +16,9 @@ from tests.deploy.run import attempt
 
 HOME = CACHE / "lxc"
 TEMPLATE = HOME / "debian-13.tar"
+EC2_TEMPLATE = HOME / "debian-13-ec2.tar"
+"""The same with cloud-init, as Debian's image for EC2 has it."""
+
 _INSIDE = (
     *("ca-certificates", "curl", "dbus", "debian-archive-keyring"),
     *("iproute2", "systemd", "systemd-sysv"),
@@ -24,6 +27,8 @@ _ASKED_FOR = (
     *("fail2ban", "libnginx-mod-http-js", "libnginx-mod-http-modsecurity", "logrotate"),
     *("modsecurity-crs", "nftables", "nginx", "python3", "python3-systemd", "unattended-upgrades"),
 )
+_INSTALL = ["install", "--no-install-recommends"]
+_FETCH = [*_INSTALL, "--download-only", *_ASKED_FOR]
 _CA = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -48,15 +53,35 @@ def bring() -> str | None:
     shutil.copy(_CA, root / "etc/ssl/certs/ca-certificates.crt")  # the machine's mirror may be TLS
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     apt = ["chroot", str(root), "apt-get", "-q", "--yes"]
-    fetch = ["install", "--no-install-recommends", "--download-only", *_ASKED_FOR]
-    for words in (["update"], ["dist-upgrade"], ["clean"], fetch):
+    for words in (["update"], ["dist-upgrade"], ["clean"], _FETCH):
         if problem := attempt([*apt, *words], 900):
             return problem
-    (root / "etc/resolv.conf").write_text("")
     (root / "etc/hostname").unlink(missing_ok=True)
-    unfinished = TEMPLATE.with_suffix(".new")
+    return _packed(root, TEMPLATE)
+
+
+def bring_ec2() -> str | None:
+    """The same of the one with cloud-init, which needs the other."""
+    if EC2_TEMPLATE.exists():
+        return None
+    root = HOME / "ec2-root"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    if problem := attempt(["tar", "-C", str(root), "--numeric-owner", "-xf", str(TEMPLATE)], 300):
+        return problem
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    apt = ["chroot", str(root), "apt-get", "-q", "--yes"]
+    for words in (["update"], [*_INSTALL, "cloud-init"], _FETCH):
+        if problem := attempt([*apt, *words], 900):
+            return problem
+    return _packed(root, EC2_TEMPLATE)
+
+
+def _packed(root: Path, template: Path) -> str | None:
+    (root / "etc/resolv.conf").write_text("")
+    unfinished = template.with_suffix(".new")
     problem = attempt(["tar", "-C", str(root), "--numeric-owner", "-cf", str(unfinished), "."], 300)
     shutil.rmtree(root, ignore_errors=True)
     if problem is None:
-        unfinished.rename(TEMPLATE)
+        unfinished.rename(template)
     return problem
