@@ -125,11 +125,15 @@ def _verdict(answer: httpx.Response, name: bytes) -> tuple[Any, ...]:
 
 def _log(it: Gateway, last: str | None) -> list[dict[str, Any]]:
     path = it.home / "logs" / "access.log"
+
+    def text() -> str:  # a client's bytes stand there as they came
+        return path.read_text(errors="replace")
+
     deadline = time.monotonic() + 10
-    while last is not None and last not in path.read_text() and time.monotonic() < deadline:
+    while last is not None and last not in text() and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(0.3)
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in text().splitlines()]
 
 
 @contextmanager
