@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 
 # What fails beside others is run once more, alone: an answer that came late only because the machine was
 # busy is told from one that is wrong. Both are in the output. $(1): which tests, $(2): how many at once.
+# Not those of tests/deploy: a file of them is one walk through a page, of which no step stands alone.
 define run_tests
   $(BIN)/pytest $(1) $(2) || { [ $$? -eq 1 ] && \
   echo "Once more, alone, what failed beside others:" && $(BIN)/pytest $(1) --last-failed --maxfail 3; }
@@ -60,11 +61,11 @@ e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, all on D
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
 	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'debian and requests',$(ALL_BUSY))
 	$(BIN)/python -m tests.deploy.tools
-	@$(call run_tests,tests/deploy -m 'not slow',-n 2 --dist loadfile)
+	$(BIN)/pytest tests/deploy -m 'not slow' -n 2 --dist loadfile
 
 test-deploy: $(VENV)/.installed-test  ## Run containers, the package, LXC and EC2 as their pages say
 	$(BIN)/python -m tests.deploy.tools
-	@$(call run_tests,tests/deploy,-n 2 --dist loadfile)
+	$(BIN)/pytest tests/deploy -n 2 --dist loadfile
 
 peers: $(VENV)/.installed-test  ## Run an engine's own tests at it and through the gateway (SUITE=)
 	$(BIN)/python -m tests.peers $(SUITE) $(ARGS)

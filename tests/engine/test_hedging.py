@@ -199,7 +199,7 @@ def test_the_extra_load_is_bounded_over_any_run_of_requests(hedged: Hedged) -> N
     assert wanted >= 8, "with extra_load: 1 nearly all are sent twice"
     b.reset()
     send(it, model, 15)
-    assert 1 <= asked(b) <= 1 + 0.05 * 15 + 1  # a turn of its own
+    assert asked(b) <= 1 + 0.05 * 15 + 1  # a turn of its own
     for _ in range(5):
         a.reset()
         send(it, model, 37)
