@@ -292,7 +292,7 @@ def test_engines_of_the_page_are_containers_that_start_before_the_gateway(host: 
         assert answer["choices"][0]["message"]["role"] == "assistant"
         direct = ask.replace(":8080", ":8001") + " -o /dev/null -w '%{http_code}'"
         assert machine.sh(direct) == "401"
-        shown = machine.sh("ps -ef")
+        shown = machine.sh("ps -efww")
         assert "--alias words" in shown
         assert secret not in shown
         bound = {line.split()[3] for line in machine.sh("ss -Hltn").splitlines()}
