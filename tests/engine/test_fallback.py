@@ -16,6 +16,7 @@ from infergate.nginx import shared_memory
 from infergate.nginx.drain import nginx_workers
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
+from tests.engine.conftest import as_new
 from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
@@ -45,11 +46,7 @@ def running(engine: str) -> Iterator[Pair]:
 
 @pytest.fixture
 def pair(running: Pair) -> Pair:
-    it, a, b = running
-    a.reset()
-    b.reset()
-    it.forget_failures()
-    return running
+    return as_new(running)
 
 
 def test_the_next_model_answers_under_its_own_name(pair: Pair) -> None:

@@ -14,6 +14,7 @@ import pytest
 from infergate.nginx.access_line import FIELDS
 from tests.access_log import tokens
 from tests.backends.servers import Scripted, free_port, scripted
+from tests.engine.conftest import as_new
 from tests.gateway import Gateway, gateway
 
 CHAT = "/v1/chat/completions"
@@ -51,11 +52,7 @@ def running(engine: str) -> Iterator[Pair]:
 
 @pytest.fixture
 def pair(running: Pair) -> Pair:
-    it, a, b = running
-    a.reset()
-    b.reset()
-    it.forget_failures()
-    return running
+    return as_new(running)
 
 
 def line(it: Gateway, answer: httpx.Response) -> dict[str, Any]:

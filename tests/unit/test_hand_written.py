@@ -10,7 +10,7 @@ import pytest
 from infergate.config.load import parse_config
 from infergate.errors import EngineError, LintError
 from infergate.nginx.hand_written import Written, by_hand, examine, joined, listens
-from infergate.nginx.render import Rendered
+from infergate.nginx.rendered import Rendered
 from infergate.nginx.ways_past_keys import MARK, known, refuse_ways_past_keys
 from infergate.paths import Home
 

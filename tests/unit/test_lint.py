@@ -15,7 +15,8 @@ from infergate.config.load import load_config, parse_config
 from infergate.config.root import Config
 from infergate.errors import LintError
 from infergate.nginx.lint import lint, refuse_findings
-from infergate.nginx.render import Surroundings, render, write
+from infergate.nginx.render import Surroundings, render
+from infergate.nginx.rendered import write
 from infergate.paths import Home
 from tests.scanners import GIXY
 

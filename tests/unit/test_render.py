@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from infergate.certificates.served import Served
 from infergate.config.load import load_config, parse_config
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
-from infergate.nginx.render import Surroundings, render, write
+from infergate.nginx.render import Surroundings, render
+from infergate.nginx.rendered import write
 from infergate.paths import Home
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -22,8 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from infergate.admin.gateway import Gateway
 from infergate.admin.problems import Refused, response_to
 from infergate.bans.judge import client_network
+from infergate.config.addresses import is_ip
 from infergate.config.root import Config
-from infergate.config.types import is_ip
 from infergate.errors import InfergateError
 from infergate.store.admin_tokens import Role, token_of
 from infergate.store.audit import acting_as

@@ -22,8 +22,8 @@ from infergate.admin.gateway import Gateway
 from infergate.admin.guard import UID, Guard
 from infergate.certificates.served import served_certificates
 from infergate.certificates.sites import API
+from infergate.config.addresses import is_loopback
 from infergate.config.load import LoadedConfig
-from infergate.config.types import is_loopback
 from infergate.errors import InfergateError
 from infergate.log import log
 from infergate.nginx.revisions import load_applied

@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infergate.certificates.facts import read_facts
 from infergate.certificates.sites import CA_NAME
-from infergate.config.types import is_ip
+from infergate.config.addresses import is_ip
 from infergate.errors import CertificateError
 from infergate.files import write_atomically
 from infergate.paths import Home

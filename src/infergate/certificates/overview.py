@@ -10,8 +10,8 @@ from infergate.certificates.renewal import renew_at
 from infergate.certificates.report import Row
 from infergate.certificates.served import Served, facts_at, needs_ours
 from infergate.certificates.sites import Site, sites
+from infergate.config.addresses import is_ip
 from infergate.config.load import LoadedConfig
-from infergate.config.types import is_ip
 from infergate.paths import Home
 
 _SOON_S = 14 * 86400.0

@@ -11,9 +11,9 @@ from infergate.certificates import local_ca
 from infergate.certificates.facts import Facts, read_facts
 from infergate.certificates.record import certificate_path
 from infergate.certificates.sites import API, Site, sites
+from infergate.config.addresses import is_loopback
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
-from infergate.config.types import is_loopback
 from infergate.errors import CertificateError
 from infergate.paths import Home
 

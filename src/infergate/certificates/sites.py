@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from infergate.config.addresses import is_ip
 from infergate.config.root import Config
 from infergate.config.tls import Tls, TlsFiles
-from infergate.config.types import is_ip
 
 Source = Literal["acme", "files", "self-signed"]
 

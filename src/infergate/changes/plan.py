@@ -18,7 +18,7 @@ from infergate.nginx.addresses import Addresses
 from infergate.nginx.apply import rendered
 from infergate.nginx.drain import Drain, drain
 from infergate.nginx.engine import Engine, choose_engine
-from infergate.nginx.render import SECRET_FILES
+from infergate.nginx.rendered import SECRET_FILES
 from infergate.nginx.revisions import (
     UNKNOWN_ENGINE,
     Revision,

@@ -34,7 +34,7 @@ from infergate.nginx.apply import rendered
 from infergate.nginx.engine import Engine
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.passwords import passwords_of, publish_passwords
-from infergate.nginx.render import Rendered, write
+from infergate.nginx.rendered import Rendered, write
 from infergate.nginx.shared_memory import UnixConnection, read
 from infergate.nginx.worker_user import account, worker_user
 from infergate.paths import Home

@@ -89,7 +89,7 @@ def render(
     """Write the nginx configuration to a folder, to read it."""
     from infergate.nginx.apply import rendered
     from infergate.nginx.engine import choose_engine
-    from infergate.nginx.render import write
+    from infergate.nginx.rendered import write
 
     loaded, home = load(config)
     engine = choose_engine(loaded.config.engine, home.root).engine

@@ -6,17 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from infergate.config.addresses import Network, Origin, OriginOrAny
 from infergate.config.base import Section
-from infergate.config.types import (
-    HeaderName,
-    HeaderPattern,
-    Network,
-    Origin,
-    OriginOrAny,
-    PlainText,
-    Rate,
-    Seconds,
-)
+from infergate.config.types import HeaderName, HeaderPattern, PlainText, Rate, Seconds
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "MKCOL")
 

@@ -8,9 +8,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from infergate.config.addresses import Network
 from infergate.config.base import Section
 from infergate.config.policies import Grant, KeyLimits
-from infergate.config.types import FilePath, Name, Network
+from infergate.config.types import FilePath, Name
 
 
 def _sha256(value: str) -> str:

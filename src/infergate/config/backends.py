@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from infergate.config.addresses import HostPort, HttpUrl
 from infergate.config.base import Section
 from infergate.config.headers import FORWARDED, HOP_BY_HOP
 from infergate.config.types import (
@@ -15,8 +16,6 @@ from infergate.config.types import (
     HeaderName,
     HeaderValue,
     HealthCheck,
-    HostPort,
-    HttpUrl,
     ModelName,
     Name,
     Seconds,

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from infergate.config.addresses import Network
 from infergate.config.base import Section
-from infergate.config.types import Network, Seconds
+from infergate.config.types import Seconds
 
 
 class Offences(Section):

@@ -7,14 +7,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from infergate.config.access import PerIp, SlowClients
+from infergate.config.addresses import Host, ListenAddress
 from infergate.config.base import Section
 from infergate.config.policies import Rates
-from infergate.config.types import (
-    Bytes,
-    FilePath,
-    Host,
-    ListenAddress,
-)
+from infergate.config.types import Bytes, FilePath
 
 
 class Listen(Section):

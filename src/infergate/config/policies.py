@@ -7,9 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from infergate.config.addresses import Network
 from infergate.config.base import Section
 from infergate.config.budgets import Budgets
-from infergate.config.types import Bytes, ModelName, NameOrAny, Network, Seconds
+from infergate.config.types import Bytes, ModelName, NameOrAny, Seconds
 
 Priority = Literal["high", "normal", "low"]
 """Classes of the queue, first to last."""

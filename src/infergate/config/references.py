@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from infergate.config import endpoints
+from infergate.config.addresses import is_ip, is_loopback, overlap
 from infergate.config.backends import ServedBackend
 from infergate.config.budgets import parse_budget
 from infergate.config.pending import Finding
@@ -15,7 +16,6 @@ from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
 from infergate.config.serve_references import serve_contradictions
 from infergate.config.tls_references import tls_contradictions, tls_doubts
-from infergate.config.types import is_ip, is_loopback, overlap
 
 _OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
 _ENGINES_PATHS = (

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
+from infergate.config.addresses import is_ip, listen_address
 from infergate.config.backends import ServedBackend
 from infergate.config.base import Section
-from infergate.config.types import FilePath, ModelName, Name, Seconds, is_ip, listen_address
+from infergate.config.types import FilePath, ModelName, Name, Seconds
 
 ServedEngine = Literal["vllm", "llamacpp", "tei", "infinity", "ray"]
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from infergate.config.access import Cors, PerIp, Rules
+from infergate.config.addresses import Host, HttpUrl, LoginUrl, ServiceUrl
 from infergate.config.base import Section
 from infergate.config.headers import FORWARDED, HOP_BY_HOP, KEYS
 from infergate.config.types import (
@@ -14,16 +15,12 @@ from infergate.config.types import (
     FilePath,
     HeaderName,
     HealthCheck,
-    Host,
-    HttpUrl,
     LocationPath,
-    LoginUrl,
     Name,
     PasswordHash,
     Seconds,
     Secret,
     ServicePath,
-    ServiceUrl,
 )
 from infergate.config.waf import ServiceWaf
 

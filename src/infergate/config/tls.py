@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from infergate.config.addresses import Host
 from infergate.config.base import Section
-from infergate.config.types import FilePath, Host, Name, PlainText, Seconds, Secret
+from infergate.config.types import FilePath, Name, PlainText, Seconds, Secret
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from infergate.config.addresses import is_ip
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import Config
-from infergate.config.types import is_ip
 
 
 def tls_contradictions(config: Config) -> Iterator[Finding]:

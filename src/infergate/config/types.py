@@ -7,10 +7,8 @@ without having passed one of these patterns.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
@@ -20,20 +18,14 @@ _SIZE = re.compile(r"(\d+)\s*([kmg]i?b?|b)?", re.IGNORECASE)
 _SIZE_UNIT_BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _RATE = re.compile(r"(\d+)r/([sm])")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST = re.compile(rf"(?:\*\.)?{_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _OF_THE_MESSAGE = frozenset(
     {"host", "connection", "upgrade", "content-length", "content-type", "transfer-encoding", "te"}
 )
 """Headers without which a request is none, or another one."""
-_URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
+URL_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*/?")
 _LOCATION_PATH = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)*")
 _REQUEST_PATH = re.compile(r"/[A-Za-z0-9_.~/@:-]{0,200}")
-_LOGIN_URL = re.compile(
-    r"(?:https?://[A-Za-z0-9_.-]+(?::\d{1,5})?)?/(?!/)[A-Za-z0-9_.~/-]*(?:\?[A-Za-z0-9_.~/=&%+-]*)?"
-)
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9_.:\[\]-]{1,253}")
 _PASSWORD_HASH = re.compile(
     r"\$2[aby]\$(?:0[4-9]|1[0-2])\$[./A-Za-z0-9]{53}"
     r"|\$[56]\$(?:rounds=\d{4,5}\$)?[./A-Za-z0-9]{1,16}\$(?:[./A-Za-z0-9]{43}|[./A-Za-z0-9]{86})"
@@ -89,15 +81,6 @@ def _model_name(value: str) -> str:
     return value
 
 
-def is_ip(host: str) -> bool:
-    """Whether host is an IPv4 or IPv6 address, the latter with or without brackets."""
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
-
-
 def _header_name(value: str) -> str:
     if not _HEADER_NAME.fullmatch(value):
         raise ValueError(f"{value!r} is not the name of a header: letters, digits and '-'")
@@ -111,49 +94,6 @@ def _header_pattern(value: str) -> str:
     if name in _OF_THE_MESSAGE:
         raise ValueError(f"{value!r} says nothing about who somebody is")
     return value.lower()
-
-
-def _host(value: str) -> str:
-    if not is_ip(value) and not _HOST.fullmatch(value):
-        raise ValueError(f"{value!r} is not a host name or an IP address")
-    return value
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value, strict=True))
-    except ValueError as problem:
-        raise ValueError(
-            f"{value!r} is not an address or a network like 10.0.0.0/24: {problem}"
-        ) from None
-
-
-def _http_url(value: str) -> str:
-    if re.search(r"[\s?#\x00-\x1f\x7f]", value):  # urlsplit overlooks some of them
-        raise ValueError("a base URL has no spaces, no query, no fragment")
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError as problem:
-        raise ValueError(f"{value!r} is not a URL: {problem}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{value!r} is not a URL like http://10.0.0.5:8000")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("no user or password in a URL; use api_key: ${NAME} instead")
-    if parts.query or parts.fragment or port == 0:
-        raise ValueError(f"{value!r} is not a base URL: no query, no fragment, a port above 0")
-    if not is_ip(parts.hostname) and not _HOST.fullmatch(parts.hostname):
-        raise ValueError(f"{parts.hostname!r} is not a host name or an IP address")
-    if not _URL_PATH.fullmatch(parts.path):
-        raise ValueError(
-            f"the path {parts.path!r} has characters other than letters, digits, '._~-/'"
-        )
-    return value.rstrip("/")
-
-
-def _service_url(value: str) -> str:
-    grpc = re.match(r"grpc(?=s?://)", value)
-    return "grpc" + _http_url("http" + value[4:])[4:] if grpc else _http_url(value)
 
 
 def _location_path(value: str) -> str:
@@ -173,13 +113,13 @@ def _request_path(value: str) -> str:
 
 
 def _endpoint_path(value: str) -> str:
-    if not _URL_PATH.fullmatch(value) or not value:
+    if not URL_PATH.fullmatch(value) or not value:
         raise ValueError(f"{value!r} is not the path of an endpoint like /v1/embeddings")
     return value
 
 
 def _health_check(value: str) -> str:
-    if value not in ("auto", "tcp") and not (value and _URL_PATH.fullmatch(value)):
+    if value not in ("auto", "tcp") and not (value and URL_PATH.fullmatch(value)):
         raise ValueError(f"{value!r} is not auto, tcp, or a path like /v2/health/ready")
     return value
 
@@ -213,31 +153,6 @@ def _header_value(value: SecretStr) -> SecretStr:
     return value
 
 
-def _login_url(value: str) -> str:
-    if not _LOGIN_URL.fullmatch(value):
-        raise ValueError(f"{value!r} is not a URL or path such as https://auth.example.com/?rd=")
-    return value
-
-
-def _origin(value: str) -> str:
-    if not _ORIGIN.fullmatch(value):
-        raise ValueError(
-            f"{value!r} is not an origin: a scheme, a host and no path, such as "
-            "https://chat.example.com"
-        )
-    return value
-
-
-def _origin_or_any(value: str) -> str:
-    if value == "*":
-        return value
-    scheme, _, host = value.partition("://*.")
-    if host and "*" not in host:
-        _origin(f"{scheme}://{host}")
-        return value
-    return _origin(value)
-
-
 def _password_hash(value: SecretStr) -> SecretStr:
     if not is_password_hash(value.get_secret_value()):
         raise ValueError(
@@ -261,33 +176,6 @@ def _workers(value: Any) -> Any:
     if value == "auto" or (type(value) is int and 1 <= value <= 1024):
         return value
     raise ValueError("expected auto, or a whole number from 1 to 1024")
-
-
-def listen_address(value: Any) -> str:
-    """A port or address:port, as address:port; a bare port listens on every address ("*")."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("expected a port or address:port")
-    text = str(value)
-    address, _, port = text.rpartition(":")
-    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
-        raise ValueError(f"{text!r} is not a port (1 to 65535) or address:port")
-    if address == "localhost":
-        address = "127.0.0.1"
-    if address not in ("", "*") and not is_ip(address):
-        raise ValueError(f"{address!r} is not an IP address to listen on")
-    if ":" in address and not address.startswith("["):
-        raise ValueError(f"write an IPv6 address in brackets: [{address}]:{port}")
-    return f"{address or '*'}:{port}"
-
-
-def _host_port(value: str) -> str:
-    """An address, or address:port; without a port, DNS's own."""
-    address, _, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "53")
-    if value.startswith("[") and "]:" in value:
-        address, _, port = value.rpartition(":")
-    if not is_ip(address) or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{value!r} is not an address like 10.0.0.53 or 10.0.0.53:8600")
-    return f"{address}:{port}"
 
 
 _TEXT_OR_NUMBER = {"type": ["string", "number"]}
@@ -323,42 +211,14 @@ ModelName = Annotated[
 ]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderPattern = Annotated[str, AfterValidator(_header_pattern)]
-Host = Annotated[str, AfterValidator(_host)]
-Network = Annotated[
-    str, AfterValidator(_network), WithJsonSchema({"type": "string", "format": "ip-network"})
-]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 EndpointPath = Annotated[str, AfterValidator(_endpoint_path)]
 RequestPath = Annotated[str, AfterValidator(_request_path)]
 LocationPath = Annotated[str, AfterValidator(_location_path)]
 ServicePath = Annotated[str, AfterValidator(_service_path)]
-HostPort = Annotated[str, AfterValidator(_host_port)]
 HealthCheck = Annotated[str, AfterValidator(_health_check)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
-Origin = Annotated[str, AfterValidator(_origin)]
-OriginOrAny = Annotated[str, AfterValidator(_origin_or_any)]
-LoginUrl = Annotated[str, AfterValidator(_login_url)]
 PasswordHash = Annotated[SecretStr, AfterValidator(_password_hash)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
-ListenAddress = Annotated[
-    str,
-    BeforeValidator(listen_address),
-    WithJsonSchema({"type": ["string", "integer"], "description": "a port or address:port"}),
-]
-
-
-def is_loopback(listen: str) -> bool:
-    """Whether address:port is reachable from this machine only."""
-    address = listen.rpartition(":")[0].strip("[]")
-    return address != "*" and ipaddress.ip_address(address).is_loopback
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether two listeners, each address:port, would want the same address."""
-    (host, _, port), (host2, _, port2) = one.rpartition(":"), other.rpartition(":")
-    anywhere = ("*", "0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
-    return port == port2 and (host == host2 or host in anywhere or host2 in anywhere)

@@ -21,7 +21,7 @@ from infergate.hardening.settings import check_settings
 from infergate.nginx.apply import rendered
 from infergate.nginx.engine import Engine
 from infergate.nginx.hand_written import by_hand
-from infergate.nginx.render import write
+from infergate.nginx.rendered import write
 from infergate.paths import Home
 from infergate.store.database import database_for
 from infergate.store.keys import all_keys

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infergate.config.addresses import is_loopback
 from infergate.config.root import Config
-from infergate.config.types import is_loopback
 from infergate.hardening.check import Check, bad, good
 from infergate.nginx.waf import mode_of
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from infergate.config.types import is_ip
+from infergate.config.addresses import is_ip
 
 MAX_BODY_BYTES = 4 * 1024**2
 """Longest answer read. Ollama writes about 400 bytes per model, vLLM 600."""

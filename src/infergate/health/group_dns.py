@@ -16,8 +16,8 @@ import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
+from infergate.config.addresses import is_ip
 from infergate.config.backends import NOWHERE, Backend, Discover, FoundBackend
-from infergate.config.types import is_ip
 from infergate.health.group_names import MOST, GroupUnknown, name_of
 
 TIMEOUT_S = 5.0

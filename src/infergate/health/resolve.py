@@ -14,7 +14,7 @@ import contextlib
 import socket
 import threading
 
-from infergate.config.types import is_ip
+from infergate.config.addresses import is_ip
 
 _under_way: dict[tuple[int, str], asyncio.Future[bool]] = {}
 

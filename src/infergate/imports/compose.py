@@ -9,7 +9,7 @@ from collections.abc import Container
 from typing import Any
 from urllib.parse import urlsplit
 
-from infergate.config.types import is_ip
+from infergate.config.addresses import is_ip
 from infergate.imports.draft import Draft
 from infergate.imports.values import (
     address_of,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
-from infergate.config.types import Host
+from infergate.config.addresses import Host
 from infergate.imports.draft import Draft
 from infergate.imports.nginx_known import HTTP_ONLY
 from infergate.imports.nginx_location import read_location

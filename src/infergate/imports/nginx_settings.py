@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from infergate.config.types import Network, size_bytes
+from infergate.config.addresses import Network
+from infergate.config.types import size_bytes
 from infergate.imports.draft import Draft, seconds_text
 from infergate.imports.nginx_known import ADDED, HEADERS, HTTP_ONLY, QUIET, READ_ELSEWHERE
 from infergate.imports.nginx_parts import Parts

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from infergate.config.types import HttpUrl
+from infergate.config.addresses import HttpUrl
 from infergate.errors import UserError
 from infergate.imports.draft import Draft
 from infergate.store.secrets import key_hash

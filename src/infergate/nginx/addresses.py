@@ -6,9 +6,9 @@ import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from infergate.config.addresses import is_ip
 from infergate.config.backends import Backend
 from infergate.config.root import Config
-from infergate.config.types import is_ip
 
 _RESOLVE_TIMEOUT_S = 3.0
 

@@ -24,7 +24,8 @@ from infergate.nginx.folders import prepare_home
 from infergate.nginx.hand_written import Written, by_hand, joined
 from infergate.nginx.lint import refuse_findings
 from infergate.nginx.passwords import publish_passwords
-from infergate.nginx.render import Rendered, render, write
+from infergate.nginx.render import render
+from infergate.nginx.rendered import Rendered, write
 from infergate.nginx.revisions import (
     Revision,
     current,

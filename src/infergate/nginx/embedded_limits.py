@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from infergate.config.addresses import is_loopback
 from infergate.config.root import Config
-from infergate.config.types import is_loopback
 from infergate.errors import EngineError
 from infergate.nginx.engine_facts import Engine
 from infergate.nginx.lint import is_beyond_loopback, parse

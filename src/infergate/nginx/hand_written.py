@@ -14,7 +14,7 @@ from pathlib import Path
 
 from infergate.errors import EngineError
 from infergate.nginx.lint import Block
-from infergate.nginx.render import Rendered
+from infergate.nginx.rendered import Rendered
 from infergate.nginx.ways_past_keys import ways
 from infergate.paths import Home
 

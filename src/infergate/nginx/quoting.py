@@ -1,7 +1,7 @@
 """Strings of the configuration inside nginx's syntax.
 
-Names, hosts, URLs and paths have passed the patterns of infergate.config.types and hold no
-character that nginx reads as syntax. The few free texts go through here.
+Names, hosts, URLs and paths have passed the patterns of infergate.config (types.py, addresses.py)
+and hold no character that nginx reads as syntax. The few free texts go through here.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from infergate.nginx.programs import programs
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
+from infergate.nginx.rendered import Rendered
 from infergate.nginx.statuses import INTERNAL
 from infergate.nginx.tls_values import tls_values
 from infergate.nginx.upstreams import backend_headers, backend_of, service_of
@@ -39,8 +40,6 @@ from infergate.paths import Home
 
 if TYPE_CHECKING:  # it brings cryptography, which only what makes certificates needs
     from infergate.certificates.served import Served
-
-SECRET_FILES = frozenset({"secrets.conf"})
 
 
 @dataclass(frozen=True)
@@ -81,14 +80,6 @@ class Surroundings:
     error_page: str = ""
     passwords: Mapping[str, str] = field(default_factory=dict)
     needs: Needs = field(default_factory=Needs)
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A whole nginx configuration: texts by relative path, and links by relative path."""
-
-    files: Mapping[str, str]
-    links: Mapping[str, str]
 
 
 def _listen(address: str | None, *, proxy_protocol: bool) -> tuple[str, ...]:
@@ -333,19 +324,3 @@ def _hedges(config: Config) -> bool:
 def _port_suffix(https: str | None) -> str:
     port = (https or ":443").rpartition(":")[2]
     return "" if port == "443" else f":{port}"
-
-
-def write(rendered: Rendered, folder: Path) -> None:
-    """Write the files below folder, which is made; what holds secrets is readable by us only."""
-    for path, text in rendered.files.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        mode = 0o600 if path in SECRET_FILES else 0o644
-        target.touch(mode=mode)
-        target.chmod(mode)
-        target.write_text(text)
-    for path, pointee in rendered.links.items():
-        link = folder / path
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(pointee)

@@ -28,7 +28,7 @@ from infergate.state_file import SET_ASIDE, read_state, set_aside
 if TYPE_CHECKING:  # rendering takes longer to load than `infergate status` to run
     from infergate.nginx.addresses import Addresses
     from infergate.nginx.engine import Engine
-    from infergate.nginx.render import Rendered
+    from infergate.nginx.rendered import Rendered
 
 KEPT_REVISIONS = 10
 """With different YAML: restarts and changed addresses bring the same one into force again."""
@@ -87,7 +87,7 @@ def keep(
     addresses: Addresses | None = None,
 ) -> Revision:
     """Write a revision's folder. Nothing that runs is touched."""
-    from infergate.nginx.render import write
+    from infergate.nginx.rendered import write
 
     revision = Revision(
         number,

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from infergate.certificates.sites import sites
+from infergate.config.addresses import is_ip
 from infergate.config.load import LoadedConfig
 from infergate.config.problems import ConfigError
 from infergate.config.root import Config
-from infergate.config.types import is_ip
 from infergate.errors import EngineError
 from infergate.nginx.engine import Engine
 from infergate.nginx.engine_facts import dotted

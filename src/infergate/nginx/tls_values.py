@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infergate.certificates.sites import API, Site, sites
+from infergate.config.addresses import is_ip
 from infergate.config.root import Config
-from infergate.config.types import is_ip
 
 if TYPE_CHECKING:
     from infergate.nginx.render import Surroundings

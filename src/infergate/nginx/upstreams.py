@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from infergate.config.addresses import is_ip
 from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.config.services import Forward, Service
-from infergate.config.types import is_ip
 from infergate.nginx.access import Guard, guard_of_service
 from infergate.nginx.passwords import longest_of, mark_of
 

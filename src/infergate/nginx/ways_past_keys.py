@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from infergate.config.addresses import is_ip, is_loopback
 from infergate.config.root import Config
-from infergate.config.types import is_ip, is_loopback
 from infergate.errors import LintError
 from infergate.nginx.lint import Block, is_by_hand, parse
 

@@ -16,7 +16,7 @@ from infergate.config.load import parse_config
 from infergate.config.problems import ConfigError
 from infergate.errors import UserError
 from infergate.nginx.engine_facts import Engine
-from infergate.nginx.render import Rendered
+from infergate.nginx.rendered import Rendered
 from infergate.nginx.revisions import (
     KEPT_REVISIONS,
     Revision,

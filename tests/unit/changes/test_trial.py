@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from infergate.changes.trial import on_sockets
-from infergate.nginx.render import Rendered
+from infergate.nginx.rendered import Rendered
 from infergate.paths import Home
 
 SITE = """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from infergate.config import types
+from infergate.config import addresses, types
 from infergate.config.json_schema import json_schema
 from infergate.config.load import LoadedConfig, load_config, parse_config
 from infergate.config.problems import ConfigError
@@ -88,7 +88,14 @@ _HOSTILE = st.text(min_size=1).filter(lambda text: set(text) & set("\"';{}$\\\n\
 
 @pytest.mark.parametrize(
     "kind",
-    [types.Name, types.Host, types.HttpUrl, types.LocationPath, types.Network, types.Rate],
+    [
+        types.Name,
+        addresses.Host,
+        addresses.HttpUrl,
+        types.LocationPath,
+        addresses.Network,
+        types.Rate,
+    ],
 )
 @given(hostile=_HOSTILE)
 def test_nothing_that_nginx_reads_as_syntax_gets_into_a_name(kind: object, hostile: str) -> None:
