@@ -16,7 +16,13 @@ from infergate.nginx.bans import enforce
 from infergate.store import bans as store
 
 Networked = Annotated[
-    str, Field(min_length=1, max_length=60, description="An address, or 203.0.113.0/24.")
+    str,
+    Field(
+        min_length=1,
+        max_length=60,
+        json_schema_extra={"format": "ip-network"},
+        description="An address, or 203.0.113.0/24.",
+    ),
 ]
 
 
