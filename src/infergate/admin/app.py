@@ -18,10 +18,12 @@ from starlette.responses import Response
 
 from infergate.admin.gateway import Gateway
 from infergate.admin.guard import LARGEST_BODY
+from infergate.admin.metrics import text
 from infergate.admin.operation import Operation
 from infergate.admin.operations import OPERATIONS
 from infergate.admin.problems import MEDIA_TYPE, SCHEMA, problem, response_to
 from infergate.errors import InfergateError
+from infergate.metrics.exposition import MEDIA_TYPE as PROMETHEUS
 
 _METHODS: Mapping[str, list[str]] = {
     path: [each.method for each in same]
@@ -60,6 +62,7 @@ def api(gateway: Callable[[], Gateway]) -> FastAPI:
                 summary=each.name.replace("_", " ").capitalize(),
                 responses={422: {"description": "Not understood"}},
             )
+    app.add_api_route("/metrics", _metrics(gateway), methods=["GET"], include_in_schema=False)
     app.add_exception_handler(InfergateError, _failed)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(HTTPException, _refused)
@@ -78,6 +81,15 @@ def _endpoint(operation: Operation[Any, Any], gateway: Callable[[], Gateway]) ->
     endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         named, return_annotation=operation.answer
     )
+    return endpoint
+
+
+def _metrics(gateway: Callable[[], Gateway]) -> Callable[[], Response]:
+    """Prometheus' own path, in its own format."""
+
+    def endpoint() -> Response:
+        return Response(text(gateway()), media_type=PROMETHEUS)
+
     return endpoint
 
 

@@ -32,6 +32,7 @@ from infergate.admin.keys import (
     set_key,
     show_key,
 )
+from infergate.admin.metrics import metrics
 from infergate.admin.operation import Operation
 from infergate.admin.policies import change_policy, list_policies, remove_policy, set_policy
 from infergate.admin.requests import explain
@@ -55,6 +56,7 @@ OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
     "teams": (list_teams, create_team, set_team, remove_team),
     "policies": (list_policies, set_policy, change_policy, remove_policy),
     "usage": (usage,),
+    "metrics": (metrics,),
     "backends": (
         list_backends,
         add_backend,

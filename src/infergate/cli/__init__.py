@@ -21,6 +21,7 @@ from infergate.cli import (
     explain,
     imports,
     keys,
+    metrics,
     observe,
     policies,
     run,
@@ -69,6 +70,7 @@ app.add_typer(certificates.app, name="cert")
 app.add_typer(engine.app, name="engine")
 app.add_typer(admin.app, name="admin")
 app.add_typer(bans.app, name="bans")
+app.add_typer(metrics.app, name="metrics")
 
 
 def main() -> None:

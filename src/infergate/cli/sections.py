@@ -7,7 +7,17 @@ from typing import Any
 from typer.core import TyperGroup
 
 SECTIONS = {
-    "Run it": ("up", "down", "status", "logs", "explain", "validate", "doctor", "version"),
+    "Run it": (
+        "up",
+        "down",
+        "status",
+        "logs",
+        "explain",
+        "metrics",
+        "validate",
+        "doctor",
+        "version",
+    ),
     "Change it": (
         "check",
         "plan",

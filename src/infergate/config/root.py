@@ -14,6 +14,7 @@ from infergate.config.bans import Bans
 from infergate.config.base import Section
 from infergate.config.edge import Admin, Errors, Gzip, Limits, Listen
 from infergate.config.kept import KeptAnswers
+from infergate.config.metrics import Metrics
 from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.serve import Served, backends_of
@@ -81,6 +82,7 @@ class Config(Section):
     services: dict[Name, Service] = Field({}, description="Web services beside the models.")
     waf: Waf = Field(Waf(), description="Web application firewall.")
     bans: Bans = Field(Bans(), description="Addresses that are no longer answered.")
+    metrics: Metrics = Field(Metrics(), description="Numbers for Prometheus.")
     admin: Admin = Field(Admin(), description="The admin API.")
 
     @model_validator(mode="after")

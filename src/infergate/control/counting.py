@@ -92,6 +92,7 @@ class Counting:
             self._forgotten = time.monotonic()
             present = self._ledger.tail().present()
             forget_old(self._database, usage.keep, self._ledger.node, present, time.time())
+            self._ledger.forgot()
 
     def _stopped(self, problem: InfergateError) -> None:
         if self._problem is None:

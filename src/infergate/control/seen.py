@@ -19,6 +19,11 @@ class _Stated(Protocol):
     def since(self) -> float: ...
 
 
+def is_open(entry: tuple[Any, ...] | None) -> bool:
+    """Whether a circuit breaker keeps requests away; None: it has no failures."""
+    return entry is not None and entry[_UNTIL] > 0
+
+
 def unknown_since(known: _Stated) -> dict[str, Any]:
     """The state of what nobody asks any longer."""
     return {"state": "unknown", "reason": f"it was {known.state} when it was last asked"}
@@ -54,7 +59,7 @@ def seen(
             "reason": f"an operator gave it no more requests{left}",
             "since": drained[backend.name],
         }
-    elif backend.serves and entry is not None and entry[_UNTIL] > 0:
+    elif backend.serves and entry is not None and is_open(entry):
         wait_s = max(0, round(entry[_UNTIL] / 1000 - time.time()))
         found |= {
             "state": "down",

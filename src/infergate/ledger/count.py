@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from infergate.config.usage import Price
 from infergate.ledger.line import read_line
+from infergate.ledger.measures import Cells, Measures
+from infergate.store.metrics import Cell
 from infergate.store.usage import SECONDS, Group, Period
 
 Prices = Callable[[str], Price | None]
@@ -17,17 +19,20 @@ _PERIODS: tuple[Period, ...] = ("m", "h", "d")
 
 @dataclass
 class Counted:
-    """What some lines add up to. sums: in the order of store.usage.Sums."""
+    """What some lines add up to. sums: in the order of store.usage.Sums. cells: for Prometheus
+    (measures.py)."""
 
     lines: int = 0
     unreadable: int = 0
+    cells: dict[Cell, int] = field(default_factory=dict)
     sums: dict[Group, list[int]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
 
 
-def count(text: str, prices: Prices) -> Counted:
+def count(text: str, prices: Prices, measures: Measures) -> Counted:
     """The sums of whole lines."""
     counted = Counted()
+    cells = Cells(measures)
     minutes: dict[tuple[int, str, str, str], list[int]] = {}
     for each in text.split("\n"):
         if not each:
@@ -37,9 +42,10 @@ def count(text: str, prices: Prices) -> Counted:
         if line is None:
             counted.unreadable += 1
             continue
-        second, key, model, backend, failed, prompt, completion, cached, estimated, took_ms, _ = (
-            line
-        )
+        second, key, model, backend, failed, prompt, completion, cached, estimated, took_ms = line[
+            :10
+        ]
+        cells.add(line)
         group = (second // 60, key, model, backend)
         sums = minutes.get(group)
         if sums is None:
@@ -55,6 +61,8 @@ def count(text: str, prices: Prices) -> Counted:
             sums[7] += 1
             sums[8] += took_ms - line.queue_ms
     counted.sums = _by_period(minutes, prices)
+    cells.add_sums(counted.sums)
+    counted.cells = cells.found
     counted.keys = {key for _, key, _, _ in minutes}
     return counted
 

@@ -4,6 +4,7 @@ twice, whenever this process ends."""
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,10 +12,12 @@ from infergate.config.root import ANY_MODEL, Config
 from infergate.config.usage import Price
 from infergate.errors import StateError
 from infergate.ledger.count import count
+from infergate.ledger.measures import Measures
 from infergate.ledger.tail import Piece, Tail
 from infergate.paths import Home
 from infergate.store.checkpoints import CountedElsewhere, cut, move, positions
 from infergate.store.database import Database
+from infergate.store.metrics import add_metrics, labels_of
 from infergate.store.usage import add_usage
 
 
@@ -33,7 +36,8 @@ class Ledger:
     def __init__(self, home: Home, database: Database, config: Callable[[], Config]) -> None:
         self._log, self._database, self._config = home.access_log, database, config
         self._tail: Tail | None = None
-        self.node = f"{socket.gethostname()}:{home.logs}"[:256]
+        self._measures: Measures | None = None
+        self.node = node_of(home)
 
     def step(self) -> Step:
         """Count what was written since; at most a block of each file.
@@ -72,10 +76,23 @@ class Ledger:
         if self._tail is not None:
             self._tail.close()
             self._tail = None
+        self._measures = None
+
+    def forgot(self) -> None:
+        """Old metrics were removed: there may be room for new ones."""
+        self._measures = None
+
+    def _ready(self) -> Measures:
+        if self._measures is None:
+            with self._database.read() as connection:
+                known = list(labels_of(connection, node_in(self._database, self.node)))
+            self._measures = Measures(known)
+        self._measures.keys = self._config().metrics.keys > 0
+        return self._measures
 
     def _count(self, piece: Piece) -> Step:
-        prices = _prices(self._config())
-        counted = count(piece.data.decode("utf-8", "replace"), prices)
+        prices, measures = _prices(self._config()), self._ready()
+        counted = count(piece.data.decode("utf-8", "replace"), prices, measures)
         with self._database.write() as connection:
             if piece.cut:
                 cut(connection, piece.identity, piece.start)
@@ -91,7 +108,20 @@ class Ledger:
                 unreadable=counted.unreadable,
             )
             add_usage(connection, counted.sums)
+            node = node_in(self._database, self.node)
+            add_metrics(connection, node, counted.cells, time.time())
         return Step(counted.lines, counted.unreadable, frozenset(counted.keys))
+
+
+def node_of(home: Home) -> str:
+    """This gateway among those that share a database."""
+    return f"{socket.gethostname()}:{home.logs}"[:256]
+
+
+def node_in(database: Database, node: str) -> str:
+    """Whose metrics these are: a database of its own has those of one gateway, whatever its machine
+    is called after it was moved."""
+    return node if database.is_shared else ""
 
 
 def _prices(config: Config) -> Callable[[str], Price | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from infergate.config.budgets import MOST_TOKENS
@@ -11,9 +13,20 @@ from infergate.worker_files import entry_in
 
 _BEGINNING = '{"ts":'
 _LONGEST_NAME = 256
+_LONGEST_WHY = 4096
+_MOST_ATTEMPTS = 100
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CACHE = "(cache)"
 """Stands for the backend of a request that was answered with a kept answer (docs/cache.md): no
 backend worked for it, and none can have this name."""
+
+
+class Attempt(NamedTuple):
+    """What one backend was sent. status: 0 where it did not answer; header_ms: None likewise."""
+
+    backend: str
+    status: int
+    header_ms: int | None
 
 
 class Line(NamedTuple):
@@ -24,6 +37,10 @@ class Line(NamedTuple):
     cached: tokens of the prompt that came from the backend's cache.
     estimated: the tokens were counted by the gateway, because the backend did not tell.
     duration_ms: from its first byte to the answer's last; queue_ms: of this, waiting for a backend.
+    status: 0 for none. error: the code that the gateway answered, else the status from 400 on.
+    attempts: what was sent to backends. completed: the answer went out to its end.
+    cache: HIT, MISS, EXPIRED or BYPASS, where a model has a cache; service: where it was for one.
+    why: what was decided on the way.
     """
 
     second: int
@@ -37,6 +54,14 @@ class Line(NamedTuple):
     estimated: bool
     duration_ms: int
     queue_ms: int
+    status: int
+    error: str
+    uri: str
+    attempts: tuple[Attempt, ...]
+    completed: bool
+    cache: str
+    service: str
+    why: str
 
     @property
     def answered(self) -> bool:
@@ -107,7 +132,32 @@ def _line(entry: dict[str, Any]) -> Line | None:
         estimated,
         duration_ms,
         queue_ms if queue_ms < duration_ms else duration_ms,
+        status if type(status) is int and 0 <= status < 1000 else 0,
+        _error(entry["error"], status),
+        _name(entry["uri"]),
+        tuple([_attempt(each) for each in entry["attempts"][:_MOST_ATTEMPTS]]),
+        entry["completed"] is True,
+        _name(entry.get("cache", "")),
+        _name(entry.get("service", "")),
+        entry["why"][:_LONGEST_WHY],
     )
+
+
+def _attempt(said: Mapping[str, Any]) -> Attempt:
+    status, header_s = said["status"], said["header_time"]
+    header_ms = None if header_s is None else round(header_s * 1000)
+    return Attempt(
+        _name(said["backend"]),
+        status if type(status) is int and 0 <= status < 1000 else 0,
+        header_ms if header_ms is not None and 0 <= header_ms <= MOST_TOKENS else None,
+    )
+
+
+def _error(code: str, status: int) -> str:
+    """OpenTelemetry's error.type: a few words, or the status."""
+    if code and _CODE.fullmatch(code):
+        return code
+    return str(status) if 400 <= status < 1000 else ""
 
 
 def _name(value: str) -> str:

@@ -10,10 +10,13 @@ from sqlalchemy import delete
 from infergate.config.usage import Keep
 from infergate.store.checkpoints import forget_checkpoints
 from infergate.store.database import Database
+from infergate.store.metrics import forget_metrics
 from infergate.store.tables import audit
 from infergate.store.usage import forget_usage
 
 TRUSTED_AFTER_S = 3600.0
+METRICS_KEPT_S = 90 * 86400
+"""Metrics of what had no request for so long are forgotten: a model that is gone makes room."""
 _JUMP_S = 60.0
 
 
@@ -51,4 +54,5 @@ def forget_old(
         if keep.audit is not None:
             connection.execute(delete(audit).where(audit.c.at < int(now - keep.audit)))
         forget_checkpoints(connection, node, present, now)
+        forget_metrics(connection, int(now - METRICS_KEPT_S))
     return count

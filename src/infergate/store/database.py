@@ -58,6 +58,11 @@ class Database:
         self._engine: Engine | None = None
         self._patience: Patience | None = None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it may be that of several gateways."""
+        return not _is_sqlite(self._url)
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads. Raises StateError if the database cannot be used."""

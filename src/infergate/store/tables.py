@@ -150,6 +150,18 @@ logs = Table(
     Column("updated_at", _Number, nullable=False),
 )
 
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("node", String(256), primary_key=True),  # the gateway; "" in a database of its own
+    Column("family", String(63), primary_key=True),  # metrics/counted.py
+    Column("labels", Text, primary_key=True),  # a JSON list
+    Column("part", _Number, primary_key=True),  # a bucket of a histogram, -1 its sum
+    Column("value", _Number, nullable=False),
+    Column("updated_at", _Number, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -7,15 +7,18 @@ from collections.abc import Callable
 
 import pytest
 
-from infergate.ledger.line import Line, read_line, request_in
+from infergate.ledger.line import Attempt, read_line, request_in
 from tests.access_log import NO_TOKENS, line, line_1, told
 
 
 @pytest.mark.parametrize("written", [line, line_1])
 def test_a_request_with_tokens(written: Callable[[], str]) -> None:
-    assert read_line(written()) == Line(
-        1_795_000_000, "ci", "m", "a", False, 7, 5, 2, False, 250, 0
-    )
+    found = read_line(written())
+    assert found is not None
+    assert found[:11] == (1_795_000_000, "ci", "m", "a", False, 7, 5, 2, False, 250, 0)
+    assert (found.status, found.error, found.uri) == (200, "", "/v1/chat/completions")
+    assert found.attempts == (Attempt("a", 200, 120),)
+    assert (found.completed, found.cache, found.service) == (True, "", "")
 
 
 def test_tokens_that_the_gateway_counted_itself_are_marked() -> None:
@@ -52,6 +55,29 @@ def test_numbers_of_tokens_that_are_none_are_no_request(number: str, place: int)
 @pytest.mark.parametrize("value", [1e308, float("nan"), float("inf"), -1, 2.0**41])
 def test_times_that_are_none_are_no_request(name: str, value: float) -> None:
     assert read_line(line(**{name: value})) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ({"status": 503, "error": "no_backend"}, "no_backend"),
+        ({"status": 503, "error": ""}, "503"),
+        ({"status": 503, "error": "<x>" * 1000}, "503"),
+        ({"status": 200, "error": "stream_truncated"}, "stream_truncated"),
+        ({"status": 0, "error": ""}, ""),
+    ],
+)
+def test_an_error_is_a_few_words_or_the_status(said: dict[str, object], known: str) -> None:
+    found = read_line(line(**said, **NO_TOKENS))
+    assert found is not None
+    assert found.error == known
+
+
+@pytest.mark.parametrize(
+    "attempts", [7, "a", [7], [{}], [{"backend": "a", "status": 200, "header_time": "x"}]]
+)
+def test_attempts_that_are_none_are_no_request(attempts: object) -> None:
+    assert read_line(line(attempts=attempts)) is None
 
 
 @pytest.mark.parametrize("name", ["key", "gen_ai.request.model", "backend"])

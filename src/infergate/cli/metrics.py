@@ -1,0 +1,25 @@
+"""metrics: what Prometheus is told."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from infergate.cli.options import ConfigOption, JsonOption
+from infergate.cli.target import target
+
+app = typer.Typer(help="Show the numbers that Prometheus is told.", no_args_is_help=True)
+
+
+@app.command()
+def show(
+    prefix: Annotated[str, typer.Argument(help="How their names begin; all, if not given.")] = "",
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show the numbers now, as Prometheus reads them."""
+    from infergate.admin.metrics import as_text, metrics
+
+    said = target(config).run(metrics, prefix=prefix)
+    print(said.model_dump_json() if json_ else as_text(said), end="\n" if json_ else "")
