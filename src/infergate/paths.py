@@ -167,6 +167,12 @@ class Home:
         """Where the admin API listens for users of this machine who may enter the folder."""
         return self._socket("admin").with_name("admin.sock")
 
+    @property
+    def metrics_socket(self) -> Path:
+        """Where nginx's workers ask the admin API's process for /metrics, and for nothing else; in
+        the folder that their group can enter."""
+        return self.queue_socket.with_name("metrics.sock")
+
     def remove_sockets(self) -> None:
         """A master that was killed leaves its sockets, and the next one cannot bind them."""
         for path in (self.socket, self.queue_socket, self.hedge_socket):

@@ -20,6 +20,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infergate.admin.gateway import Gateway
+from infergate.admin.machines import PATHS, Words
 from infergate.admin.problems import Refused, response_to
 from infergate.bans.judge import client_network
 from infergate.config.addresses import is_ip
@@ -83,6 +84,7 @@ class Guard:
         """wrong_tokens: how many an address may send in a minute."""
         self._app, self._gateway = app, gateway
         self._wrong = WrongTokens(wrong_tokens)
+        self._words = Words()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,6 +94,10 @@ class Guard:
         try:
             gateway = self._gateway()
             check_origin(headers, gateway.loaded.config)
+            if _is_machine(scope, headers):
+                word = await run_in_threadpool(self._words.answer, gateway, scope["path"])
+                await word(scope, receive, send)
+                return
             caller = await self._caller(gateway, scope, headers)
             if caller.role != "full" and scope["method"] not in _ASKING:
                 raise Refused(
@@ -134,6 +140,12 @@ class Guard:
             hint="`infergate admin token create` makes one; send it as Authorization: Bearer.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+def _is_machine(scope: Scope, headers: Headers) -> bool:
+    """Whether it asks for one word, and has no token to hear more."""
+    is_asked = scope["path"] in PATHS and scope["method"] in _ASKING
+    return is_asked and "authorization" not in headers and UID not in scope.get("state", {})
 
 
 def _user(uid: int) -> str:

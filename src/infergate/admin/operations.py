@@ -35,6 +35,7 @@ from infergate.admin.keys import (
 from infergate.admin.metrics import metrics
 from infergate.admin.operation import Operation
 from infergate.admin.policies import change_policy, list_policies, remove_policy, set_policy
+from infergate.admin.readiness import readiness
 from infergate.admin.requests import explain
 from infergate.admin.status import status
 from infergate.admin.teams import create_team, list_teams, remove_team, set_team
@@ -43,6 +44,7 @@ from infergate.admin.usage import usage
 
 OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
     "status": (status,),
+    "readiness": (readiness,),
     "keys": (
         list_keys,
         create_key,

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from infergate.admin.app import api
 from infergate.admin.gateway import Gateway
 from infergate.admin.guard import UID, Guard
+from infergate.admin.scrapes import Scrapes
 from infergate.certificates.served import served_certificates
 from infergate.certificates.sites import API
 from infergate.config.addresses import is_loopback
@@ -116,8 +117,12 @@ async def serve(path: Path, sockets: list[socket.socket]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     certificate = _Certificate(gateway) if with_tls(gateway().declared) else None
-    app = Guard(api(gateway), gateway)
-    servers = [_server(app, each, certificate) for each in sockets]
+    operations, scrapes = Guard(api(gateway), gateway), Scrapes(gateway)
+    of_workers = str(gateway().home.metrics_socket)
+    servers = [
+        _server(scrapes if each.getsockname() == of_workers else operations, each, certificate)
+        for each in sockets
+    ]
     tasks = [
         asyncio.create_task(server.serve(sockets=[each]))
         for server, each in zip(servers, sockets, strict=True)

@@ -22,11 +22,13 @@ from infergate.shown import shown
 from infergate.worker_files import LONGEST_LINE, next_line
 
 if TYPE_CHECKING:
+    from infergate.admin.readiness import ReadyModel
     from infergate.cli.log_filter import Wanted
 
 
 def register(app: typer.Typer) -> None:
     app.command()(status)
+    app.command()(ready)
     app.command()(logs)
     app.command()(doctor)
     app.command()(version)
@@ -44,6 +46,36 @@ def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
         print_status(found.model_dump())
     if not found.running:
         raise typer.Exit(1)
+
+
+def ready(config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """Say whether each model has a backend.
+
+    Of all models, or those that health.ready names. Ends with 1 if not.
+    """
+    from infergate.admin.readiness import readiness
+    from infergate.cli.rows import print_rows
+
+    found = target(config).run(readiness)
+    if json_:
+        print(json.dumps(found.model_dump()))
+    else:
+        rows = [
+            [each.model, "ready" if each.ready else "not ready", _why(each)]
+            for each in found.models
+        ]
+        print_rows(["MODEL", "STATE", "BACKENDS"], rows)
+    if not found.ready:
+        raise typer.Exit(1)
+
+
+def _why(model: ReadyModel) -> str:
+    if not model.backends:
+        return "none has it"
+    return ", ".join(
+        each.name if each.state == "up" else f"{each.name} {each.state} ({each.reason})"
+        for each in model.backends
+    )
 
 
 def logs(

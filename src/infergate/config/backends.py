@@ -274,6 +274,9 @@ class Health(Section):
         le=3600,
         description="One that was down gets its full share this long after; 0 is at once.",
     )
+    ready: list[ModelName] = Field(
+        [], description="Models that /readyz needs a backend of; every model, when empty."
+    )
 
     def of(self, backend: Backend) -> Health:
         """How this backend is probed."""

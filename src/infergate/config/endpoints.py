@@ -120,6 +120,9 @@ TEXTLESS = (
 HEALTH_PATHS = ("/health", "/v1/health", "/ping")
 """What health checks and clients of engines ask; here that the gateway answers."""
 
+OUR_HEALTH = ("/healthz", "/readyz")
+"""Whether the gateway answers at all, and whether each model has a backend."""
+
 LIST_PATHS = ("/v1/models", "/api/tags", "/api/ps", "/api/version", "/version")
 """GET; answered by the gateway from what the control plane discovered."""
 
@@ -133,5 +136,5 @@ MANAGE_PATHS = ("/api/pull", "/api/push", "/api/create", "/api/copy", "/api/dele
 INFERENCE = (*JSON_PATHS, *FORM_PATHS, *SOME_HAVE, *SOME_HAVE_FORMS)
 """Where a model is asked for."""
 
-PATHS = frozenset((*INFERENCE, *WEBSOCKETS, *LIST_PATHS, *MANAGE_PATHS, *HEALTH_PATHS, "/healthz"))
+PATHS = frozenset((*INFERENCE, *WEBSOCKETS, *LIST_PATHS, *MANAGE_PATHS, *HEALTH_PATHS, *OUR_HEALTH))
 """All that have a location of their own, but for those below /v1/models/, STORED and BLOBS."""

@@ -57,7 +57,9 @@ def page() -> str:
         rows[endpoints.STORED + path] = f"{_named(endpoints.KEEPERS)}; whichever has it"
     rows |= dict.fromkeys(endpoints.LIST_PATHS, "the gateway, as far as the key may")
     rows |= dict.fromkeys((*endpoints.MANAGE_PATHS, endpoints.BLOBS), "one Ollama, to manage it")
-    rows |= dict.fromkeys(("/healthz", *endpoints.HEALTH_PATHS), "the gateway, without a key")
+    rows |= dict.fromkeys(
+        (*endpoints.OUR_HEALTH, *endpoints.HEALTH_PATHS), "the gateway, without a key"
+    )
     grouped: dict[str, list[str]] = {}
     for path, whom in rows.items():
         grouped.setdefault(whom, []).append(f"`{path}`")

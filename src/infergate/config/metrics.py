@@ -1,9 +1,10 @@
-"""What Prometheus is told."""
+"""What Prometheus is told, and who may ask at the gateway's own ports."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
+from infergate.config.addresses import Network
 from infergate.config.base import Section
 
 MOST_KEYS = 1000
@@ -13,6 +14,11 @@ MOST_KEYS = 1000
 class Metrics(Section):
     """Numbers for Prometheus (docs/metrics.md); holders of a token ask the admin API."""
 
+    networks: list[Network] = Field(
+        [],
+        description="Who may ask for /metrics at the gateway's own ports, without a token; nobody, "
+        "when empty.",
+    )
     keys: int = Field(
         0,
         ge=0,

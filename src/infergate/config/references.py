@@ -17,7 +17,7 @@ from infergate.config.root import ANY_MODEL, Config
 from infergate.config.serve_references import serve_contradictions
 from infergate.config.tls_references import tls_contradictions, tls_doubts
 
-_OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/")
+_OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/", "/readyz/", "/metrics/")
 _ENGINES_PATHS = (
     *sorted(endpoints.PATHS, key=len, reverse=True),
     *("/chat/completions", "/metrics"),

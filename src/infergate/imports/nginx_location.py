@@ -15,7 +15,7 @@ from infergate.imports.nginx_parts import Map, Parts, Upstream, direct
 from infergate.imports.nginx_read import Directive
 from infergate.imports.values import usable_url, variable
 
-_OUR_PATHS = PATHS - {"/health", "/ping", "/healthz", "/version"}
+_OUR_PATHS = PATHS - {"/health", "/ping", "/healthz", "/readyz", "/version"}
 _SERVICES = (
     # name, port, the auth that fits: some have a login of their own
     ("qdrant", 6333, "key"),

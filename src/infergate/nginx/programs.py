@@ -63,6 +63,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "queue_address": f"unix:{around.home.queue_socket}",
         "line": for_njs(keeps=keeps(config) is not None),
         "line_version": VERSION,
+        "ready": config.health.ready,
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": {
             "failures": config.breaker.failures,

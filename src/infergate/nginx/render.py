@@ -161,6 +161,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "guards_limits": guards_limits,
         "backends": backends,
         # A variable costs every request something, so it is there only if a backend needs it.
+        "metrics_networks": config.metrics.networks,
+        "metrics_socket": str(around.home.metrics_socket),
         "path_variable": "$ig_backend_path" * any(b.path_prefix for b in backends),
         "backend_headers": backend_headers(backends),
         "services": services,

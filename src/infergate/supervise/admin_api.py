@@ -31,8 +31,9 @@ class AdminApi:
 
         Raises EngineError if it cannot listen there.
         """
-        self._path = home.admin_socket
-        self._sockets = [_unix(self._path)]
+        self._paths = (home.admin_socket, home.metrics_socket)
+        own_folder(home.admin_socket.parent)
+        self._sockets = [_unix(home.admin_socket, 0o177), _unix(home.metrics_socket, 0o111)]
         if listen is not None:
             try:
                 self._sockets.append(bound("admin.listen", listen))
@@ -64,15 +65,15 @@ class AdminApi:
         """Listen no more."""
         for each in self._sockets:
             each.close()
-        self._path.unlink(missing_ok=True)
+        for path in self._paths:
+            path.unlink(missing_ok=True)
 
 
-def _unix(path: Path) -> socket.socket:
-    """A socket that only our user, and root, can connect to."""
-    own_folder(path.parent)
+def _unix(path: Path, umask: int) -> socket.socket:
+    """A socket for whom the mask lets, of those who can enter its folder."""
     path.unlink(missing_ok=True)
     found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
+    before = os.umask(umask)
     try:
         found.bind(str(path))
     except OSError as problem:

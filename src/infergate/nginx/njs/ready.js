@@ -1,0 +1,45 @@
+// ready: whether every model, or each that health.ready names, has a backend that may get requests. For
+// load balancers: without a key, and without a word of which it is.
+import route from 'route.js';
+import state from 'state.js';
+import usable from 'usable.js';
+
+// It looks at every route, so not more often than once in so many ms, whoever asks.
+const KEPT = 1000, MARK = '\nreadyz';   // no backend and no model of ig_locks is called so
+
+function ready(r) {
+    const locks = ngx.shared.ig_locks;
+    let is = locks.get(MARK);
+    if (is === undefined) {
+        is = isReady() ? 1 : 0;
+        try {
+            locks.set(MARK, is, KEPT);
+        } catch (e) {
+            // No room: it is looked at again.
+        }
+    }
+    r.return(is ? 200 : 503, is ? 'ready\n' : 'not ready\n');
+}
+
+function isReady() {
+    const models = settings.ready.length === 0 ? all() : settings.ready;
+    return models.length !== 0 && models.every(hasBackend);
+}
+
+// Names and aliases; the other entries are for look-ups (route.js, snapshot.js).
+function all() {
+    state.find(ngx.shared.ig_routes, '');   // which loads them after a start
+    return ngx.shared.ig_routes.items(100000).filter((item) => /^[^\n]/.test(item[0]) && item[1][0] === '[')
+        .map((item) => item[0]);
+}
+
+function hasBackend(model) {
+    const found = ngx.shared.ig_routes.get(model) === undefined ? undefined : route.find(model);
+    if (found === undefined) {
+        return false;
+    }
+    const use = usable.open(found[0]);
+    return found[2].some((backend) => use.conditionOf(backend[0]) === undefined);
+}
+
+export default { ready };
