@@ -48,18 +48,18 @@ up: $(VENV)/.installed  ## Start the gateway in the foreground
 deb: $(VENV)/.installed  ## Make the Debian package, in dist/
 	@$(BIN)/infergate deploy deb -o dist
 
-test: $(VENV)/.installed-test  ## Run the unit and engine tests; on Debian's engine what requests meet
+test: $(VENV)/.installed-test  ## Run the unit tests and, on the embedded nginx, those of the gateway
 	$(BIN)/python -m tests.engines_ready
 	$(BIN)/python -m tests.postgres
 	$(BIN)/python -m tests.tools
-	@$(call run_tests,tests/unit tests/engine -m 'requests or not debian',$(ALL_BUSY))
+	@$(call run_tests,tests/unit tests/engine -m 'not debian and not long',$(ALL_BUSY))
 
-e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, all on Debian's nginx, and its next one
+e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, long ones, Debian's nginx
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n javascript
 	@$(call run_tests,tests/e2e -m 'not slow')
-	@$(call run_tests,tests/engine -m 'debian and not requests',$(ALL_BUSY))
+	@$(call run_tests,tests/engine -m 'debian or long',$(ALL_BUSY))
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
-	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'debian and requests',$(ALL_BUSY))
+	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'debian and requests and not long',$(ALL_BUSY))
 	$(BIN)/python -m tests.deploy.tools
 	$(BIN)/pytest tests/deploy -m 'not slow' -n 2 --dist loadfile
 

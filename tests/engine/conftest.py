@@ -1,7 +1,7 @@
 """Every test of this folder that takes `engine` runs on each nginx that Infergate supports.
 
-`make test` runs all on the embedded one, and on Debian's what requests meet (REQUESTS); `make e2e`
-runs the rest on Debian's, and what requests meet on that of Debian's next release.
+`make test` runs on the embedded one all that takes no more than two seconds of CPU. `make e2e` runs
+the long ones, all on Debian's, and what requests meet (REQUESTS) on that of Debian's next release.
 """
 
 from __future__ import annotations

@@ -191,6 +191,7 @@ def test_reloads_and_reopened_logs_give_no_file_of_roots_away(it: Gateway, canar
     used(it)
 
 
+@pytest.mark.long
 def test_what_a_worker_of_an_earlier_version_planted_is_gone_at_the_start(
     engine: str, canary: Path
 ) -> None:

@@ -203,6 +203,7 @@ def test_a_browser_gets_a_page_and_a_program_json(stack: Stack) -> None:
     assert (in_browser.status_code, "<h1>Not found</h1>" in in_browser.text) == (404, True)
 
 
+@pytest.mark.long
 def test_hosts_of_nobody_a_page_of_one_s_own_and_files_by_hand(engine: str) -> None:
     """All at one gateway, behind a proxy that speaks the PROXY protocol."""
     with (

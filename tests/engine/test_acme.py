@@ -37,6 +37,7 @@ def shown(port: int, name: str) -> x509.Certificate:
     return x509.load_der_x509_certificate(der)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 def test_a_certificate_is_issued_and_renewed_and_no_stream_is_cut(
     engine: str, start: Callable[..., Any]

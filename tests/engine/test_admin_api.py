@@ -53,6 +53,7 @@ def admin_process(it: Gateway) -> int | None:
     return None
 
 
+@pytest.mark.long
 def test_it_runs_from_the_first_request_on_and_again_when_it_dies(running: Running) -> None:
     it, client, url = running
     assert admin_process(it) is None, "who does not use it does not pay for it"
@@ -127,6 +128,7 @@ def test_the_file_is_applied_and_taken_back_from_elsewhere(running: Running) -> 
     it.file.write_text(before)
 
 
+@pytest.mark.long
 def test_beyond_this_machine_it_speaks_tls(start: Callable[..., Any]) -> None:
     a, port, https = start(scripted, name="a"), free_port(), free_port()
     config = (

@@ -89,6 +89,7 @@ def test_a_weight_counts_at_once_without_a_reload_and_is_told(three: Three) -> N
     assert _workers(it) == before
 
 
+@pytest.mark.long
 def test_an_added_backend_serves_what_it_has_and_ends_no_stream(three: Three) -> None:
     it, a, b, c = three
     stream, got = _stream(it, 4, a, b)
@@ -125,6 +126,7 @@ def test_a_removed_backend_finishes_what_it_has_without_a_reload(three: Three) -
     until(lambda: it.chat("other").status_code == 200)
 
 
+@pytest.mark.long
 def test_what_was_changed_survives_restarts_of_everything(three: Three) -> None:
     it, _, _, c = three
     it.run("backend", "weight", "a", "2")
@@ -143,6 +145,7 @@ def test_what_was_changed_survives_restarts_of_everything(three: Three) -> None:
     assert [each["backend"] for each in it.status()["removed_backends"]] == ["b"]
 
 
+@pytest.mark.long
 def test_a_change_by_hand_ends_when_the_file_says_something_new(three: Three) -> None:
     it, a, _, _ = three
     it.run("backend", "weight", "a", "5")
@@ -177,6 +180,7 @@ def test_a_wrong_command_says_what_is_wrong_and_changes_nothing(
     assert said in ran.stderr
 
 
+@pytest.mark.long
 def test_requests_go_on_while_backends_come_and_go(three: Three) -> None:
     it, _, _, c = three
     failed: list[httpx.Response] = []

@@ -202,6 +202,7 @@ def test_a_restore_over_a_running_gateway_is_refused(old: Old, backup: Backup) -
     assert "is running already" in ran.stderr
 
 
+@pytest.mark.long
 @on_one_engine
 def test_it_comes_back_elsewhere_with_the_same_keys_usage_certificates_and_revisions(
     old: Old, backup: Backup
@@ -248,6 +249,7 @@ def test_it_comes_back_elsewhere_with_the_same_keys_usage_certificates_and_revis
     assert "state.backup" in it.run("audit", "log").stdout
 
 
+@pytest.mark.long
 @on_one_engine
 def test_the_page_about_backups_works_as_printed(old: Old) -> None:
     it = old.it

@@ -200,6 +200,7 @@ def test_a_key_that_may_not_use_the_canary_s_model_stays_with_the_one_it_asked_f
     assert {who(it.chat("old", key=key)) for key in keys} == {"a"}
 
 
+@pytest.mark.long
 def test_a_box_that_has_the_model_loaded_is_preferred(engine: str) -> None:
     with ExitStack() as stack:
         # The double says of its first model that it is in memory.

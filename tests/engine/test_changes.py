@@ -113,6 +113,7 @@ def test_what_is_broken_never_becomes_live(pair: Pair) -> None:
     assert len(list((it.home / "revisions").iterdir())) <= number
 
 
+@pytest.mark.long
 def test_a_certificate_that_has_expired_is_found_by_the_start_beside(
     pair: Pair, expired: tuple[str, str]
 ) -> None:
@@ -186,6 +187,7 @@ def traffic(it: Gateway) -> Iterator[list[int]]:
         thread.join(10)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["reload", "state"])
 def test_a_change_that_makes_requests_fail_is_taken_back_by_itself(pair: Pair, how: str) -> None:
     it, a, b = pair
@@ -231,6 +233,7 @@ def test_a_change_whose_backends_go_down_is_taken_back_by_itself(pair: Pair) -> 
     until(lambda: it.backend("b")["state"] == "up")  # the next test goes on with it
 
 
+@pytest.mark.long
 def test_rollback_brings_an_earlier_configuration_back_and_says_how_the_file_differs(
     pair: Pair,
 ) -> None:
@@ -259,6 +262,7 @@ def test_rollback_brings_an_earlier_configuration_back_and_says_how_the_file_dif
     assert it.chat().status_code == 200
 
 
+@pytest.mark.long
 def test_streams_on_old_workers_are_reported_until_they_end(pair: Pair) -> None:
     it, a, b = pair
     for backend in (a, b):
@@ -276,6 +280,7 @@ def test_streams_on_old_workers_are_reported_until_they_end(pair: Pair) -> None:
     until(lambda: it.status()["drain"]["workers"] == 0)
 
 
+@pytest.mark.long
 def test_three_applies_cut_no_stream_of_ten(engine: str) -> None:
     seen = campaign(engine, 3, 10, chunks=10, chunk_delay_s=0.3)
     assert seen.wrong == []
@@ -284,6 +289,7 @@ def test_three_applies_cut_no_stream_of_ten(engine: str) -> None:
     assert seen.most_left > 0
 
 
+@pytest.mark.long
 def test_up_watch_applies_the_file_and_lives_through_typos(
     engine: str, start: Callable[..., Any]
 ) -> None:

@@ -38,6 +38,7 @@ def restart_control(it: Gateway) -> None:
     until(lambda: it.status()["processes"]["control"] not in (None, control))
 
 
+@pytest.mark.long
 def test_damaged_state_files_are_set_aside_and_made_anew(
     engine: str, start: Callable[..., Any]
 ) -> None:

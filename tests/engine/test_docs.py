@@ -142,6 +142,7 @@ def reader(engine: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Reade
         yield Reader(it, known), [gpu1, gpu2]
 
 
+@pytest.mark.long
 def test_every_command_does_what_the_page_says(reader: tuple[Reader, list[Scripted]]) -> None:
     who, backends = reader
     with contextlib.chdir(who.it.folder):

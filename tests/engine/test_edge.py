@@ -22,6 +22,7 @@ from tests.wire import http2_status
 Pair = tuple[Gateway, Scripted, Scripted]
 
 
+@pytest.mark.long
 def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
     engine: str, start: Callable[..., Any]
 ) -> None:
@@ -83,6 +84,7 @@ def test_https_with_a_self_signed_certificate_http2_and_a_redirect(
     assert all(key.stat().st_mode & 0o077 == 0 for key in keys)
 
 
+@pytest.mark.long
 def test_services_by_path_and_by_host(engine: str, start: Callable[..., Any]) -> None:
     a, qdrant, n8n = start(scripted), start(scripted, name="q"), start(scripted, name="n")
     it = start(
@@ -110,6 +112,7 @@ services:
     assert all(".." not in each["path"] for each in qdrant.requests("/"))
 
 
+@pytest.mark.long
 def test_who_is_not_let_in_is_told_so_in_the_dialect(
     engine: str, start: Callable[..., Any]
 ) -> None:
@@ -130,6 +133,7 @@ limits: {{ per_ip: {{ rate: 1r/m, burst: 2 }} }}
     assert answers[-1].json()["error"]["type"] == "rate_limit_error"
 
 
+@pytest.mark.long
 def test_a_configuration_that_nginx_cannot_run_leaves_the_old_one(pair: Pair) -> None:
     it, a, b = pair
     with socket.socket() as taken:
@@ -177,6 +181,7 @@ def test_a_taken_port_is_told_before_anything_starts(
     assert set(it.status()["processes"].values()) == {None}
 
 
+@pytest.mark.long
 def test_a_state_folder_with_spaces_works_and_one_that_nginx_cannot_be_told_is_refused(
     engine: str, start: Callable[..., Any]
 ) -> None:

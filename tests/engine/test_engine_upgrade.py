@@ -83,6 +83,7 @@ class Callers(threading.Thread):
                 self.problems.append(repr(problem))
 
 
+@pytest.mark.long
 def test_an_upgrade_refuses_nobody_and_cuts_no_stream(it: Gateway) -> None:
     bring(it, NEW)
     assert name_running(it) == OLD
@@ -110,6 +111,7 @@ def test_an_upgrade_refuses_nobody_and_cuts_no_stream(it: Gateway) -> None:
     assert "It runs on the newest already" in it.run("engine", "upgrade").stdout
 
 
+@pytest.mark.long
 def test_an_engine_that_breaks_something_is_taken_back_and_set_aside(
     it: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +134,7 @@ def test_an_engine_that_does_not_start_leaves_the_one_before_running(it: Gateway
     assert it.chat().status_code == 200
 
 
+@pytest.mark.long
 def test_a_newer_engine_in_the_folder_does_not_confuse_what_runs(it: Gateway) -> None:
     """What is rendered names the modules of the engine: a reload with another one's would fail."""
     bring(it, NEW)

@@ -34,6 +34,7 @@ def test_a_request_that_one_backend_fails_is_answered_by_the_other(pair: Pair, f
     assert len(b.requests()) == 6
 
 
+@pytest.mark.long
 def test_a_retried_body_still_names_the_backend_s_model(pair: Pair) -> None:
     it, a, b = pair
     it.write(f"""
@@ -76,6 +77,7 @@ def test_after_the_first_byte_nothing_is_sent_again(pair: Pair) -> None:
     assert len(a.requests()) + len(b.requests()) == 1
 
 
+@pytest.mark.long
 def test_a_slow_first_byte_is_given_up_and_tried_elsewhere(pair: Pair) -> None:
     it, a, b = pair
     it.write(f"""
@@ -88,6 +90,7 @@ models: {{ m: {{ backends: [a, b], timeouts: {{ first_byte: 500ms, idle: 500ms }
     assert [answer.status_code for answer in answers] == [200] * 4
 
 
+@pytest.mark.long
 def test_killing_one_of_two_under_load_is_seen_by_no_client(fresh_pair: Pair) -> None:
     it, a, b = fresh_pair
     for backend in (a, b):
@@ -141,6 +144,7 @@ def test_what_is_not_http_becomes_a_well_formed_error(pair: Pair) -> None:
     assert all(each["in_flight"] == 0 for each in it.status()["backends"])
 
 
+@pytest.mark.long
 def test_a_name_that_does_not_resolve_for_a_moment_keeps_its_addresses(
     engine: str, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +161,7 @@ def test_a_name_that_does_not_resolve_for_a_moment_keeps_its_addresses(
     assert it.chat().status_code == 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("timeouts", ["", "timeouts: { first_byte: 20s }"])
 def test_all_addresses_of_a_name_are_used_on_both_ways(
     engine: str, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, timeouts: str

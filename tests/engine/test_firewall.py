@@ -341,6 +341,7 @@ def dripping(connection: socket.socket) -> None:
     time.sleep(30)
 
 
+@pytest.mark.long
 def test_websockets_and_event_streams_pass_while_they_are_judged(blocking: Gateway) -> None:
     before = blocking.file.read_text()
     more = f"""
@@ -397,6 +398,7 @@ def test_detecting_refuses_nothing_and_writes_all_ways_down(detecting: Gateway) 
     assert "exited on signal" not in (detecting.home / "logs" / "error.log").read_text()
 
 
+@pytest.mark.long
 def test_it_survives_a_reload_and_can_be_switched_off(detecting: Gateway) -> None:
     before = detecting.file.read_text()
     try:

@@ -68,6 +68,7 @@ def test_a_folder_for_reading_only_is_said_at_the_start(small: Gateway) -> None:
     assert str(small.home) in refused
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["space", "inodes"])
 @pytest.mark.parametrize("reload", [True, False])
 def test_an_apply_without_room_changes_nothing_and_leaves_nothing_half_made(
@@ -103,6 +104,7 @@ def test_an_apply_without_room_changes_nothing_and_leaves_nothing_half_made(
     small.file.write_text(text)
 
 
+@pytest.mark.long
 def test_a_backend_that_has_no_room_does_not_come_later_when_nobody_expects_it(
     small: Gateway,
 ) -> None:

@@ -192,6 +192,7 @@ def test_an_entry_takes_what_we_count_for_it(it: Gateway, key_size: int, value_s
     assert abs(taken - counted) <= 2 * PAGE, "but for a page of each size that was begun"
 
 
+@pytest.mark.long
 def test_more_keys_than_have_room_get_it_and_no_valid_key_is_refused_meanwhile(
     start: Callable[..., Any],
 ) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 
 import httpx
+import pytest
 
 from infergate.config.load import load_config
 from infergate.nginx.shared_memory import push
@@ -76,6 +77,7 @@ def test_a_control_plane_that_starts_takes_what_is_in_force_and_not_the_file(pai
     until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "a")
 
 
+@pytest.mark.long
 def test_nginx_that_is_started_again_refuses_no_valid_key(pair: Pair) -> None:
     it, _, _ = pair
     home = Home(it.home)

@@ -76,6 +76,7 @@ def stack(engine: str) -> Iterator[Stack]:
             yield Stack(it, dns, a, b, c)
 
 
+@pytest.mark.long
 def test_groups_follow_dns_and_the_file_and_lose_no_stream(stack: Stack) -> None:
     assert stack.who("m", 1) == {"503": 1}, "the name has no records yet"
     assert read(Home(stack.it.home).socket).in_flight == {}
@@ -113,6 +114,7 @@ def test_a_name_server_that_is_gone_and_half_a_file_take_nothing_away(stack: Sta
     stack.dns.records["box.test", "A"] = ["127.0.0.1"]
 
 
+@pytest.mark.long
 def test_models_that_appear_are_served_and_those_that_vanish_are_not(stack: Stack) -> None:
     stack.name(stack.a, stack.b)
     stack.list(stack.c)

@@ -138,6 +138,7 @@ def test_status_knows_whether_it_is_there(stack: Stack) -> None:
     until(lambda: states() == {"qdrant": "up", "open": "up", "dead": "down"})
 
 
+@pytest.mark.long
 def test_without_tls_it_is_http2_in_clear_text(engine: str) -> None:
     if engine == "embedded":
         pytest.skip("has HTTP/2 only where it is written, and tls: is where")

@@ -48,6 +48,7 @@ def test_a_banned_network_is_not_answered_until_it_is_unbanned(pair: Pair) -> No
     until(lambda: status(it, OFFENDER) == 200)
 
 
+@pytest.mark.long
 def test_an_offender_behind_a_trusted_proxy_is_banned_and_the_proxy_is_not(
     engine: str, start: Callable[..., Any]
 ) -> None:
@@ -161,6 +162,7 @@ def test_the_audit_is_a_scored_list_with_an_exit_code(pair: Pair) -> None:
     assert it.run("audit", "--fail-on", "never").returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not GIXY.exists(), reason="`python -m tests.tools` brings gixy")
 def test_what_gixy_finds_in_our_own_files_is_known(
     pair: Pair, monkeypatch: pytest.MonkeyPatch

@@ -188,6 +188,7 @@ def test_only_embeddings_and_rerank_are_hedged(hedged: Hedged) -> None:
     assert rerank.json()["from"] == "b"
 
 
+@pytest.mark.long
 def test_the_extra_load_is_bounded_over_any_run_of_requests(hedged: Hedged) -> None:
     it, a, b, _ = hedged
     # Of 300 and some requests, 15 slow ones are within the usual twentieth and so each is late.
@@ -365,6 +366,7 @@ health: {{ interval: 60s }}
 """
 
 
+@pytest.mark.long
 def test_hedging_goes_where_other_requests_go(engine: str, start: Callable[..., Any]) -> None:
     a, b = start(scripted, name="a"), start(scripted, name="b")
     b.behave(path_prefix="/base/health", body="{}")

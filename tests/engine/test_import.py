@@ -16,6 +16,7 @@ pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scop
 """Which nginx runs it has no part in this."""
 
 
+@pytest.mark.long
 def test_the_page_about_importing_works_as_printed(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

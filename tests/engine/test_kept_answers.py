@@ -403,6 +403,7 @@ def test_no_key_is_on_the_disk_and_nobody_else_can_look(kept: Kept) -> None:
         assert any((folder / each).stat().st_mode & 0o077 == 0 for each in inside)
 
 
+@pytest.mark.long
 def test_another_model_behind_the_same_name_does_not_get_the_old_ones_answers(kept: Kept) -> None:
     it, _, _ = kept
     asked = body("own")

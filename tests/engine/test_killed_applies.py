@@ -63,6 +63,7 @@ def killed(engine: str) -> Iterator[Killed]:
         yield Killed(stack.enter_context(gateway(engine, first)), a.url)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reload", [True, False])
 def test_an_apply_that_is_killed_between_its_steps_leaves_nothing_mixed(
     killed: Killed, *, reload: bool
@@ -82,6 +83,7 @@ def test_an_apply_that_is_killed_between_its_steps_leaves_nothing_mixed(
     assert "in force already" in killed.it.run("apply").stdout
 
 
+@pytest.mark.long
 def test_an_apply_that_was_killed_is_settled_at_the_next_command_or_start(killed: Killed) -> None:
     it, home = killed.it, Home(killed.it.home)
     killed.write(reload=True)

@@ -133,6 +133,7 @@ def test_a_drained_backend_gets_nothing_new_and_finishes_what_it_has(pair: Pair)
     assert workers(it) == before
 
 
+@pytest.mark.long
 def test_the_old_keys_file_is_followed_as_it_changes(pair: Pair) -> None:
     it, a, _ = pair
     it.write(f"backends: {{ a: {a.url} }}\nauth: {{ keys_file: api_keys.conf }}")
@@ -157,6 +158,7 @@ def test_imported_keys_work_and_are_kept_as_hashes_only(pair: Pair) -> None:
     assert all(b"legacy-1" not in path.read_bytes() for path in stored)
 
 
+@pytest.mark.long
 def test_a_model_that_appears_is_served_and_one_that_vanishes_is_not(
     engine: str, start: Callable[..., Any]
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_model_that_appears_is_served_and_one_that_vanishes_is_not(
     assert it.chat("one").status_code == 404
 
 
+@pytest.mark.long
 def test_without_required_keys_any_key_or_none_will_do(pair: Pair) -> None:
     it, a, _ = pair
     it.write(f"backends: {{ a: {{ url: {a.url}, models: [m] }} }}\nauth: {{ required: false }}")
@@ -177,6 +180,7 @@ def test_without_required_keys_any_key_or_none_will_do(pair: Pair) -> None:
     assert it.chat(key="sk-anything").status_code == 200
 
 
+@pytest.mark.long
 def test_without_required_keys_pages_of_other_sites_are_refused(pair: Pair) -> None:
     it, a, _ = pair
     it.write(

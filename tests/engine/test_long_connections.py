@@ -90,6 +90,7 @@ def opened(it: Gateway, key: str, path: str = "/below/ws", host: str = "x") -> I
         yield Opened(connection)
 
 
+@pytest.mark.long
 def test_a_websocket_from_before_a_reload_ends_with_its_key_too(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

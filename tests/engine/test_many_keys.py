@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from infergate.config.load import load_config
 from infergate.config.policies import Grant
 from infergate.nginx.drain import nginx_workers
@@ -54,6 +56,7 @@ def _memory_kb(it: Gateway) -> dict[int, int]:
     return found
 
 
+@pytest.mark.long
 def test_ten_thousand_keys_are_quick(start: Callable[..., Any]) -> None:
     it = start(gateway, "embedded", CONFIG)  # the slower one; nearly all of this is Python
     loaded, home = load_config(it.file), Home(it.home)

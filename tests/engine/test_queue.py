@@ -116,6 +116,7 @@ def test_a_backend_gets_no_more_than_it_takes_without_a_queue_too(queued: Queued
     assert a.stats()["max_open"] == 2
 
 
+@pytest.mark.long
 def test_two_workers_that_hand_out_slots_lose_nobody_s(queued: Queued) -> None:
     """Once, a request that got its slot at the wrong moment was answered 204, once in 3,000."""
     it, _ = queued

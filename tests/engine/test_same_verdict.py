@@ -31,6 +31,7 @@ def _send(gateways: Four, sent: Sent) -> None:
     gateways.send(sent)
 
 
+@pytest.mark.long
 def test_any_body_and_any_headers_have_one_verdict_both_ways_on_both_engines(
     gateways: Four,
 ) -> None:

@@ -56,6 +56,7 @@ def refused(it: Gateway, backends: str) -> str:
     return " ".join(said.stderr.split())
 
 
+@pytest.mark.long
 def test_a_model_that_no_line_names_does_not_die_of_a_change(pair: Pair) -> None:
     it, a, b = pair
     nowhere = f"http://127.0.0.1:{free_port()}"
@@ -71,6 +72,7 @@ def test_a_model_that_no_line_names_does_not_die_of_a_change(pair: Pair) -> None
     assert it.chat("m").status_code == 200
 
 
+@pytest.mark.long
 def test_the_first_move_to_a_list_of_backends_is_a_move_like_any_other(pair: Pair) -> None:
     it, a, _ = pair
     moved = "backends: { pool: { discover: { file: boxes.json }, engine: vllm } }\n"

@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.backends.servers import scripted
 from tests.gateway import gateway, until
 
 
+@pytest.mark.long
 def test_the_shadow_gets_copies_and_never_slows_or_breaks_the_first(
     engine: str, start: Callable[..., Any]
 ) -> None:

@@ -24,6 +24,7 @@ __all__ = ["postgres_url", "server"]
 CONFIG = "backends: {{ a: {{ url: {a}, engine: vllm }} }}\nmodels: {{ m: [a] }}\n"
 
 
+@pytest.mark.long
 def test_gateways_that_share_a_database_share_keys_usage_and_budgets(
     engine: str, start: Callable[..., Any], postgres_url: str
 ) -> None:
@@ -42,6 +43,7 @@ def test_gateways_that_share_a_database_share_keys_usage_and_budgets(
     until(lambda: one.backend("a")["drained"])
 
 
+@pytest.mark.long
 def test_a_database_that_cannot_be_used_stops_counting_and_nothing_else(
     engine: str, start: Callable[..., Any]
 ) -> None:
@@ -96,6 +98,7 @@ def lose(it: Gateway) -> dict[Path, bytes]:
     return files
 
 
+@pytest.mark.long
 def test_a_gateway_does_not_start_without_the_database_that_it_had(kept: Gateway) -> None:
     home = Home(kept.home)
     kept.run("down", check=False)
@@ -136,6 +139,7 @@ def test_a_database_lost_while_the_gateway_runs_ends_no_key(kept: Gateway) -> No
     assert kept.chat(key=kept.new_key("again")).status_code == 200
 
 
+@pytest.mark.long
 def test_a_copy_without_its_wal_file_is_refused(kept: Gateway) -> None:
     kept.run("up", "--detach", check=False)
     home = Home(kept.home)
@@ -154,6 +158,7 @@ def test_a_copy_without_its_wal_file_is_refused(kept: Gateway) -> None:
     assert kept.chat(key=late).status_code == 200
 
 
+@pytest.mark.long
 def test_restored_keys_may_what_they_might(kept: Gateway) -> None:
     kept.run("up", "--detach", check=False)
     home = Home(kept.home)

@@ -120,6 +120,7 @@ def test_without_any_python_process_traffic_and_failover_go_on(fresh_pair: Pair)
     assert it.chat(key=key).status_code == 200
 
 
+@pytest.mark.long
 def test_up_takes_over_an_nginx_that_was_left_running(fresh_pair: Pair) -> None:
     it, a, _ = fresh_pair
     processes = it.status()["processes"]
@@ -163,6 +164,7 @@ def test_a_sigterm_ends_everything(fresh_pair: Pair) -> None:
         until(functools.partial(is_zombie, pid))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)  # beside nginx: one tells as much
 @pytest.mark.parametrize("restart", ["cold", "warm"])
 def test_discovered_models_outlive_a_restart_while_their_backend_is_away(

@@ -201,6 +201,7 @@ def test_the_authoritys_word_that_it_was_not_revoked_goes_along(site: Site) -> N
     )
 
 
+@pytest.mark.long
 def test_files_that_somebody_else_renews_are_taken_over(site: Site) -> None:
     def serial() -> int:
         with site.connect("chat.test", site.trust(ours=False)) as chat:
@@ -227,6 +228,7 @@ def test_a_plan_for_other_hosts_leaves_what_is_served_as_it_is(site: Site) -> No
         site.it.file.write_text(before)
 
 
+@pytest.mark.long
 def test_a_change_is_tried_beside_though_clients_need_certificates(site: Site) -> None:
     before = site.it.file.read_text()
     try:
@@ -245,6 +247,7 @@ def test_a_change_is_tried_beside_though_clients_need_certificates(site: Site) -
     assert not list((site.it.home / "tls" / "acme").glob("accounts/*"))
 
 
+@pytest.mark.long
 @pytest.mark.skipif("sslyze" in missing(), reason="`python -m tests.tools` brings sslyze")
 def test_mozillas_profiles_are_kept_by_sslyzes_judgement(site: Site, tmp_path: Path) -> None:
     before = site.it.file.read_text()

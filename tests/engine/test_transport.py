@@ -114,6 +114,7 @@ def test_answers_are_compressed_for_those_who_accept_it_but_never_a_stream(
     assert all("accept-encoding" not in each["headers"] for each in a.requests())
 
 
+@pytest.mark.long
 def test_by_default_answers_of_models_are_not_compressed_but_lists_are(running: Running) -> None:
     it, _, _ = running
     before = it.file.read_text()
