@@ -19,6 +19,8 @@ from infergate.admin.app import api
 from infergate.admin.gateway import Gateway
 from infergate.admin.guard import Guard
 from infergate.config.load import load_config
+from infergate.config.url import url_of
+from infergate.page.app import Page
 from infergate.paths import Home
 from infergate.store.admin_tokens import create_token
 
@@ -48,7 +50,11 @@ def served(folder: Path, config: str = CONFIG, *, wrong_tokens: int = 10) -> Ite
     full, _ = create_token(gateway.database, "full", "full")
     read, _ = create_token(gateway.database, "read", "read")
     listener = socket.create_server(("127.0.0.1", 0))
-    app = Guard(api(lambda: gateway), lambda: gateway, wrong_tokens=wrong_tokens)
+    app = Page(
+        Guard(api(lambda: gateway), lambda: gateway, wrong_tokens=wrong_tokens),
+        gateway_url=lambda: url_of(gateway.loaded.config),
+        enabled=lambda: gateway.declared.config.admin.page,
+    )
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))

@@ -26,7 +26,7 @@ from infergate.bans.judge import client_network
 from infergate.config.addresses import is_ip
 from infergate.config.root import Config
 from infergate.errors import InfergateError
-from infergate.store.admin_tokens import Role, token_of
+from infergate.store.admin_tokens import Role, as_actor, token_of
 from infergate.store.audit import acting_as
 from infergate.store.secrets import key_hash
 
@@ -124,7 +124,7 @@ class Guard:
         # to wait keeps nobody from finding 256 random bits who would otherwise find them.
         token = await run_in_threadpool(token_of, gateway.database, digest) if digest else None
         if token is not None:
-            return Caller(f"token {token.name}", token.role)
+            return Caller(as_actor(token), token.role)
         wait_s = self._wrong.wait_s(address, time.monotonic())
         if wait_s and given is not None:
             raise Refused(

@@ -20,6 +20,13 @@ from infergate.admin.bans import add_ban, list_bans, remove_ban
 from infergate.admin.cache import purge_cache, show_cache
 from infergate.admin.certificates import issue_certificates, list_certificates, show_ca
 from infergate.admin.changes import apply_file, list_history, roll_back, show_diff, show_plan
+from infergate.admin.clients import list_clients
+from infergate.admin.configuration import (
+    check_configuration,
+    configuration_schema,
+    read_configuration,
+    write_configuration,
+)
 from infergate.admin.firewall import firewall
 from infergate.admin.hardening import harden
 from infergate.admin.keys import (
@@ -32,18 +39,20 @@ from infergate.admin.keys import (
     set_key,
     show_key,
 )
+from infergate.admin.live import live
 from infergate.admin.metrics import metrics
+from infergate.admin.models import list_models
 from infergate.admin.operation import Operation
 from infergate.admin.policies import change_policy, list_policies, remove_policy, set_policy
 from infergate.admin.readiness import readiness
-from infergate.admin.requests import explain
+from infergate.admin.requests import explain, list_requests
 from infergate.admin.status import status
 from infergate.admin.teams import create_team, list_teams, remove_team, set_team
-from infergate.admin.tokens import create_token, list_tokens, revoke_token
+from infergate.admin.tokens import create_token, list_tokens, revoke_token, whoami
 from infergate.admin.usage import usage
 
 OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
-    "status": (status,),
+    "status": (status, live),
     "readiness": (readiness,),
     "keys": (
         list_keys,
@@ -70,12 +79,20 @@ OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
         in_flight,
     ),
     "changes": (show_plan, show_diff, apply_file, roll_back, list_history),
-    "requests": (explain,),
+    "configuration": (
+        configuration_schema,
+        read_configuration,
+        check_configuration,
+        write_configuration,
+    ),
+    "models": (list_models,),
+    "clients": (list_clients,),
+    "requests": (list_requests, explain),
     "audit": (list_audit,),
     "hardening": (harden,),
     "firewall": (firewall,),
     "bans": (list_bans, add_ban, remove_ban),
     "cache": (show_cache, purge_cache),
     "certificates": (list_certificates, show_ca, issue_certificates),
-    "tokens": (list_tokens, create_token, revoke_token),
+    "tokens": (list_tokens, whoami, create_token, revoke_token),
 }

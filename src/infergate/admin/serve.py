@@ -25,9 +25,11 @@ from infergate.certificates.served import served_certificates
 from infergate.certificates.sites import API
 from infergate.config.addresses import is_loopback
 from infergate.config.load import LoadedConfig
+from infergate.config.url import url_of
 from infergate.errors import InfergateError
 from infergate.log import log
 from infergate.nginx.revisions import load_applied
+from infergate.page.app import Page
 from infergate.paths import Home, home_for
 
 _LOOK_S = 0.5
@@ -117,7 +119,12 @@ async def serve(path: Path, sockets: list[socket.socket]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     certificate = _Certificate(gateway) if with_tls(gateway().declared) else None
-    operations, scrapes = Guard(api(gateway), gateway), Scrapes(gateway)
+    operations = Page(
+        Guard(api(gateway), gateway),
+        gateway_url=lambda: url_of(gateway().loaded.config),
+        enabled=lambda: gateway().declared.config.admin.page,
+    )
+    scrapes = Scrapes(gateway)
     of_workers = str(gateway().home.metrics_socket)
     servers = [
         _server(scrapes if each.getsockname() == of_workers else operations, each, certificate)

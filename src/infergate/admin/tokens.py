@@ -19,6 +19,7 @@ from infergate.admin.pages import page_of
 from infergate.admin.teams import Removed
 from infergate.store import admin_tokens
 from infergate.store.admin_tokens import AdminToken, Role
+from infergate.store.audit import actor
 
 
 class Token(Document):
@@ -62,6 +63,24 @@ def list_tokens(gateway: Gateway, *, after: AfterName = "", limit: Limit = 100) 
     found = map(_token, admin_tokens.all_tokens(gateway.database))
     items, following = page_of(found, lambda token: token.name, after, limit)
     return TokenPage(items=items, next=following)
+
+
+class Caller(Document):
+    """Who asks. token: null for who asks through the unix socket."""
+
+    name: str = Field(description="As the audit log says it.")
+    role: Role
+    token: Token | None
+
+
+@operation("GET", "/tokens:me")
+def whoami(gateway: Gateway) -> Caller:
+    """Who asks, and what they may."""
+    name = actor()
+    for each in admin_tokens.all_tokens(gateway.database):
+        if admin_tokens.as_actor(each) == name:
+            return Caller(name=name, role=each.role, token=_token(each))
+    return Caller(name=name, role="full", token=None)
 
 
 @operation("POST", "/tokens")

@@ -12,6 +12,7 @@ SECTIONS = {
         "down",
         "status",
         "ready",
+        "connect",
         "validate",
         "doctor",
         "version",

@@ -70,3 +70,9 @@ class Admin(Section):
     hosts: list[Host] = Field(
         [], description="Names it is called by, beside localhost and those of listen."
     )
+    page: bool = Field(True, description="The page for people, there too.")
+    edit: bool = Field(
+        True,
+        description="Tokens of the role full may write this file. What it says, the gateway's "
+        "user does: off, whoever holds such a token can do less.",
+    )

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infergate.config.root import ANY_MODEL, Config
-from infergate.config.usage import Price
+from infergate.config.root import Config
 from infergate.errors import StateError
 from infergate.ledger.count import count
 from infergate.ledger.measures import Measures
+from infergate.ledger.prices import prices_of
 from infergate.ledger.tail import Piece, Tail
 from infergate.paths import Home
 from infergate.store.checkpoints import CountedElsewhere, cut, move, positions
@@ -91,7 +91,7 @@ class Ledger:
         return self._measures
 
     def _count(self, piece: Piece) -> Step:
-        prices, measures = _prices(self._config()), self._ready()
+        prices, measures = prices_of(self._config()), self._ready()
         counted = count(piece.data.decode("utf-8", "replace"), prices, measures)
         with self._database.write() as connection:
             if piece.cut:
@@ -122,13 +122,3 @@ def node_in(database: Database, node: str) -> str:
     """Whose metrics these are: a database of its own has those of one gateway, whatever its machine
     is called after it was moved."""
     return node if database.is_shared else ""
-
-
-def _prices(config: Config) -> Callable[[str], Price | None]:
-    usual = config.models.get(ANY_MODEL)
-
-    def price(model: str) -> Price | None:
-        named = config.models.get(model) or usual
-        return named.price if named else None
-
-    return price

@@ -83,12 +83,17 @@ class Tail:
             os.close(each.descriptor)
         self._open.clear()
 
-    def skip(self) -> None:
-        """Begin behind what is written by now."""
+    def skip(self, but_bytes: int = 0) -> None:
+        """Begin behind what is written by now. but_bytes: of the log's end, which is read; its
+        first line may be half a one."""
         self._look_around()
-        for file in self._open.values():
+        newest_first = sorted(self._open.values(), key=lambda file: file.name != self._path.name)
+        for file in newest_first:
             if self._identify(file):
-                self._positions[file.identity] = os.fstat(file.descriptor).st_size
+                size = os.fstat(file.descriptor).st_size
+                kept = min(but_bytes, size)
+                but_bytes -= kept
+                self._positions[file.identity] = size - kept
 
     def pieces(self) -> Iterator[Piece]:
         """What was written since, the oldest file first; at most a block of each."""

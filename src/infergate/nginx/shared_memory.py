@@ -41,7 +41,7 @@ class LiveState:
     conditions: backend → "down", "drained" or "until:<ms>" (njs/state.js).
     load: backend → requests it is taken to have beside ours (health/load.py).
     breakers: backend → its circuit breaker (njs/breaker.js); only of those that failed lately.
-    waiting: requests in the queue.
+    waiting: requests in the queue; waiting_by_model: those that wait for each (njs/queue.js).
     kept: model → requests answered with a kept answer, and those for which there was none, since
         nginx started (njs/keep.js).
     zones: how full they are.
@@ -59,6 +59,7 @@ class LiveState:
     kept: Mapping[str, tuple[int, int]]
     zones: tuple[Fill, ...] = ()
     uncopied: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    waiting_by_model: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Bounded(socket.socket):
@@ -152,6 +153,9 @@ def read(path: Path) -> LiveState:
     return _understood(path, _ask(path, "GET"), _live)
 
 
+_OF_MODEL = "n "
+
+
 def _live(answer: dict[str, Any]) -> LiveState:
     return LiveState(
         revision=int(answer["revision"]),
@@ -169,6 +173,11 @@ def _live(answer: dict[str, Any]) -> LiveState:
         kept=_kept(answer["kept"]),
         zones=fills(answer.get("zones", {})),  # none from nginx of an earlier version
         uncopied=_uncopied(answer.get("uncopied", {})),
+        waiting_by_model={
+            name.removeprefix(_OF_MODEL): int(count)
+            for name, count in answer["waiting"].items()
+            if name.startswith(_OF_MODEL)
+        },
     )
 
 

@@ -40,6 +40,11 @@ class AdminToken:
     expires_at: int | None = None
 
 
+def as_actor(token: AdminToken) -> str:
+    """How the audit log names who has it."""
+    return f"token {token.name}"
+
+
 _COLUMNS = tuple(admin_tokens.c[name] for name in AdminToken.__dataclass_fields__)
 
 

@@ -27,7 +27,7 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
 
 
 def test_nothing_is_told_without_a_valid_token(api: Served) -> None:
-    for path in ("/v1/keys", "/openapi.json", "/v1/nothing", "/"):
+    for path in ("/v1/keys", "/openapi.json", "/v1/nothing", "/nothing"):
         answer = httpx.get(api.url + path)
         assert "token" in problem(answer, 401)["hint"]
         assert answer.headers["www-authenticate"] == "Bearer"
