@@ -80,7 +80,7 @@ function timeline(entry) {
 }
 
 function asCurl(entry) {
-    const url = live.now.status?.url ?? 'http://127.0.0.1:8080';
+    const url = live.now.status?.url ?? '';
     const model = modelOf(entry) || 'MODEL';
     const body = entry.uri.includes('embeddings') ? {model, input: 'Hello'} : {model, messages: [{role: 'user', content: 'Hello'}]};
     return `curl ${word(url + entry.uri)} -H "Authorization: Bearer $INFERGATE_KEY" \\\n  -H "Content-Type: application/json" -d ${word(JSON.stringify(body))}\n# What the client sent itself is in no log.`;
