@@ -22,8 +22,8 @@ ELSEWHERE = {
 """Page → why no command of it runs in tests/engine/test_docs.py, and where it does instead."""
 
 NOT_HERE = {
-    "make up": "it installs into .venv of the checkout; tests/unit/test_cli.py has what it prints",
-    "make test": "it is what runs this",
+    "apt-get install --yes make python3-venv curl": "tests/deploy/test_fresh_debian.py runs it",
+    "make up": "tests/deploy/test_fresh_debian.py runs it, in a Debian that has nothing",
     "fail2ban-client reload": "it is the machine's own fail2ban; tests/engine/test_hardening.py",
 }
 """Single commands likewise."""

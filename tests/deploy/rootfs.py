@@ -1,7 +1,8 @@
-"""A Debian 13 with systemd as a tarball, and the packages that an installation in it asks apt for.
+"""Debians as tarballs, made by debootstrap from the mirror of this machine's own apt and kept below
+the tests' cache.
 
-Made by debootstrap from the mirror of this machine's own apt, kept below the tests' cache. In the
-networks of these tests nothing can be fetched, so apt's lists and archives are in it.
+One has systemd, and the packages that an installation in it asks apt for: in the network of those
+tests nothing can be fetched, so apt's lists and archives are in it. The fresh ones have nothing.
 """
 
 from __future__ import annotations
@@ -29,35 +30,39 @@ _ASKED_FOR = (
 )
 _INSTALL = ["install", "--no-install-recommends"]
 _FETCH = [*_INSTALL, "--download-only", *_ASKED_FOR]
-_CA = Path("/etc/ssl/certs/ca-certificates.crt")
+CA = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def fresh(suite: str) -> Path:
+    """The tarball of a Debian as it is before anything is installed."""
+    return HOME / f"fresh-{suite}.tar"
 
 
 def bring() -> str | None:
-    """Make it if it is not there; why it cannot be had, or None."""
+    """Make the one with systemd if it is not there; why it cannot be had, or None."""
     if TEMPLATE.exists():
         return None
-    mirrors = machine_mirrors()
-    if mirrors is None:
-        return "apt on this machine has no Debian mirror"
     root = HOME / "root"
-    shutil.rmtree(root, ignore_errors=True)
-    HOME.mkdir(parents=True, exist_ok=True)
-    include = f"--include={','.join(_INSIDE)}"
-    command = ["debootstrap", "--variant=minbase", include, SUITE, str(root), mirrors.archive]
-    if problem := attempt(command, 1800):
+    if problem := _bootstrap(root, SUITE, _INSIDE):
         return problem
-    (root / "etc/apt/sources.list").unlink(missing_ok=True)
-    sources = sources_text(mirrors, KEYRINGS[0])
-    (root / "etc/apt/sources.list.d/debian.sources").write_text(sources)
-    (root / "etc/apt/apt.conf.d/99no-translations").write_text('Acquire::Languages "none";\n')
-    shutil.copy(_CA, root / "etc/ssl/certs/ca-certificates.crt")  # the machine's mirror may be TLS
-    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     apt = ["chroot", str(root), "apt-get", "-q", "--yes"]
-    for words in (["update"], ["dist-upgrade"], ["clean"], _FETCH):
+    for words in (["clean"], _FETCH):
         if problem := attempt([*apt, *words], 900):
             return problem
     (root / "etc/hostname").unlink(missing_ok=True)
     return _packed(root, TEMPLATE)
+
+
+def bring_fresh(suite: str) -> str | None:
+    """The same of a fresh one; what apt fetched for it is not kept."""
+    if fresh(suite).exists():
+        return None
+    root = HOME / f"fresh-{suite}"
+    if problem := _bootstrap(root, suite, ("ca-certificates",)):
+        return problem
+    if problem := attempt(["chroot", str(root), "apt-get", "clean"], 60):
+        return problem
+    return _packed(root, fresh(suite))
 
 
 def bring_ec2() -> str | None:
@@ -75,6 +80,29 @@ def bring_ec2() -> str | None:
         if problem := attempt([*apt, *words], 900):
             return problem
     return _packed(root, EC2_TEMPLATE)
+
+
+def _bootstrap(root: Path, suite: str, include: tuple[str, ...]) -> str | None:
+    """A folder with what this release has by now, and the machine's mirror in apt's sources."""
+    mirrors = machine_mirrors()
+    if mirrors is None:
+        return "apt on this machine has no Debian mirror"
+    shutil.rmtree(root, ignore_errors=True)
+    HOME.mkdir(parents=True, exist_ok=True)
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(include)}"]
+    if problem := attempt([*command, suite, str(root), mirrors.archive], 1800):
+        return problem
+    (root / "etc/apt/sources.list").unlink(missing_ok=True)
+    sources = sources_text(mirrors, KEYRINGS[0], suite)
+    (root / "etc/apt/sources.list.d/debian.sources").write_text(sources)
+    (root / "etc/apt/apt.conf.d/99no-translations").write_text('Acquire::Languages "none";\n')
+    shutil.copy(CA, root / "etc/ssl/certs/ca-certificates.crt")  # the machine's mirror may be TLS
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    apt = ["chroot", str(root), "apt-get", "-q", "--yes"]
+    for words in (["update"], ["dist-upgrade"]):
+        if problem := attempt([*apt, *words], 900):
+            return problem
+    return None
 
 
 def _packed(root: Path, template: Path) -> str | None:

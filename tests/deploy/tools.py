@@ -34,6 +34,7 @@ _PACKAGES = {
     "lxc-start": ["lxc"],
     "newuidmap": ["uidmap"],
     "shellcheck": ["shellcheck"],
+    "slirp4netns": ["slirp4netns"],
 }
 _CA = Path("/etc/ssl/certs/ca-certificates.crt")
 _LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests import reaper
 from tests.backends.servers import free_port
 from tests.cache import CACHE
 from tests.pages import DOCS, ROOT
+from tests.peers.gateways import serve
 
 WAYS = ("engine", "gateway")
 LISTED = re.compile(r"(?m)^\| `([^`]+)` \|")
@@ -60,25 +62,23 @@ def run(suite: Path, way: str, options: list[str], folder: Path) -> dict[str, st
         f'exec "{sys.executable}" -m tests.peers.stand_in "$@"\n'
     )
     stand_in.chmod(0o755)
-    junit = folder / f"{way}.xml"
+    junit, address = folder / f"{way}.xml", folder / f"{way}.socket"
     environ = {
         **os.environ,
         "PATH": f"{folder}:{os.environ['PATH']}",
         "PEERS_WAY": way,
         "PORT": str(free_port()),  # where llama.cpp's tests start their server
         "PEERS_PROGRAM": program,
+        "PEERS_GATEWAYS": str(address),
         **({variable: str(stand_in)} if variable else {}),
     }
     command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        f"--junitxml={junit}",
-        "-p",
-        "no:cacheprovider",
+        os.environ.get("PEERS_PYTHON", sys.executable),
+        *("-m", "pytest", "-q", f"--junitxml={junit}", "-p", "no:cacheprovider"),
+        *(options or ["."]),
     ]
-    subprocess.run([*command, *(options or ["."])], cwd=suite, env=environ, check=False)
+    with subprocess.Popen(command, cwd=suite, env=environ) as running:
+        serve(running, address)
     if not junit.exists():
         raise SystemExit(f"the suite did not run: {suite}")
     return outcomes(junit)
@@ -100,6 +100,7 @@ def main() -> int:
         print("make peers SUITE=/path/to/llama.cpp/tools/server/tests", file=sys.stderr)
         return 2
     suite, options = Path(sys.argv[1]), sys.argv[2:]
+    _kept = reaper.start()  # which ends what it marked, when this one is gone
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         direct, through = (run(suite, way, options, Path(folder)) for way in WAYS)
     passed, here = (list(each.values()).count("passed") for each in (direct, through))

@@ -2,17 +2,19 @@
 PEERS_WAY=gateway a gateway at the port that the suite asked for, with the real one behind it.
 
 PEERS_PROGRAM: the real one. PEERS_MODEL: a model's file or folder, instead of one from a hub.
+PEERS_GATEWAYS: the socket of whoever starts gateways.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,38 +25,58 @@ from tests.backends.servers import free_port
 FROM_A_HUB = ("--hf-repo", "-hfr", "-hf", "--hf-file", "-hff", "--model-url", "-mu")
 READY_S = 600
 
-CONFIG = """
-engine: {engine}
-listen: {{ http: 127.0.0.1:{port} }}
-auth: {{ required: false }}
-backends: {{ engine: {{ url: "http://127.0.0.1:{behind}", engine: {kind} }} }}
-health: {{ interval: 500ms, rise: 1, fall: 1 }}
-validation: "off"
-"""
-
 
 def replaced(arguments: list[str], model: str | None, port: int | None) -> list[str]:
-    """A program's arguments with another model and another port."""
+    """A program's arguments with another model, and at another port of this machine alone."""
     words = iter(arguments)
     kept: list[str] = []
     for word in words:
         if word == "--port" and port is not None:
             next(words, None)
             kept += ["--port", str(port)]
+        elif word == "--host" and port is not None:
+            next(words, None)
+            kept += ["--host", "127.0.0.1"]
         elif model is not None and word in FROM_A_HUB:
             next(words, None)
         else:
             kept.append(word)
-    if model is not None and not {"-m", "--model"} & set(kept):
+    if model is not None and not {"-m", "--model", "--models-dir"} & set(kept):
         kept += ["--model", model]
     return kept
 
 
-def port_in(arguments: list[str]) -> int:
-    for word, value in itertools.pairwise(arguments):
-        if word == "--port":
-            return int(value)
-    return 8080
+def option(arguments: list[str], name: str, default: str) -> str:
+    pairs = itertools.pairwise(arguments)
+    return next((value for word, value in pairs if word == name), default)
+
+
+def address(arguments: list[str]) -> str:
+    """Where the suite looks for it; the first, where it asks for several."""
+    host = option(arguments, "--host", "127.0.0.1").split(",")[0]
+    return f"{host}:{option(arguments, '--port', '8080')}"
+
+
+class Gateways:
+    """tests/peers/gateways.py, which starts one for this."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(address)
+
+    def start(self, listen: str, behind: int, kind: str) -> None:
+        asked = {"listen": listen, "behind": behind, "kind": kind}
+        self._connection.sendall(f"{json.dumps(asked)}\n".encode())
+        with self._connection.makefile("r") as lines:
+            problem = json.loads(lines.readline())
+        if problem:
+            raise SystemExit(problem)
+
+    def end(self) -> None:
+        """Returns when its port is free, however far the start had come."""
+        self._connection.shutdown(socket.SHUT_WR)
+        while self._connection.recv(4096):
+            pass
 
 
 def _answers(url: str) -> bool:
@@ -71,34 +93,31 @@ def main() -> int:
     if os.environ.get("PEERS_WAY") != "gateway":
         command = [program, *replaced(arguments, model, None)]
         os.execv(program, command)
-    port, behind = port_in(arguments), free_port()
+    behind = free_port()
+    if "AIP_HTTP_PORT" in os.environ:  # llama.cpp's other way to be told its port
+        os.environ["AIP_HTTP_PORT"] = str(behind)
     engine = subprocess.Popen([program, *replaced(arguments, model, behind)])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with tempfile.TemporaryDirectory(prefix="peers-") as folder, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         stack.callback(_stop, engine)
         deadline = time.monotonic() + READY_S
         while not _answers(f"http://127.0.0.1:{behind}/health"):
             if engine.poll() is not None or time.monotonic() > deadline:
                 return engine.returncode or 1
-            time.sleep(0.1)
-        Path(folder).chmod(0o755)
-        file = Path(folder) / "infergate.yaml"
+            time.sleep(0.05)
         kind = "vllm" if Path(program).name.startswith("vllm") else "llamacpp"
-        chosen = os.environ.get("PEERS_ENGINE", "auto")
-        file.write_text(CONFIG.format(engine=chosen, port=port, behind=behind, kind=kind))
-        environ = {**os.environ, "INFERGATE_HOME": f"{folder}/home"}
-        gateway = subprocess.Popen(
-            [sys.executable, "-m", "infergate", "up", "-c", str(file)], env=environ
-        )
-        stack.callback(_stop, gateway)
+        gateways = Gateways(os.environ["PEERS_GATEWAYS"])
+        stack.callback(gateways.end)
+        gateways.start(address(arguments), behind, kind)
         return engine.wait()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(20)
+        process.wait(2)
     process.kill()
+    process.wait()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.peers.__main__ import listed, only_here, outcomes
-from tests.peers.stand_in import port_in, replaced
+from tests.peers.stand_in import address, replaced
 
 SUITE = """<testsuites><testsuite>
 <testcase classname="unit.test_basic" name="test_good"/>
@@ -32,8 +32,10 @@ def test_what_passes_at_the_engine_alone_is_found(tmp_path: Path) -> None:
 
 def test_an_engine_is_started_elsewhere_with_a_model_that_is_here() -> None:
     asked = ["--host", "127.0.0.1", "--port", "8080", "--hf-repo", "a/b", "-c", "512"]
-    assert port_in(asked) == 8080
+    assert address(asked) == "127.0.0.1:8080"
+    assert address(["--host", "127.0.0.1,::1", "--port", "1"]) == "127.0.0.1:1"
     assert replaced(asked, None, None) == asked
+    asked[1] = "0.0.0.0"
     assert replaced(asked, "/m.gguf", 1) == [
         *("--host", "127.0.0.1", "--port", "1", "-c", "512"),
         *("--model", "/m.gguf"),
