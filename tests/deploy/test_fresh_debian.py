@@ -17,7 +17,10 @@ from tests.pages import ROOT, blocks, lines
 
 pytestmark = pytest.mark.slow
 
-ANSWERS = r"engine +nginx (?P<nginx>[\d.]+), njs [\d.]+ \((?P<origin>\w+)\).*Try it:\s+(?P<curl>curl .*?\}')"
+ANSWERS = (
+    r"engine +nginx (?P<nginx>[\d.]+), njs [\d.]+ \((?P<origin>\w+)\)"
+    r".*Try it:\s+(?P<curl>curl .*?\}')"
+)
 NOBODY = "alice"
 """Who starts it: not root."""
 

@@ -1,4 +1,5 @@
-"""Gateways for a suite in another process, which asks for one by a socket and ends it by hanging up.
+"""Gateways for a suite in another process, which asks for one by a socket and ends it by hanging
+up.
 
 A suite starts a server for each of its tests. Gateways that are forks of one process, which has
 loaded everything, start in a quarter of the time.
