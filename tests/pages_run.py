@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PAGES = ["keys", "usage", "backends", "cache", "routing", "services", "bans", "admin-api"]
-PAGES += ["validate", "monitoring", "changes", "security"]
+PAGES += ["validate", "monitoring", "terminal", "changes", "security"]
 """In the order in which one leaves what the next one needs; README comes first."""
 
 ELSEWHERE = {

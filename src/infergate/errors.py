@@ -19,7 +19,8 @@
     │   └── MemoryFull            nginx has no room for some of it; the rest is in force
     └── AlreadyRunning            a gateway already uses this state folder
 
-The command line prints them and ends with the exit code: 0 done, 1 failed, 2 your input.
+The command line prints them and ends with the exit code: 0 done, 1 failed, 2 your input. 3, which
+is no error, is cli/unwell.py's.
 """
 
 from __future__ import annotations

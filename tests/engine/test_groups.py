@@ -139,4 +139,4 @@ def test_one_name_on_two_kinds_of_engine_is_told(stack: Stack) -> None:
     said = stack.said("status")
     assert "'same' is on " in said
     assert "(openai) and " in said
-    assert "requests for it go to all of them" in stack.it.run("doctor").stdout
+    assert "requests for it go to all of them" in stack.said("doctor")

@@ -66,7 +66,7 @@ def test_a_database_that_cannot_be_used_stops_counting_and_nothing_else(
     assert "not a database" in until(problem)
     assert str(home.store) in problem()
     assert "the ledger has stopped" in it.run("status").stdout
-    assert "the ledger has stopped" in it.run("doctor").stdout
+    assert "the ledger has stopped" in " ".join(it.run("doctor").stdout.split())
     refused = it.run("keys", "list", check=False)
     assert refused.returncode == 1
     assert "not a database" in refused.stderr

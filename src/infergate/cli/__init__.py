@@ -76,7 +76,7 @@ app.add_typer(metrics.app, name="metrics")
 
 
 def main() -> None:
-    """Run a command. Exit codes: 0 done, 1 failed, 2 your input."""
+    """Run a command. Exit codes: 0 done, 1 failed, 2 your input, 3 something is not well."""
     with harmless():
         _run()
 

@@ -1,101 +1,111 @@
-"""`infergate doctor`: the engines of this machine, and whether requests are counted."""
+"""doctor: what is wrong with a gateway and its machine, and the cure."""
 
 from __future__ import annotations
 
-import time
+import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from infergate.cli.backend_table import lines_about
-from infergate.cli.certificate_rows import print_certificates
-from infergate.cli.ledger import ledger_in_words
-from infergate.cli.status import memory_in_words
-from infergate.config.load import LoadedConfig
-from infergate.control.backend_list import backend_list
-from infergate.control.report import read_report
-from infergate.errors import EngineError, StateError
-from infergate.ledger.status import read_status
-from infergate.nginx.embedded_limits import FOR_TRYING
-from infergate.nginx.engine import choose_engine, find_engines
-from infergate.nginx.engine_facts import Engine, dotted
-from infergate.nginx.shared_memory import read
-from infergate.nginx.zones import MB
-from infergate.paths import Home
-from infergate.supervise.instance import running
+from infergate.cli.checks import print_check
+from infergate.cli.options import ConfigOption, JsonOption, counted, find_config
+from infergate.cli.progress import busy
+from infergate.cli.unwell import UNWELL
+from infergate.errors import InfergateError
+from infergate.paths import default_config, home_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infergate.nginx.engine_facts import Engine
+    from infergate.paths import Home
 
 _TELLING = ("http_ssl", "http_v2", "http_v3", "stub_status", "brotli", "modsecurity")
 
 
-def print_doctor(setting: str, home: Home) -> None:
-    """Print every engine, what it offers or why it cannot be used, and the choice.
+def doctor(
+    all_: Annotated[bool, typer.Option("--all", help="Show what is good, too.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no backend and no name server.")
+    ] = False,
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Say what is wrong with the gateway and its machine, and the cure.
 
-    Raises EngineError if none can be used, after printing what was found.
+    It changes nothing, and needs no gateway that runs. The exit code is 3 if something is
+    wrong that matters (high, medium), else 0.
     """
-    print("Engines on this machine:\n")
-    engines = find_engines(home.root)
+    from infergate.doctor.examine import examine, is_well
+    from infergate.hardening.check import worst_first
+    from infergate.nginx.engine import find_engines
+
+    path = find_config(config)
+    home = home_for(path or default_config().absolute())
+    with busy("looking at the gateway, its machine and its backends"):
+        checks = worst_first(examine(path, home, offline=offline))
+        engines = find_engines(home.root)
+    well, notes = is_well(checks), _changed_by_hand(path, home)
+    if json_:
+        document = {
+            "well": well,
+            "checks": [asdict(each) for each in checks],
+            "notes": notes,
+            "engines": [_as_json(each) for each in engines],
+            "home": str(home.root),
+        }
+        print(json.dumps(document))
+    else:
+        for each in checks:
+            if all_ or each.outcome != "good":
+                print_check(each)
+        for note in notes:
+            print(f"note    {note}")
+        good = sum(each.outcome == "good" for each in checks)
+        hidden = "" if all_ else " (--all shows them)"
+        print(f"\n{counted(good, 'check')} found nothing wrong{hidden}.\n")
+        _print_engines(engines)
+        print(f"State folder: {home.root}")
+    if not well:
+        raise typer.Exit(UNWELL)
+
+
+def _changed_by_hand(path: Path | None, home: Home) -> list[str]:
+    """What the file does not say, and how it is undone."""
+    from infergate.config.load import load_config
+    from infergate.control.backend_list import backend_list
+
+    if path is None:
+        return []
+    try:
+        return list(lines_about(backend_list(load_config(path), home)))
+    except InfergateError:  # the checks say so
+        return []
+
+
+def _as_json(engine: Engine) -> dict[str, object]:
+    return {
+        "origin": engine.origin,
+        "nginx": list(engine.nginx_version),
+        "njs": list(engine.njs_version or ()),
+        "argv": list(engine.argv),
+        "usable": engine.usable,
+        "problems": list(engine.problems),
+    }
+
+
+def _print_engines(engines: list[Engine]) -> None:
+    from infergate.nginx.engine_facts import dotted
+
+    print("Engines on this machine:" if engines else "Engines on this machine: none")
     for engine in engines:
-        _print_engine(engine)
-    if not engines:
-        print("  none\n")
-    try:
-        choice = choose_engine(setting, home.root)
-    except EngineError as problem:
-        what = problem.what.splitlines()[0]  # the rest was just printed
-        raise EngineError(what, where=problem.where, hint=problem.hint) from None
-    print(f"Chosen for `engine: {setting}`: {choice.engine}")
-    print(f"  {choice.reason}")
-    if choice.engine.origin == "embedded":
-        print(f"  It is {FOR_TRYING}.")
-        print("  For production use your distribution's, or `infergate engine install`.")
-    print(f"\nState folder: {home.root}")
-
-
-def print_ledger(home: Home) -> None:
-    """Whether requests are counted, and if not, why; nothing where the gateway never ran."""
-    status = read_status(home.ledger)
-    if status is None:
-        return
-    for line in ledger_in_words(status, time.time(), alive=running(home).control is not None):
-        print(f"Ledger: {line}")
-
-
-def print_memory(home: Home) -> None:
-    """How full each zone of nginx's shared memory is; nothing where nginx does not run."""
-    try:
-        fills = read(home.socket).zones
-    except StateError:
-        return
-    used = (f"{fill.zone} {fill.used:.0%} of {fill.bytes // MB} MB" for fill in fills)
-    print(f"Shared memory: {', '.join(used)}".replace("%", " %"))
-    if any(fill.is_short for fill in fills):
-        print("\n".join(memory_in_words([asdict(fill) for fill in fills])))
-
-
-def print_backends(declared: LoadedConfig, home: Home) -> None:
-    """What does not fit together between the configuration, what backends have, and what was
-    changed by hand; nothing where all is well."""
-    report = read_report(home.health)
-    lines = [*lines_about(backend_list(declared, home)), *(report.conflicts if report else ())]
-    for line in lines:
-        print(f"Backends: {line}")
-
-
-def print_tls(loaded: LoadedConfig, home: Home) -> None:
-    """The certificates, and what is wrong with them."""
-    from infergate.certificates.overview import ca_sha256, overview
-    from infergate.certificates.served import served_certificates
-
-    print()
-    rows = overview(loaded, home, served_certificates(loaded, home), time.time())
-    print_certificates(rows, ca_sha256(home))
-
-
-def _print_engine(engine: Engine) -> None:
-    njs = f"njs {dotted(engine.njs_version)}" if engine.njs_version else "no njs"
-    print(f"  {engine.origin:9} nginx {dotted(engine.nginx_version)}, {njs}")
-    print(f"            {' '.join(engine.argv[-1:])}")
-    if engine.usable:
-        offers = [name.removeprefix("http_") for name in _TELLING if name in engine.modules]
-        print(f"            offers {', '.join(offers)}")
-    for problem in engine.problems:
-        print(f"            cannot be used: {problem}")
-    print()
+        njs = f"njs {dotted(engine.njs_version)}" if engine.njs_version else "no njs"
+        print(f"  {engine.origin:9} nginx {dotted(engine.nginx_version)}, {njs}")
+        print(f"            {' '.join(engine.argv[-1:])}")
+        if engine.usable:
+            offers = [name.removeprefix("http_") for name in _TELLING if name in engine.modules]
+            print(f"            offers {', '.join(offers)}")
+        for problem in engine.problems:
+            print(f"            cannot be used: {problem}")

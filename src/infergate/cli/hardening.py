@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infergate.cli.checks import print_check
 from infergate.cli.options import ConfigOption, JsonOption, counted
 from infergate.cli.target import target
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from infergate.admin.hardening import HardeningCheck
 
 _WIDTH = 80
-_INDENT = 8
 
 
 class FailOn(StrEnum):
@@ -72,11 +72,7 @@ def _print(checks: list[HardeningCheck], points: int, *, all_: bool) -> None:
     for each in checks:
         if each.outcome == "good" and not all_:
             continue
-        label = each.severity if each.outcome == "bad" else each.outcome
-        print(f"{label:{_INDENT}}{each.name}")
-        _wrapped(each.what)
-        if each.mend:
-            _wrapped("→ " + each.mend)
+        print_check(each)
     good = sum(each.outcome == "good" for each in checks)
     print(f"\n{counted(good, 'check')} found nothing wrong{'' if all_ else ' (--all shows them)'}.")
     weights = ", ".join(f"{severity} {weight}" for severity, weight in WEIGHTS.items())
@@ -87,8 +83,3 @@ def _print(checks: list[HardeningCheck], points: int, *, all_: bool) -> None:
             _WIDTH,
         )
     )
-
-
-def _wrapped(text: str) -> None:
-    space = " " * _INDENT
-    print(textwrap.fill(text, _WIDTH, initial_indent=space, subsequent_indent=space))

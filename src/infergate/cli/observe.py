@@ -1,4 +1,4 @@
-"""status, logs, doctor, version: what is there and what happens."""
+"""status, logs, version: what is there and what happens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from infergate.cli.options import ConfigOption, JsonOption, find_config, load, print_version
+from infergate.cli import doctor
+from infergate.cli.options import ConfigOption, JsonOption, find_config, print_version
 from infergate.cli.target import target
 from infergate.errors import NotRunning
 from infergate.paths import default_config, home_for
@@ -30,7 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(ready)
     app.command()(logs)
-    app.command()(doctor)
+    app.command()(doctor.doctor)
     app.command()(version)
 
 
@@ -155,31 +156,6 @@ def _readable(line: str) -> str:
         )
     except (ValueError, KeyError, TypeError, OverflowError, OSError):
         return line
-
-
-def doctor(config: ConfigOption = None) -> None:
-    """Show which nginx there is, and why one was chosen."""
-    from infergate.cli.doctor import (
-        print_backends,
-        print_doctor,
-        print_ledger,
-        print_memory,
-        print_tls,
-    )
-
-    path = find_config(config)
-    setting, home = "auto", home_for(path or default_config().absolute())
-    declared = None
-    if path is not None:
-        declared, home = load(config, as_written=True)
-        setting = declared.config.engine
-    print_doctor(setting, home)
-    print_ledger(home)
-    print_memory(home)
-    if declared is not None:
-        print_backends(declared, home)
-        if declared.config.tls is not None:
-            print_tls(declared, home)
 
 
 def version() -> None:

@@ -43,15 +43,20 @@ def harmless() -> Iterator[None]:
         yield
 
 
+def raw(stream: TextIO) -> TextIO:
+    """A stream of this process without the care: for who sends escapes on purpose, and has shown()
+    everything else."""
+    return stream.raw if isinstance(stream, _Harmless) else stream
+
+
 class Styled:
     """Lines and tables in colours. Its own escapes are the only ones that reach the terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
 
-        stream = sys.stdout.raw if isinstance(sys.stdout, _Harmless) else sys.stdout
         # Neither [red] nor :smile: means anything in a name.
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        self._console = Console(file=raw(sys.stdout), highlight=False, markup=False, emoji=False)
 
     def line(self, *parts: Cell) -> None:
         """One line made of these."""

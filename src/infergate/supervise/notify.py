@@ -31,10 +31,10 @@ def notify(*lines: str) -> None:
 def is_kept(stream: TextIO) -> bool:
     """Whether what is written there is kept, for others to read: systemd's journal, or a
     container's log."""
-    return writes_to_journal(stream) or (_in_container() and _is_the_first_process_s(stream))
+    return writes_to_journal(stream) or (in_container() and _is_the_first_process_s(stream))
 
 
-def _in_container() -> bool:
+def in_container() -> bool:
     """As podman, Docker and systemd-nspawn tell: whoever started us there collects what we say."""
     return "container" in os.environ or any(mark.exists() for mark in _MARKS)
 
