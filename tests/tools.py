@@ -1,6 +1,8 @@
-"""What tests need from elsewhere: pebble, an ACME server; sslyze, testssl and gixy, scanners.
+"""What tests need from elsewhere: pebble, an ACME server; sslyze, testssl and gixy, scanners;
+Prometheus.
 
-`python -m tests.tools` brings pebble and testssl from Debian where apt may, the others from PyPI.
+`python -m tests.tools` brings pebble, testssl and Prometheus from Debian where apt may, the others
+from PyPI.
 """
 
 from __future__ import annotations
@@ -15,7 +17,12 @@ from tests.cache import CACHE
 from tests.scanners import GIXY, SSLYZE
 from tests.scanners import install as install_scanner
 
-_PACKAGES = {"pebble": "pebble", "testssl": "testssl.sh"}
+_PACKAGES = {"pebble": "pebble", "testssl": "testssl.sh", "promtool": "prometheus"}
+
+
+def promtool() -> str | None:
+    """Prometheus' program that looks at rules, where it is installed; `prometheus` is beside it."""
+    return shutil.which("promtool")
 
 
 def missing() -> list[str]:

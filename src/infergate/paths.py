@@ -135,6 +135,11 @@ class Home:
         return self.run / "ledger.json"
 
     @property
+    def budgets(self) -> Path:
+        """How far budgets are used (control/budget_shares.py)."""
+        return self.run / "budgets.json"
+
+    @property
     def loops(self) -> Path:
         """Which loops of the control plane fail (loops.py)."""
         return self.run / "loops.json"

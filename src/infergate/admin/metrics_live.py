@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infergate.admin.gateway import Gateway
+from infergate.admin.readiness import models_ready
 from infergate.admin.status import BackendState, Status, status
+from infergate.control.budget_shares import read_uses
 from infergate.control.seen import is_open
 from infergate.errors import StateError
 from infergate.metrics import live as of
@@ -23,6 +25,8 @@ def live(gateway: Gateway, version: str) -> Iterator[Measured]:
     yield measured(
         of.SERVICE_UP, {(each.name,): float(each.state == "up") for each in now.services}
     )
+    yield one(of.WITHOUT_BACKEND, sum(not each.ready for each in models_ready(gateway, now)))
+    yield from _budgets(gateway)
     yield one(of.MISSING, len(now.missing_models))
     yield from _nginx(gateway, now)
     yield measured(of.EXPIRES, {(each.site,): each.not_after for each in now.certificates})
@@ -45,6 +49,17 @@ def _gateway(now: Status, version: str) -> Iterator[Measured]:
     yield one(of.REVISION, now.revision)
     yield one(of.APPLIED, float(now.file_applied))
     yield one(of.KEYS, now.keys)
+
+
+def _budgets(gateway: Gateway) -> Iterator[Measured]:
+    uses = read_uses(gateway.home.budgets)
+    if uses is None:
+        return
+    yield one(of.BUDGETS_NEARLY, uses.nearly_spent)
+    first = uses.first[: gateway.loaded.config.metrics.keys]
+    yield measured(
+        of.BUDGET_USED, {(each.key, each.team, each.budget): each.ratio for each in first}
+    )
 
 
 def _backends(backends: list[BackendState]) -> Iterator[Measured]:

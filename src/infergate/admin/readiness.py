@@ -9,7 +9,7 @@ from pydantic import Field
 
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import Document, operation
-from infergate.admin.status import Processes, status
+from infergate.admin.status import Processes, Status, status
 from infergate.nginx.compiled_route import backends_of
 from infergate.state_file import read_state
 
@@ -46,6 +46,16 @@ def readiness(gateway: Gateway) -> Readiness:
     """Whether every model, or each that `health.ready` names, has a backend that may get requests,
     and why not; what /readyz says in one word."""
     now = status(gateway)
+    models = models_ready(gateway, now)
+    return Readiness(
+        ready=now.running and bool(models) and all(each.ready for each in models),
+        processes=now.processes,
+        models=models,
+    )
+
+
+def models_ready(gateway: Gateway, now: Status) -> list[ReadyModel]:
+    """The models that count, as their backends are now."""
     states = {each.name: each for each in now.backends}
     routes = _routes(gateway)
     models = []
@@ -58,11 +68,7 @@ def readiness(gateway: Gateway) -> Readiness:
         ]
         is_ready = any(each.state not in _OUT for each in backends)
         models.append(ReadyModel(model=model, ready=is_ready, backends=backends))
-    return Readiness(
-        ready=now.running and bool(models) and all(each.ready for each in models),
-        processes=now.processes,
-        models=models,
-    )
+    return models
 
 
 def _routes(gateway: Gateway) -> Mapping[str, list[str]]:

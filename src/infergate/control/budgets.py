@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 
 from infergate.config.load import LoadedConfig
+from infergate.control.budget_shares import write_uses
 from infergate.log import log
 from infergate.paths import Home
-from infergate.state.budgets import Budgeted, used_up
+from infergate.state.budgets import Budgeted, shares, used_up
 from infergate.state.policy import Block
 from infergate.state.publish import budgeted_keys, publish_keys
 from infergate.store.audit import newest
@@ -56,3 +57,8 @@ class BudgetWatch:
             for name in blocks.keys() - (self._blocks or {}).keys():
                 log.info("a budget is used up", key=name, budget=blocks[name].what)
             self._blocks = blocks
+
+    def report(self) -> None:
+        """Leave word of how far budgets are used. Raises StateError."""
+        found = shares(self._database, self._keys, self._teams, time.time())
+        write_uses(self._home.budgets, found)

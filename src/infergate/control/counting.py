@@ -24,6 +24,8 @@ INTERVAL_S = 0.25
 
 _TOLD_EVERY_S = 1.0
 _TIDIED_EVERY_S = 10.0
+_REPORTED_EVERY_S = 15.0
+"""How far all budgets are used: at 10,000 of them this takes a fifth of a second."""
 _FORGOTTEN_EVERY_S = 600.0
 _LONGEST_WAIT_S = 5.0
 
@@ -38,7 +40,7 @@ class Counting:
         self._clock = Clock()
         self._problem: InfergateError | None = None
         self._since = time.time()
-        self._told = self._tidied = self._forgotten = 0.0
+        self._told = self._tidied = self._forgotten = self._reported = 0.0
         self._unreadable = self._killed_workers = 0
         self._killed = KilledWorkers(home.error_log)
         self._used: set[str] = set()  # keys whose budgets were not looked at since
@@ -73,11 +75,18 @@ class Counting:
         if now - self._tidied > _TIDIED_EVERY_S:
             self._tidied = now
             self._tidy()
+        if now - self._reported > _REPORTED_EVERY_S:
+            self._reported = now
+            self._report_budgets()
         if now - self._told > _TOLD_EVERY_S:
             if reopen_missing(self._home):
                 log.info("the access log was moved away and is made anew")
             self._tell()
         return step
+
+    def _report_budgets(self) -> None:
+        with contextlib.suppress(InfergateError):  # a full disk, or a database that is away
+            self._budgets.report()
 
     def _tidy(self) -> None:
         usage = self._loaded().config.usage

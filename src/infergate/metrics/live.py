@@ -19,6 +19,16 @@ KEYS = _family("keys", "Valid keys.")
 IN_FLIGHT = _family("in_flight_requests", "Requests that a backend has of us now.", "backend")
 QUEUED = _family("queued_requests", "Requests that wait for a free backend now.")
 
+WITHOUT_BACKEND = _family(
+    "models_without_backend", "Models, of those that /readyz needs, that no backend is there for."
+)
+BUDGETS_NEARLY = _family("budgets_nearly_spent", "Budgets that are used by 90 % or more.")
+BUDGET_USED = _family(
+    "budget_used_ratio",
+    "How far a budget is used, of a key or a team; of metrics.keys budgets, the furthest ones.",
+    *("key", "team", "budget"),
+)
+
 STATE = _family(
     "backend_state",
     "1 for the state it is in: up, slow, draining, down, hung, unknown (docs/health.md).",

@@ -30,12 +30,45 @@ class Budgeted:
     valid: bool = True
 
 
+@dataclass(frozen=True)
+class Share:
+    """How much of one budget is used. key or team: whose it is. ends: when it begins anew."""
+
+    budget: Budget
+    used: int
+    ends: int
+    key: str = ""
+    team: str = ""
+
+    @property
+    def ratio(self) -> float:
+        return self.used / self.budget.amount if self.budget.amount else 1.0
+
+
 def used_up(
     database: Database, keys: Iterable[Budgeted], teams: Iterable[Team], now: float
 ) -> dict[str, Block]:
     """The valid keys that have a budget which is used up, by name; of several, the one that lasts
     longest."""
+    all_keys = list(keys)
     blocks: dict[str, Block] = {}
+    for share in shares(database, all_keys, teams, now):
+        if share.used < share.budget.amount:
+            continue
+        if share.key:
+            _block(blocks, share.key, Block(share.budget.text, share.ends))
+            continue
+        block = Block(f"{share.budget.text} (team {share.team})", share.ends)
+        for key in all_keys:
+            if key.team == share.team:
+                _block(blocks, key.name, block)
+    return blocks
+
+
+def shares(
+    database: Database, keys: Iterable[Budgeted], teams: Iterable[Team], now: float
+) -> list[Share]:
+    """Of each budget of a valid key, and of a team that has keys."""
     own: dict[Window, list[Budgeted]] = defaultdict(list)
     members: dict[str, list[Budgeted]] = defaultdict(list)
     for key in keys:
@@ -45,25 +78,24 @@ def used_up(
             own[window].append(key)
     shared = [team for team in teams if team.budget and members[team.name]]
     if not own and not shared:
-        return blocks
+        return []
+    found = []
     with database.read() as connection:
         for window, concerned in own.items():
             began, ends = window_of(window, now)
             used = _spent(connection, concerned, began)
             for key in concerned:
                 for budget in _of(window, key.budget):
-                    if _is_reached(budget, [used.get(key)]):
-                        _block(blocks, key.name, Block(budget.text, ends))
+                    number = _used(budget, [used.get(key)])
+                    found.append(Share(budget, number, ends, key=key.name))
         for team in shared:
             names = {key.name for key in members[team.name]}
             for budget in map(parse_budget, team.budget):
                 began, ends = window_of(budget.window, now)
                 together = spent(connection, _period(began), began, names)
-                if _is_reached(budget, together.values()):
-                    block = Block(f"{budget.text} (team {team.name})", ends)
-                    for key in members[team.name]:
-                        _block(blocks, key.name, block)
-    return blocks
+                number = _used(budget, together.values())
+                found.append(Share(budget, number, ends, team=team.name))
+    return found
 
 
 def _period(began: int) -> Period:
@@ -91,9 +123,9 @@ def _of(window: Window, texts: Sequence[str]) -> list[Budget]:
     return [each for each in map(parse_budget, texts) if each.window == window]
 
 
-def _is_reached(budget: Budget, used: Iterable[Spent | None]) -> bool:
+def _used(budget: Budget, used: Iterable[Spent | None]) -> int:
     name = "cost" if budget.currency else budget.what
-    return sum(int(getattr(each, name)) for each in used if each is not None) >= budget.amount
+    return sum(int(getattr(each, name)) for each in used if each is not None)
 
 
 def _block(blocks: dict[str, Block], name: str, block: Block) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from infergate.config.endpoints_doc import page
 from infergate.config.json_schema import json_schema
 from infergate.config.reference_doc import reference
+from infergate.metrics.reference_doc import page as metrics_page
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -22,6 +23,11 @@ def test_the_reference_is_current() -> None:
 def test_the_table_of_paths_is_current() -> None:
     written = (DOCS / "endpoints.md").read_text()
     assert written == page(), "python -m infergate.config.endpoints_doc > docs/endpoints.md"
+
+
+def test_the_table_of_metrics_is_current() -> None:
+    written = (DOCS / "metrics.md").read_text()
+    assert written == metrics_page(), "python -m infergate.metrics.reference_doc > docs/metrics.md"
 
 
 def test_the_schema_is_current() -> None:
