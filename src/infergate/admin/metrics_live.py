@@ -11,8 +11,8 @@ from infergate.control.budget_shares import read_uses
 from infergate.control.seen import is_open
 from infergate.errors import StateError
 from infergate.metrics import live as of
-from infergate.metrics.family import Measured, measured, one
-from infergate.nginx.shared_memory import read
+from infergate.metrics.family import Measured, averaged, measured, one
+from infergate.nginx.shared_memory import connections, read
 
 _SERVES = ("up", "slow")
 
@@ -69,7 +69,6 @@ def _backends(backends: list[BackendState]) -> Iterator[Measured]:
     yield measured(of.IN_FLIGHT, of_each("in_flight"))
     yield measured(of.STATE, {(each.name, each.state): 1 for each in backends})
     yield measured(of.BACKEND_UP, {(each.name,): float(each.state in _SERVES) for each in backends})
-    yield measured(of.SINCE, of_each("since"))
     yield measured(
         of.ENGINE,
         {(each.name, each.kind or "", each.version or ""): 1 for each in backends},
@@ -87,6 +86,18 @@ def _backends(backends: list[BackendState]) -> Iterator[Measured]:
     yield measured(of.KV_CACHE, of_each("kv_cache_use"))
     yield measured(of.GENERATED, of_each("generation_tokens"))
     yield measured(of.PROMPTED, of_each("prompt_tokens"))
+    yield averaged(
+        of.FIRST_TOKEN,
+        {(each.name,): _timed(each.first_tokens_s, each.first_tokens) for each in backends},
+    )
+    yield averaged(
+        of.TOKEN_TIME,
+        {(each.name,): _timed(each.timed_tokens_s, each.timed_tokens) for each in backends},
+    )
+
+
+def _timed(seconds: float | None, count: int | None) -> tuple[float, float] | None:
+    return None if seconds is None or count is None else (seconds, count)
 
 
 def _nginx(gateway: Gateway, now: Status) -> Iterator[Measured]:
@@ -101,10 +112,23 @@ def _nginx(gateway: Gateway, now: Status) -> Iterator[Measured]:
     except StateError:
         return
     yield one(of.QUEUED, told.waiting)
+    yield from _connections(gateway)
     yield measured(
         of.BREAKER,
         {(each.name,): float(is_open(told.breakers.get(each.name))) for each in now.backends},
     )
+
+
+def _connections(gateway: Gateway) -> Iterator[Measured]:
+    try:
+        told = connections(gateway.home.socket)
+    except StateError:
+        return
+    if told is None:
+        return
+    states = ("reading", "writing", "waiting")
+    yield measured(of.CONNECTIONS, {(state,): getattr(told, state) for state in states})
+    yield one(of.ACCEPTED, told.accepted)
 
 
 def _ledger(now: Status) -> Iterator[Measured]:

@@ -101,6 +101,10 @@ class BackendState(BackendEntry):
     kv_cache_use: float | None
     generation_tokens: int | None
     prompt_tokens: int | None
+    first_tokens: int | None = Field(description="That it measured since it started.")
+    first_tokens_s: float | None = Field(description="How long they took to come, added up.")
+    timed_tokens: int | None = Field(description="Further tokens that it measured.")
+    timed_tokens_s: float | None = Field(description="How long these took, added up.")
     in_flight: int = Field(description="Our requests there.")
     load: float = Field(description="What others have there.")
     drained: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,10 @@ import typer
 from infergate.cli.options import ConfigOption, JsonOption
 from infergate.cli.target import target
 
-app = typer.Typer(help="Show the numbers that Prometheus is told, and its rules.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show what Prometheus is told; write its rules and Grafana's dashboards.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
@@ -28,7 +32,19 @@ def show(
 @app.command()
 def rules() -> None:
     """Print the rules and alerts for Prometheus."""
-    from importlib import resources
+    from infergate.metrics.shipped import rules as shipped
 
-    text = (resources.files("infergate.metrics") / "rules.yml").read_text(encoding="utf-8")
-    print(text, end="")
+    print(shipped(), end="")
+
+
+@app.command()
+def dashboards(
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder they are written to.")],
+) -> None:
+    """Write the dashboards for Grafana, as JSON."""
+    from infergate.metrics.shipped import dashboards as shipped
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in shipped():
+        (out / name).write_text(text, encoding="utf-8")
+        print(out / name)

@@ -28,7 +28,7 @@ _VERSION = 3
 class BackendReport:
     """One backend as it was last written down.
 
-    since: Unix seconds. running … prompt_tokens: what the engine says of its own work
+    since: Unix seconds. running … timed_tokens_s: what the engine says of its own work
         (health/metrics.py); None where it does not.
     """
 
@@ -47,6 +47,10 @@ class BackendReport:
     kv_cache_use: float | None
     generation_tokens: int | None
     prompt_tokens: int | None
+    first_tokens: int | None = None
+    first_tokens_s: float | None = None
+    timed_tokens: int | None = None
+    timed_tokens_s: float | None = None
 
     @property
     def serves(self) -> bool:
@@ -127,6 +131,10 @@ def _reported(status: BackendStatus, url: str) -> BackendReport:
         kv_cache_use=work.kv_cache_use if work else None,
         generation_tokens=work.generation_tokens if work else None,
         prompt_tokens=work.prompt_tokens if work else None,
+        first_tokens=work.first_tokens.times if work and work.first_tokens else None,
+        first_tokens_s=work.first_tokens.seconds if work and work.first_tokens else None,
+        timed_tokens=work.tokens.times if work and work.tokens else None,
+        timed_tokens_s=work.tokens.seconds if work and work.tokens else None,
     )
 
 

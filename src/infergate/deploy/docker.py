@@ -14,6 +14,7 @@ from infergate.deploy.requirements import requirements
 from infergate.deploy.serve_keys import serves
 from infergate.deploy.templates import rendered
 from infergate.deploy.wheel import wheel
+from infergate.metrics.shipped import dashboards, rules
 
 USER_ID = 10001
 """Whom the container's processes belong to where root wrote the files: nobody of most machines."""
@@ -66,6 +67,9 @@ def _files(user: int, group: int) -> Iterator[File]:
         yield File(path, text.encode(), mode, yours=path in _YOURS)
     yield File(f"nginx/{name}", packed)
     yield File("nginx/requirements.txt", requirements().encode())
+    yield File("monitoring/infergate-rules.yml", rules().encode())
+    for name, text in dashboards():
+        yield File(f"monitoring/dashboards/{name}", text.encode())
     yield File("logs", None, 0o755, owner=(user, group))
 
 

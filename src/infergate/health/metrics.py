@@ -6,11 +6,18 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from infergate.health.engines import Kind
+
+
+class Timed(NamedTuple):
+    """What was measured since the engine started: seconds, added up, and how often."""
+
+    seconds: float
+    times: int
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class Work:
     running, waiting: requests it works on, and those in its own queue.
     kv_cache_use: 0 to 1.
     generation_tokens, prompt_tokens: since it started.
+    first_tokens: how long they took to come; tokens: how long each that follows took.
     pulse: numbers of which one changes whenever the engine produces something; empty if it has
         none that are fit for that.
     """
@@ -30,11 +38,17 @@ class Work:
     generation_tokens: int | None = None
     prompt_tokens: int | None = None
     pulse: tuple[float, ...] = ()
+    first_tokens: Timed | None = None
+    tokens: Timed | None = None
 
     @property
     def requests(self) -> int:
         """What it works on and what waits there, as far as it says."""
         return (self.running or 0) + (self.waiting or 0)
+
+
+_Pair = tuple[str, str]
+"""The metrics that are the seconds and the count of something."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +61,20 @@ class _Names:
     generation_tokens: tuple[str, ...] = ()
     prompt_tokens: tuple[str, ...] = ()
     pulse: tuple[str, ...] = ()
+    first_tokens: tuple[_Pair, ...] = ()
+    tokens: tuple[_Pair, ...] = ()
 
     @property
     def all(self) -> frozenset[str]:
         requests = (*self.running, *self.waiting, *self.kv_cache_use)
-        return frozenset((*requests, *self.generation_tokens, *self.prompt_tokens, *self.pulse))
+        timed = [name for pair in (*self.first_tokens, *self.tokens) for name in pair]
+        return frozenset(
+            (*requests, *self.generation_tokens, *self.prompt_tokens, *self.pulse, *timed)
+        )
+
+
+def _histogram(name: str) -> _Pair:
+    return f"{name}_sum", f"{name}_count"
 
 
 _NAMES: Mapping[Kind, _Names] = MappingProxyType(
@@ -65,6 +88,11 @@ _NAMES: Mapping[Kind, _Names] = MappingProxyType(
             generation_tokens=("vllm:generation_tokens_total",),
             prompt_tokens=("vllm:prompt_tokens_total",),
             pulse=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+            first_tokens=(_histogram("vllm:time_to_first_token_seconds"),),
+            tokens=(
+                _histogram("vllm:inter_token_latency_seconds"),
+                _histogram("vllm:time_per_output_token_seconds"),  # until 0.10
+            ),
         ),
         # The token counters move when a request is finished; what its scheduler logs every 40
         # steps (--decode-log-interval) moves while one runs.
@@ -80,6 +108,11 @@ _NAMES: Mapping[Kind, _Names] = MappingProxyType(
                 "sglang:token_usage",
                 "sglang:gen_throughput",
             ),
+            first_tokens=(_histogram("sglang:time_to_first_token_seconds"),),
+            tokens=(
+                _histogram("sglang:inter_token_latency_seconds"),
+                _histogram("sglang:time_per_output_token_seconds"),
+            ),
         ),
         # tokens_predicted_total moves when a request is finished, n_decode_total with every batch.
         # Recent builds have no kv_cache_usage_ratio.
@@ -90,6 +123,9 @@ _NAMES: Mapping[Kind, _Names] = MappingProxyType(
             generation_tokens=("llamacpp:tokens_predicted_total",),
             prompt_tokens=("llamacpp:prompt_tokens_total",),
             pulse=("llamacpp:n_decode_total",),
+            tokens=(
+                ("llamacpp:tokens_predicted_seconds_total", "llamacpp:tokens_predicted_total"),
+            ),
         ),
         "tei": _Names(
             waiting=("te_queue_size",),
@@ -125,6 +161,8 @@ def read_metrics(kind: Kind, text: str) -> Work | None:
             for name in (*names.generation_tokens, *names.prompt_tokens, *names.pulse)
             if name in values
         ),
+        first_tokens=_timed(values, names.first_tokens),
+        tokens=_timed(values, names.tokens),
     )
 
 
@@ -174,6 +212,13 @@ def _name_of(line: str) -> str:
 
 def _first(values: Mapping[str, list[float]], names: Iterable[str]) -> list[float] | None:
     return next((values[name] for name in names if name in values), None)
+
+
+def _timed(values: Mapping[str, list[float]], pairs: Iterable[_Pair]) -> Timed | None:
+    for seconds, count in pairs:
+        if seconds in values and count in values:
+            return Timed(max(0.0, round(sum(values[seconds]), 6)), _count(values[count]) or 0)
+    return None
 
 
 def _count(values: list[float] | None) -> int | None:

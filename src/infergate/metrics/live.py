@@ -35,9 +35,6 @@ STATE = _family(
     *("backend", "state"),
 )
 BACKEND_UP = _family("backend_up", "Whether it gets requests like any other: 1 or 0.", "backend")
-SINCE = _family(
-    "backend_state_since_timestamp_seconds", "Since when it is in that state.", "backend"
-)
 ENGINE = _family("backend_info", "Always 1.", "backend", "engine", "version")
 BREAKER = _family(
     "backend_breaker_open", "Whether its circuit breaker keeps requests away: 1 or 0.", "backend"
@@ -62,6 +59,20 @@ PROMPTED = _family(
     "Tokens of prompts it read since it started, for whomever.",
     "backend",
     kind="counter",
+)
+FIRST_TOKEN = Family(
+    "gen_ai_server_time_to_first_token_seconds",
+    "summary",
+    "Until the first token, by the engine's own word (vLLM, SGLang), of everybody's requests.",
+    ("backend",),
+    "gen_ai.server.time_to_first_token",
+)
+TOKEN_TIME = Family(
+    "gen_ai_server_time_per_output_token_seconds",
+    "summary",
+    "For each token after the first, by the engine's own word (vLLM, SGLang; llama.cpp: each).",
+    ("backend",),
+    "gen_ai.server.time_per_output_token",
 )
 SERVICE_UP = _family("service_up", "Whether a web service beside the models answers.", "service")
 MISSING = _family(

@@ -61,6 +61,7 @@ class Surroundings:
     error_page: HTML of the operator's own; "" is ours.
     passwords: the htpasswd text of each service with auth: basic.
     needs: what shared memory has to hold.
+    counts_connections: the engine has stub_status.
     """
 
     source: str
@@ -80,6 +81,7 @@ class Surroundings:
     error_page: str = ""
     passwords: Mapping[str, str] = field(default_factory=dict)
     needs: Needs = field(default_factory=Needs)
+    counts_connections: bool = False
 
 
 def _listen(address: str | None, *, proxy_protocol: bool) -> tuple[str, ...]:

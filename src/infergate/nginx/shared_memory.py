@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import ssl
 import time
@@ -137,6 +138,36 @@ def push(path: Path, document: Mapping[str, Any]) -> None:
     if nginx refuses it.
     """
     _ask(path, "POST", json.dumps(document, ensure_ascii=False))
+
+
+@dataclass(frozen=True)
+class Connections:
+    """nginx's own counts: of connections now, by what they do, and of all since it started."""
+
+    reading: int
+    writing: int
+    waiting: int
+    accepted: int
+
+
+_CONNECTIONS = re.compile(
+    r"(?P<accepted>\d+) \d+ \d+ \s*"
+    r"Reading: (?P<reading>\d+) Writing: (?P<writing>\d+) Waiting: (?P<waiting>\d+)"
+)
+"""https://nginx.org/en/docs/http/ngx_http_stub_status_module.html"""
+
+
+def connections(path: Path) -> Connections | None:
+    """None where the engine has no stub_status. Raises NginxNotThere, StateError as push does."""
+    try:
+        found = _CONNECTIONS.search(_ask(path, "GET", uri="/connections"))
+    except NginxNotThere:
+        raise
+    except StateError:
+        return None
+    if found is None:
+        raise StateError("nginx's answer cannot be understood", where=str(path), hint=_ODD_HINT)
+    return Connections(**{name: int(value) for name, value in found.groupdict().items()})
 
 
 def take_shadow_copies(path: Path) -> list[tuple[str, str, str]]:

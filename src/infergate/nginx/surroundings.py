@@ -70,6 +70,7 @@ def survey(
         error_page=_error_page(loaded),
         passwords=passwords_of(loaded),
         needs=needs(loaded, home),
+        counts_connections="stub_status" in engine.modules,
     )
 
 

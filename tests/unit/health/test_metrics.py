@@ -19,6 +19,8 @@ def test_a_busy_vllm() -> None:
     assert (work.running, work.waiting, work.requests) == (8, 4, 12)
     assert work.kv_cache_use == pytest.approx(0.047, abs=0.0001)
     assert (work.generation_tokens, work.prompt_tokens) == (3941, 190)
+    assert work.first_tokens == pytest.approx((0.359327, 10))
+    assert work.tokens == pytest.approx((10.106526, 3931))
 
 
 def test_a_busy_llama_cpp() -> None:
@@ -32,6 +34,11 @@ def test_a_busy_llama_cpp() -> None:
     assert later is not None
     assert later.generation_tokens == work.generation_tokens
     assert later.pulse != work.pulse
+    done = text.replace("tokens_predicted_total 0", "tokens_predicted_total 40")
+    done = done.replace("predicted_seconds_total 0", "predicted_seconds_total 2.5")
+    told = read_metrics("llamacpp", done)
+    assert told is not None
+    assert (told.first_tokens, told.tokens) == (None, (2.5, 40))
 
 
 def test_llama_cpp_without_metrics_tells_by_its_slots() -> None:
