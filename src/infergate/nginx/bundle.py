@@ -5,241 +5,203 @@ njs starts a fresh engine for every request, and each module that it imports cos
 configuration is rendered: a name at the top of `route.js` becomes `route$name`, `route.name` in
 another file the same, and a constant its value. The text is kept as it is otherwise, comments too.
 
-An import marked `// seldom` is for what few requests need: that file becomes a function that is
-called where it is used, because each function at the top costs every request 0.05 µs. So such a
-file cannot keep anything in a variable of its own. What hardly any request needs is marked
-`// rarely`: all such files of a program are in one function, which makes them all when one is used.
-A constant of either is its value where it is used, too: nothing is made for that.
-
-Only what our files do is understood: `import name from 'file.js'`, one `export default { … }` at
-the end, declarations of the top at the start of a line. Anything else is a BundleError.
+An import `with { load: 'lazy' }` is for what few requests need: that file becomes a function that
+is called where it is used, because each function at the top costs every request 0.05 µs. So such a
+file cannot keep anything in a variable of its own. What hardly any request needs has `load:
+'rare'`: all such files of a program are in one function, which makes them all when one is used. A
+constant of either is its value where it is used, too: nothing is made for that.
 """
 
 from __future__ import annotations
 
-import re
 import textwrap
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
-_TOKEN = re.compile(
-    r"""
-      (?P<other> //[^\n]* | /\*.*?\*/ | '(?:\\.|[^'\\\n])*' | "(?:\\.|[^"\\\n])*"
-        | (?<=[=(,:!])\ */(?!\*)(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\[\n])+/[a-z]* )
-    | (?P<member> (?<![\w$.]) [A-Za-z_$][\w$]* \. [A-Za-z_$][\w$]* )
-    | (?P<name> (?<![\w$.]) [A-Za-z_$][\w$]* )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_IMPORT = re.compile(r"^import (\w+) from '([\w.]+)';(?: *// (seldom|rarely))?\n", re.MULTILINE)
-_EXPORT = re.compile(r"^export default \{(.*?)\};\n", re.MULTILINE | re.DOTALL)
-_TOP = re.compile(r"^(?:(?:async )?function (\w+)|(?:const|let) ([^;]+);)", re.MULTILINE)
-_DECLARED = re.compile(r"(\w+)(?: = ((?:[^,'(\[{]|'[^']*'|[(\[{].*)+))?(?:, |$)", re.DOTALL)
-_LITERAL = re.compile(r"0x[\da-f]+|-?\d[\d.e+]*|'(?:\\.|[^'\\])*'")
-_CONSTANTS = re.compile(
-    r"^const (?:\w+ = (?:0x[\da-f]+|-?\d[\d.e+]*|'(?:\\.|[^'\\])*')(?:, |;))+.*\n", re.MULTILINE
-)
-_FUNCTION = re.compile(
-    r"(?:^//[^\n]*\n)*^(?:async )?function ([\w$]+)\([^\n]*\n(?:[ \n][^\n]*\n|\n)*}\n", re.MULTILINE
-)
-_NAME = re.compile(r"[\w$]+")
-_KEY_FOLLOWS, _KEY_PRECEDES = re.compile(r"\s*:"), re.compile(r"[{,]\s*$")
-_SHORTHAND = re.compile(r"\{((?:\s*\w+(?:: [^,{}\n]+)?,)*\s*\w+(?:: [^,{}\n]+)?),?\s*\}")
+from infergate.nginx.njs_module import LOADS, SETTINGS, BundleError, Item, Module, Use
+from infergate.nginx.njs_read import module
 
-_SELDOM = "seldom"
-
-LONGEST_GAP = 200
-"""Characters that may stand between the key of an object and what comes before it."""
-
-
-class BundleError(Exception):
-    """A file is written in a way that is not understood here; the text says which and how."""
-
-
-@dataclass(frozen=True)
-class _Module:
-    """One file. pieces: its text, cut so that every second piece is a name that may have another
-    one in the bundle."""
-
-    name: str
-    body: str
-    pieces: tuple[str, ...]
-    imports: Mapping[str, str]
-    core: Mapping[str, str]
-    marked: Mapping[str, str]
-    exports: Mapping[str, str]
-    tops: frozenset[str]
-    constants: Mapping[str, str]
+_LAZY, _RARE = LOADS
 
 
 def bundle(entry: str, read: Callable[[str], str]) -> str:
-    """The text of one file for `js_import`.
+    """The text of one file for `js_import`. `settings.name` of the sources is `settings$name`.
 
     entry: its name, such as "hot.js"; read: the text of a file of that name.
 
     Raises BundleError if one of the files cannot be joined.
     """
-    modules: dict[str, _Module] = {}
-    _load(entry, read, modules)
-    usual = _reached(entry, modules, frozenset())
-    often = _reached(entry, modules, frozenset({_SELDOM}))
-    joined = _Bundle(modules, usual, frozenset(each.name for each in modules.values()) - often)
-    core = {
-        name: source
-        for module in modules.values()
-        if module.name in joined.usual
-        for name, source in module.core.items()
-    }
-    parts = [f"import {name} from '{source}';\n" for name, source in sorted(core.items())]
-    parts += [joined.part(each) for each in modules.values() if each.name in often]
-    parts += joined.rare_parts()
-    exports = f"\nexport default {{ {joined.exports(modules[entry])} }};\n"
-    return _without_unused("".join(parts) + exports)
+    modules: dict[str, Module] = {}
+    _load(entry, read, modules, ())
+    return _Bundle(modules, modules[entry]).text()
 
 
-def _without_unused(text: str) -> str:
-    """The bundle without the functions of the top that nothing names."""
-    named = Counter(_NAME.findall(text))
-    functions = {match[1]: match for match in _FUNCTION.finditer(text)}
-    unused: list[re.Match[str]] = []
-    while found := [match for name, match in functions.items() if named[name] <= 1]:
-        unused += found
-        for match in found:
-            del functions[match[1]]
-            named.subtract(_NAME.findall(match[0]))  # what only this one named is unused too
-    kept, at = "", 0
-    for match in sorted(unused, key=lambda match: match.start()):
-        kept, at = kept + text[at : match.start()], match.end()
-    return kept + text[at:]
-
-
-def _reached(file: str, modules: Mapping[str, _Module], through: frozenset[str]) -> frozenset[str]:
-    """The modules that are imported without a mark, or with one of these, from this file on."""
-    module = modules[file]
-    wanted = (
-        _reached(each, modules, through)
-        for each in module.imports.values()
-        if module.marked.get(each, "") in through | {""}
-    )
-    return frozenset({module.name}).union(*wanted)
+def _load(
+    file: str, read: Callable[[str], str], modules: dict[str, Module], importers: tuple[str, ...]
+) -> None:
+    if file in importers:
+        raise BundleError(f"{file}: imports itself, by {' → '.join((*importers, file))}")
+    found = module(file, read(file))
+    for each in found.imports.values():
+        if each.file not in modules:
+            _load(each.file, read, modules, (*importers, file))
+    modules[file] = found
 
 
 @dataclass(frozen=True)
 class _Bundle:
-    modules: Mapping[str, _Module]
-    usual: frozenset[str]
-    rare: frozenset[str]
+    modules: Mapping[str, Module]
+    entry: Module
 
-    def rare_parts(self) -> list[str]:
+    @cached_property
+    def usual(self) -> frozenset[str]:
+        """The files that are imported without a mark from the entry on: their tops are its own."""
+        return self._reached(self.entry, frozenset())
+
+    @cached_property
+    def rare(self) -> frozenset[str]:
+        often = self._reached(self.entry, frozenset((_LAZY,)))
+        return frozenset(each.name for each in self.modules.values()) - often
+
+    def _reached(self, start: Module, through: frozenset[str]) -> frozenset[str]:
+        wanted = (
+            self._reached(self.modules[each.file], through)
+            for each in start.imports.values()
+            if each.load in through | {""}
+        )
+        return frozenset({start.name}).union(*wanted)
+
+    def text(self) -> str:
+        """The whole program."""
+        core = {
+            name: source
+            for each in self.modules.values()
+            if each.name in self.usual
+            for name, source in each.core.items()
+        }
+        parts = [f"import {name} from '{source}';\n" for name, source in sorted(core.items())]
+        for each in self.modules.values():
+            if each.name in self.usual:
+                parts.append(f"\n{self._head(each)}{self._joined(each)}")
+            elif each.name not in self.rare and (each.name, "") in self.needed:
+                parts.append(self._as_function(each))
+        parts += self._rare_parts()
+        return "".join(parts) + f"\nexport default {{ {self._exports(self.entry)} }};\n"
+
+    @cached_property
+    def needed(self) -> frozenset[tuple[str, str]]:
+        """(file, name) of all that the entry's exports use, directly or not; (file, "") for a file
+        that is made where it is used."""
+        found: set[tuple[str, str]] = set()
+        waiting = [(self.entry, each) for each in self.entry.exports.values()]
+        for each in self.modules.values():
+            if each.name in self.usual:  # what is no function is made in any case
+                made = (item for item in each.items if not item.function)
+                waiting += [(each, use) for item in made for use in item.uses()]
+        while waiting:
+            place, use = waiting.pop()
+            for where, name in self._targets(place, use):
+                if (where.name, name) not in found:
+                    found.add((where.name, name))
+                    items = (i for i in where.items if name in i.declares or _is_made(i, name))
+                    waiting += [(where, each) for item in items for each in item.uses()]
+        return frozenset(found)
+
+    def _targets(self, place: Module, use: Use) -> Iterator[tuple[Module, str]]:
+        if use.name not in place.imports:
+            if use.name != SETTINGS and use.name not in place.constants:
+                yield place, use.name
+            return
+        other = self.modules[place.imports[use.name].file]
+        for outside, inside in other.exports.items():
+            if use.member in ("", outside) and not self._value(other, inside):
+                yield from self._targets(other, inside)
+                if other.name not in self.usual:
+                    yield other, ""
+
+    def _value(self, place: Module, use: Use) -> str:
+        """The text of a constant; "" of what is none."""
+        if use.name in place.imports:
+            other = self.modules[place.imports[use.name].file]
+            return self._value(other, other.exports[use.member]) if use.member else ""
+        return place.constants.get(use.name, "")
+
+    def _rare_parts(self) -> list[str]:
         """The function that has all that is rarely needed, and returns the one that is named."""
-        modules = [each for each in self.modules.values() if each.name in self.rare]
-        if not modules:
+        rare = [each for each in self.modules.values() if each.name in self.rare]
+        rare = [each for each in rare if (each.name, "") in self.needed]
+        if not rare:
             return []
-        inner = "".join(textwrap.indent(self.part(each), "    ") for each in modules)
-        wanted = "".join(f"    case '{each.name}': return {each.name}$();\n" for each in modules)
+        inner = "".join(_indented(self._as_function(each)) for each in rare)
+        wanted = "".join(f"    case '{each.name}': return {each.name}$();\n" for each in rare)
         return [f"\nfunction rarely$(name) {{\n{inner}\n    switch (name) {{\n{wanted}    }}\n}}\n"]
 
-    def part(self, module: _Module) -> str:
-        text = f"\n// ── {module.name}.js ──\n"
-        if module.name in self.usual:
-            return text + self._joined(module)
-        if re.search(r"^let ", module.body, re.MULTILINE):
-            raise BundleError(f"{module.name}.js: has a variable, but is imported seldom")
-        core = "".join(f"const {name} = require('{each}');\n" for name, each in module.core.items())
-        exports = self.exports(module)
-        body = f"{core}{self._joined(module)}\nreturn {{ {exports} }};\n"
-        return f"{text}function {module.name}$() {{\n{textwrap.indent(body, '    ')}}}\n"
+    def _head(self, place: Module) -> str:
+        return f"// ── {place.name}.js ──\n"
 
-    def exports(self, module: _Module) -> str:
+    def _as_function(self, place: Module) -> str:
+        if place.variables:
+            some = ", ".join(sorted(place.variables))
+            raise BundleError(f"{place.name}.js: has a variable ({some}), but is imported lazily")
+        core = "".join(f"const {name} = require('{each}');\n" for name, each in place.core.items())
+        body = f"{core}{self._joined(place)}\nreturn {{ {self._exports(place)} }};\n"
+        return f"\n{self._head(place)}function {place.name}$() {{\n{_indented(body)}}}\n"
+
+    def _exports(self, place: Module) -> str:
         return ", ".join(
-            f"{name}: {self._expression(module, text)}" for name, text in module.exports.items()
+            f"{name}: {self._expression(place, use)}"
+            for name, use in place.exports.items()
+            if self._is_needed(place, use)
         )
 
-    def _joined(self, module: _Module) -> str:
-        pieces = list(module.pieces)
-        pieces[1::2] = [self._expression(module, name) for name in pieces[1::2]]
-        return "".join(pieces).strip("\n") + "\n"
+    def _is_needed(self, place: Module, use: Use) -> bool:
+        return all((where.name, name) in self.needed for where, name in self._targets(place, use))
 
-    def _expression(self, module: _Module, text: str) -> str:
-        """A name, or a member of one, as it is called in the bundle."""
-        name, dot, member = text.partition(".")
-        if name in module.imports:
-            other = self.modules[module.imports[name]]
-            if member not in other.exports and dot:
-                raise BundleError(f"{module.name}.js: {other.name}.js does not export {member}")
-            if dot and other.exports[member] in other.constants:
-                return other.constants[other.exports[member]]  # nothing is made for it
-            if other.name in self.rare and module.name not in self.rare:
-                return f"rarely$('{other.name}'){dot}{member}"
-            if other.name not in self.usual:
-                return f"{other.name}$(){dot}{member}"
-            if not dot:
-                return f"({{ {self.exports(other)} }})"
-            return self._expression(other, other.exports[member])
-        if name in module.constants:
-            return module.constants[name] + dot + member
-        return (f"{module.name}${name}" if name in module.tops else name) + dot + member
+    def _joined(self, place: Module) -> str:
+        """The statements of a file, without the functions that the program does not need."""
+        text = ""
+        for item in place.items:
+            if item.function and not any(
+                (place.name, name) in self.needed for name in item.declares
+            ):
+                continue
+            text += "\n" if item.apart and text else ""
+            text += "".join(
+                part if isinstance(part, str) else self._expression(place, part)
+                for part in item.parts
+            )
+            text += "\n"
+        return text
 
-
-def _load(file: str, read: Callable[[str], str], modules: dict[str, _Module]) -> None:
-    text = read(file)
-    for _, source, _ in _IMPORT.findall(text):
-        if source.endswith(".js") and source not in modules:
-            _load(source, read, modules)
-    modules[file] = _module(file, text)
-
-
-@lru_cache(maxsize=128)
-def _module(file: str, text: str) -> _Module:
-    """Programs share most of their files."""
-    found = _IMPORT.findall(text)
-    exported = _EXPORT.search(text)
-    if exported is None or exported.end() != len(text):
-        raise BundleError(f"{file}: `export default {{ … }};` is not its last statement")
-    body = _IMPORT.sub("", text[: exported.start()])
-    tops: set[str] = set()
-    constants: dict[str, str] = {}
-    for match in _TOP.finditer(body):
-        if match[1]:
-            tops.add(match[1])
-            continue
-        for name, value in _DECLARED.findall(match[2]):
-            tops.add(name)
-            if match[0].startswith("const") and _LITERAL.fullmatch(value):
-                constants[name] = value
-    imports = {name: source for name, source, _ in found if source.endswith(".js")}
-    for items in _SHORTHAND.findall(body):
-        for item in items.split(","):
-            if item.strip() in tops | set(imports):
-                raise BundleError(f"{file}: write {{ {item.strip()}: … }} for the name of the top")
-    listed = (item.partition(":") for item in exported[1].split(",") if item.strip())
-    body = _CONSTANTS.sub("", body)
-    return _Module(
-        name=file.removesuffix(".js"),
-        body=body,
-        pieces=tuple(_pieces(body)),
-        imports=imports,
-        core={name: source for name, source, _ in found if name not in imports},
-        marked={source: mark for _, source, mark in found if mark},
-        exports={name.strip(): (value or name).strip() for name, _, value in listed},
-        tops=frozenset(tops),
-        constants=constants,
-    )
+    def _expression(self, place: Module, use: Use) -> str:
+        """A use as it is written in the bundle."""
+        if use.name == SETTINGS and SETTINGS not in place.tops:
+            return f"{SETTINGS}${use.member}"
+        if use.short:
+            return f"{use.name}: {self._expression(place, Use(use.name, '', short=False))}"
+        if use.name not in place.imports:
+            return place.constants.get(use.name, f"{place.name}${use.name}")
+        other = self.modules[place.imports[use.name].file]
+        if use.member and use.member not in other.exports:
+            raise BundleError(f"{place.name}.js: {other.name}.js does not export {use.member}")
+        if use.member and (value := self._value(other, other.exports[use.member])):
+            return value  # nothing is made for it
+        member = f".{use.member}" if use.member else ""
+        if other.name in self.rare and place.name not in self.rare:
+            return f"rarely$('{other.name}'){member}"
+        if other.name not in self.usual:
+            return f"{other.name}$(){member}"
+        if not use.member:
+            return f"({{ {self._exports(other)} }})"
+        return self._expression(other, other.exports[use.member])
 
 
-def _pieces(body: str) -> list[str]:
-    pieces, at = [], 0
-    for match in _TOKEN.finditer(body):
-        if match["other"] or _is_key(body, match):
-            continue
-        pieces += [body[at : match.start()], match[0]]
-        at = match.end()
-    return [*pieces, body[at:]]
+def _is_made(item: Item, name: str) -> bool:
+    """Whether it is made with its file, name being "", and not only where it is called."""
+    return not name and not item.function
 
 
-def _is_key(body: str, match: re.Match[str]) -> bool:
-    """Whether it names a value of an object: `{ here: value }`."""
-    before = body[max(0, match.start() - LONGEST_GAP) : match.start()]
-    return bool(_KEY_FOLLOWS.match(body, match.end()) and _KEY_PRECEDES.search(before))
+def _indented(text: str) -> str:
+    """Not where a text of several lines would change: in a template."""
+    return text if "`" in text else textwrap.indent(text, "    ")

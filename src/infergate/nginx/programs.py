@@ -15,7 +15,6 @@ from infergate.config.budgets import MOST_TOKENS
 from infergate.config.headers import KEYS
 from infergate.config.root import Config
 from infergate.nginx.access_line import VERSION, for_njs
-from infergate.nginx.bundle import bundle
 from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.made import made
 from infergate.nginx.quick import quick_relay
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from infergate.nginx.render import Surroundings
 
 _JS_IMPORT = re.compile(r"js_import\s+\w+\s+from (\w+\.js);")
-_SETTING = re.compile(r"\bsettings\.(\w+)")
+_SETTING = re.compile(r"\bsettings\$(\w+)")
 
 
 def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict[str, str]:
@@ -99,7 +98,13 @@ def _our_page() -> str:
 @functools.cache
 def _program(name: str) -> str:
     files, of = _sources()
-    return made(name, of, lambda: bundle(name, files.__getitem__))
+
+    def joined() -> str:
+        from infergate.nginx.bundle import bundle  # with its parser: mostly, this was kept
+
+        return bundle(name, files.__getitem__)
+
+    return made(name, of, joined)
 
 
 @functools.cache
@@ -107,7 +112,8 @@ def _sources() -> tuple[dict[str, str], bytes]:
     """Our files of njs by name; the digest of them and of what joins them."""
     package = resources.files("infergate.nginx")
     ours = [each for each in (package / "njs").iterdir() if each.name.endswith(".js")]
-    ordered = sorted([*ours, package / "bundle.py"], key=lambda file: file.name)
+    joining = (package / f"{name}.py" for name in ("bundle", "njs_module", "njs_names", "njs_read"))
+    ordered = sorted([*ours, *joining], key=lambda file: file.name)
     files = {each.name: each.read_text() for each in ordered}
     whole = "\0".join(part for file in files.items() for part in file)
     return files, hashlib.sha256(whole.encode()).digest()

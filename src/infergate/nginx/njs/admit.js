@@ -1,10 +1,10 @@
 // admit: find the caller's key and its policy. Runs in the rewrite phase as the variable
 // $ig_admitted, so a request without a valid key is refused before its body is read.
-import credentials from 'credentials.js';   // rarely
+import * as credentials from './credentials.js' with { load: 'rare' };
 import crypto from 'crypto';
-import networks from 'networks.js';   // rarely
-import policyOf from 'policy.js';
-import state from 'state.js';
+import * as networks from './networks.js' with { load: 'rare' };
+import * as policyOf from './policy.js';
+import * as state from './state.js';
 
 const EXPIRY = 2, NETWORKS = 5;
 
@@ -75,4 +75,4 @@ function remember(r) {
     return true;
 }
 
-export default { flags, find, admit, remember };
+export { flags, find, admit, remember };

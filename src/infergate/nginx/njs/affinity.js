@@ -6,7 +6,7 @@
 // moves only its own. What was decided is remembered (ig_affinity, least recently used go first, so
 // its memory is bounded): a conversation stays where it is when backends come back.
 import crypto from 'crypto';
-import memory from 'memory.js';
+import * as memory from './memory.js';
 
 const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2;
 
@@ -161,4 +161,4 @@ function open() {
     return { share, preferred, remember, isWarm, warm };
 }
 
-export default { open };
+export { open };

@@ -1,9 +1,9 @@
 // aftermath: what some requests leave to do in the log phase. See answer.js.
-import breaker from 'breaker.js';
-import memory from 'memory.js';
-import pace from 'pace.js';   // rarely
-import queue from 'queue.js';   // rarely
-import usages from 'usages.js';
+import * as breaker from './breaker.js';
+import * as memory from './memory.js';
+import * as pace from './pace.js' with { load: 'rare' };
+import * as queue from './queue.js' with { load: 'rare' };
+import * as usages from './usages.js';
 
 // OpenAI's rule of thumb: a token is about four bytes of text. Of a stream, an event.
 const BYTES_PER_TOKEN = 4;
@@ -141,4 +141,4 @@ function last(list) {
     return (list || '').split(/[ ,:]+/).pop();
 }
 
-export default { open };
+export { open };

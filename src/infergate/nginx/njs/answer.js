@@ -7,16 +7,16 @@
 //
 // njs starts one engine for a request in this location, so the variables of this file are the
 // request's own, from the first piece to the log phase. What only streams need is in stream.js.
-import aftermath from 'aftermath.js';   // seldom
-import charge from 'charge.js';   // seldom
-import held from 'held.js';   // rarely
-import improper from 'improper.js';   // rarely
-import lines from 'line.js';   // rarely
-import pace from 'pace.js';   // rarely
-import recent from 'recent.js';   // seldom
-import state from 'state.js';
-import stream from 'stream.js';   // seldom
-import usages from 'usages.js';   // seldom
+import * as aftermath from './aftermath.js' with { load: 'lazy' };
+import * as charge from './charge.js' with { load: 'lazy' };
+import * as held from './held.js' with { load: 'rare' };
+import * as improper from './improper.js' with { load: 'rare' };
+import * as lines from './line.js' with { load: 'rare' };
+import * as pace from './pace.js' with { load: 'rare' };
+import * as recent from './recent.js' with { load: 'lazy' };
+import * as state from './state.js';
+import * as stream from './stream.js' with { load: 'lazy' };
+import * as usages from './usages.js' with { load: 'lazy' };
 
 // Pieces of up to 16 kB (proxy_buffer_size) that nobody counts.
 const FEW = 8;
@@ -166,4 +166,4 @@ function settle(r) {
     return '';
 }
 
-export default { expectOnePiece, forget, refuse, streaming, filter, settle };
+export { expectOnePiece, forget, refuse, streaming, filter, settle };

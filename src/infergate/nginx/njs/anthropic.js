@@ -3,8 +3,8 @@
 // Claude Code begins its system prompt with a line about itself that is another one in each request
 // (x-anthropic-billing-header: cc_version=…; cch=…;), so that no engine finds the beginning of a prompt in its
 // cache. It means something to Anthropic alone; to others it does not go.
-import members from 'members.js';
-import scan from 'scan.js';
+import * as members from './members.js';
+import * as scan from './scan.js';
 
 const ATTRIBUTION = 'x-anthropic-billing-header:';
 const LINE = /^[^\n]*\n*/;
@@ -58,4 +58,4 @@ function withoutAttribution(request, flags) {
     request.splices.push([at, members.endOfValue(all, at), JSON.stringify(rest)]);
 }
 
-export default { ATTRIBUTION, VERSION, problem, withoutAttribution };
+export { ATTRIBUTION, VERSION, problem, withoutAttribution };

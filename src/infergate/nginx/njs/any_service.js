@@ -1,6 +1,6 @@
 // any_service: what is looked at of every request to a web service, whoever may come in.
-import clear from 'clear.js';   // seldom
-import improper from 'improper.js';   // rarely
+import * as clear from './clear.js' with { load: 'lazy' };
+import * as improper from './improper.js' with { load: 'rare' };
 
 // The variable $ig_refused_here, and the body filter of a request with an Upgrade that is not passed on: see
 // improper.js. One function for both, because each costs every request 400 instructions.
@@ -14,4 +14,4 @@ function unclear(r) {
     return clear.unclear(r);
 }
 
-export default { refuse, unclear };
+export { refuse, unclear };

@@ -1,5 +1,5 @@
 // attempt: what a backend answered to hedge.js, where it is no answer. See improper.js.
-import improper from 'improper.js';
+import * as improper from './improper.js';
 
 function refuse(r) {
     if (r.httpVersion !== '0.9') {   // that, ngx.fetch refuses by itself
@@ -8,4 +8,4 @@ function refuse(r) {
     return '';
 }
 
-export default { refuse };
+export { refuse };

@@ -1,9 +1,8 @@
 // blobs: files of models for an Ollama box, which may be larger than memory: nginx passes them on as they
 // come. So what is decided of them is decided before the body, as the variable $ig_box.
-import admit from 'admit.js';
-import manage from 'manage.js';   // seldom
-import memory from 'memory.js';   // seldom
-import state from 'state.js';
+import * as manage from './manage.js' with { load: 'lazy' };
+import * as memory from './memory.js' with { load: 'lazy' };
+import * as state from './state.js';
 
 // yes; otherwise the refusal is in $ig_refusal, and this its status.
 function box(r) {
@@ -25,4 +24,5 @@ function refused(r, refusal) {
     return String(refusal.status);
 }
 
-export default { admit: admit.admit, box };
+export { box };
+export { admit } from './admit.js';

@@ -3,9 +3,9 @@
 // Whatever the backend would read must be what was authorised. Parsers differ on duplicate keys
 // (first or last wins) and on case (Go matches "Model"), so a body that two parsers could read
 // differently is refused instead of guessed at. Most bodies need less care: plain.js.
-import check from 'check.js';
-import members from 'members.js';
-import refuse from 'refuse.js';
+import * as check from './check.js';
+import * as members from './members.js';
+import * as refuse from './refuse.js';
 
 const WANTED = 'model';
 // See plain.js.
@@ -150,4 +150,4 @@ function edited(request, name, insert) {
     return result + text.slice(at);
 }
 
-export default { read, of, has, problem, edited };
+export { read, of, has, problem, edited };

@@ -11,7 +11,7 @@
 // That no answer came may be the request's doing: it may have asked for more than its time. So a trial comes
 // at once, and any answer closes it.
 // A backend that answers another model is out for those that failed, and for them alone.
-import memory from 'memory.js';
+import * as memory from './memory.js';
 
 const IN_A_ROW = 0, SINCE = 1, REQUESTS = 2, FAILURES = 3, UNTIL = 4, COOLDOWN = 5, ENDPOINT = 6, MODEL = 7;
 const SILENT = 8, MODELS = 9, OTHERS = 10;
@@ -142,4 +142,4 @@ function open() {
     return { entryOf, stateOf, failed, succeeded, lets, move };
 }
 
-export default { open };
+export { open };

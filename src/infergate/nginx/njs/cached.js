@@ -4,23 +4,23 @@
 //
 // A request whose answer is known to be kept is not parsed: keep.js remembers its model by the digest.
 // What only the others need is imported seldom.
-import admit from 'admit.js';
-import answer from 'answer.js';
-import body from 'body.js';   // rarely
-import charge from 'charge.js';   // seldom
-import door from 'door.js';
-import keep from 'keep.js';
-import kept from 'kept.js';
-import keeping from 'keeping.js';   // seldom
-import limits from 'limits.js';   // seldom
-import params from 'params.js';   // rarely
-import plain from 'plain.js';   // seldom
-import policy from 'policy.js';
-import query from 'query.js';   // rarely
-import quick from 'quick.js';   // seldom
-import route from 'route.js';   // seldom
-import scan from 'scan.js';   // seldom
-import state from 'state.js';
+import * as admit from './admit.js';
+import * as answer from './answer.js';
+import * as body from './body.js' with { load: 'rare' };
+import * as charge from './charge.js' with { load: 'lazy' };
+import * as door from './door.js';
+import * as keep from './keep.js';
+import * as kept from './kept.js';
+import * as keeping from './keeping.js' with { load: 'lazy' };
+import * as limits from './limits.js' with { load: 'lazy' };
+import * as params from './params.js' with { load: 'rare' };
+import * as plain from './plain.js' with { load: 'lazy' };
+import * as policy from './policy.js';
+import * as query from './query.js' with { load: 'rare' };
+import * as quick from './quick.js' with { load: 'lazy' };
+import * as route from './route.js' with { load: 'lazy' };
+import * as scan from './scan.js' with { load: 'lazy' };
+import * as state from './state.js';
 
 // The line of a policy.
 const TENANT = 7;
@@ -179,4 +179,6 @@ function queried(r) {
     return query.kept(r);
 }
 
-export default { admit: door.enter, query: queried, cache, out, filter, refuse: kept.refuse, settle };
+export { queried as query, cache, out, filter, settle };
+export { enter as admit } from './door.js';
+export { refuse } from './kept.js';

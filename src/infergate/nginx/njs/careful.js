@@ -1,11 +1,11 @@
 // careful: an inference endpoint whose body was not plain.
-import admit from 'admit.js';
-import body from 'body.js';
-import charge from 'charge.js';
-import form from 'form.js';
-import refuse from 'refuse.js';
-import relay from 'relay.js';
-import scan from 'scan.js';
+import * as admit from './admit.js';
+import * as body from './body.js';
+import * as charge from './charge.js';
+import * as form from './form.js';
+import * as refuse from './refuse.js';
+import * as relay from './relay.js';
+import * as scan from './scan.js';
 
 // A large JSON body: searched where that is quicker than to parse it, and possible.
 const large = {
@@ -36,4 +36,4 @@ function begin(r, met) {
     relay.handle(r, large, met);
 }
 
-export default { serve, begin, formatOf };
+export { serve, begin, formatOf };

@@ -1,9 +1,8 @@
 // catalog: the model lists. The control plane keeps each list as [{ names, entry, unlisted }], names being
 // what a key's policy may call the entry; a caller sees the entries its key may use.
-import admit from 'admit.js';
-import policy from 'policy.js';
-import refuse from 'refuse.js';
-import state from 'state.js';
+import * as policy from './policy.js';
+import * as refuse from './refuse.js';
+import * as state from './state.js';
 
 function entries(name) {
     const list = state.find(ngx.shared.ig_catalog, name);
@@ -81,4 +80,5 @@ function ollamaBackends() {
     return entries('ollama_backends');
 }
 
-export default { admit: admit.admit, list, one, keepers, ollamaBackends };
+export { list, one, keepers, ollamaBackends };
+export { admit } from './admit.js';

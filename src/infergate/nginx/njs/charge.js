@@ -7,9 +7,9 @@
 // an end, in the same step that tells what is left; whoever adds to it takes the end away; and who finds
 // that something is left takes it back itself, and looks again whether that is still so. Only a worker that stands still for SOON between
 // these two steps could lose a count, and then nothing goes below zero.
-import measure from 'measure.js';
-import memory from 'memory.js';   // seldom
-import state from 'state.js';
+import * as measure from './measure.js';
+import * as memory from './memory.js' with { load: 'lazy' };
+import * as state from './state.js';
 
 const SOON = 10000;   // ms
 
@@ -63,4 +63,4 @@ function giveBackLine(line, tokens) {
     }
 }
 
-export default { giveBack, settle };
+export { giveBack, settle };

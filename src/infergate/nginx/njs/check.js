@@ -101,4 +101,4 @@ function problem(uri, body, how) {
     return uri === '/v1/chat/completions' ? badMessage(body.messages) : undefined;
 }
 
-export default { problem };
+export { problem };

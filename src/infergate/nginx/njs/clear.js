@@ -110,4 +110,4 @@ function visitor(r) {
     return isSomebody ? crypto.createHash('sha256').update(who.join('\n')).digest('hex') : '';
 }
 
-export default { unclear, path, visitor };
+export { unclear, path, visitor };

@@ -2,8 +2,8 @@
 // was to last a minute lasts an hour: limits, breakers, marks of failed backends, places in the queue.
 //
 // ig_waiting   'clock' → when sweep.js looked last
-import breaker from 'breaker.js';
-import queue from 'queue.js';
+import * as breaker from './breaker.js';
+import * as queue from './queue.js';
 
 // Less is no step: a worker that was busy looks late. In ms.
 const BACK = 1000, FORWARD = 5000;
@@ -39,4 +39,4 @@ function marks(step) {
     });
 }
 
-export default { moved };
+export { moved };

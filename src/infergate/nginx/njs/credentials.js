@@ -1,9 +1,9 @@
 // credentials: the keys that a request brought besides the usual one, and who needs none. Clients send a
 // dummy in one header and their key in another: the first that is valid counts.
 import crypto from 'crypto';
-import networks from 'networks.js';
-import policyOf from 'policy.js';
-import state from 'state.js';
+import * as networks from './networks.js';
+import * as policyOf from './policy.js';
+import * as state from './state.js';
 
 const NETWORKS = 5;   // the line of a policy
 
@@ -60,4 +60,4 @@ function anonymous(r, zone, refusal) {
     return r.variables.ig_foreign_origin === '1' ? 'origin_not_allowed' : policy;
 }
 
-export default { find };
+export { find };

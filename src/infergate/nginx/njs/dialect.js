@@ -66,4 +66,4 @@ function words(status) {
     }[status] || 'The request was refused.';
 }
 
-export default { shape, words };
+export { shape, words };

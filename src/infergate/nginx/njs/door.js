@@ -1,5 +1,5 @@
 // door: who may come in by the short way (hot.js, cached.js).
-import admit from 'admit.js';
+import * as admit from './admit.js';
 
 // Up to here the body is copied for the backend at no cost to speak of.
 const LARGEST = 131072;
@@ -22,4 +22,4 @@ function enter(r) {
     return 'yes';
 }
 
-export default { enter, keyPolicy, size };
+export { enter, keyPolicy, size };

@@ -1,6 +1,6 @@
 // failure: what is kept in mind of a backend that failed a request.
-import breaker from 'breaker.js';
-import memory from 'memory.js';
+import * as breaker from './breaker.js';
+import * as memory from './memory.js';
 
 // A request could not reach the backend: the others are preferred until the next probe is due.
 // What probes or an operator said is not overwritten.
@@ -25,4 +25,4 @@ function note(backend, status, reached, uri, model) {
     }
 }
 
-export default { note };
+export { note };

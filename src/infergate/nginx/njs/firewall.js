@@ -1,6 +1,6 @@
 // firewall: what ModSecurity refused, in the caller's dialect.
 
-import refusal from 'refusal.js';
+import * as refusal from './refusal.js';
 
 function refused(r) {
     refusal.answer(r, {
@@ -23,4 +23,4 @@ function judged(r) {
     r.return(204);
 }
 
-export default { refused, judge, judged };
+export { refused, judge, judged };

@@ -1,8 +1,8 @@
 // form: the model named in a multipart/form-data body (audio uploads), read strictly: what two parsers
 // of backends could read differently is refused. They differ on line breaks that are no CRLF, on headers
 // of parts (form_part.js), and on what stands before the first boundary and after the last.
-import part from 'form_part.js';
-import refuse from 'refuse.js';
+import * as part from './form_part.js';
+import * as refuse from './refuse.js';
 
 // RFC 2046's boundary characters, without the space; one letter or digit, so that it cannot overlap itself
 // and its own dashes.
@@ -153,4 +153,4 @@ function edited(form, name) {
     return Buffer.concat([form.buffer.slice(0, form.start), Buffer.from(model), form.buffer.slice(form.end)]);
 }
 
-export default { read, has, problem, edited };
+export { read, has, problem, edited };

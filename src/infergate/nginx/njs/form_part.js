@@ -1,6 +1,6 @@
 // form_part: the headers of one part of a form, and which field it is. Parsers differ on names that are
 // escaped, encoded, given twice or stand in a file's name; on encodings; on a Content-Length.
-import refuse from 'refuse.js';
+import * as refuse from './refuse.js';
 
 // "quoted", where \" and \\ may stand, or a token. What Ktor and .NET leave unquoted is a token.
 const DISPOSITION = /^content-disposition: *form-data((?:; *(?:name|filename|filename\*)=(?:"(?:[^"\\]|\\.)*"|[^\s;,"\\=]+))+)$/;
@@ -92,4 +92,4 @@ function unknown(header) {
         + "' that this gateway does not accept.");
 }
 
-export default { read, isPlain };
+export { read, isPlain };

@@ -1,10 +1,10 @@
 // granted: the wait is over, with a slot or without one.
-import careful from 'careful.js';
-import queue from 'queue.js';
-import refuse from 'refuse.js';
-import relay from 'relay.js';
-import route from 'route.js';
-import state from 'state.js';
+import * as careful from './careful.js';
+import * as queue from './queue.js';
+import * as refuse from './refuse.js';
+import * as relay from './relay.js';
+import * as route from './route.js';
+import * as state from './state.js';
 
 function granted(r) {
     const variables = r.variables;
@@ -14,7 +14,7 @@ function granted(r) {
     r.headersOut['x-infergate-queue-ms'] = variables.ig_queue_ms;
     if (name === undefined) {
         queue.leave(variables.ig_ticket);
-        refuse.with(r, { status: 503, code: 'queue_timeout', message: 'All backends of the model `'
+        refuse.told(r, { status: 503, code: 'queue_timeout', message: 'All backends of the model `'
             + variables.ig_model + '` were busy for ' + Math.round(waited / 100) / 10 + ' s.', retry_after: 5 });
         return;
     }
@@ -49,4 +49,4 @@ function adopt(name) {
     }
 }
 
-export default { granted };
+export { granted };

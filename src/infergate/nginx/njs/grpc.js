@@ -1,6 +1,6 @@
 // grpc: what a gRPC service's clients get where we refuse. They read a status of gRPC's own, in an answer
 // that has nothing but headers, and take any other HTTP status than 200 for a broken server.
-import refusal from 'refusal.js';
+import * as refusal from './refusal.js';
 
 // https://grpc.io/docs/guides/status-codes/
 function codeOf(status) {
@@ -37,4 +37,5 @@ function status(r) {
     }
 }
 
-export default { failure, status, refused: refusal.refused, answer: refusal.answer };
+export { failure, status };
+export { refused, answer } from './refusal.js';

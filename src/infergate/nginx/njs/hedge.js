@@ -5,14 +5,14 @@
 // does for other requests: kept connections, TLS, timeouts, the backend's own key. The slot of the
 // first is the request's, who gives it back; that of the second is ours, and a further one of the first
 // while it is still to be stopped after it lost.
-import failure from 'failure.js';
-import hedgeTimes from 'hedge_times.js';
-import kinds from 'kinds.js';
-import queue from 'queue.js';
-import relay from 'relay.js';
-import route from 'route.js';
-import state from 'state.js';
-import usable from 'usable.js';
+import * as failure from './failure.js';
+import * as hedgeTimes from './hedge_times.js';
+import * as kinds from './kinds.js';
+import * as queue from './queue.js';
+import * as relay from './relay.js';
+import * as route from './route.js';
+import * as state from './state.js';
+import * as usable from './usable.js';
 
 const MAX_IN_FLIGHT = 2;
 // Between two looks whether somebody still waits for the answer, in ms: a fraction of the time so far.
@@ -266,4 +266,4 @@ function bytesOf(body) {
     }
 }
 
-export default { race };
+export { race };

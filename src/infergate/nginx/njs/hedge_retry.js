@@ -1,10 +1,10 @@
 // hedge_retry: hedge.js got no answer from the first backend, nor from a second.
-import careful from 'careful.js';
-import hedging from 'hedging.js';
-import refuse from 'refuse.js';
-import relay from 'relay.js';
-import retry from 'retry.js';
-import route from 'route.js';
+import * as careful from './careful.js';
+import * as hedging from './hedging.js';
+import * as refuse from './refuse.js';
+import * as relay from './relay.js';
+import * as retry from './retry.js';
+import * as route from './route.js';
 
 // error_page of @hedge: no byte has gone to the client yet.
 function again(r) {
@@ -37,4 +37,4 @@ function alone(r, name, reason) {
     relay.dispatch(r, found, format.read(r), format, backend);
 }
 
-export default { again };
+export { again };

@@ -4,7 +4,7 @@
 //            2^(i/4) ms; 'p <kind> <model>' → their 95th percentile, in ms
 // ig_turns   'hedge <model>' → requests; 'hedged <model>' → at which of them one may be hedged again
 
-import memory from 'memory.js';
+import * as memory from './memory.js';
 
 // Fewer say nothing about a 95th percentile. From MOST on all counts are halved, so the old fade.
 const ENOUGH = 20, MOST = 400;
@@ -86,4 +86,4 @@ function open(model, kind) {
     return { measured, late, count, mayHedge };
 }
 
-export default { open };
+export { open };

@@ -1,9 +1,9 @@
 // hedged: answer.js for a request that hedge.js sent to one backend or two. Its slot, and what is
 // learned from it, are the winner's.
-import answer from 'answer.js';
-import hedging from 'hedging.js';
-import policy from 'policy.js';
-import state from 'state.js';
+import * as answer from './answer.js';
+import * as hedging from './hedging.js';
+import * as policy from './policy.js';
+import * as state from './state.js';
 
 // js_header_filter: for keys that are told, who answered.
 function header(r) {
@@ -35,4 +35,5 @@ function settle(r) {
     return answer.settle(r);
 }
 
-export default { header, filter: answer.filter, refuse: answer.refuse, settle };
+export { header, settle };
+export { filter, refuse } from './answer.js';

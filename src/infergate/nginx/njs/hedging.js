@@ -8,7 +8,7 @@
 //
 // ig_hedging   request id → 1 while somebody waits for the answer
 
-import memory from 'memory.js';
+import * as memory from './memory.js';
 
 // The location to go to instead of `location`, or undefined where one backend is all it gets: the
 // endpoint is not of the kind, or it was sent out before.
@@ -64,4 +64,4 @@ function isOver(r) {
     ngx.shared.ig_hedging.delete(r.variables.ig_request_id);
 }
 
-export default { way, told, words, isOver };
+export { way, told, words, isOver };

@@ -61,4 +61,4 @@ function open(r, hold) {
     return { isTooMuch, giveBack, share };
 }
 
-export default { open };
+export { open };

@@ -7,11 +7,10 @@
 //
 // Whatever is not usual bounces: $ig_peer stays empty, which hashes to the internal server that
 // says that it is undecided, and error_page leads on to @careful. So does every exception.
-import answer from 'answer.js';
-import door from 'door.js';
-import query from 'query.js';   // rarely
-import quick from 'quick.js';
-import state from 'state.js';
+import * as door from './door.js';
+import * as query from './query.js' with { load: 'rare' };
+import * as quick from './quick.js';
+import * as state from './state.js';
 
 // The variable $ig_out: the body for the backend; the choice of it on the way.
 function out(r) {
@@ -34,6 +33,6 @@ function queried(r) {
     return query.kept(r);
 }
 
-export default {
-    admit: door.enter, query: queried, out, filter: answer.filter, refuse: answer.refuse, settle: answer.settle,
-};
+export { queried as query, out };
+export { enter as admit } from './door.js';
+export { filter, refuse, settle } from './answer.js';

@@ -6,7 +6,7 @@
 //
 // It does so, too, where nginx itself refuses a body on the short way: an error_page there would take a
 // backend's 413 for ours.
-import dialect from 'dialect.js';
+import * as dialect from './dialect.js';
 
 // In place of stream.js's state (answer.js): lets nothing through but our own words.
 function open(r) {
@@ -76,4 +76,4 @@ function service(r, data, flags) {
     }
 }
 
-export default { open, service };
+export { open, service };

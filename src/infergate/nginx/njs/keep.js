@@ -14,7 +14,7 @@
 // $ig_keep       cached: nginx keeps it; stream: we do; empty: nobody. It ends the names of locations
 // $ig_cache_key  nginx's key; of a stream '<ttl in ms> <key of ig_streams>'
 import crypto from 'crypto';
-import state from 'state.js';
+import * as state from './state.js';
 
 const KEY = 0, MODEL = 1, NAMED = 2, LIMITED = 3;
 const EVERYBODY = '*';
@@ -32,4 +32,4 @@ function count(what, model) {
     }
 }
 
-export default { KEY, MODEL, NAMED, LIMITED, EVERYBODY, nameOf, count };
+export { KEY, MODEL, NAMED, LIMITED, EVERYBODY, nameOf, count };

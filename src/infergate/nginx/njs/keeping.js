@@ -1,5 +1,5 @@
 // keeping: see keep.js. What is decided where no answer is known to be kept, and about streams.
-import keep from 'keep.js';
+import * as keep from './keep.js';
 
 const TTL = 0, SHARED = 1, COMPLETIONS = 2, WHO_ANSWERS = 3;   // of the option `cache` of a route
 const OPTIONS = 3;
@@ -125,4 +125,4 @@ function keepStream(r, pieces, without) {
     }
 }
 
-export default { isCompletions, find, replayed, keepStream };
+export { isCompletions, find, replayed, keepStream };

@@ -1,8 +1,8 @@
 // kept: answer.js where the answer is kept to be given again. nginx keeps the whole ones by itself.
-import answer from 'answer.js';
-import keep from 'keep.js';
-import keeping from 'keeping.js';   // seldom
-import unasked from 'unasked.js';   // seldom
+import * as answer from './answer.js';
+import * as keep from './keep.js';
+import * as keeping from './keeping.js' with { load: 'lazy' };
+import * as unasked from './unasked.js' with { load: 'lazy' };
 
 // Larger streams are not kept.
 const LARGEST_STREAM = 262144;
@@ -43,4 +43,5 @@ function settle(r) {
     return answer.settle(r);
 }
 
-export default { filter, refuse: answer.refuse, settle };
+export { filter, settle };
+export { refuse } from './answer.js';

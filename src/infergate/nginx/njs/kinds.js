@@ -58,4 +58,4 @@ function insteadOf(uri, model) {
     }
 }
 
-export default { only, has, problem };
+export { only, has, problem };

@@ -1,7 +1,6 @@
 // leave: the client left while its request waited in the queue. Stands in for answer.js's settle.
-import charge from 'charge.js';
-import lines from 'line.js';
-import queue from 'queue.js';
+import * as charge from './charge.js';
+import * as queue from './queue.js';
 
 function settle(r) {
     const variables = r.variables;
@@ -12,4 +11,5 @@ function settle(r) {
 }
 
 // The variable $ig_line: see answer.js.
-export default { refuse: lines.line, settle };
+export { settle };
+export { line as refuse } from './line.js';

@@ -12,13 +12,13 @@
 //              with tabs between) and for each slot (@name)
 //
 // Few kinds of built-in functions, because each costs at its first use: see state.js.
-import charge from 'charge.js';   // seldom
-import measure from 'measure.js';
-import memory from 'memory.js';   // seldom
-import over from 'over.js';   // rarely
-import policy from 'policy.js';
-import state from 'state.js';
-import answers from 'tokens.js';   // seldom
+import * as charge from './charge.js' with { load: 'lazy' };
+import * as measure from './measure.js';
+import * as memory from './memory.js' with { load: 'lazy' };
+import * as over from './over.js' with { load: 'rare' };
+import * as policy from './policy.js';
+import * as state from './state.js';
+import * as answers from './tokens.js' with { load: 'lazy' };
 
 // The line of a policy, and in it the key's maximum.
 const NUMBERS = 4, MAX_TOKENS = 4;
@@ -174,4 +174,4 @@ function meetTokens(r, buckets, most, prompt, request) {
     return take(r, buckets, prompt + each * asked.answers);
 }
 
-export default { meet, take };
+export { meet, take };

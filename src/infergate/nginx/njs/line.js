@@ -78,4 +78,4 @@ function number(text) {
     return text === undefined || text === '' || isNaN(Number(text)) ? null : Number(text);
 }
 
-export default { LONGEST_NAME, line };
+export { LONGEST_NAME, line };

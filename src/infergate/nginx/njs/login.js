@@ -1,5 +1,4 @@
 // login: where a browser goes that is not logged in, for auth: forward.
-import any from 'any_service.js';
 
 // The variable $ig_to_login.
 function toLogin(r) {
@@ -8,4 +7,5 @@ function toLogin(r) {
     return v.ig_login + encodeURIComponent(scheme + '://' + v.ig_host + v.ig_asked);
 }
 
-export default { toLogin, refuse: any.refuse, unclear: any.unclear };
+export { toLogin };
+export { refuse, unclear } from './any_service.js';

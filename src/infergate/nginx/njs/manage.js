@@ -1,10 +1,8 @@
 // manage: the calls that change what an Ollama box holds.
-import admit from 'admit.js';
-import catalog from 'catalog.js';
-import policy from 'policy.js';
-import query from 'query.js';
-import refuse from 'refuse.js';
-import state from 'state.js';
+import * as catalog from './catalog.js';
+import * as policy from './policy.js';
+import * as refuse from './refuse.js';
+import * as state from './state.js';
 
 // The box that a call is for, or the refusal.
 function find(r) {
@@ -24,7 +22,7 @@ function find(r) {
 function manage(r) {
     const box = find(r);
     if (typeof box !== 'string') {
-        refuse.with(r, box);
+        refuse.told(r, box);
         return;
     }
     refuse.unlessFull(r, () => {
@@ -34,4 +32,6 @@ function manage(r) {
     });
 }
 
-export default { admit: admit.admit, query: query.kept, find, manage };
+export { find, manage };
+export { admit } from './admit.js';
+export { kept as query } from './query.js';

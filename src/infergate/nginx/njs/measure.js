@@ -4,4 +4,4 @@
 const REQUESTS = 1, TOKENS = 2, CONCURRENT = 3;
 const MINUTE = 60000;   // in ms
 
-export default { REQUESTS, TOKENS, CONCURRENT, MINUTE };
+export { REQUESTS, TOKENS, CONCURRENT, MINUTE };

@@ -106,4 +106,4 @@ function isRepeated(text, name) {
     return (text.indexOf(quoted, first + 1) !== -1 || text.indexOf('\\u00') !== -1) && find(text, name).length > 1;
 }
 
-export default { find, endOfValue, isRepeated, hasNoNumber };
+export { find, endOfValue, isRepeated, hasNoNumber };

@@ -32,4 +32,4 @@ function noRoom(e) {
         message: 'The gateway has no memory left for another request of this kind. Try again soon.' };
 }
 
-export default { isFull, perhaps, noRoom };
+export { isFull, perhaps, noRoom };

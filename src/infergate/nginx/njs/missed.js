@@ -1,8 +1,8 @@
 // missed: what the short way of cached.js does not do: give a stream again, or all that is careful.js's.
-import careful from 'careful.js';
-import charge from 'charge.js';
-import keep from 'keep.js';
-import keeping from 'keeping.js';
+import * as careful from './careful.js';
+import * as charge from './charge.js';
+import * as keep from './keep.js';
+import * as keeping from './keeping.js';
 
 function serve(r) {
     const variables = r.variables;
@@ -21,4 +21,4 @@ function serve(r) {
     careful.begin(r, variables.ig_met === 'yes');
 }
 
-export default { serve };
+export { serve };

@@ -50,4 +50,4 @@ function contain(networks, address) {
         && (allowed.length === 0 || allowed.some(has));
 }
 
-export default { contain };
+export { contain };

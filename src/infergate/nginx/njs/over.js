@@ -1,5 +1,5 @@
 // over: what a request is told that is over a limit.
-import measure from 'measure.js';
+import * as measure from './measure.js';
 
 // wait: in ms; inWords: the same.
 function refusal(what, bucket, limit, wait, inWords) {
@@ -24,4 +24,4 @@ function tell(headers, bucket, now, say) {
     }
 }
 
-export default { refusal, tell };
+export { refusal, tell };

@@ -5,7 +5,7 @@
 //
 // The slowest of the first answers counts, then each slower one raises the value by UP, and each faster one
 // lowers it by DOWN: it rests where one of twenty is slower. So 140 fast answers halve it, one does nothing.
-import memory from 'memory.js';
+import * as memory from './memory.js';
 
 // An answer of so few tokens tells how long it waited, and not how fast the model is. Of those of up to LONG
 // one in eight is looked at, by the clock: to look takes 5 µs.
@@ -37,4 +37,4 @@ function open() {
     return { learn, of };
 }
 
-export default { SHORT, LONG, open };
+export { SHORT, LONG, open };

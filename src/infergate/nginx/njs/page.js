@@ -34,4 +34,4 @@ function html(r, refusal) {
     });
 }
 
-export default { isFor, html };
+export { isFor, html };

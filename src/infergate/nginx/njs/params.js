@@ -2,10 +2,10 @@
 //
 // The request is rewritten once and read again, so that whoever comes next (checks, limits, timeouts, the
 // copy for a shadow) sees what the backend will get. The text of every key that stays is kept as it came.
-import body from 'body.js';
-import members from 'members.js';
-import scan from 'scan.js';
-import tokens from 'tokens.js';
+import * as body from './body.js';
+import * as members from './members.js';
+import * as scan from './scan.js';
+import * as tokens from './tokens.js';
 
 // Of one of them, as src/infergate/state/route.py compiles it. VALUE: as JSON, null where the key is taken out;
 // MISSING: 1 if only where the client does not say it.
@@ -157,4 +157,4 @@ function words(params) {
     return 'params ' + params.map((each) => each[NAME]).join(' ') + ';';
 }
 
-export default { of, words };
+export { of, words };

@@ -4,9 +4,8 @@
 // made of hundreds of requests. So a password that was right is remembered for five minutes, by a
 // salted hash in ig_logins, and one that was not is taken half a time a second for one name from one
 // client (access.conf).
-import any from 'any_service.js';
 import crypto from 'crypto';
-import memory from 'memory.js';
+import * as memory from './memory.js';
 
 // The name under which ig_logins remembers what the client sent; undefined without a name and password.
 function login(r) {
@@ -71,4 +70,5 @@ function user(r) {
     return r.variables.remote_user;
 }
 
-export default { realm, unproven, knownUsers, user, refuse: any.refuse, unclear: any.unclear };
+export { realm, unproven, knownUsers, user };
+export { refuse, unclear } from './any_service.js';

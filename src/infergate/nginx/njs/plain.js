@@ -145,4 +145,4 @@ function areMessages(messages) {
     return true;
 }
 
-export default { read, look, edited };
+export { read, look, edited };

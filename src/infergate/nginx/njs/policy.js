@@ -61,4 +61,4 @@ function more() {
     return { line, matchesPattern, numbers, block, mayUse };
 }
 
-export default { flags, allowsModel, more };
+export { flags, allowsModel, more };

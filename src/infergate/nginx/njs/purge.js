@@ -1,6 +1,6 @@
 // purge: what is kept (keep.js), on the internal unix socket. GET counts it; POST forgets it, all or of
 // the model that the body names, and tells the keys of nginx's cache that go with it.
-import keep from 'keep.js';
+import * as keep from './keep.js';
 
 const MOST = 1000000;
 const MODEL_OF_STREAM = 0;
@@ -42,4 +42,4 @@ function serve(r) {
     r.return(200, JSON.stringify(told));
 }
 
-export default { serve };
+export { serve };

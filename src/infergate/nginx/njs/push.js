@@ -1,6 +1,6 @@
 // push: the control plane's side of shared memory, on the internal unix socket. POST brings
 // changes, GET tells what is there.
-import snapshot from 'snapshot.js';
+import * as snapshot from './snapshot.js';
 
 function entries(zone) {
     const all = {};
@@ -79,4 +79,4 @@ function state(r) {
     }));
 }
 
-export default { state };
+export { state };

@@ -16,4 +16,4 @@ function kept(r) {
     return found.join('&');
 }
 
-export default { kept };
+export { kept };

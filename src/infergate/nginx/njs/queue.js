@@ -14,11 +14,11 @@
 // ig_waiting  '' → tickets; 'n <model>' → of one model; 'freed' → slots freed so far; 'v <model>' → the
 //             tag served last; 'd <model>' → ms that an answer takes
 // ig_tags     '<model>\n<key>' → the key's last tag; who did not ask for long is new
-import kinds from 'kinds.js';   // rarely
-import memory from 'memory.js';
-import policy from 'policy.js';
-import state from 'state.js';
-import usable from 'usable.js';
+import * as kinds from './kinds.js' with { load: 'rare' };
+import * as memory from './memory.js';
+import * as policy from './policy.js';
+import * as state from './state.js';
+import * as usable from './usable.js';
 
 const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5, UNTIL = 6, TRIED = 7;
 // A ticket that is so much over its time has nobody who waits for it.
@@ -275,4 +275,4 @@ function move(step) {
     });
 }
 
-export default { isWaitedFor, couldServe, waits, enter, handOut, granted, leave, slotFreed, move, sweep };
+export { isWaitedFor, couldServe, waits, enter, handOut, granted, leave, slotFreed, move, sweep };

@@ -1,16 +1,16 @@
 // quick: the backend of a request that takes the short way, and the body for it.
-import admit from 'admit.js';
-import answer from 'answer.js';
-import anthropic from 'anthropic.js';   // rarely
-import check from 'check.js';   // seldom
-import door from 'door.js';
-import limits from 'limits.js';   // seldom
-import plain from 'plain.js';
-import policy from 'policy.js';
-import route from 'route.js';
-import scan from 'scan.js';   // seldom
-import state from 'state.js';
-import streamOptions from 'stream_options.js';   // rarely
+import * as admit from './admit.js';
+import * as answer from './answer.js';
+import * as anthropic from './anthropic.js' with { load: 'rare' };
+import * as check from './check.js' with { load: 'lazy' };
+import * as door from './door.js';
+import * as limits from './limits.js' with { load: 'lazy' };
+import * as plain from './plain.js';
+import * as policy from './policy.js';
+import * as route from './route.js';
+import * as scan from './scan.js' with { load: 'lazy' };
+import * as state from './state.js';
+import * as streamOptions from './stream_options.js' with { load: 'rare' };
 
 // The body for the backend that it chooses; undefined for what the short way does not do.
 // request, found: the body and its route, where they are known; met: it took from its limits then. One
@@ -113,4 +113,4 @@ function isForRelay(r, found, options, request) {
         || (options.queue !== undefined && ngx.shared.ig_waiting.get('n ' + found[0]) > 0);
 }
 
-export default { decide };
+export { decide };

@@ -1,8 +1,8 @@
 // ready: whether every model, or each that health.ready names, has a backend that may get requests. For
 // load balancers: without a key, and without a word of which it is.
-import route from 'route.js';
-import state from 'state.js';
-import usable from 'usable.js';
+import * as route from './route.js';
+import * as state from './state.js';
+import * as usable from './usable.js';
 
 // It looks at every route, so not more often than once in so many ms, whoever asks.
 const KEPT = 1000, MARK = '\nreadyz';   // no backend and no model of ig_locks is called so
@@ -42,4 +42,4 @@ function hasBackend(model) {
     return found[2].some((backend) => use.conditionOf(backend[0]) === undefined);
 }
 
-export default { ready };
+export { ready };

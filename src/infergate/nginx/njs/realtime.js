@@ -1,12 +1,11 @@
 // realtime: a WebSocket to a model, /v1/realtime?model=NAME. nginx hands its bytes on without any of our
 // code, so it counts as one request, and ends when one of both ends it.
-import admit from 'admit.js';
-import kinds from 'kinds.js';
-import limits from 'limits.js';
-import lines from 'line.js';   // rarely
-import policy from 'policy.js';
-import refuse from 'refuse.js';
-import route from 'route.js';
+import * as kinds from './kinds.js';
+import * as limits from './limits.js';
+import * as lines from './line.js' with { load: 'rare' };
+import * as policy from './policy.js';
+import * as refuse from './refuse.js';
+import * as route from './route.js';
 
 // The variable $ig_query_kept: nothing of it is for nginx to send.
 function query() {
@@ -46,7 +45,7 @@ function decide(r) {
     }
     const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS], route.FLAGS);
     if (strange !== undefined) {
-        refuse.with(r, strange);
+        refuse.told(r, strange);
         return;
     }
     const flags = policy.flags(variables.ig_policy);
@@ -56,7 +55,7 @@ function decide(r) {
     const refused = flags !== '' || options.limits !== undefined
         ? limits.meet(r, variables.ig_policy, flags, options, request) : undefined;
     if (refused !== undefined) {
-        refuse.with(r, refused);
+        refuse.told(r, refused);
         return;
     }
     const backend = route.pick(r, found, request, '', false, kinds.only(r.uri));
@@ -69,4 +68,5 @@ function decide(r) {
     r.internalRedirect('@realtime' + backend[route.RELAY].split('_').slice(3).map((each) => '_' + each).join(''));
 }
 
-export default { admit: admit.admit, query, serve };
+export { query, serve };
+export { admit } from './admit.js';

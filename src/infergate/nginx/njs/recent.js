@@ -30,4 +30,4 @@ function open(kept) {
     return { add, text: () => bytes.slice(0, filled).toString(), isWhole: () => isWhole };
 }
 
-export default { open };
+export { open };

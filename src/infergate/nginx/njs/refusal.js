@@ -1,11 +1,11 @@
 // refusal: every error the gateway itself answers, in the shape of the dialect the caller speaks.
 
-import charge from 'charge.js';
-import dialect from 'dialect.js';
-import lines from 'line.js';   // rarely
-import page from 'page.js';   // seldom
-import queue from 'queue.js';
-import state from 'state.js';
+import * as charge from './charge.js';
+import * as dialect from './dialect.js';
+import * as lines from './line.js' with { load: 'rare' };
+import * as page from './page.js' with { load: 'lazy' };
+import * as queue from './queue.js';
+import * as state from './state.js';
 
 const KEY_REFUSALS = {
     missing_api_key: "You didn't provide an API key. Send it as 'Authorization: Bearer KEY'.",
@@ -101,4 +101,4 @@ function line(r) {
     return lines.line(r);
 }
 
-export default { refused, answer, failure, line };
+export { refused, answer, failure, line };

@@ -2,15 +2,15 @@
 // (refusal.js). Kept apart from it because every function of a file costs each request that loads
 // the file 0.05 µs, and nearly no request is refused.
 
-import memory from 'memory.js';   // seldom
+import * as memory from './memory.js' with { load: 'lazy' };
 
 // code: OpenAI's machine-readable one; it is logged too. param: the field of the body at fault.
 function refuse(r, status, code, message, param) {
-    withIt(r, { status, code, message, param });
+    told(r, { status, code, message, param });
 }
 
 // refusal: { status, code, message, param, retry_after (seconds) }
-function withIt(r, refusal) {
+function told(r, refusal) {
     r.variables.ig_error = refusal.code;
     refusal.param = refusal.param || null;
     r.variables.ig_refusal = JSON.stringify(refusal);
@@ -22,7 +22,7 @@ function unlessFull(r, step) {
     try {
         step();
     } catch (e) {
-        withIt(r, memory.noRoom(e));
+        told(r, memory.noRoom(e));
     }
 }
 
@@ -38,4 +38,4 @@ function encoded(r) {
         : bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
 }
 
-export default { refuse, with: withIt, unlessFull, bad, encoded };
+export { refuse, told, unlessFull, bad, encoded };

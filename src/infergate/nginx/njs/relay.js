@@ -1,21 +1,21 @@
 // relay: hand an admitted request to the backend that route.js picks. `format` is the module that
 // reads the body: plain.js, scan.js or body.js for JSON, form.js for an upload.
-import affinity from 'affinity.js';
-import anthropic from 'anthropic.js';   // seldom
-import hedging from 'hedging.js';
-import kinds from 'kinds.js';
-import limits from 'limits.js';
-import lines from 'line.js';   // rarely
-import pace from 'pace.js';   // seldom
-import params from 'params.js';   // seldom
-import policy from 'policy.js';
-import queue from 'queue.js';
-import refuse from 'refuse.js';
-import route from 'route.js';
-import shadow from 'shadow.js';
-import state from 'state.js';
-import streamOptions from 'stream_options.js';   // seldom
-import tokens from 'tokens.js';   // seldom
+import * as affinity from './affinity.js';
+import * as anthropic from './anthropic.js' with { load: 'lazy' };
+import * as hedging from './hedging.js';
+import * as kinds from './kinds.js';
+import * as limits from './limits.js';
+import * as lines from './line.js' with { load: 'rare' };
+import * as pace from './pace.js' with { load: 'lazy' };
+import * as params from './params.js' with { load: 'lazy' };
+import * as policy from './policy.js';
+import * as queue from './queue.js';
+import * as refuse from './refuse.js';
+import * as route from './route.js';
+import * as shadow from './shadow.js';
+import * as state from './state.js';
+import * as streamOptions from './stream_options.js' with { load: 'lazy' };
+import * as tokens from './tokens.js' with { load: 'lazy' };
 
 // The last step of the ladder of timeouts (src/infergate/nginx/relays.py).
 const LONGEST = 3600000, RUNG = 4;
@@ -59,7 +59,7 @@ function decide(r, format, met) {
     }
     const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS], route.FLAGS);
     if (strange !== undefined) {
-        refuse.with(r, strange);
+        refuse.told(r, strange);
         return;
     }
     if (r.uri.startsWith('/v1/messages')) {
@@ -85,7 +85,7 @@ function decide(r, format, met) {
         const refused = limits.meet(r, keyPolicy, flags, options, meant);
         if (refused) {
             r.variables.ig_model = found[0];
-            refuse.with(r, refused);
+            refuse.told(r, refused);
             return;
         }
     }
@@ -99,7 +99,7 @@ function decide(r, format, met) {
     r.variables.ig_model = found[0];
     const refusal = send(r, found, request, format, '');
     if (refusal) {
-        refuse.with(r, refusal);
+        refuse.told(r, refusal);
     }
 }
 
@@ -285,4 +285,4 @@ function ofAnotherRevision(location) {
     return same.length === 0 ? location : same[same.length - 1];
 }
 
-export default { handle, send, dispatch, rung };
+export { handle, send, dispatch, rung };

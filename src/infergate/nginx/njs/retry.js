@@ -1,15 +1,15 @@
 // retry: a backend failed before it answered a byte; the request goes to another one.
-import admit from 'admit.js';
-import careful from 'careful.js';
-import failure from 'failure.js';
-import memory from 'memory.js';
-import pace from 'pace.js';   // rarely
-import params from 'params.js';   // rarely
-import queue from 'queue.js';
-import refuse from 'refuse.js';
-import relay from 'relay.js';
-import route from 'route.js';
-import state from 'state.js';
+import * as admit from './admit.js';
+import * as careful from './careful.js';
+import * as failure from './failure.js';
+import * as memory from './memory.js';
+import * as pace from './pace.js' with { load: 'rare' };
+import * as params from './params.js' with { load: 'rare' };
+import * as queue from './queue.js';
+import * as refuse from './refuse.js';
+import * as relay from './relay.js';
+import * as route from './route.js';
+import * as state from './state.js';
 
 // Retries are counted against requests over this time, and so many are always allowed.
 const WINDOW = 30000, FREE = 10;
@@ -157,7 +157,7 @@ function asksForMore(r, found) {
 function giveUp(r, status, tried) {
     const attempts = tried.split(',').length - 1;
     const wait = Number(r.variables.upstream_http_retry_after);
-    refuse.with(r, {
+    refuse.told(r, {
         status,
         code: status === 429 ? 'backend_rate_limited' : 'backend_failed',
         message: 'The model `' + r.variables.ig_model + '` did not answer: ' + attempts
@@ -167,4 +167,4 @@ function giveUp(r, status, tried) {
     });
 }
 
-export default { retry, again };
+export { retry, again };

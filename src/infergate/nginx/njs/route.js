@@ -14,10 +14,10 @@
 //   residency  + COLD where the model would have to be loaded first
 //   affinity   the backend that balance prefix, session or ip_hash means, unless it is overloaded
 //   priority   + BACKUP for each step of it
-import affinity from 'affinity.js';   // seldom
-import kinds from 'kinds.js';   // rarely
-import state from 'state.js';
-import usable from 'usable.js';   // seldom
+import * as affinity from './affinity.js' with { load: 'lazy' };
+import * as kinds from './kinds.js' with { load: 'rare' };
+import * as state from './state.js';
+import * as usable from './usable.js' with { load: 'lazy' };
 
 const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, FLAGS = 4, RELAY = 5, PRIORITY = 6;
 const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3, NAMES = 4;
@@ -138,8 +138,7 @@ function pick(r, route, request, tried, waits, only, shunned) {
             chosen = at;
         }
     }
-    state.why = why;
-    state.calm = careful === undefined;
+    state.weighed(why, careful === undefined);
     if (best === undefined || lowest >= full + BACKUP || (lowest >= OPEN && lowest < DOWN && fallsBack(r, route))) {
         return undefined;   // rather wait for one that is usable and comes first, or ask the next model
     }
@@ -184,8 +183,7 @@ function pickEqual(route, slots) {
         }
         at = at + 1 === count ? 0 : at + 1;
     }
-    state.why = why;
-    state.calm = true;
+    state.weighed(why, true);
     state.hold(names[best], 1);
     if (route[BACKENDS].length === count) {
         return route[BACKENDS][best];
@@ -230,4 +228,4 @@ function more(model) {
     return { conditionOf, lets: able.lets, preferred };
 }
 
-export default { NAME, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BACKENDS, OPTIONS, look, find, pick, more };
+export { NAME, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BACKENDS, OPTIONS, look, find, pick, more };

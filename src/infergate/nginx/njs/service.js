@@ -1,9 +1,8 @@
 // service: who may use a web service beside the models by a key. Runs in the rewrite phase, as the
 // variable $ig_admitted.
-import admit from 'admit.js';
-import any from 'any_service.js';
-import limits from 'limits.js';   // seldom
-import policyOf from 'policy.js';
+import * as admit from './admit.js';
+import * as limits from './limits.js' with { load: 'lazy' };
+import * as policyOf from './policy.js';
 
 const NUMBERS = 4;   // the line of a policy
 
@@ -35,4 +34,5 @@ function refused(r, answer, refusal) {
     return answer;
 }
 
-export default { admit: enter, refuse: any.refuse, unclear: any.unclear };
+export { enter as admit };
+export { refuse, unclear } from './any_service.js';

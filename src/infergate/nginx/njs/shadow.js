@@ -6,7 +6,7 @@
 // ig_turns    'shadow <model>' → requests; 'uncopied <why> <model>' → those whose turn it was and that were not
 //             copied: large (LARGEST), upload (no JSON), late (MOST wait already, or there is no room)
 
-import memory from 'memory.js';
+import * as memory from './memory.js';
 
 const MOST = 64, LARGEST = 262144;
 
@@ -45,4 +45,4 @@ function take(r) {
     r.return(200, JSON.stringify(taken));
 }
 
-export default { copy, take };
+export { copy, take };

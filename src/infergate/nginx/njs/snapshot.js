@@ -111,4 +111,4 @@ function refuseOther(e) {
     }
 }
 
-export default { load, merge };
+export { load, merge };

@@ -24,7 +24,7 @@
 // object (0.3 µs with its functions), each function at the top of a file costs 0.05 µs. So the short
 // way uses few kinds of each, and what few requests need stands inside a function called open or
 // more, or in a file that is imported seldom (nginx/bundle.py). docs/decisions/010 has the numbers.
-import snapshot from 'snapshot.js';   // rarely
+import * as snapshot from './snapshot.js' with { load: 'rare' };
 
 function find(zone, key) {
     const value = zone.get(key);
@@ -47,6 +47,11 @@ const shared = ngx.shared;   // to ask for it costs as much as for two entries
 let zone, worker;   // of the counters, and what stands before the names of this worker's; see slots
 // What route.js weighed when it chose the backend, and whether nothing stood against any of them.
 let why, calm;
+
+function weighed(text, isCalm) {
+    why = text;
+    calm = isCalm;
+}
 
 function slots() {
     if (zone === undefined) {
@@ -86,4 +91,4 @@ function drop(r) {
     }
 }
 
-export default { worker, why, calm, LONG, shared, find, isDown, slots, hold, drop };
+export { worker, why, calm, weighed, LONG, shared, find, isDown, slots, hold, drop };

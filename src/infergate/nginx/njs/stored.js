@@ -1,10 +1,8 @@
 // stored: what an engine keeps under an id that it gave, /v1/responses/ID. Such a request says no model, and
 // nothing here knows who gave the id: where several may have, each is asked whether it did.
-import admit from 'admit.js';
-import catalog from 'catalog.js';
-import query from 'query.js';
-import refuse from 'refuse.js';
-import state from 'state.js';
+import * as catalog from './catalog.js';
+import * as refuse from './refuse.js';
+import * as state from './state.js';
 
 const PATH = /^\/v1\/responses\/[A-Za-z0-9_.-]{1,256}(\/cancel|\/input_items)?$/;
 
@@ -61,4 +59,6 @@ function goTo(r, keeper) {
     });
 }
 
-export default { admit: admit.admit, query: query.kept, serve };
+export { serve };
+export { admit } from './admit.js';
+export { kept as query } from './query.js';

@@ -4,10 +4,10 @@
 // everything else that is done for the piece. What matters stands at the end of a stream, so the last
 // pieces are kept and looked at once (usages.js).
 
-import held from 'held.js';   // rarely
-import recent from 'recent.js';   // seldom
-import unasked from 'unasked.js';   // seldom
-import usages from 'usages.js';   // seldom
+import * as held from './held.js' with { load: 'rare' };
+import * as recent from './recent.js' with { load: 'lazy' };
+import * as unasked from './unasked.js' with { load: 'lazy' };
+import * as usages from './usages.js' with { load: 'lazy' };
 
 // Of an event that is none of the usage, and no last one of a choice: engines write it so, near its end.
 const GOES_ON = '"finish_reason":null';
@@ -230,4 +230,4 @@ function open(r, isSse, hold) {
     };
 }
 
-export default { begin };
+export { begin };

@@ -1,6 +1,6 @@
 // stream_options: asks an engine for the usage of a stream where its client does not, in whatever shape that
 // says so.
-import members from 'members.js';
+import * as members from './members.js';
 
 const NAME = 'stream_options';
 // Before the other keys of a request that says nothing of them.
@@ -38,4 +38,4 @@ function ask(r, request) {
     return '';
 }
 
-export default { OURS, ask };
+export { OURS, ask };

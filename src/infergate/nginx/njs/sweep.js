@@ -1,8 +1,8 @@
 // sweep: gives back what a worker held that was killed and could not settle.
 import fs from 'fs';
-import charge from 'charge.js';
-import clock from 'clock.js';
-import queue from 'queue.js';
+import * as charge from './charge.js';
+import * as clock from './clock.js';
+import * as queue from './queue.js';
 
 function isRunning(pid) {
     try {
@@ -61,4 +61,4 @@ function sweep() {
     });
 }
 
-export default { sweep };
+export { sweep };

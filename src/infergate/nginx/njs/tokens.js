@@ -1,8 +1,8 @@
 // tokens: how long an answer a request asks for, in every dialect's words, and how many of them. One
 // function for what is taken from limits and for what a key may ask for; it runs only where there are such
 // limits. A field that one engine ignores counts all the same: nobody knows here which one reads it.
-import members from 'members.js';   // rarely
-import refuse from 'refuse.js';   // rarely
+import * as members from './members.js' with { load: 'rare' };
+import * as refuse from './refuse.js' with { load: 'rare' };
 
 // OpenAI, OpenAI's Responses, TGI, Anthropic's older, llama.cpp; in `options` Ollama.
 const LENGTHS = ['max_tokens', 'max_completion_tokens', 'max_output_tokens', 'max_new_tokens',
@@ -153,4 +153,4 @@ function isLength(name) {
     return LENGTHS.indexOf(name) !== -1;
 }
 
-export default { LENGTHS, ANSWERS, asked, bound, folded, isLength, wordOf };
+export { LENGTHS, ANSWERS, asked, bound, folded, isLength, wordOf };

@@ -73,4 +73,4 @@ function without(text) {
     return Buffer.concat(passed).toString();
 }
 
-export default { open, without };
+export { open, without };

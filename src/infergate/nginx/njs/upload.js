@@ -1,11 +1,11 @@
 // upload: an inference endpoint with a form (audio).
-import admit from 'admit.js';
-import form from 'form.js';
-import query from 'query.js';
-import relay from 'relay.js';
+import * as form from './form.js';
+import * as relay from './relay.js';
 
 function upload(r) {
     relay.handle(r, form);
 }
 
-export default { admit: admit.admit, query: query.kept, upload };
+export { upload };
+export { admit } from './admit.js';
+export { kept as query } from './query.js';

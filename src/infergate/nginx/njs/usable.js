@@ -1,6 +1,6 @@
 // usable: whether a backend may get requests now. Routing, the queue and hedging ask the same question.
-import breaker from 'breaker.js';
-import state from 'state.js';
+import * as breaker from './breaker.js';
+import * as state from './state.js';
 
 // Of a backend in a route; see route.js.
 const PRIORITY = 6;
@@ -51,4 +51,4 @@ function priorityOf(backend) {
     return backend[PRIORITY] || 0;
 }
 
-export default { open, first };
+export { open, first };

@@ -300,4 +300,4 @@ function merge(found, tokens) {
     }
 }
 
-export default { tokensOf, ofBody, atFront, ofStream };
+export { tokensOf, ofBody, atFront, ofStream };

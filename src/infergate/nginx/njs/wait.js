@@ -1,5 +1,5 @@
 // wait: a ticket waits for its turn, in the internal server. See queue.js.
-import queue from 'queue.js';
+import * as queue from './queue.js';
 
 // Between two looks: short for few, so that a free slot is not idle; longer for many, who look in
 // turn anyway.
@@ -46,4 +46,4 @@ async function wait(r) {
     r.return(204);
 }
 
-export default { wait };
+export { wait };

@@ -9,8 +9,8 @@
 // njs frees nothing while a request lasts: 550 bytes for each look. Hence the turns. A worker of before a
 // reload gives its turn up, because its ig_keys may be another memory than the one that is in force;
 // ig_ended always is the same.
-import admit from 'admit.js';
-import policyOf from 'policy.js';
+import * as admit from './admit.js';
+import * as policyOf from './policy.js';
 
 const BETWEEN_LOOKS_MS = 400;
 const LOOKS = 450;   // three minutes
@@ -51,4 +51,4 @@ function look(r) {
     again();
 }
 
-export default { look };
+export { look };

@@ -8,4 +8,4 @@ async function untilItMayNot(r) {
     r.return(status);
 }
 
-export default { untilItMayNot };
+export { untilItMayNot };

@@ -1,6 +1,6 @@
 // websocket: says when the WebSocket of a service with keys is over (see watch.js).
-import memory from 'memory.js';
-import service from 'service.js';
+import * as memory from './memory.js';
+import * as service from './service.js';
 
 // The body filter of WebSockets, through which nothing of one goes but its end: see watch.js. What is
 // none after all, because the service answers something else, needs no watch.
@@ -18,4 +18,5 @@ function over(r) {
     return '';
 }
 
-export default { ended, over, admit: service.admit, refuse: service.refuse, unclear: service.unclear };
+export { ended, over };
+export { admit, refuse, unclear } from './service.js';
