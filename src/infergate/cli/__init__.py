@@ -26,6 +26,7 @@ from infergate.cli import (
     observe,
     policies,
     run,
+    support,
     teams,
     usage,
     validate,
@@ -60,6 +61,7 @@ for module in (
     backup,
     imports,
     validate,
+    support,
 ):
     module.register(app)
 app.add_typer(audit.app, name="audit")

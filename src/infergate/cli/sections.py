@@ -15,6 +15,7 @@ SECTIONS = {
         "connect",
         "validate",
         "doctor",
+        "support-bundle",
         "version",
     ),
     "See it": ("logs", "explain", "metrics"),
@@ -50,6 +51,7 @@ EXAMPLES = (
     ("infergate check && infergate apply", "bring a changed file into force"),
     ("infergate backend drain gpu1", "let a box finish, and give it no more"),
     ("infergate usage --by key,day", "who used what"),
+    ("infergate doctor", "what is wrong, and the cure"),
 )
 
 
