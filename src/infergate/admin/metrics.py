@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Annotated
 
@@ -17,10 +17,11 @@ from infergate.admin.metrics_live import live
 from infergate.admin.operation import Document, operation
 from infergate.errors import StateError
 from infergate.ledger.ledger import node_in, node_of
+from infergate.ledger.measures import TOKEN_TYPES
 from infergate.metrics import counted as of
 from infergate.metrics.exposition import exposition
 from infergate.metrics.family import Family, Kind, Labels, Measured, Sample, distributed, measured
-from infergate.store.metrics import read_metrics
+from infergate.store.metrics import largest, read_metrics, read_some
 from infergate.store.tables import keys as keys_table
 
 _PREFIX = Annotated[
@@ -104,12 +105,13 @@ def all_metrics(gateway: Gateway) -> Iterator[Measured]:
 
 
 def _counted(gateway: Gateway) -> Iterator[Measured]:
-    families = {each.name: each for each in (*of.COUNTED, *of.OF_KEYS)}
+    families = {each.name: each for each in of.COUNTED}
     numbers: dict[str, dict[Labels, int]] = defaultdict(dict)
     parts: dict[str, dict[Labels, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
     database = gateway.database
-    for cell, value in read_metrics(database, node_in(database, node_of(gateway.home))):
-        if cell.family in families and families[cell.family].bounds:
+    node = node_in(database, node_of(gateway.home))
+    for cell, value in read_metrics(database, node, families):
+        if families[cell.family].bounds:
             parts[cell.family][cell.labels][cell.part] = value
         else:
             numbers[cell.family][cell.labels] = value
@@ -118,34 +120,23 @@ def _counted(gateway: Gateway) -> Iterator[Measured]:
             yield distributed(family, parts[family.name])
         else:
             yield measured(family, numbers[family.name])
-    yield from _of_keys(gateway, numbers)
+    yield from _of_keys(gateway, node)
 
 
-def _of_keys(gateway: Gateway, numbers: Mapping[str, Mapping[Labels, int]]) -> Iterator[Measured]:
+def _of_keys(gateway: Gateway, node: str) -> Iterator[Measured]:
     """Of those with the most requests, with the team that each is in now."""
     at_most = gateway.loaded.config.metrics.keys
     if not at_most:
         return
-    requests = numbers.get(of.KEY_REQUESTS.name, {})
-    first = sorted(requests, key=lambda labels: (-requests[labels], labels))[:at_most]
-    wanted = {labels[0] for labels in first}
+    database = gateway.database
+    keys = largest(database, node, of.KEY_REQUESTS.name, at_most)
     teams = _teams(gateway)
     for family in of.OF_KEYS:
-        yield _with_teams(family, numbers.get(family.name, {}), wanted, teams)
-
-
-def _with_teams(
-    family: Family,
-    values: Mapping[Labels, int],
-    wanted: set[str],
-    teams: Mapping[str, str],
-) -> Measured:
-    named = {
-        (key, teams.get(key, ""), *more): value
-        for (key, *more), value in values.items()
-        if key in wanted
-    }
-    return measured(family, named)
+        types = TOKEN_TYPES if of.TOKEN in family.labels else (None,)
+        wanted = [(*key, kind) if kind else key for key in keys for kind in types]
+        found = read_some(database, node, family.name, wanted)
+        named = {(key, teams.get(key, ""), *more): n for (key, *more), n in found.items()}
+        yield measured(family, named)
 
 
 def _teams(gateway: Gateway) -> dict[str, str]:

@@ -62,7 +62,7 @@ def count(text: str, prices: Prices, measures: Measures) -> Counted:
             sums[8] += took_ms - line.queue_ms
     counted.sums = _by_period(minutes, prices)
     cells.add_sums(counted.sums)
-    counted.cells = cells.found
+    counted.cells = cells.found()
     counted.keys = {key for _, key, _, _ in minutes}
     return counted
 

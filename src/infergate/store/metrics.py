@@ -4,15 +4,16 @@ as exact as usage, whenever a process dies."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, text
+from sqlalchemy import Connection, delete, select
 
 from infergate.metrics.family import Labels
 from infergate.store.database import Database
 from infergate.store.tables import metrics
-from infergate.store.usage import LARGEST_SUM
+from infergate.store.usage import LARGEST_SUM, NAMES_AT_ONCE
 
 
 class Cell(NamedTuple):
@@ -48,25 +49,53 @@ def add_metrics(connection: Connection, node: str, found: Mapping[Cell, int], no
         connection.exec_driver_sql(_ADD[connection.dialect.name], sorted(rows))
 
 
-def read_metrics(database: Database, node: str) -> Iterator[tuple[Cell, int]]:
-    """All that was counted. Raises StateError."""
-    query = text("SELECT family, labels, part, value FROM metrics WHERE node = :node")
+def read_metrics(
+    database: Database, node: str, families: Collection[str]
+) -> Iterator[tuple[Cell, int]]:
+    """All that was counted of these metrics. Raises StateError."""
+    query = select(metrics.c.family, metrics.c.labels, metrics.c.part, metrics.c.value).where(
+        metrics.c.node == node, metrics.c.family.in_(families)
+    )
     with database.read() as connection:
-        rows = connection.execute(query, {"node": node}).all()
-    # By family and labels, because a histogram's are twenty in a row.
-    known: dict[str, Labels] = {}
+        rows = connection.execute(query).all()
     for family, labels, part, value in rows:
-        read = known.get(labels)
-        if read is None:
-            read = known[labels] = tuple(json.loads(labels))
-        yield Cell(family, read, part), value
+        yield Cell(family, _read(labels), part), value
+
+
+def largest(database: Database, node: str, family: str, at_most: int) -> list[Labels]:
+    """The labels of a metric's largest numbers. Raises StateError."""
+    query = (
+        select(metrics.c.labels)
+        .where(metrics.c.node == node, metrics.c.family == family)
+        .order_by(metrics.c.value.desc(), metrics.c.labels)
+        .limit(at_most)
+    )
+    with database.read() as connection:
+        return [_read(labels) for labels in connection.execute(query).scalars()]
+
+
+def read_some(
+    database: Database, node: str, family: str, wanted: Sequence[Labels]
+) -> dict[Labels, int]:
+    """The numbers of a counter with these labels. Raises StateError."""
+    texts = [_text(labels) for labels in wanted]
+    found = {}
+    with database.read() as connection:
+        for at in range(0, len(texts), NAMES_AT_ONCE):
+            query = select(metrics.c.labels, metrics.c.value).where(
+                metrics.c.node == node,
+                metrics.c.family == family,
+                metrics.c.labels.in_(texts[at : at + NAMES_AT_ONCE]),
+            )
+            found.update({_read(row.labels): row.value for row in connection.execute(query)})
+    return found
 
 
 def labels_of(connection: Connection, node: str) -> Iterator[tuple[str, Labels]]:
     """Each family with each set of labels that it has."""
     query = select(metrics.c.family, metrics.c.labels).where(metrics.c.node == node).distinct()
     for family, labels in connection.execute(query):
-        yield family, tuple(json.loads(labels))
+        yield family, _read(labels)
 
 
 def forget_metrics(connection: Connection, before: int) -> int:
@@ -88,3 +117,9 @@ def forget_metrics(connection: Connection, before: int) -> int:
 
 def _text(labels: Labels) -> str:
     return json.dumps(labels, ensure_ascii=False, separators=(",", ":"))
+
+
+@lru_cache(maxsize=16_384)
+def _read(text: str) -> Labels:
+    """Kept, because each scrape reads the same ones."""
+    return tuple(json.loads(text))

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import update
 
 from infergate.config.load import parse_config
+from infergate.ledger.count import count as count_text
 from infergate.ledger.ledger import Ledger, node_in, node_of
-from infergate.ledger.measures import Cells, Measures
+from infergate.ledger.measures import Measures
 from infergate.metrics import counted as of
 from infergate.metrics.family import OTHER, SUM, Labels
 from infergate.paths import Home
@@ -49,7 +50,8 @@ def count(home: Home, open_database: Callable[[], Database]) -> Callable[..., Nu
             pass
         ledger.close()
         node = node_in(database, node_of(home))
-        return {tuple(cell): value for cell, value in read_metrics(database, node)}
+        names = [each.name for each in (*of.COUNTED, *of.OF_KEYS)]
+        return {tuple(cell): value for cell, value in read_metrics(database, node, names)}
 
     return counted
 
@@ -138,7 +140,8 @@ def test_keys_are_counted_where_that_is_asked_for(count: Callable[..., Numbers])
     assert found[of.KEY_ERRORS.name, ("x",), 0] == 1
     assert found[of.KEY_TOKENS.name, ("x", "input"), 0] == 7
     assert {at for name, at, _ in found if name == of.KEY_REQUESTS.name} == {("x",)}
-    assert not [1 for name, _, _ in Cells(Measures()).found if name == of.KEY_REQUESTS.name]
+    unasked = count_text(line(key="x"), lambda _: None, Measures(keys=False)).cells
+    assert of.KEY_REQUESTS.name not in {cell.family for cell in unasked}
 
 
 def test_what_comes_when_there_are_enough_series_is_counted_with_all_other() -> None:
