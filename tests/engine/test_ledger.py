@@ -178,7 +178,19 @@ def test_rotation_and_kills_of_the_control_plane_lose_no_request(counted: Counte
         return tuple(sum(row[name] for row in rows) for name in names)
 
     it.log()
+
+    def told() -> tuple[int, ...]:
+        """The same of what Prometheus is told."""
+        said = json.loads(it.run("metrics", "show", "--json").stdout)["items"]
+        found = {each["name"]: each["samples"] for each in said}
+        requests = sum(each["value"] for each in found["infergate_requests_total"])
+        tokens = dict.fromkeys(("input", "output", "cache_read"), 0)
+        for each in found["infergate_tokens_total"]:
+            tokens[each["labels"]["gen_ai_token_type"]] += int(each["value"])
+        return int(requests), *tokens.values()
+
     until(lambda: total() == in_logs(home.access_log))
+    assert told() == in_logs(home.access_log)
     assert it.status()["ledger"]["problem"] == ""
     assert "requests are counted" in it.run("doctor", "--all").stdout
 
