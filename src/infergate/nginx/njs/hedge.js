@@ -92,11 +92,11 @@ function start(r) {
         const args = r.variables.args;
         ngx.fetch('http://unix:' + settings.hedge_socket + ':/' + attempt.location + r.uri + (args ? '?' + args : ''),
             { method: 'POST', headers, body: r.requestBuffer })
-            .then((response) => response.arrayBuffer().then((body) => [response, body]))
+            .then((response) => response.arrayBuffer().then((body) => ({ response: response, body: body })))
             .then((answer) => {
-                const headers = answer[0].headers;
+                const headers = answer.response.headers;
                 attempt.reached = !headers.get('x-infergate-reached').endsWith('-');
-                guarded(() => ended(attempt, answer[0].status, headers, answer[1]));
+                guarded(() => ended(attempt, answer.response.status, headers, answer.body));
             }, () => {   // it broke off in the middle of its answer, or did not speak HTTP
                 attempt.reached = true;
                 guarded(() => ended(attempt, 502, undefined, ''));

@@ -11,7 +11,7 @@ const LOOK_ANYWAY = 250;
 const BUSY = 2000;
 
 function sleep(ms) {
-    return new Promise((resolve) => setTimeout(resolve, ms));
+    return new Promise((resolve) => setTimeout(resolve, ms, undefined));
 }
 
 async function wait(r) {

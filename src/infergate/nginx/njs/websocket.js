@@ -1,6 +1,5 @@
 // websocket: says when the WebSocket of a service with keys is over (see watch.js).
 import * as memory from './memory.js';
-import * as service from './service.js';
 
 // The body filter of WebSockets, through which nothing of one goes but its end: see watch.js. What is
 // none after all, because the service answers something else, needs no watch.

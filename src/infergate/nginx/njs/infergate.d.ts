@@ -1,0 +1,62 @@
+// What the files of njs/ are given from elsewhere: shared memory (nginx/zones.py, the templates), and what a
+// program is told of the YAML (nginx/programs.py). tests/unit/test_njs_types.py compares them.
+
+interface NgxGlobalShared {
+    readonly ig_keys: NgxSharedDict<string>;
+    readonly ig_routes: NgxSharedDict<string>;
+    readonly ig_catalog: NgxSharedDict<string>;
+    readonly ig_backends: NgxSharedDict<string>;
+    readonly ig_inflight: NgxSharedDict<number>;
+    readonly ig_load: NgxSharedDict<number>;
+    readonly ig_turns: NgxSharedDict<number>;
+    readonly ig_limits: NgxSharedDict<number>;
+    readonly ig_affinity: NgxSharedDict<string>;
+    readonly ig_breakers: NgxSharedDict<string>;
+    readonly ig_retries: NgxSharedDict<string>;
+    readonly ig_queue: NgxSharedDict<string>;
+    readonly ig_shadow: NgxSharedDict<string>;
+    readonly ig_waiting: NgxSharedDict<number>;
+    readonly ig_tags: NgxSharedDict<number>;
+    readonly ig_locks: NgxSharedDict<number>;
+    readonly ig_hedge: NgxSharedDict<number>;
+    readonly ig_hedging: NgxSharedDict<number>;
+    readonly ig_ended: NgxSharedDict<string>;
+    readonly ig_logins: NgxSharedDict<string>;
+    readonly ig_kept: NgxSharedDict<string>;
+    readonly ig_streams: NgxSharedDict<string>;
+}
+
+declare const settings: {
+    readonly revision: number;
+    readonly snapshots: readonly string[];
+    readonly usual_relay: string;
+    readonly relays: string;
+    readonly quick_tokens: number;
+    readonly error_page: string;
+    readonly most_tokens: number;
+    readonly hedged: Readonly<Record<string, string>>;
+    readonly several: string;
+    readonly zones: Readonly<Record<string, 0 | 1>>;
+    readonly kept: Readonly<Record<string, 1>>;
+    readonly who_answers: Readonly<Record<string, string>>;
+    readonly only: string;
+    readonly keepers: string;
+    readonly kind_names: Readonly<Record<string, string>>;
+    readonly counted: string;
+    readonly textless: string;
+    readonly key_in_query: boolean;
+    readonly key_headers: string;
+    readonly hedge_socket: string;
+    readonly undecided: number;
+    readonly queue_address: string;
+    readonly line: any;
+    readonly line_version: number;
+    readonly ready: any;
+    readonly mark_failed_ms: number;
+    readonly breaker: {
+        readonly failures: number;
+        readonly error_rate: number;
+        readonly cooldown_ms: number;
+        readonly max_cooldown_ms: number;
+    };
+};
