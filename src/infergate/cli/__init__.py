@@ -36,6 +36,7 @@ from infergate.cli import (
 from infergate.cli.options import elsewhere
 from infergate.cli.sections import Sections
 from infergate.cli.terminal import harmless
+from infergate.cli.top import command as top
 from infergate.errors import InfergateError, of_machine
 
 app = typer.Typer(
@@ -62,6 +63,7 @@ for module in (
     imports,
     validate,
     support,
+    top,
 ):
     module.register(app)
 app.add_typer(audit.app, name="audit")

@@ -18,7 +18,7 @@ SECTIONS = {
         "support-bundle",
         "version",
     ),
-    "See it": ("logs", "explain", "metrics"),
+    "See it": ("top", "logs", "explain", "metrics"),
     "Change it": (
         "check",
         "plan",

@@ -58,6 +58,11 @@ class Styled:
         # Neither [red] nor :smile: means anything in a name.
         self._console = Console(file=raw(sys.stdout), highlight=False, markup=False, emoji=False)
 
+    @property
+    def width(self) -> int:
+        """Columns of the terminal, or what $COLUMNS says; 80 where there is none."""
+        return self._console.width
+
     def line(self, *parts: Cell) -> None:
         """One line made of these."""
         from rich.text import Text
@@ -79,6 +84,14 @@ class Styled:
         for row in rows:
             table.add_row(*(_text(cell) for cell in row))
         self._console.print(table)
+
+
+def lines_of(lines: Iterable[Sequence[Cell]]) -> Text:
+    """Lines made of such parts, as rich wants them; one that is too long is cut."""
+    from rich.text import Text
+
+    parts = (Text.assemble(*(_text(part) for part in line)) for line in lines)
+    return Text("\n", no_wrap=True, overflow="crop", end="").join(parts)
 
 
 def _text(cell: Cell) -> Text:
