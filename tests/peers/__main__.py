@@ -59,7 +59,7 @@ def run(suite: Path, way: str, options: list[str], folder: Path) -> dict[str, st
     stand_in = folder / name
     stand_in.write_text(
         f'#!/bin/sh\nPYTHONPATH="{ROOT}:{ROOT}/src"\nexport PYTHONPATH\n'
-        f'exec "{sys.executable}" -m tests.peers.stand_in "$@"\n'
+        f'exec "{sys.executable}" -P -m tests.peers.stand_in "$@"\n'
     )
     stand_in.chmod(0o755)
     junit, address = folder / f"{way}.xml", folder / f"{way}.socket"

@@ -33,8 +33,8 @@ yet what it is: 503.
   mean something to the model. `anthropic-beta` and all other headers go on as they are; an
   `anthropic-version` that there is not is refused, one that is missing is not.
 - **GET /v1/models** has what engines say of a model: `created`, `owned_by`, `root`, `parent`,
-  `max_model_len`, llama.cpp's `meta`. **GET /version** has the versions of the engines and of the
-  gateway.
+  `max_model_len`, llama.cpp's `meta`, `tags` and `aliases`, which are asked for like the name.
+  **GET /version** has the versions of the engines and of the gateway.
 - **Names of models** that Ollama serves are good in any case, as they are there.
 - **Files of models** (`/api/blobs/`) may be of any size, and need a key that may manage.
 - **Answers by their id** (`/v1/responses/ID`): the backends of the key's models are asked which has

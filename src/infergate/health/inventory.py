@@ -22,6 +22,7 @@ class ModelInfo:
     id: the name the backend knows it by.
     context_length: tokens it takes in one request, if the engine told.
     loaded: in memory now; None where the engine does not say.
+    aliases: what the backend calls it besides (llama.cpp's `--alias a,b`).
     card: what an entry of /v1/models says besides, for the gateway's (model_card.py).
     tag: Ollama's own entry of /api/tags, for the gateway's /api/tags (ollama_entry.py).
     running: Ollama's own entry of /api/ps, while the model is loaded.
@@ -30,6 +31,7 @@ class ModelInfo:
     id: str
     context_length: int | None = None
     loaded: bool | None = None
+    aliases: tuple[str, ...] = ()
     card: Mapping[str, Any] | None = field(default=None, compare=False)
     tag: Mapping[str, Any] | None = None
     running: Mapping[str, Any] | None = None
@@ -56,15 +58,18 @@ def openai_models(body: Any, profile: EngineProfile) -> tuple[ModelInfo, ...] | 
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         return None
     room = Room()
-    return _unique(
-        ModelInfo(
+
+    def of(entry: dict[str, Any]) -> ModelInfo:
+        said = card(entry)
+        return ModelInfo(
             entry["id"],
             context_length=_context_length(entry),
             loaded=_loaded(entry, profile),
-            card=room.take(card(entry)),
+            aliases=tuple(name for name in said.get("aliases", ()) if name != entry["id"]),
+            card=room.take(said),
         )
-        for entry in _entries(body["data"], "id")
-    )
+
+    return _unique(map(of, _entries(body["data"], "id")))
 
 
 def steady(before: Iterable[ModelInfo], now: Iterable[ModelInfo]) -> tuple[ModelInfo, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infergate.health.ollama_entry import is_count, is_text
+from infergate.shown import is_plain
 
 _TEXTS = ("owned_by", "root", "parent")
 _META = (
@@ -17,6 +18,11 @@ _META = (
     *("desc", "ftype", "n_ctx_slot"),
 )
 """Of llama.cpp."""
+
+_LISTS = ("aliases", "tags")
+"""Of llama.cpp, too: `--alias a,b`, `--tags`. An alias is asked for like the name itself."""
+
+_LONGEST_LIST = 16
 
 
 def card(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,8 +37,19 @@ def card(entry: Mapping[str, Any]) -> dict[str, Any]:
         found["created"] = created
     if is_count(entry.get("max_model_len")):
         found["max_model_len"] = entry["max_model_len"]
+    for name in _LISTS:
+        if _are_names(entry.get(name)):
+            found[name] = entry[name]
     meta = entry.get("meta")
     if isinstance(meta, dict):
         known = {name: meta[name] for name in _META if name in meta}
         found["meta"] = {n: v for n, v in known.items() if is_count(v, least=0) or is_text(v)}
     return found
+
+
+def _are_names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= _LONGEST_LIST
+        and all(is_text(each) and each and is_plain(each) for each in value)
+    )

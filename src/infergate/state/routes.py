@@ -53,13 +53,17 @@ def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Rout
     inventories = offered(config, inventories)
     models = who_serves(config, inventories)
     routes: dict[str, str] = {}
+    others: dict[str, str] = {}  # behind every name: what is called so is what is asked for
     fingerprint = who_answers(config)
     for name, model in models.items():
         compiled = _json(compile_route(config, name, model, inventories, fingerprint))
+        for each in _own_aliases(name, model, inventories):
+            others.setdefault(each, compiled)
         for each in (name, *model.aliases, *_short_names(name, model, inventories)):
             routes.setdefault(each, compiled)
             if _is_on_ollama(model, inventories):
                 routes.setdefault(ANY_CASE + each.lower(), compiled)
+    routes = {**others, **routes}
     if config.default_model is not None and config.default_model in routes:
         routes[""] = routes[config.default_model]
     missing = tuple(
@@ -164,6 +168,12 @@ def _short_names(name: str, model: Model, inventories: Mapping[str, Inventory]) 
     return (name.removesuffix(LATEST),) if short else ()
 
 
+def _own_aliases(name: str, model: Model, inventories: Mapping[str, Inventory]) -> tuple[str, ...]:
+    """What a llama.cpp calls a model besides (`--alias a,b`)."""
+    infos = (info for _, info in _infos(name, model, inventories))
+    return tuple(dict.fromkeys(alias for info in infos for alias in info.aliases))
+
+
 def _is_on_ollama(model: Model, inventories: Mapping[str, Inventory]) -> bool:
     return any(
         backend in inventories and inventories[backend].kind == "ollama"
@@ -191,6 +201,7 @@ def _catalog(
             if info is not None and info.context_length:
                 entry["max_model_len"] = info.context_length
             names = [name, each, *_short_names(name, model, inventories)]
+            names += _own_aliases(name, model, inventories)
             hidden = {"unlisted": 1} if model.unlisted else {}
             listed.append({"names": list(dict.fromkeys(names)), "entry": entry, **hidden})
     engines = {

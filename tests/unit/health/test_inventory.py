@@ -249,6 +249,15 @@ def test_a_name_that_a_terminal_would_obey_is_no_model(name: str) -> None:
     assert version({"version": name}) is None
 
 
+def test_what_llama_cpp_calls_a_model_besides_and_says_it_is_for_is_known() -> None:
+    said: dict[str, Any] = {"aliases": ["m", "fim"], "tags": ["chat"]}
+    (info,) = openai_models({"data": [{"id": "m", **said}]}, PROFILES["llamacpp"]) or ()
+    assert (info.aliases, info.card) == (("fim",), said)
+    for bad in ("fim", [1], ["a\x1b[0m"], [["x"]], ["x"] * 100, [""], {"fim": 1}):
+        (info,) = openai_models({"data": [{"id": "m", "aliases": bad}]}, PROFILES["llamacpp"]) or ()
+        assert (info.aliases, info.card) == ((), {})
+
+
 def test_what_an_engine_says_of_a_model_is_passed_on_and_when_it_began_stays() -> None:
     """vLLM and llama.cpp say the time of the question: nothing changes by that."""
 

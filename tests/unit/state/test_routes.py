@@ -60,6 +60,20 @@ def test_ollama_s_latest_may_be_left_out() -> None:
     assert routes["llama3"] == routes["llama3:latest"]
 
 
+def test_what_an_engine_calls_a_model_besides_is_its_name_unless_another_model_is_called_so() -> (
+    None
+):
+    models = (ModelInfo("code", aliases=("fim", "chat")), ModelInfo("chat"))
+    compiled = compile_routes(config(TWO), {"a": Inventory("llamacpp", "1", models)})
+    assert compiled.routes["fim"] == compiled.routes["code"] != compiled.routes["chat"]
+    first, *_ = json.loads(compiled.catalog["models"])
+    assert "fim" in first["names"]
+    assert [each["entry"]["id"] for each in json.loads(compiled.catalog["models"])] == [
+        "code",
+        "chat",
+    ]
+
+
 def test_the_default_model_stands_under_the_empty_name() -> None:
     text = TWO + "models: { m: { backends: [a], aliases: [gpt] } }\ndefault_model: gpt\n"
     routes = compile_routes(config(text), {}).routes
