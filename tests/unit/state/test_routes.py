@@ -60,9 +60,7 @@ def test_ollama_s_latest_may_be_left_out() -> None:
     assert routes["llama3"] == routes["llama3:latest"]
 
 
-def test_what_an_engine_calls_a_model_besides_is_its_name_unless_another_model_is_called_so() -> (
-    None
-):
+def test_what_an_engine_calls_a_model_besides_is_its_name_unless_another_is_called_so() -> None:
     models = (ModelInfo("code", aliases=("fim", "chat")), ModelInfo("chat"))
     compiled = compile_routes(config(TWO), {"a": Inventory("llamacpp", "1", models)})
     assert compiled.routes["fim"] == compiled.routes["code"] != compiled.routes["chat"]
