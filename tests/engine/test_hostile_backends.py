@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import resource
 import socket
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infergate.nginx import shared_memory
 from infergate.nginx.statuses import INTERNAL
+from infergate.paths import Home
 from tests.access_log import tokens
 from tests.backends.servers import Scripted, scripted
 from tests.cache import SUITE, TRIXIE
@@ -239,6 +242,51 @@ def test_an_early_hint_is_dropped_where_the_engine_can_and_else_502(
         knows_none = engine == "debian" and SUITE == TRIXIE
         assert statuses(answer) == [502 if knows_none else 200, 200], way
         assert b"Link" not in answer.split(b"\r\n\r\n")[0]
+
+
+USED = '{"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}'
+BREAKS_OFF = {
+    "before the length it told": f"Content-Length: 500\r\n\r\n{USED}",
+    "before its last chunk": f"Transfer-Encoding: chunked\r\n\r\n{len(USED):x}\r\n{USED}\r\n",
+    "in its last chunk": f"Transfer-Encoding: chunked\r\n\r\n{len(USED):x}\r\n{USED}\r\n0\r\n",
+    "long": f"Content-Length: 99999\r\n\r\n{' ' * 60_000}{USED}",
+    "long, before its last chunk": (
+        f"Transfer-Encoding: chunked\r\n\r\nea60\r\n{' ' * 60_000}\r\n"
+        f"{len(USED):x}\r\n{USED}\r\n"
+    ),
+}
+"""Whole answers whose framing ends early, when their usage is there."""
+
+
+@pytest.mark.parametrize("case", BREAKS_OFF)
+@pytest.mark.parametrize("way", [way for way in MODELS if "streamed" not in way])
+def test_an_answer_that_breaks_off_after_its_usage_is_counted_and_a_failure(
+    stack: Stack, way: str, case: str
+) -> None:
+    it, a = stack
+    head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    a.behave(path_prefix="/v1/", raw=head + BREAKS_OFF[case])
+    answer = ask(it, way)
+    line = it.log()[-1]
+    known = shared_memory.read(Home(it.home).socket).breakers
+    if line["status"] == 200:
+        assert not complete(answer)
+        assert line["error"] == "answer_truncated"
+        assert tokens(line) == [7, 5, 0]
+    else:  # nothing of it went out
+        assert line["status"] == 502
+        assert way in ("hedged", "kept")
+    assert sum(each[_FAILURES] for each in known.values()) >= 1
+
+
+_FAILURES = 3  # its place in an entry of njs/breaker.js
+
+
+def complete(answer: bytes) -> bool:
+    """Whether the first response in these bytes is there to the end that it told."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"^content-length: *(\d+)\r$", head, re.IGNORECASE | re.MULTILINE)
+    return len(body) >= int(length[1]) if length else b"\r\n0\r\n\r\n" in body
 
 
 READERS, LARGE = 30, 8 * 2**20

@@ -21,7 +21,7 @@ from infergate.supervise.instance import nginx_master
 from infergate.supervise.taken_over import listening_sockets
 from infergate.worker_files import tail_of
 
-_START_TIMEOUT_S = 15.0
+_START_TIMEOUT_S = 45.0
 _POLL_S = 0.2
 _WAIT_POLL_S = 0.02
 """While somebody waits for it."""

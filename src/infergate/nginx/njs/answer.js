@@ -82,17 +82,20 @@ function look(r, data, flags) {
     if (data.length !== 0) {
         if (pieces === 0) {
             const at = data.lastIndexOf('"usage"');
-            if (at !== -1) {
-                if (takeUsage(data, at)) {
+            if (at !== -1 && takeUsage(data, at)) {
+                if (Number(r.headersOut['Content-Length']) === data.length) {
                     r.sendBuffer(data, flags);
-                    r.done();   // what is left goes on without this filter
+                    r.done();   // nothing is left that could break off
                     return;
                 }
-                front = usages.atFront(data, at);
+            } else {
+                front = at === -1 ? undefined : usages.atFront(data, at);
+                last = recent.open(KEPT);
             }
-            last = recent.open(KEPT);
         }
-        last.add(data);
+        if (last !== undefined) {
+            last.add(data);
+        }
         pieces++;
         if (pieces > FEW) {
             holding = holding || held.open(r, state.hold);
