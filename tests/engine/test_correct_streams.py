@@ -212,6 +212,7 @@ SEVERAL = 'data: {"choices":[{"index":0,"delta":{},\ndata: "finish_reason":%s}]}
 """An event of a chat whose data stands in several lines, as SSE allows."""
 COMPLETED = 'event: response.{0}\ndata: {{"type":"response.{0}","response":{{"id":"x"}}}}\n\n'
 MESSAGE = 'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"x"}}\n\n'
+DEEP = 'data: {"type":"response.completed","response":' + '{"a":' * 40 + "1" + "}" * 41
 STOP = 'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 LINE, DONE_LINE = '{"response":"a","done":false}\n', '{"response":"","done":true}\n'
 
@@ -232,6 +233,8 @@ WHOLE = {
     "message_stop": ("/v1/messages", MESSAGE + STOP),
     "Ollama's done": ("/api/generate", LINE + DONE_LINE),
     "Ollama's done without a line end": ("/api/chat", LINE + DONE_LINE.strip()),
+    "and then what it used": ("/v1/chat/completions", say("a") + say("", "stop") + USED + DONE),
+    "too deep to be read": ("/v1/responses", CREATED + DEEP + "\n\n"),
     "an endpoint that nobody knows the end of": ("/v1/audio/speech", say("a")),
 }
 """Streams that came to their end."""
@@ -246,6 +249,16 @@ CUT = {
     "no response.completed": ("/v1/responses", CREATED),
     "half a response.completed": ("/v1/responses", CREATED + COMPLETED.format("completed")[:-9]),
     "no message_stop": ("/v1/messages", MESSAGE),
+    "torn at a line's end": ("/v1/chat/completions", say("a", "stop")[:-9] + "\n"),
+    "torn at an event's end": ("/v1/chat/completions", say("a", "stop")[:-9] + "\n\n"),
+    "a torn text": ("/v1/completions", 'data: {"choices":[{"index":0,"text":"}}]}\n'),
+    "a torn response.completed": (
+        "/v1/responses",
+        CREATED + COMPLETED.format("completed")[:-9] + "\n",
+    ),
+    "torn, and too deep to be read": ("/v1/responses", CREATED + DEEP[:-9] + "\n\n"),
+    "a torn message_stop": ("/v1/messages", MESSAGE + STOP[:-5] + "\n"),
+    "Ollama's done is torn": ("/api/chat", LINE + DONE_LINE[:-4] + "\n"),
     "Ollama's done is missing": ("/api/generate", LINE),
     "Ollama's done in a call": (
         "/api/chat",
@@ -261,22 +274,29 @@ def close_after(backend: Scripted, path: str, text: str) -> None:
     backend.behave(path_prefix="/", raw=head + text)
 
 
-def read_both(stack: Pair, path: str, text: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """By the short way and by the long one: what came, and the line of the log."""
+def read_all(
+    stack: Pair, path: str, text: str, **more: object
+) -> list[tuple[str, bytes, dict[str, Any]]]:
+    """By the short way and by the long one, and once more with lines that end in CR, as SSE's may:
+    what was sent, what came, and the line of the log."""
     it, a, o = stack
-    for more in ({}, {"pad": "x" * 30_000}):
-        close_after(o if path.startswith("/api/") else a, path, text)
-        model = "l" if path.startswith("/api/") else "m"
-        body = {"model": model, "stream": True, "messages": [], "prompt": "a", "input": "a", **more}
-        got, _ = read(it, path, body)
-        yield got, it.log()[-1]
+    backend, model = (o, "l") if path.startswith("/api/") else (a, "m")
+    body = {"model": model, "stream": True, "messages": [], "prompt": "a", "input": "a", **more}
+    cr = text if backend is o else text.replace("\n", "\r")
+    found = []
+    for sent, pad in ((text, {}), (text, {"pad": "x" * 30_000}), (cr, {})):
+        backend.reset()
+        close_after(backend, path, sent)
+        found.append((sent, read(it, path, {**body, **pad})[0]))
+    lines = it.log()[-3:]
+    return [(sent, got, line) for (sent, got), line in zip(found, lines, strict=True)]
 
 
 @pytest.mark.parametrize("case", WHOLE)
 def test_a_whole_stream_is_not_taken_for_a_cut_one(stack: Pair, case: str) -> None:
     path, text = WHOLE[case]
-    for got, line in read_both(stack, path, text):
-        assert got.decode() == text.replace(USED, "")
+    for sent, got, line in read_all(stack, path, text):
+        assert got.decode() == sent.replace(USED, "").replace(USED.replace("\n", "\r"), "")
         assert line["error"] == ""
     assert failures_of(stack[0]) == 0
 
@@ -284,11 +304,37 @@ def test_a_whole_stream_is_not_taken_for_a_cut_one(stack: Pair, case: str) -> No
 @pytest.mark.parametrize("case", CUT)
 def test_a_cut_stream_is_not_taken_for_a_whole_one(stack: Pair, case: str) -> None:
     path, text = CUT[case]
-    for got, line in read_both(stack, path, text):
-        assert got.decode().startswith(text)
-        assert b"broke off" in got[len(text) :]
+    for sent, got, line in read_all(stack, path, text):
+        assert got.decode().startswith(sent)
+        assert b"broke off" in got[len(sent) :]
         assert line["error"] == "stream_ended_early"
-    assert failures_of(stack[0]) == 2
+    assert failures_of(stack[0]) == 3
+
+
+LATE = "".join(say("x" * 90, None, index) for index in (0, 1) * 40)
+"""More than is kept of a stream, of two choices."""
+
+SEVERAL_CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
+    "n": ("/v1/chat/completions", {"n": 3}),
+    "n, and its usage": (
+        "/v1/chat/completions",
+        {"n": 3, "stream_options": {"include_usage": True}},
+    ),
+    "prompts": ("/v1/completions", {"prompt": ["a", "b", "c"]}),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL_CHOICES)
+@pytest.mark.parametrize("finish", [None, "stop"])
+def test_a_choice_that_spoke_long_ago_has_to_say_why_it_stops_too(
+    stack: Pair, case: str, finish: str | None
+) -> None:
+    path, more = SEVERAL_CHOICES[case]
+    text = say("a", finish, 2) + LATE + say("", "stop") + say("", "stop", 1)
+    for sent, got, line in read_all(stack, path, text, **more):
+        assert got.decode().startswith(sent)
+        assert (got.decode() == sent) is (finish is not None)
+        assert line["error"] == ("" if finish else "stream_ended_early")
 
 
 _FAILURES = 3  # its place in an entry of njs/breaker.js

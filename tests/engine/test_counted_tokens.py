@@ -165,6 +165,14 @@ STREAMS: dict[str, tuple[str, str, str]] = {
         LINES,
         lines({"message": called(CLIENTS), "done": True, **COUNTS}),
     ),
+    "ollama's generate, with a long context between its counts": (
+        GENERATE,
+        LINES,
+        lines(
+            {"response": "", "eval_count": 50, "context": [1] * 9, "done": True}
+            | {"total": "x" * 900, "prompt_eval_count": 700},
+        ),
+    ),
     "ollama's generate, with a long context": (
         GENERATE,
         LINES,
@@ -290,6 +298,12 @@ SHAPES: dict[str, tuple[str, object, dict[str, str], list[int]]] = {
         [16, 2, 5],
     ),
     "Ollama, with its prompt cached": (OLLAMA, {"done": True, "eval_count": 4}, {}, [22, 4, 0, 1]),
+    "Ollama's, in another order": (
+        OLLAMA,
+        {"eval_count": 4, "done": True, "prompt_eval_count": 16},
+        {},
+        [16, 4, 0],
+    ),
     "Ollama's embed": (EMBED, {"embeddings": [[0.5]], "prompt_eval_count": 16}, {}, [16, 0, 0]),
     "the prompt and all": (
         CHAT,

@@ -38,7 +38,7 @@ function settle(r) {
     }
     if (pieces && complete && r.status === 200 && answer.streaming && !answer.streaming.failed()
         && r.headersOut['Content-Encoding'] === undefined) {
-        keeping.keepStream(r, pieces, variables.ig_note === 'strip' ? unasked.without : (text) => text);
+        keeping.keepStream(r, pieces, variables.ig_note.startsWith('strip') ? unasked.without : (text) => text);
     }
     return answer.settle(r);
 }

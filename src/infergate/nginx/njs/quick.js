@@ -11,6 +11,7 @@ import * as route from './route.js';
 import * as scan from './scan.js' with { load: 'lazy' };
 import * as state from './state.js';
 import * as streamOptions from './stream_options.js' with { load: 'rare' };
+import * as tokens from './tokens.js' with { load: 'lazy' };
 
 // The body for the backend that it chooses; undefined for what the short way does not do.
 // request, found: the body and its route, where they are known; met: it took from its limits then. One
@@ -90,9 +91,13 @@ function decide(r, request, found, met) {
     variables.ig_why = state.why;
     const wanted = backend[route.UPSTREAM_NAME] || found[0];
     if (isStream) {
+        if (request.verdict !== 'usual' && uri.endsWith('completions')
+            && (request.parsed.n > 1 || Array.isArray(request.parsed.prompt))) {
+            variables.ig_note = ' ' + tokens.choices(uri, request.parsed);
+        }
         if (request.parsed.stream_options === undefined && backend[route.FLAGS].indexOf('u') !== -1
             && uri.endsWith('completions')) {
-            variables.ig_note = 'strip';
+            variables.ig_note = 'strip' + variables.ig_note;
             return edited(request, wanted, streamOptions.OURS);
         }
     } else if (!isOllama) {

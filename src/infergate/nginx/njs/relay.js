@@ -179,9 +179,11 @@ function dispatch(r, found, asked, format, backend) {
     if (variables.ig_note !== '') {
         variables.ig_note = '';
     }
-    if (request.stream === true && flags.indexOf('u') !== -1
-        && (r.uri === '/v1/chat/completions' || r.uri === '/v1/completions')) {
-        insert = streamOptions.ask(r, request);
+    if (request.stream === true && (r.uri === '/v1/chat/completions' || r.uri === '/v1/completions')) {
+        insert = flags.indexOf('u') !== -1 ? streamOptions.ask(r, request) : '';
+        if (request.parsed.n > 1 || Array.isArray(request.parsed.prompt)) {
+            variables.ig_note = variables.ig_note + ' ' + tokens.choices(r.uri, request.parsed);
+        }
     }
     if (r.uri.startsWith('/v1/messages')) {
         anthropic.withoutAttribution(request, flags);

@@ -4,6 +4,7 @@
 // everything else that is done for the piece. What matters stands at the end of a stream, so the last
 // pieces are kept and looked at once (usages.js).
 
+import * as choices from './choices.js' with { load: 'rare' };
 import * as held from './held.js' with { load: 'rare' };
 import * as recent from './recent.js' with { load: 'lazy' };
 import * as unasked from './unasked.js' with { load: 'lazy' };
@@ -52,8 +53,11 @@ function isLines(uri, data) {
 
 function open(r, isSse, hold) {
     // The usage was asked for by us alone, and may be taken out: nobody said how many bytes come.
-    const strip = isSse && r.variables.ig_note === 'strip' && r.headersOut['Content-Length'] === undefined
+    const note = r.variables.ig_note;
+    const strip = isSse && note.startsWith('strip') && r.headersOut['Content-Length'] === undefined
         ? unasked.open() : undefined;
+    const several = note.indexOf(' ') === -1 ? undefined
+        : choices.open(Number(note.slice(note.indexOf(' '))));
     const state = { events: 0, failed: '' };
     const kept = r.uri === '/v1/responses' ? KEPT_OF_RESPONSES : KEPT;
     const last = recent.open(kept);
@@ -79,6 +83,9 @@ function open(r, isSse, hold) {
         }
         pieces++;
         state.events += data.length < TWO_EVENTS ? 1 : countEvents(data);
+        if (several !== undefined) {
+            several.add(data);
+        }
         if (strip !== undefined && (begun !== undefined || strip.isWaiting() || !goesOn(data))) {
             data = withoutUsage(data);
         } else if (last.add(data)) {
@@ -144,9 +151,7 @@ function open(r, isSse, hold) {
     function withoutUsage(data) {
         const all = begun === undefined ? data : Buffer.concat([begun, data]);
         const length = all.length;
-        const unix = all.lastIndexOf('\n\n');
-        const dos = all.lastIndexOf('\r\n\r\n');
-        let cut = Math.max(unix === -1 ? 0 : unix + 2, dos === -1 ? 0 : dos + 4);
+        let cut = Math.max(0, strip.lastEnd(all));
         begun = undefined;
         if (cut < length && length - cut < LONGEST_EVENT) {
             begun = Buffer.from(all.slice(cut));
@@ -155,7 +160,8 @@ function open(r, isSse, hold) {
         }
         const passed = [];
         for (let start = 0, end; start < cut; start = end) {
-            end = endOfEvent(all, start, cut);
+            end = strip.endOf(all, start);
+            end = end === -1 ? cut : end;
             const event = all.slice(start, end);
             last.add(event);
             strip.pass(event, passed);
@@ -163,19 +169,10 @@ function open(r, isSse, hold) {
         return Buffer.concat(passed);
     }
 
-    function endOfEvent(data, start, cut) {
-        const unix = data.indexOf('\n\n', start);
-        const dos = data.indexOf('\r\n\r\n', start);
-        if (unix !== -1 && (dos === -1 || unix < dos)) {
-            return unix + 2;
-        }
-        return dos !== -1 ? dos + 4 : cut;
-    }
-
     // What it tells of itself, as far as it came.
     function look() {
         if (found === undefined) {
-            found = usages.ofStream(r.uri, isSse, first, last.text(), last.isWhole());
+            found = usages.ofStream(r.uri, isSse, first, last.text(), last.isWhole(), several);
             state.failed = state.failed || found.failed;
         }
         return found;

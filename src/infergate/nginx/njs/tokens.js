@@ -65,11 +65,14 @@ function asked(uri, request, isExact) {
     if (isExact && uri === BATCH && members.isRepeated(text, MESSAGES)) {
         return refuse.bad("'messages' stands in the request body more than once.", MESSAGES);
     }
-    const prompt = uri === '/v1/completions' ? body[PROMPT] : uri === BATCH ? body[MESSAGES] : undefined;
-    if (Array.isArray(prompt) && prompt.length > 1 && typeof prompt[0] !== 'number') {   // a list of prompts
-        found.answers *= prompt.length;
-    }
+    found.answers *= prompts(uri, body);
     return found;
+}
+
+// How many prompts: one may be a list of tokens.
+function prompts(uri, body) {
+    const prompt = uri === '/v1/completions' ? body[PROMPT] : uri === BATCH ? body[MESSAGES] : undefined;
+    return Array.isArray(prompt) && prompt.length > 1 && typeof prompt[0] !== 'number' ? prompt.length : 1;
 }
 
 // The fields of one object. text: it is the first in there; undefined where no key can be there twice, or
@@ -110,6 +113,11 @@ function lookAtOptions(found, body, text) {
     const options = body.options;
     return options === null || typeof options !== 'object' ? undefined
         : look(found, options, text && text.slice(members.find(text, OPTIONS)[0].start));
+}
+
+// How many choices a stream of completions has. body: as in a request, or without its long strings.
+function choices(uri, body) {
+    return prompts(uri, body) * (body.n > 1 ? Number(body.n) : 1);
 }
 
 // What is to be written into the body so that the engine stops at `most` tokens of all answers, where the
@@ -153,4 +161,4 @@ function isLength(name) {
     return LENGTHS.indexOf(name) !== -1;
 }
 
-export { LENGTHS, ANSWERS, asked, bound, folded, isLength, wordOf };
+export { LENGTHS, ANSWERS, asked, bound, choices, folded, isLength, wordOf };

@@ -2,6 +2,11 @@
 // it vLLM would tell its system_fingerprint and llama.cpp its timings in the last event that has a choice; so
 // that one waits for the next, and gets from the usage's event what is only there.
 
+// An empty line, where they end in \n or \r\n, in \r alone, or now so and now so. \r may have a \n behind it.
+// https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+const BLANK = '\n\n';
+const BLANKS = ['\n\n', '\n\r', '\r\r'];
+const LF = 0x0a, CR = 0x0d;
 const USAGE = '"usage"', FINISH = 'finish_reason';
 // vLLM's of a request, which it tells with a usage alone.
 const METRICS = 'metrics';
@@ -35,7 +40,26 @@ function open() {
         }
     }
 
-    return { pass, rest, isWaiting: () => waiting !== undefined };
+    return { pass, rest, isWaiting: () => waiting !== undefined, endOf, lastEnd };
+}
+
+// Where the first event ends, from `start` on; -1 for none.
+function endOf(data, start) {
+    return nearest(data, (blank) => data.indexOf(blank, start), (a, b) => a < b);
+}
+
+// Where the last one ends.
+function lastEnd(data) {
+    return nearest(data, (blank) => data.lastIndexOf(blank), (a, b) => a > b);
+}
+
+function nearest(data, find, isNearer) {
+    let at = -1;
+    (data.indexOf(CR) === -1 ? [BLANK] : BLANKS).forEach((blank) => {
+        const found = find(blank);
+        at = found !== -1 && (at === -1 || isNearer(found, at)) ? found : at;
+    });
+    return at === -1 ? -1 : at + (data[at + 1] === CR && data[at + 2] === LF ? 3 : 2);
 }
 
 function objectOf(event) {
@@ -62,13 +86,14 @@ function withMore(event, told) {
 
 // The text of a whole stream without it.
 function without(text) {
-    const end = text.indexOf('\r\n\r\n') === -1 ? '\n\n' : '\r\n\r\n';
+    const data = Buffer.from(text);
     const passed = [];
     const filter = open();
-    const events = text.split(end);
-    events.forEach((event, i) => {
-        filter.pass(Buffer.from(i === events.length - 1 ? event : event + end), passed);
-    });
+    for (let start = 0, end; start < data.length; start = end) {
+        end = endOf(data, start);
+        end = end === -1 ? data.length : end;
+        filter.pass(data.slice(start, end), passed);
+    }
     filter.rest(passed);
     return Buffer.concat(passed).toString();
 }

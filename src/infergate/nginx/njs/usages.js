@@ -88,18 +88,20 @@ function fromName(text, name, before) {
     return undefined;
 }
 
+// What stands behind either of two names at the top, whichever comes first.
+function fromNames(text, one, other) {
+    return Object.assign({}, fromName(text, one, '{'), fromName(text, other, '{'));
+}
+
 // Of an answer in one piece, of which `text` is the end.
 function ofBody(uri, text) {
-    let found;
     if (dialectOf(uri) === 'llamacpp') {
-        return tokensOf(Object.assign({}, fromName(text, '"tokens_predicted"', '{'),
-            fromName(text, '"tokens_evaluated"', '{')));
+        return tokensOf(fromNames(text, '"tokens_predicted"', '"tokens_evaluated"'));
     }
     if (uri.startsWith('/api/')) {   // Ollama, which leaves out the first where the prompt was in its cache
-        found = fromName(text, '"prompt_eval_count"', '{') || fromName(text, '"eval_count"', '{');
-        return tokensOf(found);
+        return tokensOf(fromNames(text, '"prompt_eval_count"', '"eval_count"'));
     }
-    found = fromName(text, '"usage"', '{');
+    let found = fromName(text, '"usage"', '{');
     if (found !== undefined) {
         return tokensOf(found.usage);
     }
@@ -136,14 +138,11 @@ function objectOf(text) {
 
 // Of a stream: { ended, finished, hasEnd, failed, tokens }. ended: it said so; finished: everything was said,
 // where it was closed without that word; hasEnd: the word is known; failed: why it is no good answer.
-// first, last: its beginning and end; isWhole: `last` has all of it.
-function ofStream(uri, isSse, first, last, isWhole) {
+// first, last: its beginning and end; isWhole: `last` has all of it; several: choices.js's, of more than one.
+function ofStream(uri, isSse, first, last, isWhole, several) {
     const dialect = dialectOf(uri);
     const found = { ended: false, finished: false, hasEnd: dialect !== '', failed: '', tokens: undefined };
-    if (last.indexOf('\r') !== -1) {
-        last = last.split('\r\n').join('\n').split('\r').join('\n');
-    }
-    const lines = last.split('\n');
+    const lines = linesOf(last);
     const choices = {};
     let isLast = true;   // nothing was found behind it
     let said = false;    // of a choice
@@ -180,7 +179,7 @@ function ofStream(uri, isSse, first, last, isWhole) {
         } else {
             takeEnd(found, text, dialect);
             // What cannot be read here, as it came whole, says nothing against it.
-            found.finished = found.finished || (isLast && i !== lines.length - 1);
+            found.finished = found.finished || (isLast && cameWhole(lines, i, isSse, isCut));
         }
         isLast = false;
         if (!isSse) {
@@ -190,13 +189,31 @@ function ofStream(uri, isSse, first, last, isWhole) {
     if (dialect === 'anthropic') {   // tells in two parts
         merge(found, startOf(first));
     }
-    if (said) {   // each choice that was spoken of lately
-        found.finished = true;
+    if (said) {   // each choice that was spoken of lately, and of several all
+        found.finished = several === undefined
+            || Object.keys(Object.assign({}, choices, several.found)).length >= several.wanted;
         for (const index in choices) {
             found.finished = found.finished && choices[index];
         }
     }
     return found;
+}
+
+function linesOf(text) {
+    return (text.indexOf('\r') === -1 ? text : text.split('\r\n').join('\n').split('\r').join('\n')).split('\n');
+}
+
+// Whether an event that cannot be read is there to its end: too long, or too deep for njs, and not torn.
+// isCut: its beginning is not known here. The last of `lines` is what comes behind the last line's end.
+function cameWhole(lines, at, isSse, isCut) {
+    return lines.length - at > (isSse ? 2 : 1) && (isCut ? lines[at].endsWith('}') : isBalanced(lines[at]));
+}
+
+// Whether all that it opens is closed at its end.
+function isBalanced(line) {
+    const parts = line.split('\\\\').join('').split('\\"').join('').split('"');
+    const bare = parts.filter((part, i) => i % 2 === 0).join('').trim();
+    return parts.length % 2 === 1 && bare.endsWith('}') && bare.split('{').length === bare.split('}').length;
 }
 
 // Of those with data that follow on each other up to `last`.
@@ -209,7 +226,7 @@ function firstLine(lines, last) {
 
 // Anthropic's first event has the tokens of the prompt.
 function startOf(first) {
-    const lines = first.split('\n');
+    const lines = linesOf(first);
     for (let i = 0; i < lines.length; i++) {
         const event = lines[i].startsWith('data:') ? objectOf(lines[i].slice(5)) : undefined;
         if (event !== undefined && event.type === 'message_start') {
@@ -274,7 +291,7 @@ function take(found, event, dialect, choices) {
 function takeEnd(found, text, dialect) {
     let event;
     if (dialect === 'ollama') {   // its `context` may be long
-        event = fromName(text, '"prompt_eval_count"', '{') || fromName(text, '"eval_count"', '{');
+        event = fromNames(text, '"prompt_eval_count"', '"eval_count"');
     } else if (dialect === 'responses') {
         event = fromName(text, '"usage"', '{"response":{');
         event = event && event.response.usage;
@@ -300,4 +317,4 @@ function merge(found, tokens) {
     }
 }
 
-export { tokensOf, ofBody, atFront, ofStream };
+export { tokensOf, objectOf, linesOf, ofBody, atFront, ofStream };
