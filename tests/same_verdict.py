@@ -32,7 +32,7 @@ NAME = b"NAME"
 """Stands in a body for the model; both names have as many letters."""
 
 NAMES = (b"fast", b"slow")
-LOGGED = ("status", "method", "uri", "backend", "error", "queue_ms", "completed")
+LOGGED = ("status", "method", "uri", "backend", "error", "queue_ms", "completed", "user_agent")
 """What a line of the log must have the same; times and why it went where it did may differ."""
 
 
@@ -126,8 +126,8 @@ def _verdict(answer: httpx.Response, name: bytes) -> tuple[Any, ...]:
 def _log(it: Gateway, last: str | None) -> list[dict[str, Any]]:
     path = it.home / "logs" / "access.log"
 
-    def text() -> str:  # a client's bytes stand there as they came
-        return path.read_text(errors="replace")
+    def text() -> str:
+        return path.read_text()
 
     deadline = time.monotonic() + 10
     while last is not None and last not in text() and time.monotonic() < deadline:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +15,12 @@ import httpx
 import pytest
 
 from infergate.nginx.access_line import FIELDS
+from infergate.nginx.drain import nginx_workers
 from tests.access_log import tokens
 from tests.backends.servers import Scripted, free_port, scripted
 from tests.engine.conftest import as_new
-from tests.gateway import Gateway, gateway
+from tests.gateway import Gateway, gateway, until
+from tests.wire import raw
 
 CHAT = "/v1/chat/completions"
 MODEL = "gen_ai.request.model"
@@ -221,5 +226,121 @@ def test_what_a_client_writes_is_text_in_its_place_and_no_longer_than_a_name(pai
     assert attempts(entry) == [("a", 503), ("b", 200)]
     assert (entry["user_agent"], entry["request_id"]) == (odd["user-agent"], odd["x-request-id"])
     path = it.home / "logs" / "access.log"
-    for text in path.read_text(errors="replace").split("\n")[:-1]:
+    for text in path.read_text().split("\n")[:-1]:
         assert_documented(json.loads(text, parse_constant=lambda name: pytest.fail(name)))
+
+
+CUT_AT = "\ufffd"
+BYTES = {
+    b"x": "x",
+    "é\u2028\U0001f600\ud7ff\ue000".encode(): "é\u2028\U0001f600\ud7ff\ue000",
+    b"\xff": CUT_AT,
+    b"ab\xe9 cd": f"ab{CUT_AT}",
+    "é".encode() + b"\xc3": f"é{CUT_AT}",
+    b"\xc0\xaf": CUT_AT,
+    b"a\xe0\x80\xaf": f"a{CUT_AT}",
+    b"a\xed\xa0\x80b": f"a{CUT_AT}",
+    b"\xf0\x9f\x98": CUT_AT,
+    b"\xf4\x90\x80\x80": CUT_AT,
+    "\U0001f600".encode() + b"\x80": f"\U0001f600{CUT_AT}",
+    b'"\xfe\\': f'"{CUT_AT}',
+}
+"""What a client may write, and what stands in the log: text, as far as it is UTF-8."""
+
+PLACES = ("/v1/chat/completions", "/other/", "/nowhere/", "/v1/models/", "/away/", "/healthz/")
+
+
+def test_a_line_is_utf_8_whatever_bytes_a_client_writes(pair: Pair) -> None:
+    it, _, _ = pair
+    ids: dict[str, tuple[str, str]] = {}
+    for said, told in BYTES.items():
+        for place in PLACES:
+            path = place.encode()
+            if place.endswith("/"):
+                path += b"".join(b"%%%02x" % byte for byte in said)
+            for body in (b'{"model":"m","messages":[]}', b'{"model":"two","max_tokens":90000}'):
+                answer = raw(
+                    it.port,
+                    b"POST %s HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer %s\r\n"
+                    b"User-Agent: %s\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n"
+                    b"Content-Type: application/json\r\nConnection: close\r\n\r\n%s"
+                    % (path, it.key.encode(), said, said, len(body), body),
+                )
+                found = re.search(rb"^x-infergate-request-id: *(\S+)\r$", answer, re.I | re.M)
+                assert found, answer
+                ids[found[1].decode()] = (told, place)
+    it.log()
+    lines = (it.home / "logs" / "access.log").read_bytes().split(b"\n")[:-1]
+    entries = {each["id"]: each for each in (json.loads(text.decode()) for text in lines)}
+    for one, (told, place) in ids.items():
+        entry = entries[one]
+        assert (entry["user_agent"], entry["request_id"]) == (told, told), entry
+        if entry["uri"] != "/.infergate/unreadable":  # a slash in more bytes than it has
+            assert entry["uri"].rstrip("/") == (place + told * place.endswith("/")).rstrip("/")
+
+
+@contextmanager
+def failing(it: Gateway, program: str, function: str) -> Iterator[None]:
+    """One of the gateway's programs throws where this function begins."""
+    file = it.home / "current" / "njs" / program
+    text = file.read_text()
+    begin = re.search(rf"^ *function {re.escape(function)}\([^\n]*\n", text, re.MULTILINE)
+    assert begin, (program, function)
+    file.write_text(
+        f"{text[: begin.end()]}throw new Error('made on purpose');{text[begin.end() :]}"
+    )
+    try:
+        reload(it)
+        yield
+    finally:
+        file.write_text(text)
+        reload(it)
+
+
+def reload(it: Gateway) -> None:
+    master = it.status()["processes"]["nginx"]
+    before = nginx_workers(master)
+    os.kill(master, signal.SIGHUP)
+    until(lambda: (now := nginx_workers(master)) and not now & before)
+
+
+DIALECTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    CHAT: lambda body: body["error"]["code"],
+    "/v1/messages": lambda body: "server_error" * (body["error"]["type"] == "api_error"),
+    "/v1/embeddings": lambda body: body["error"]["code"],
+    "/api/chat": lambda body: "server_error" * isinstance(body["error"], str),
+}
+"""Paths, and where the code of an error stands in each one's dialect."""
+
+FAILURES = [
+    ("careful.js", "careful$serve", 500),
+    ("careful.js", "relay$decide", 500),
+    ("missed.js", "missed$serve", 500),
+    ("refusal.js", "refusal$refused", 500),
+    ("refusal.js", "refusal$found", 404),
+    ("refusal.js", "refusal$worded", 500),
+]
+
+
+@pytest.mark.parametrize(("program", "function", "status"), FAILURES)
+def test_a_request_that_njs_fails_on_is_refused_in_its_dialect_and_logged(
+    pair: Pair, program: str, function: str, status: int
+) -> None:
+    it, _, _ = pair
+    key = it.new_key("few", "--models", "m")
+    paths = DIALECTS
+    if program != "refusal.js":  # answers to one of them may be kept, which has another program
+        is_kept = program == "missed.js"
+        paths = {p: code for p, code in DIALECTS.items() if (p == "/v1/embeddings") is is_kept}
+    with failing(it, program, function):
+        for path, code in paths.items():
+            body = {"model": "nobody has it", "messages": [], "input": "a", "max_tokens": 1}
+            path += "/nothing" * (status == 404)
+            answer = it.post(path, body, key=key)
+            assert answer.status_code == status
+            assert answer.headers["content-type"].startswith("application/json")
+            if status == 500:
+                assert code(answer.json()) == "server_error", answer.text
+            assert "error" in answer.json()
+            entry = line(it, answer)
+            assert (entry["status"], entry["error"]) == (status, "server_error")

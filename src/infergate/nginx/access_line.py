@@ -27,7 +27,7 @@ FIELDS = (
     Field("v", "", "plain", "Version of the line"),
     Field("id", "ig_request_id", "text", "`x-infergate-request-id` of the answer"),
     Field("method", "request_method", "text", "HTTP method"),
-    Field("uri", "uri", "text", "Path, without the query"),
+    Field("uri", "ig_uri", "text", "Path, without the query"),
     Field("key", "ig_key", "text", "Public id of the caller's key"),
     Field("error", "ig_error", "text", "Code of the error the gateway answered"),
     Field("time", "time_iso8601", "text", "`ts` in ISO 8601, in the gateway's time zone"),
@@ -77,8 +77,8 @@ FIELDS = (
     Field("bytes_sent", "bytes_sent", "plain", "Bytes of the answer"),
     Field("completed", "ig_completed", "plain", "Whether the answer went out to its end"),
     Field("why", "ig_why", "text", "Scores, waits and failures, in order"),
-    Field("request_id", "http_x_request_id", "text", "The client's own `x-request-id`"),
-    Field("user_agent", "http_user_agent", "text", "The client's `user-agent`"),
+    Field("request_id", "ig_own_id", "text", "The client's own `x-request-id`"),
+    Field("user_agent", "ig_user_agent", "text", "The client's `user-agent`"),
 )
 """ts, status, ip and v come first: fail2ban finds them there (bans/fail2ban.py)."""
 
@@ -86,6 +86,14 @@ CACHE = Field("cache", "ig_cached", "text", "HIT, MISS, EXPIRED, BYPASS; where a
 SERVICE = Field(
     "service", "ig_service", "text", "The web service beside the models that it was for"
 )
+
+UTF_8 = (
+    r"[\x00-\x7f]++|[\xc2-\xdf][\x80-\xbf]"
+    r"|\xe0[\xa0-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}"
+    r"|\xf0[\x90-\xbf][\x80-\xbf]{2}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}"
+)
+"""One character or more, as a regular expression of bytes (RFC 3629, 4): nginx's escape=json lets
+bytes of 0x80 and above pass as a client wrote them."""
 
 ANSWERED = (
     200, 201, 202, 203, 204, 206, 300, 301, 302, 303, 304, 307, 308,

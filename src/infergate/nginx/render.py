@@ -305,6 +305,7 @@ def _log(config: Config) -> dict[str, object]:
         "log_formats": access_line.log_formats(
             keeps=keeps(config) is not None, services=bool(config.services)
         ),
+        "utf_8": access_line.UTF_8,
         "answered": access_line.ANSWERED,
         "unanswered": access_line.UNANSWERED,
     }

@@ -59,6 +59,17 @@ function answer(r, refusal) {
 // a stranger, or of one that is too large.
 function failure(r) {
     const status = Number(r.variables.status) || 500;
+    try {
+        return found(r, status);
+    } catch (e) {   // the client gets an error that it can read all the same
+        r.error('an error was not put into words: ' + e);
+        r.variables.ig_error = 'server_error';
+        return JSON.stringify(dialect.shape(r.uri.startsWith('/.') ? r.variables.request_uri || '' : r.uri,
+            { status, code: 'server_error', message: dialect.words(status), param: null }));
+    }
+}
+
+function found(r, status) {
     if (r.variables.ig_refusal !== '') {   // service.js
         const refusal = JSON.parse(r.variables.ig_refusal);
         if (refusal.status === status) {   // and not one too many from that address
