@@ -161,6 +161,7 @@ _NAMES = st.sampled_from(
     (
         b"Content-Type Accept Accept-Encoding User-Agent Cache-Control Cookie x-session-id"
         b" X-Forwarded-For TE x-api-key Content-Encoding Expect-CT Upgrade anthropic-version"
+        b" Proxy-Authorization Via If-Match Range Accept-Language X-Real-IP"
     ).split()
 )
 _VALUES = st.sampled_from(
@@ -173,6 +174,9 @@ _VALUES = st.sampled_from(
         b"no-cache",
         b"trailers",
         b"\xe9",
+        b"Basic eA==",
+        b'Digest a="b", c="d", e=f',
+        b"a, b",
     ]
 ) | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(str.encode)
 HEADERS = st.lists(
@@ -234,6 +238,13 @@ _KEYS = [
 ]
 
 
+_NO_VALUES = st.sampled_from(
+    "-Infinity Infinity +Infinity NaN -NaN 01 -01 1. .5 -.5 +1 1e 1e999 -1e999 0x1f undefined tru"
+    " [1,] {,} '' '\"\\ud800\"' [-Infinity] {\"a\":[+Infinity]} - --1 -".split()
+)
+"""What one parser takes for a value, and another does not."""
+
+
 @st.composite
 def _members(draw: st.DrawFn) -> list[tuple[str, str]]:
     """Keys and values as JSON texts, in any order, perhaps twice."""
@@ -242,7 +253,10 @@ def _members(draw: st.DrawFn) -> list[tuple[str, str]]:
         members.append(('"messages"', json.dumps(draw(_MESSAGES))))
     for key in draw(st.lists(st.sampled_from(_KEYS), max_size=4)):
         ascii_only = draw(st.booleans())
-        members.append((json.dumps(key), json.dumps(draw(_ANY), ensure_ascii=ascii_only)))
+        value = json.dumps(draw(_ANY), ensure_ascii=ascii_only)
+        members.append(
+            (json.dumps(key), draw(_NO_VALUES) if draw(st.integers(0, 9)) == 0 else value)
+        )
     if draw(st.integers(0, 9)) == 0:
         members.append(draw(st.sampled_from(members)))
     if draw(st.integers(0, 3)) == 0:
@@ -253,6 +267,7 @@ def _members(draw: st.DrawFn) -> list[tuple[str, str]]:
 _ODD = st.sampled_from(
     [
         *(b"01 1. .5 +1 \xff \x00 \x01 \\u0000 \\u006d \\ { } ] , // \xef\xbb\xbf".split(b" ")),
+        *(b"-Infinity +Infinity Infinity NaN 1e999".split(b" ")),
         *(b"\xed\xa0\x80", b"\xe2\x80\xa8", b'"model":"x",', b'"', b"\n", b""),
     ]
 )

@@ -9,7 +9,7 @@ import * as refuse from './refuse.js';
 
 const WANTED = 'model';
 // See plain.js.
-const NUMBER = /(?<=[\s:,\x5b])(?:-?0\d|[-+]?\.|\+)[-+.\deE]*\s*[,\]}]|(?<=\d)\.(?:[eE][-+]?\d+)?\s*[,\]}]/;
+const NUMBER = /(?<=[\s:,\x5b])(?:-?0\d|[-+]?\.|\+|-I)[-+.\deEInfity]*\s*[,\]}]|(?<=\d)\.(?:[eE][-+]?\d+)?\s*[,\]}]/;
 
 // Whether the text has `"model"` once, given that the parsed object has the key. Inside a string a
 // quote is escaped, so the literal is a key or a whole value; being the only one, with no escape that
@@ -86,7 +86,7 @@ function of(uri, text, buffer) {
         empty: Object.keys(body).length === 0,
     };
     if (NUMBER.test(text) && members.hasNoNumber(text)) {
-        return refuse.bad('The request body is not valid JSON: a number has leading zeros, a plus, or no digit beside its point.');
+        return refuse.bad('The request body is not valid JSON: a number has leading zeros, a plus, no digit beside its point, or is infinite.');
     }
     if (text.indexOf('\\u0000') !== -1 && hasNul(body)) {
         return refuse.bad('A key of the request body has a NUL.');

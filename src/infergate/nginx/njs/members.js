@@ -85,7 +85,7 @@ function endOfValue(text, at) {
 }
 
 // Whether a number stands there that njs takes and JSON does not have. The quote before it is that of a key.
-const NO_NUMBER = /(?:"\s*:|,|\[)\s*(?:-?0\d|[-+]?\.|\+|-?\d+\.(?!\d))/;
+const NO_NUMBER = /(?:"\s*:|,|\[)\s*(?:-?0\d|[-+]?\.|\+|-I|-?\d+\.(?!\d))/;
 
 function hasNoNumber(text) {
     for (let end = 0; end !== -1; ) {

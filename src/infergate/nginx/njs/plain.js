@@ -7,9 +7,9 @@
 const LARGEST = 4096;
 // Before and after the key: another one; what a letter of a key, or a NUL that ends one early, may be written
 // as; what stands for bytes that are no UTF-8; and what may be a number that njs's JSON.parse takes and JSON
-// does not have: 01, .5, 1., +1. One search for all of it, because a search for a word takes twice as long. Each
+// does not have: 01, .5, 1., +1, -Infinity. One search for all of it, because a search for a word takes twice as long. Each
 // begins with characters that are seldom: an attempt costs as much as reading 50 bytes.
-const CLOSER_LOOK = /m(?<="m)odel"|\\u00[04-7]|\ufffd|[-+.0](?<=[\s:,\x5b].)(?:(?<=0)\d|(?<=-)(?:0\d|\.)|(?<=[+.]))[-+.\deE]*\s*[,\]}]|\.(?<=\d\.)(?:[eE][-+]?\d+)?\s*[,\]}]/;
+const CLOSER_LOOK = /m(?<="m)odel"|\\u00[04-7]|\ufffd|[-+.0](?<=[\s:,\x5b].)(?:(?<=0)\d|(?<=-)(?:0\d|\.|I)|(?<=[+.]))[-+.\deEInfity]*\s*[,\]}]|\.(?<=\d\.)(?:[eE][-+]?\d+)?\s*[,\]}]/;
 // So many answers, logprobs or parts of messages are fine without counting what they are.
 const FEW = 20;
 
