@@ -3,6 +3,9 @@
 A file is known by its first line, which no other has: it holds the id and the time of a request. So
 it is the same file when it is renamed, and when it is copied, and another one when it was truncated
 and has begun anew, whatever its inode says.
+
+A file that was not seen as the log itself may be a copy of lines that are counted elsewhere: it is
+looked at once before it is read (copies.py).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infergate.ledger.copies import is_copy
 from infergate.log import log
 from infergate.worker_files import LONGEST_LINE, data_from, open_regular
 
@@ -58,7 +62,11 @@ class Piece:
 
 @dataclass
 class _Open:
-    """A file that is followed. first: its first line; None while it has none."""
+    """A file that is followed.
+
+    first: its first line; None while it has none. copied: whether its lines are those of others;
+    None while nobody has looked.
+    """
 
     descriptor: int
     inode: int
@@ -66,6 +74,7 @@ class _Open:
     first: bytes | None = None
     identity: str = ""
     gone_since: float | None = None
+    copied: bool | None = None
 
 
 class Tail:
@@ -90,6 +99,7 @@ class Tail:
         newest_first = sorted(self._open.values(), key=lambda file: file.name != self._path.name)
         for file in newest_first:
             if self._identify(file):
+                file.copied = False
                 size = os.fstat(file.descriptor).st_size
                 kept = min(but_bytes, size)
                 but_bytes -= kept
@@ -113,7 +123,7 @@ class Tail:
         self._look_around()
         sizes: dict[str, int] = {}
         for file in self._open.values():
-            if self._identify(file):
+            if self._identify(file) and not file.copied:
                 size = os.fstat(file.descriptor).st_size
                 sizes[file.identity] = max(size, sizes.get(file.identity, 0))
         return sum(max(0, size - self._positions.get(name, 0)) for name, size in sizes.items())
@@ -130,7 +140,7 @@ class Tail:
             file = self._open.get((facts.st_dev, facts.st_ino))
             if facts.st_size == 0:
                 return True
-            if file is not None and self._identify(file):
+            if file is not None and self._identify(file) and not file.copied:
                 return self._positions.get(file.identity, 0) >= facts.st_size
         return False
 
@@ -155,6 +165,8 @@ class Tail:
                     continue
                 seen.add(key)
                 self._open[key] = _Open(descriptor, facts.st_ino, path.name)
+                if path == self._path:
+                    self._open[key].copied = False
             self._open[key].name = path.name
             self._open[key].gone_since = None
         now = time.monotonic()
@@ -174,7 +186,7 @@ class Tail:
             log.warning("the access log was cut short", file=file.name, at=size, counted=start)
             self._cut.add(file.identity)
             start = self._positions[file.identity] = size
-        if size <= start:
+        if size <= start or self._is_copy(file, start):
             return None
         data = os.pread(file.descriptor, BLOCK_BYTES, start)
         if data.startswith(b"\0") and (written := data_from(file.descriptor, start)) > start:
@@ -201,9 +213,36 @@ class Tail:
         if end == 0 and len(head) < _FIRST_LINE:
             file.first, file.identity = None, ""
             return False
+        if file.first is not None and file.name != self._path.name:
+            file.copied = None  # other lines than before
         file.first = head[: end or len(head)]
         file.identity = hashlib.sha256(file.first).hexdigest()
         return True
+
+    def _is_copy(self, file: _Open, start: int) -> bool:
+        """Whether what is to be read stands in a file that is older, or in the log."""
+        if file.copied is None:
+            now = os.fstat(file.descriptor).st_mtime_ns
+            file.copied = is_copy(
+                file.descriptor,
+                start,
+                (
+                    each.descriptor
+                    for each in self._open.values()
+                    if each is not file
+                    and self._identify(each)
+                    and each.identity != file.identity
+                    and not each.copied
+                    and (
+                        each.name == self._path.name or os.fstat(each.descriptor).st_mtime_ns <= now
+                    )
+                ),
+            )
+            if file.copied:
+                log.warning(
+                    "a copy of lines that stand in another file is not counted", file=file.name
+                )
+        return file.copied
 
     def _has_a_longer_copy(self, file: _Open, size: int) -> bool:
         return any(

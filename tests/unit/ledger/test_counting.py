@@ -388,6 +388,64 @@ def test_a_copy_of_some_lines_is_not_counted_again(
     assert in_store(database)[0] == 10
 
 
+COPIES: dict[str, Callable[[list[str]], list[str]]] = {
+    "all": lambda lines: lines,
+    "the end": lambda lines: lines[4:],
+    "the end, from the middle of a line": lambda lines: [lines[4][20:], *lines[5:]],
+    "the beginning": lambda lines: lines[:4],
+    "some": lambda lines: [each for each in lines if "alice" in each],
+    "the other way round": lambda lines: lines[::-1],
+    "behind an empty line": lambda lines: ["\n", *lines],
+    "behind something else": lambda lines: ["copied by hand\n", *lines],
+    "changed": lambda lines: [each.replace("alice", "carol") for each in lines[1:]],
+    "behind a line of nobody": lambda lines: [line(), *lines],
+}
+
+
+@pytest.mark.parametrize("name", ["access.log.1", "access.log.20261129T155500"])
+@pytest.mark.parametrize("rotated", [False, True])
+@pytest.mark.parametrize("case", COPIES)
+def test_a_copy_under_a_name_that_rotation_gives_is_not_counted_again(
+    home: Home,
+    ledger: Ledger,
+    database: Database,
+    config: Config,
+    open_database: Callable[[], Database],
+    case: str,
+    rotated: bool,
+    name: str,
+) -> None:
+    """Of the log, or of a file it was rotated to; the next process passes it over, too."""
+    lines = [line(key="alice" if number % 2 else "bob") for number in range(10)]
+    append(home, *lines)
+    ledger.step()
+    if rotated:
+        home.access_log.rename(home.access_log.with_name("access.log.2"))
+    home.access_log.with_name(name).write_text("".join(COPIES[case](lines)))
+    append(home, line())
+    ledger.step()
+    assert in_store(database)[0] == 11
+    ledger.close()
+    append(home, line())
+    again = Ledger(home, open_database(), lambda: config)
+    again.step()
+    assert in_store(database)[0] == 12
+
+
+def test_files_put_together_are_not_counted_again(
+    home: Home, ledger: Ledger, database: Database
+) -> None:
+    older, newer = [line() for _ in range(3)], [line() for _ in range(3)]
+    append(home, *older)
+    ledger.step()
+    home.access_log.rename(home.access_log.with_name("access.log.2"))
+    append(home, *newer)
+    ledger.step()
+    home.access_log.with_name("access.log.1").write_text("".join([*older, *newer]))
+    assert ledger.step().lines == 0
+    assert in_store(database)[0] == 6
+
+
 @pytest.mark.parametrize(
     "name",
     [
