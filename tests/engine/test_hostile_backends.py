@@ -251,8 +251,7 @@ BREAKS_OFF = {
     "in its last chunk": f"Transfer-Encoding: chunked\r\n\r\n{len(USED):x}\r\n{USED}\r\n0\r\n",
     "long": f"Content-Length: 99999\r\n\r\n{' ' * 60_000}{USED}",
     "long, before its last chunk": (
-        f"Transfer-Encoding: chunked\r\n\r\nea60\r\n{' ' * 60_000}\r\n"
-        f"{len(USED):x}\r\n{USED}\r\n"
+        f"Transfer-Encoding: chunked\r\n\r\nea60\r\n{' ' * 60_000}\r\n{len(USED):x}\r\n{USED}\r\n"
     ),
 }
 """Whole answers whose framing ends early, when their usage is there."""

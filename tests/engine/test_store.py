@@ -56,7 +56,9 @@ def test_a_database_that_cannot_be_used_stops_counting_and_nothing_else(
         path.unlink()
     kept = home.store.read_bytes()
     home.store.write_bytes(b"this is no database" * 500)
-    it.run("up", "--detach")
+    said = " ".join(it.run("up", "--detach").stdout.split())
+    assert f"store {home.store}: cannot be used: file is not a database" in said
+    assert "infergate keys restore" in said
     assert it.chat().status_code == 200
 
     def problem() -> str:

@@ -41,7 +41,10 @@ def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) ->
         print(f"            {FOR_TRYING}; `infergate engine install` fetches Debian's")
     for line in _backend_lines(report, demo=demo):
         print(line)
-    secret = _first_key(loaded, home)
+    secret, problem = _first_key(loaded, home)
+    if problem is not None:
+        print(f"  store     {_indented(problem)}")
+        print("            nothing is counted; keys are those of last time")
     if secret is not None and is_kept(sys.stdout):
         write_atomically(home.first_key, secret)
         secret = None
@@ -50,7 +53,7 @@ def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) ->
         print("            shown this once; `infergate keys create NAME` makes more")
     elif home.first_key.exists():
         print("  key       `infergate keys first` shows it, once")
-    elif loaded.config.auth.required:
+    elif loaded.config.auth.required and problem is None:
         print("  key       one of yours; `infergate keys create NAME` makes another")
     if shutil.which("infergate") is None:  # as after `make up`
         print(f"  command   {_command()}; `infergate` alone, once its folder is on the PATH")
@@ -86,8 +89,13 @@ def _backend_lines(report: Report | None, *, demo: bool) -> list[str]:
     return lines
 
 
-def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
-    """The secret of a first key, made if keys are needed and there is not one."""
+def _indented(problem: StateError) -> str:
+    return str(problem).replace("\n", "\n          ")
+
+
+def _first_key(loaded: LoadedConfig, home: Home) -> tuple[str | None, StateError | None]:
+    """The secret of a first key, made if keys are needed and there is not one; and what is wrong
+    with the database."""
     # The database takes half a second to load, and `infergate status` does not need it.
     from infergate.admin.gateway import Gateway
     from infergate.admin.keys import NewKey, create_key
@@ -96,11 +104,12 @@ def _first_key(loaded: LoadedConfig, home: Home) -> str | None:
     auth = loaded.config.auth
     gateway = Gateway(loaded, home)
     try:
-        if not auth.required or auth.keys or auth.keys_file or all_keys(gateway.database):
-            return None
-        return create_key(gateway, NewKey(name=FIRST_KEY_NAME)).key
-    except StateError:  # the supervisor said so; nginx has the keys of last time
-        return None
+        keys = all_keys(gateway.database)
+        if not auth.required or auth.keys or auth.keys_file or keys:
+            return None, None
+        return create_key(gateway, NewKey(name=FIRST_KEY_NAME)).key, None
+    except StateError as problem:
+        return None, problem
 
 
 def _curl(loaded: LoadedConfig, url: str, model: str | None, secret: str | None) -> str:

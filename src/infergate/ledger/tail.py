@@ -247,6 +247,7 @@ class Tail:
     def _has_a_longer_copy(self, file: _Open, size: int) -> bool:
         return any(
             other is not file
+            and self._identify(other)
             and other.identity == file.identity
             and os.fstat(other.descriptor).st_size >= size
             for other in self._open.values()
