@@ -83,9 +83,6 @@ function open(r, isSse, hold) {
         }
         pieces++;
         state.events += data.length < TWO_EVENTS ? 1 : countEvents(data);
-        if (several !== undefined) {
-            several.add(data);
-        }
         if (strip !== undefined && (begun !== undefined || strip.isWaiting() || !goesOn(data))) {
             data = withoutUsage(data);
         } else if (last.add(data)) {
@@ -103,6 +100,11 @@ function open(r, isSse, hold) {
         if (first.length < KEPT) {
             first += data.slice(0, KEPT).toString();
         }
+        filter(data, flags);
+    }
+
+    function filterSeveral(data, flags) {
+        several.add(data);
         filter(data, flags);
     }
 
@@ -220,7 +222,7 @@ function open(r, isSse, hold) {
         }) + '\n\n';
     }
 
-    const usual = r.uri === '/v1/messages' ? filterAnthropic : filter;
+    const usual = r.uri === '/v1/messages' ? filterAnthropic : several === undefined ? filter : filterSeveral;
     return {
         filter: (r.headersOut['Content-Encoding'] || 'identity') === 'identity' ? usual : encoded,
         state, tokens: () => look().tokens, holding: () => holding, failed: () => state.failed !== '',
