@@ -150,6 +150,43 @@ def test_a_backend_that_answers_another_model_is_out_for_the_one_that_fails_and_
     assert all('"max_tokens":1' in body for body in ours), "our trials alone"
 
 
+def test_a_model_that_failed_once_and_is_answered_since_stays_where_another_one_fails(
+    pair: Pair,
+) -> None:
+    it, a, _ = pair
+    a.behave(path_prefix="/v1/completions", status=500, times=1)
+
+    def others() -> int:
+        """How many of four requests for another model a gets."""
+        before = len(a.requests("/v1/completions"))
+        body = {"model": "other", "prompt": "hi"}
+        for _ in range(4):
+            it.post("/v1/completions", body)
+        return len(a.requests("/v1/completions")) - before
+
+    until(lambda: others() and len(a.requests("/v1/completions")) > 1)
+    a.behave(path_prefix="/v1/chat", status=500)
+    until(lambda: others() is not None and it.chat().status_code and open_breakers(it))
+    until(lambda: others() >= 1)
+    assert open_breakers(it), "the same backend, at the same time"
+
+
+def test_what_another_model_is_answered_does_not_hide_that_most_requests_of_one_fail(
+    pair: Pair,
+) -> None:
+    """Two of three, so never as many in a row as open a breaker."""
+    it, a, _ = pair
+    for _ in range(15):
+        a.behave(path_prefix="/v1/chat", status=500, times=2)
+        assert [it.chat("alone").status_code for _ in range(3)] == [500, 500, 200]
+        body = {"model": "other", "prompt": "hi"}
+        answers = [it.post("/v1/completions", body).status_code for _ in range(6)]
+        assert answers == [200] * 6
+        if open_breakers(it):
+            break
+    assert open_breakers(it)
+
+
 def written(backend: Scripted, tokens: int, delay_s: float) -> None:
     """Its answers have so many tokens, from now on, and take so long."""
     backend.reset()

@@ -7,16 +7,18 @@
 //
 // An entry is there only for a backend that failed lately:
 //   [failures in a row, start of the window, requests, failures, open until, cool-down, endpoint, model,
-//   1 if it opened because no answer came, models that failed, 1 if another model was answered]
+//   1 if it opened because no answer came, models that failed in the window, 1 if another model was answered,
+//   models whose last request failed]
+// The share is one of the models that failed: what others are answered does not dilute it.
 // That no answer came may be the request's doing: it may have asked for more than its time. So a trial comes
 // at once, and any answer closes it.
-// A backend that answers another model is out for those that failed, and for them alone.
+// A backend that answers another model is out for those whose last answer failed, and for them alone.
 import * as memory from './memory.js';
 
 const IN_A_ROW = 0, SINCE = 1, REQUESTS = 2, FAILURES = 3, UNTIL = 4, COOLDOWN = 5, ENDPOINT = 6, MODEL = 7;
-const SILENT = 8, MODELS = 9, OTHERS = 10;
+const SILENT = 8, MODELS = 9, OTHERS = 10, FAILING = 11;
 
-// Of MODELS, as text; more models than that are all.
+// Of MODELS and FAILING, as text; more models than that are all.
 const LONGEST = 200, NO_MODEL = '\n', ALL = '\n*\n';
 
 const WINDOW = 30000, ENOUGH = 20;
@@ -34,10 +36,18 @@ function open() {
         });
     }
 
-    // Whether a model failed there, as far as is known: entries of an earlier version have no MODELS.
+    // Whether a model's last request failed there, as far as is known.
     function failedOf(entry, model) {
-        return entry[MODELS] === undefined || entry[MODELS] === ALL
-            || entry[MODELS].indexOf('\n' + model + '\n') !== -1;
+        return isIn(entry[FAILING], model);
+    }
+
+    // Entries of an earlier version have no such lists.
+    function isIn(models, model) {
+        return models === undefined || models === ALL || models.indexOf('\n' + model + '\n') !== -1;
+    }
+
+    function withModel(models, model) {
+        return isIn(models, model) ? models : models.length + model.length > LONGEST ? ALL : models + model + '\n';
     }
 
     // 'closed', 'open', 'waiting' (for the control plane's trial) or 'half-open'.
@@ -58,21 +68,20 @@ function open() {
         const now = Date.now();
         let entry = entryOf(backend);
         if (entry === undefined) {
-            entry = [0, now, 0, 0, 0, 0, '', '', 0, NO_MODEL, 0];
+            entry = [0, now, 0, 0, 0, 0, '', '', 0, NO_MODEL, 0, NO_MODEL];
         } else if (now - entry[SINCE] > WINDOW) {
             entry[SINCE] = now;
             entry[REQUESTS] = entry[FAILURES] = 0;
             if (entry[UNTIL] === 0) {
-                entry[MODELS] = NO_MODEL;
+                entry[MODELS] = entry[FAILING] = NO_MODEL;
                 entry[OTHERS] = 0;
             }
         }
         if (entry[OTHERS] === 1 && entry[MODEL] !== model && entry[UNTIL] === 0) {
             entry[IN_A_ROW] = 0;   // a row is one model's, where others are answered
         }
-        if (!failedOf(entry, model)) {
-            entry[MODELS] = entry[MODELS].length + model.length > LONGEST ? ALL : entry[MODELS] + model + '\n';
-        }
+        entry[MODELS] = withModel(entry[MODELS], model);
+        entry[FAILING] = withModel(entry[FAILING], model);
         entry[IN_A_ROW]++;
         entry[REQUESTS]++;
         entry[FAILURES]++;
@@ -112,12 +121,19 @@ function open() {
             ngx.shared.ig_breakers.delete(backend);
             return;
         }
-        if (isOther) {
-            entry[OTHERS] = 1;
-        } else {
-            entry[IN_A_ROW] = 0;
+        const isCounted = isIn(entry[MODELS], model);
+        if (!isCounted && entry[OTHERS] === 1) {
+            return;
         }
-        entry[REQUESTS]++;
+        if (entry[MODEL] === model) {
+            entry[IN_A_ROW] = 0;
+        } else {
+            entry[OTHERS] = 1;
+        }
+        if (entry[FAILING] !== undefined && entry[FAILING] !== ALL) {
+            entry[FAILING] = entry[FAILING].split('\n' + model + '\n').join('\n');
+        }
+        entry[REQUESTS] += isCounted ? 1 : 0;
         keep(backend, entry);
     }
 
