@@ -95,3 +95,17 @@ def test_an_error_that_names_what_was_given_is_harmless(tmp_path: Path) -> None:
         ran = run_here([*command, EVIL.replace("\x00", ""), "-c", str(file)], environ)
         assert ran.returncode != 0
         assert shown_text(ran.stdout + ran.stderr) == ran.stdout + ran.stderr
+
+
+def test_a_table_of_many_rows_looks_as_one_of_few(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """rich takes a second of CPU for a thousand rows."""
+    monkeypatch.setenv("COLUMNS", "200")
+    rows = [(f"b{n}", ("up", "green"), str(n), "日本", EVIL) for n in range(99)]
+    shown_rows = []
+    for times in (1, 2):
+        Styled().table(("NAME", "STATE", "BUSY", "X", "WHY"), rows * times, numbers=("BUSY",))
+        shown_rows.append([each.rstrip() for each in capsys.readouterr().out.splitlines()])
+    few, many = shown_rows
+    assert many == few + few[1:]
