@@ -12,6 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from infergate.health.engines import Kind
 
+_LARGEST = 2.0**53
+"""Of a sum that an engine tells: what a float still holds exactly."""
+
 
 class Timed(NamedTuple):
     """What was measured since the engine started: seconds, added up, and how often."""
@@ -217,9 +220,10 @@ def _first(values: Mapping[str, list[float]], names: Iterable[str]) -> list[floa
 def _timed(values: Mapping[str, list[float]], pairs: Iterable[_Pair]) -> Timed | None:
     for seconds, count in pairs:
         if seconds in values and count in values:
-            return Timed(max(0.0, round(sum(values[seconds]), 6)), _count(values[count]) or 0)
+            taken_s = min(sum(values[seconds]), _LARGEST)
+            return Timed(max(0.0, round(taken_s, 6)), _count(values[count]) or 0)
     return None
 
 
 def _count(values: list[float] | None) -> int | None:
-    return None if values is None else max(0, round(sum(values)))
+    return None if values is None else max(0, round(min(sum(values), _LARGEST)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -67,13 +68,13 @@ class Measured:
 
 
 def measured(family: Family, values: Mapping[Labels, float | None]) -> Measured:
-    """A counter or gauge. None: it is not known, so there is no series."""
+    """A counter or gauge. None, or what is no number: it is not known, so there is no series."""
     return Measured(
         family,
         tuple(
             Sample(tuple(zip(family.labels, labels, strict=True)), value / family.scale)
             for labels, value in values.items()
-            if value is not None
+            if value is not None and math.isfinite(value)
         ),
     )
 

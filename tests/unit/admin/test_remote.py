@@ -110,6 +110,7 @@ OPTIONS = inspect.signature(_options).parameters
         "admin token list --json",
         "history --format json",
         "plan --format json",
+        "metrics show infergate_keys",
     ],
 )
 def test_what_is_asked_from_elsewhere_is_what_is_said_here(

@@ -41,6 +41,22 @@ def test_a_busy_llama_cpp() -> None:
     assert (told.first_tokens, told.tokens) == (None, (2.5, 40))
 
 
+def test_a_sum_that_cannot_be_is_the_largest_that_can() -> None:
+    text = "".join(
+        f'vllm:{name}{{engine="{engine}"}} 1.7e308\n'
+        for name in (
+            "generation_tokens_total",
+            "time_to_first_token_seconds_sum",
+            "time_to_first_token_seconds_count",
+        )
+        for engine in (0, 1)
+    )
+    work = read_metrics("vllm", text)
+    assert work is not None
+    assert work.generation_tokens == 2**53
+    assert work.first_tokens == (2.0**53, 2**53)
+
+
 def test_llama_cpp_without_metrics_tells_by_its_slots() -> None:
     slots = json.loads((CAPTURED / "llamacpp-slots.json").read_text())
     work = read_slots(slots)

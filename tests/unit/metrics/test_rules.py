@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from infergate.deploy.templates import template
 from infergate.metrics.counted import COUNTED, OF_KEYS
 from infergate.metrics.live import LIVE
+from infergate.metrics.shipped import rules
 from tests.tools import promtool
 
 ROOT = Path(__file__).parents[3]
@@ -172,6 +174,12 @@ def told(tests: list[dict[str, Any]], folder: Path) -> None:
 
 def test_the_rules_are_prometheus_own_language() -> None:
     assert "SUCCESS" in tool("check", "rules", str(RULES))
+
+
+def test_what_the_compose_file_brings_prometheus_takes(tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").write_text(template("docker", "monitoring/prometheus.yml"))
+    (tmp_path / "infergate-rules.yml").write_text(rules())
+    assert "SUCCESS" in tool("check", "config", str(tmp_path / "prometheus.yml"))
 
 
 def test_each_alert_fires_for_what_it_is_about(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 import pytest
 
 from infergate.config.budgets import parse_budget, window_of
-from infergate.state.budgets import Budgeted, used_up
+from infergate.control.budget_shares import read_uses, write_uses
+from infergate.state.budgets import Budgeted, shares, used_up
 from infergate.state.policy import Block
 from infergate.store.database import Database
 from infergate.store.teams import Team
@@ -95,6 +97,29 @@ def test_a_budget_counts_its_own_window_and_key_only(database: Database) -> None
     }.items():
         blocks = used_up(database, [Budgeted("ci", (budget,))], (), NOW)
         assert (blocks == {}) is not reached, budget
+
+
+def test_how_far_budgets_are_used_is_told_the_furthest_first(
+    database: Database, tmp_path: Path
+) -> None:
+    use(database, "ann", NOW - HOUR, 95)
+    use(database, "bob", NOW - HOUR, 20)
+    keys = [
+        Budgeted("ann", ("100-tokens/day",), "research"),
+        Budgeted("bob", ("100-tokens/day",), "research"),
+        Budgeted("gone", ("1-tokens/day",), valid=False),
+    ]
+    found = shares(database, keys, [Team("research", ("1k-tokens/day",), 0)], NOW)
+    write_uses(tmp_path / "budgets.json", found)
+    uses = read_uses(tmp_path / "budgets.json")
+    assert uses is not None
+    assert uses.nearly_spent == 1
+    assert [(each.key, each.team, each.ratio) for each in uses.first] == [
+        ("ann", "", 0.95),
+        ("bob", "", 0.2),
+        ("", "research", 0.115),
+    ]
+    assert {each.ends for each in uses.first} == {(NOW // DAY + 1) * DAY}
 
 
 def test_money_counts_to_the_smallest_part(database: Database) -> None:
