@@ -17,6 +17,7 @@ import typer
 from infergate.cli import doctor
 from infergate.cli.options import ConfigOption, JsonOption, find_config, print_version
 from infergate.cli.target import target
+from infergate.cli.unwell import UNWELL
 from infergate.errors import NotRunning
 from infergate.paths import default_config, home_for
 from infergate.shown import shown
@@ -35,18 +36,27 @@ def register(app: typer.Typer) -> None:
     app.command()(version)
 
 
-def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Show processes, backends and services with their states."""
-    from infergate.admin.status import status as ask_status
-    from infergate.cli.status import print_status
+def status(
+    all_: Annotated[
+        bool, typer.Option("--all", help="Every backend, where there are many.")
+    ] = False,
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show processes, backends and services with their states.
 
-    found = target(config, broken=True).run(ask_status)
+    The exit code is 3 if a process, a backend or a service is down, else 0.
+    """
+    from infergate.admin.status import status as ask_status
+    from infergate.cli.status import is_well, print_status
+
+    found = target(config, broken=True).run(ask_status).model_dump()
     if json_:
-        print(json.dumps(found.model_dump()))
+        print(json.dumps(found))
     else:
-        print_status(found.model_dump())
-    if not found.running:
-        raise typer.Exit(1)
+        print_status(found, everything=all_)
+    if not is_well(found):
+        raise typer.Exit(UNWELL)
 
 
 def ready(config: ConfigOption = None, json_: JsonOption = False) -> None:

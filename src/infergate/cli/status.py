@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,17 @@ from infergate.nginx.zones import MB, Fill
 
 _COLOURS = {"up": "green", "down": "red", "hung": "red"}
 """The other states are yellow."""
+_GONE = frozenset(("down", "hung"))
+_WORST_FIRST = ("down", "hung", "unknown", "slow", "draining")
+
+_MOST = 20
+"""Backends that are listed where there are many: what a terminal of 24 lines has room for."""
 
 
-def print_status(document: Mapping[str, Any]) -> None:
-    """A line about the gateway, a row for each backend, and what does not fit together."""
+def print_status(document: Mapping[str, Any], *, everything: bool = False) -> None:
+    """A line about the gateway, a row for each backend, and what does not fit together.
+
+    everything: every backend with all of its models, however many there are."""
     terminal = Styled()
     processes = document["processes"]
     if document["running"]:
@@ -63,7 +71,7 @@ def print_status(document: Mapping[str, Any]) -> None:
         terminal.line((f"A state file was damaged and made anew; the old one is {file}.", "yellow"))
     print_tls(terminal, document["certificates"])
     if document["backends"]:
-        _print_backends(terminal, document["backends"])
+        _print_backends(terminal, document["backends"], everything=everything)
     if document["services"]:
         _print_services(terminal, document["services"])
     for model, counts in document["cache"].items():
@@ -99,7 +107,25 @@ def engine_in_words(engine: Mapping[str, Any], now: float) -> str:
     return f"Engine {name}, looked for {ago(now - fetched)} ago{todo}"
 
 
-def _print_backends(terminal: Styled, backends: Sequence[Mapping[str, Any]]) -> None:
+def is_well(document: Mapping[str, Any]) -> bool:
+    """Whether nothing is down: no process, backend, or service with its login. What an operator
+    drained is not, nor what was not asked yet."""
+    seen = [*document["backends"], *document["services"]]
+    seen += [each["login"] for each in document["services"] if each["login"] is not None]
+    return all(document["processes"].values()) and not any(each["state"] in _GONE for each in seen)
+
+
+def _print_backends(
+    terminal: Styled, backends: Sequence[Mapping[str, Any]], *, everything: bool
+) -> None:
+    """What is not well first; of many, no more than can be looked over."""
+    ill = sorted(
+        (each for each in backends if each["state"] != "up"),
+        key=lambda each: _WORST_FIRST.index(each["state"]),
+    )
+    well = [each for each in backends if each["state"] == "up"]
+    most = len(backends) if everything else _MOST
+    some_ill, some_well = ill[:most], well[: max(0, most - len(ill))]
     terminal.table(
         ("BACKEND", "ENGINE", "STATE", "BUSY", "KV", "SINCE", "MODELS, OR WHY NOT"),
         [
@@ -109,13 +135,24 @@ def _print_backends(terminal: Styled, backends: Sequence[Mapping[str, Any]]) -> 
                 _coloured(backend["state"]),
                 _busy(backend),
                 "" if backend["kv_cache_use"] is None else f"{backend['kv_cache_use']:.0%}",
-                ago(time.time() - backend["since"]),
+                _since(time.time() - backend["since"]),
                 _models(backend) if backend["state"] == "up" else backend["reason"],
             )
-            for backend in backends
+            for backend in (*some_ill, *some_well)
         ],
         numbers=("BUSY", "KV"),
+        long=("BACKEND",),
+        cut_from=None if everything else len(some_ill),
     )
+    left = Counter(each["state"] for each in (*ill[most:], *well[len(some_well) :]))
+    if left:
+        many = ", ".join(f"{count:,} {state}" for state, count in left.items())
+        terminal.line(f"and {many}; `infergate status --all` lists them.")
+
+
+def _since(seconds: float) -> str:
+    """Its largest unit only: the column is needed for what is said."""
+    return " ".join(ago(seconds).split()[:2])
 
 
 def _print_services(terminal: Styled, services: Sequence[Mapping[str, Any]]) -> None:

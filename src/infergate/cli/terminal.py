@@ -74,10 +74,17 @@ class Styled:
         self._console.print(Text.assemble(*(_text(part) for part in parts)))
 
     def table(
-        self, head: Sequence[str], rows: Iterable[Sequence[Cell]], *, numbers: Sequence[str] = ()
+        self,
+        head: Sequence[str],
+        rows: Iterable[Sequence[Cell]],
+        *,
+        numbers: Sequence[str] = (),
+        long: Sequence[str] = (),
+        cut_from: int | None = None,
     ) -> None:
         """Columns, of which the last is folded, unless they are many. numbers: those that stand at
-        the right."""
+        the right; long: those that are folded where they are wider than a third. cut_from: the
+        first row whose last cell is cut to a line instead of folded."""
         rows = list(rows)
         if len(rows) > _MANY:
             self._long_table([tuple((name, "bold") for name in head), *rows], head, numbers)
@@ -88,10 +95,15 @@ class Styled:
         for name in head:
             if name == head[-1]:
                 table.add_column(name, overflow="fold")
+            elif name in long:
+                table.add_column(name, overflow="fold", max_width=self.width // 3)
             else:
                 table.add_column(name, no_wrap=True, justify="right" if name in numbers else "left")
-        for row in rows:
-            table.add_row(*(_text(cell) for cell in row))
+        for at, row in enumerate(rows):
+            cells = [_text(cell) for cell in row]
+            if cut_from is not None and at >= cut_from:
+                cells[-1].no_wrap, cells[-1].overflow = True, "ellipsis"
+            table.add_row(*cells)
         self._console.print(table)
 
     def _long_table(

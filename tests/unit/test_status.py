@@ -1,0 +1,110 @@
+"""`infergate status` on a terminal of 80 columns, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import time
+from contextlib import redirect_stdout
+from typing import Any
+
+import pytest
+
+from infergate.cli import observe
+from infergate.cli.status import is_well, print_status
+from tests.gateway import run_here
+
+
+def backend(name: str, state: str = "up", **said: Any) -> dict[str, Any]:
+    return {
+        "name": name, "url": "http://10.0.0.1:8000", "weight": 1, "origin": "file", "group": None,
+        "changes": [], "state": state, "reason": "connection refused by that which listens there",
+        "since": time.time() - 7265, "kind": "vllm", "models": ["meta-llama/Llama-3.1-70B", "b"],
+        "models_problem": None, "running": 3, "waiting": 2, "kv_cache_use": 0.42, "in_flight": 2,
+        **said,
+    }  # fmt: skip
+
+
+def document(*backends: dict[str, Any], **said: Any) -> dict[str, Any]:
+    return {
+        "running": True, "url": "http://127.0.0.1:8080", "config": "infergate.yaml",
+        "processes": {"supervisor": 1, "nginx": 2, "control": 3}, "engine": None, "revision": 3,
+        "file_applied": True, "keys": 12, "keys_file": None, "ledger": None, "failing": [],
+        "drain": {"workers": 0, "streams": 0, "oldest_s": 0, "left_s": 0}, "set_aside": [],
+        "backends": list(backends), "removed_backends": [], "groups": {}, "services": [],
+        "certificates": [], "cache": {}, "uncopied": {}, "memory": [], "missing_models": [],
+        "conflicts": [], **said,
+    }  # fmt: skip
+
+
+def printed(*backends: dict[str, Any], everything: bool = False) -> list[str]:
+    with redirect_stdout(io.StringIO()) as out:
+        print_status(document(*backends), everything=everything)
+    return out.getvalue().splitlines()
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_of_a_thousand_backends_those_are_listed_that_matter() -> None:
+    backends = [backend(f"gpu-rack{at // 10}-node{at}") for at in range(1000)]
+    backends[700] = backend("lost", "down")
+    backends[800] = backend("out", "draining")
+    lines = printed(*backends)
+    assert len(lines) <= 26
+    assert max(map(len, lines)) <= 80
+    at = {name: next(i for i, each in enumerate(lines) if each.startswith(name))
+          for name in ("lost", "out", "gpu")}  # fmt: skip
+    assert at["lost"] < at["out"] < at["gpu"]
+    assert lines[-1] == "and 980 up; `infergate status --all` lists them."
+    every = printed(*backends, everything=True)
+    assert {each["name"] for each in backends} <= {
+        line.split()[0] for line in every if line.strip()
+    }
+
+
+def test_of_many_that_are_down_the_rest_is_counted_by_state() -> None:
+    lines = printed(*(backend(f"b{at}", "down" if at % 2 else "hung") for at in range(100)))
+    assert "and 30 down, 50 hung;" in " ".join(lines)
+
+
+def test_a_long_name_and_many_models_leave_room_for_the_reason() -> None:
+    models = [f"organisation/model-{at}" for at in range(40)]
+    lines = printed(backend("a" * 63, "down"), backend("b", models=models))
+    assert max(map(len, lines)) <= 80
+    assert "connection" in " ".join(lines)
+    (well,) = [each for each in lines if each.startswith("b ")]
+    assert well.endswith("…")
+
+
+UP = {"supervisor": 1, "nginx": 2, "control": 3}
+
+
+@pytest.mark.parametrize(
+    ("said", "well"),
+    [
+        ({}, True),
+        ({"backends": [backend("a"), backend("b", "slow")]}, True),
+        ({"backends": [backend("a", "draining"), backend("b", "unknown")]}, True),
+        ({"backends": [backend("a"), backend("b", "down")]}, False),
+        ({"backends": [backend("a", "hung")]}, False),
+        ({"processes": {**UP, "control": None}}, False),
+        ({"processes": dict.fromkeys(UP), "running": False}, False),
+        ({"services": [{"state": "up", "login": None}]}, True),
+        ({"services": [{"state": "down", "login": None}]}, False),
+        ({"services": [{"state": "up", "login": {"state": "down"}}]}, False),
+    ],
+)
+def test_what_is_down_makes_it_unwell(said: dict[str, Any], well: bool) -> None:
+    assert is_well(document(**said)) is well
+
+
+def test_a_gateway_that_does_not_run_ends_with_3(tmp_path) -> None:
+    (tmp_path / "infergate.yaml").write_text("backends: { a: http://127.0.0.1:9 }\n")
+    command = ["status", "-c", str(tmp_path / "infergate.yaml")]
+    ran = run_here(command, {"INFERGATE_HOME": str(tmp_path / "home")})
+    assert (ran.returncode, "is not running" in ran.stdout) == (observe.UNWELL, True)
+    assert ran.returncode == 3
+    ran = run_here([*command, "--json"], {"INFERGATE_HOME": str(tmp_path / "home")})
+    assert (ran.returncode, '"running": false' in ran.stdout) == (3, True)
