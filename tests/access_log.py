@@ -8,9 +8,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
+
 from infergate.ledger.tail import log_files
+from infergate.nginx.access_line import VERSION
+from infergate.nginx.access_line_schema import json_schema
 from infergate.store.database import Database
 from infergate.store.usage import Period, usage_by
+from infergate.worker_files import entry_in
+
+LINE = jsonschema_rs.validator_for(json_schema())
+"""docs/access-line.schema.json."""
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes: some tests make a log terabytes long, of nothing."""
 
 _NUMBER = itertools.count()
 
@@ -44,6 +55,9 @@ def line(**fields: Any) -> str:
         "why": "least_busy a=0 b=1",
         "request_id": "",
         "user_agent": "OpenAI/Python 1.99.0",
+        "protocol": "HTTP/1.1",
+        "referer": "",
+        "forwarded_for": "",
         **fields,
     }
     return _text(entry)
@@ -53,6 +67,7 @@ def attempt(backend: str, status: int | None, header_time: float | None) -> dict
     """One element of `attempts`."""
     return {
         "backend": backend,
+        "address": "10.0.0.8:8000",
         "status": status,
         "header_time": header_time,
         "response_time": 0.25,
@@ -123,6 +138,18 @@ def tokens(entry: Mapping[str, Any]) -> list[int] | None:
 def tried(entry: Mapping[str, Any]) -> list[str]:
     """The backends that had a request before the last one."""
     return [each["backend"] for each in entry["attempts"][:-1]]
+
+
+def assert_lines_fit(log: Path) -> None:
+    """Every line of a log and the files it was rotated to is as the schema says. What a test wrote
+    there that is no line, or of version 1, is passed over."""
+    for path in log_files(log):
+        if path.stat().st_size > LARGEST:
+            continue
+        for text in path.read_bytes().decode("utf-8", "replace").split("\n"):
+            entry = entry_in(text)
+            if entry is not None and entry.get("v") == VERSION:
+                assert LINE.is_valid(entry), (text, str(next(LINE.iter_errors(entry))))
 
 
 Totals = tuple[int, int, int, int]

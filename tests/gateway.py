@@ -26,6 +26,7 @@ from infergate.cli import main
 from infergate.cli.unwell import UNWELL
 from infergate.nginx.shared_memory import push
 from infergate.paths import Home
+from tests.access_log import assert_lines_fit
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
 from tests.forked import forking
@@ -185,7 +186,10 @@ class Gateway:
     def remove(self) -> None:
         self.run("down", "--now", check=False)
         self._tell_alarms()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            assert_lines_fit(self._log)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _tell_alarms(self) -> None:
         """To pytest, which shows it of a test that failed: a worker that died, for instance."""

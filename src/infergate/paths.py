@@ -209,6 +209,14 @@ class Home:
     def access_log(self) -> Path:
         return self.logs / "access.log"
 
+    def own_log(self, format_: str) -> Path:
+        """The access log in another format (config/log.py)."""
+        return self.logs / f"{format_}.log"
+
+    def handed_on(self, to: str) -> Path:
+        """How far the access log was handed on to others, each of whom has a name."""
+        return self.state / f"handed-on-{to}.json"
+
     @property
     def error_log(self) -> Path:
         """What nginx itself complains of."""

@@ -16,7 +16,7 @@ import pytest
 
 from infergate.nginx.access_line import FIELDS
 from infergate.nginx.drain import nginx_workers
-from tests.access_log import tokens
+from tests.access_log import LINE, tokens
 from tests.backends.servers import Scripted, free_port, scripted
 from tests.engine.conftest import as_new
 from tests.gateway import Gateway, gateway, until
@@ -69,33 +69,20 @@ def line(it: Gateway, answer: httpx.Response) -> dict[str, Any]:
 
 
 def assert_documented(entry: dict[str, Any]) -> None:
+    LINE.validate(entry)
     names = [each.name for each in FIELDS]
     assert [each for each in entry if each not in ("cache", "service")] == names
-    for each in FIELDS:
-        value = entry[each.name]
-        if each.kind == "text":
-            assert isinstance(value, str), each
-        elif each.kind == "attempts":
-            assert [list(one) for one in value] == [list(ATTEMPT)] * len(value)
-            for one in value:
-                assert all(isinstance(one[name], kind) for name, kind in ATTEMPT.items()), one
-                assert not 570 <= (one["status"] or 0) < 580, "none of ours"
-        elif each.name in ("completed", "tokens_estimated"):
-            assert type(value) is bool, each
-        elif each.kind == "tokens":
-            assert value is None or type(value) is int, each
-        else:
-            assert type(value) in (int, float), each
+    for one in entry["attempts"]:
+        assert list(one) == ATTEMPT
+        assert not 570 <= (one["status"] or 0) < 580, "none of ours"
     assert abs(datetime.fromisoformat(entry["time"]).timestamp() - entry["ts"]) < 2
 
 
-NUMBER = (int, float, type(None))
-ATTEMPT: dict[str, Any] = {
-    "backend": str,
-    "status": (int, type(None)),
-    "header_time": NUMBER,
-    "response_time": NUMBER,
-}
+ATTEMPT = ["backend", "address", "status", "header_time", "response_time"]
+
+
+def address(of: Scripted) -> str:
+    return of.url.removeprefix("http://")
 
 
 def attempts(entry: dict[str, Any]) -> list[tuple[str, int | None]]:
@@ -114,11 +101,12 @@ BODIES = {
 def test_an_answer_has_one_attempt_with_its_status_and_times(
     pair: Pair, more: dict[str, Any]
 ) -> None:
-    it, _, _ = pair
+    it, a, _ = pair
     entry = line(it, it.post(CHAT, {"model": "m", "messages": [], **more}))
     assert (entry["v"], entry["status"], entry["completed"]) == (2, 200, True)
     assert attempts(entry) == [("a", 200)]
     assert None not in entry["attempts"][0].values()
+    assert entry["attempts"][0]["address"] == address(a)
     assert (tokens(entry) or [])[:2] == [7, 5]
 
 
@@ -159,6 +147,10 @@ def test_each_backend_that_was_asked_is_an_attempt_of_its_own(pair: Pair) -> Non
     entry = line(it, it.chat("two"))
     assert (entry["status"], entry["error"], entry["model_asked"]) == (503, "backend_failed", "two")
     assert sorted(attempts(entry)) == [("a", 503), ("b", 503)]
+    assert {each["backend"]: each["address"] for each in entry["attempts"]} == {
+        "a": address(a),
+        "b": address(b),
+    }
     assert all(each["header_time"] is not None for each in entry["attempts"])
     b.reset()
     entry = line(it, it.chat("falls"))
@@ -173,6 +165,27 @@ def test_each_backend_that_was_asked_is_an_attempt_of_its_own(pair: Pair) -> Non
     told = it.run("explain", entry["id"]).stdout
     assert "attempts    2" in told
     assert "no first byte" in told
+
+
+def test_where_a_request_came_from_is_told_and_no_query_that_may_hold_a_secret(pair: Pair) -> None:
+    it, a, _ = pair
+    headers = {
+        "referer": "https://n8n.example/flow?token=secret#secret",
+        "x-forwarded-for": "203.0.113.9, 10.0.0.1",
+    }
+    entries = []
+    for more in BODIES.values():
+        answer = it.post(CHAT, {"model": "m", "messages": [], **more}, headers=headers)
+        entries.append(line(it, answer))
+    a.behave(path_prefix=CHAT, status=503)
+    entries.append(line(it, it.post(CHAT, {"model": "falls"}, headers=headers)))
+    assert len(entries[-1]["attempts"]) == 2
+    entries.append(line(it, it.post(CHAT, {"model": ["m"]}, headers=headers)))
+    for entry in entries:
+        assert entry["ip"] == "127.0.0.1", "nobody said that this client is believed"
+        assert entry["protocol"] == "HTTP/1.1"
+        assert entry["referer"] == "https://n8n.example/flow"
+        assert entry["forwarded_for"] == headers["x-forwarded-for"]
 
 
 def test_what_no_backend_got_has_no_attempt(pair: Pair) -> None:
@@ -262,9 +275,10 @@ def test_a_line_is_utf_8_whatever_bytes_a_client_writes(pair: Pair) -> None:
                 answer = raw(
                     it.port,
                     b"POST %s HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer %s\r\n"
-                    b"User-Agent: %s\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n"
+                    b"User-Agent: %s\r\nX-Request-Id: %s\r\nReferer: %s?%s\r\n"
+                    b"X-Forwarded-For: %s\r\nContent-Length: %d\r\n"
                     b"Content-Type: application/json\r\nConnection: close\r\n\r\n%s"
-                    % (path, it.key.encode(), said, said, len(body), body),
+                    % (path, it.key.encode(), *(said,) * 5, len(body), body),
                 )
                 found = re.search(rb"^x-infergate-request-id: *(\S+)\r$", answer, re.I | re.M)
                 assert found, answer
@@ -274,7 +288,8 @@ def test_a_line_is_utf_8_whatever_bytes_a_client_writes(pair: Pair) -> None:
     entries = {each["id"]: each for each in (json.loads(text.decode()) for text in lines)}
     for one, (told, place) in ids.items():
         entry = entries[one]
-        assert (entry["user_agent"], entry["request_id"]) == (told, told), entry
+        texts = ("user_agent", "request_id", "referer", "forwarded_for")
+        assert [entry[each] for each in texts] == [told] * 4, entry
         if entry["uri"] != "/.infergate/unreadable":  # a slash in more bytes than it has
             assert entry["uri"].rstrip("/") == (place + told * place.endswith("/")).rstrip("/")
 

@@ -8,17 +8,19 @@ from pathlib import Path
 
 from infergate.admin.requests import log_lines
 from infergate.changes import watch
-from infergate.cli import observe
+from infergate.cli import logs
 from infergate.ledger.tail import Tail
 from infergate.nginx import access_line
+from infergate.nginx.access_line_schema import json_schema
 from infergate.worker_files import entry_in
+from tests.access_log import LINE
 from tests.gateway import run_here
 
 
 def test_following_goes_on_in_the_new_file_and_loses_no_late_line(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     path.write_text("old\nlast\n")
-    lines = observe._lines(path, 1, follow=True)
+    lines = logs._lines(path, 1, follow=True)
     assert next(lines) == "last"
     with path.open("a") as late:
         late.write("one\n")
@@ -61,7 +63,7 @@ def test_a_log_that_a_worker_made_endless_is_read_and_shown_to_its_end(tmp_path:
     for size in (path.stat().st_size, HOLE * 2):
         os.truncate(path, size)
         assert list(log_lines(path)) == ['{"id": "a"}\n', '{"id": "b"}\n']
-        assert list(observe._lines(path, 1, follow=False)) == ['{"id": "b"}']
+        assert list(logs._lines(path, 1, follow=False)) == ['{"id": "b"}']
 
 
 def test_a_log_that_a_worker_made_endless_is_counted_to_its_end(tmp_path: Path) -> None:
@@ -136,3 +138,15 @@ def test_the_page_of_the_log_has_every_field_and_an_example_with_each() -> None:
     assert rows == list(access_line.documented())
     example = json.loads(next(row for row in page.splitlines() if row.startswith("{")))
     assert list(example) == [each.name for each in access_line.FIELDS]
+
+
+def test_the_schema_of_the_line_is_current_and_the_example_fits_it() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    written = json.loads((docs / "access-line.schema.json").read_text())
+    assert written == json_schema(), "infergate logs schema > docs/access-line.schema.json"
+    assert json.loads(run_here(["logs", "schema"], {}).stdout) == written
+    rows = (docs / "log.md").read_text().splitlines()
+    example = json.loads(next(row for row in rows if row.startswith("{")))
+    LINE.validate(example)
+    for wrong in ({"status": "200"}, {"attempts": [{"backend": "a"}]}, {"v": 1}, {"ts": None}):
+        assert not LINE.is_valid({**example, **wrong}), wrong

@@ -22,6 +22,7 @@ from infergate.cli import (
     explain,
     imports,
     keys,
+    logs,
     metrics,
     observe,
     policies,
@@ -76,6 +77,7 @@ app.add_typer(certificates.app, name="cert")
 app.add_typer(engine.app, name="engine")
 app.add_typer(admin.app, name="admin")
 app.add_typer(bans.app, name="bans")
+app.add_typer(logs.app, name="logs")
 app.add_typer(metrics.app, name="metrics")
 
 

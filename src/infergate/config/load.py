@@ -150,6 +150,9 @@ def _without(data: dict[str, Any], error: ValidationError) -> Config | None:
 
 def _missing_files(config: Config, folder: Path) -> list[tuple[tuple[str, ...], str]]:
     files: dict[tuple[str, ...], str | None] = {("errors", "page"): config.errors.page}
+    if config.tracing is not None:
+        files["tracing", "headers_file"] = config.tracing.headers_file
+        files["tracing", "ca_file"] = config.tracing.ca_file
     for name, service in config.services.items():
         files["services", name, "users_file"] = service.users_file
         files["services", name, "ca_file"] = service.ca_file

@@ -11,6 +11,7 @@ from infergate.config import endpoints
 from infergate.config.addresses import is_ip, is_loopback, overlap
 from infergate.config.backends import ServedBackend
 from infergate.config.budgets import parse_budget
+from infergate.config.log import WRITTEN_BY_NGINX
 from infergate.config.pending import Finding
 from infergate.config.problems import did_you_mean
 from infergate.config.root import ANY_MODEL, Config
@@ -47,6 +48,7 @@ def contradictions(config: Config) -> Iterator[Finding]:
             f"expected one of {', '.join(known)}" + did_you_mean(config.engine, _ENGINES),
         )
     yield from _backend_urls(config)
+    yield from _log(config)
     # nginx compares the names of upstreams without case.
     lower = Counter(name.lower() for name in config.backends)
     for name in config.backends:
@@ -83,6 +85,15 @@ def _backend_urls(config: Config) -> Iterator[Finding]:
                 f"the URL goes as far as the endpoint {endpoint}; write the base URL, "
                 f"{url.removesuffix(endpoint)}",
             )
+
+
+def _log(config: Config) -> Iterator[Finding]:
+    if config.auth.key_in_query and config.log.format in WRITTEN_BY_NGINX:
+        yield (
+            ("log", "format"),
+            f"{config.log.format} has whole addresses, and auth.key_in_query lets keys stand in "
+            "them; use json or ecs, or take keys in headers only",
+        )
 
 
 def _listeners(config: Config) -> Iterator[Finding]:

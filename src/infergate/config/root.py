@@ -14,12 +14,14 @@ from infergate.config.bans import Bans
 from infergate.config.base import Section
 from infergate.config.edge import Admin, Errors, Gzip, Limits, Listen
 from infergate.config.kept import KeptAnswers
+from infergate.config.log import Log
 from infergate.config.metrics import Metrics
 from infergate.config.models import Model, Timeouts
 from infergate.config.policies import Breaker, Queue, Retries, Validation
 from infergate.config.serve import Served, backends_of
 from infergate.config.services import Service
 from infergate.config.tls import Tls
+from infergate.config.tracing import Tracing
 from infergate.config.types import EndpointPath, ModelName, Name, Workers
 from infergate.config.usage import Store, Usage
 from infergate.config.waf import Waf
@@ -83,6 +85,8 @@ class Config(Section):
     waf: Waf = Field(Waf(), description="Web application firewall.")
     bans: Bans = Field(Bans(), description="Addresses that are no longer answered.")
     metrics: Metrics = Field(Metrics(), description="Numbers for Prometheus.")
+    log: Log = Field(Log(), description="A second access log, for other programs.")
+    tracing: Tracing | None = Field(None, description="Traces for OpenTelemetry.")
     admin: Admin = Field(Admin(), description="The admin API.")
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from infergate.control.engine_upgrades import EngineUpgrades
 from infergate.control.firewall import FirewallLog
 from infergate.control.follow import follow
 from infergate.control.groups import AGAIN_AFTER_S, Groups
+from infergate.control.handing_on import HandingOn
 from infergate.control.keys_file import KeysFileWatch
 from infergate.control.live import Live
 from infergate.control.load import Load
@@ -132,6 +133,7 @@ class ControlPlane:
             ("counting", Counting(home, database, loaded).run),
             ("judging who is banned", BanWatch(home, database, self._config).run),
             ("keeping the firewall's log", FirewallLog(home, self._config).run),
+            ("handing the log on", HandingOn(home, self._config).run),
             ("reporting", self._report_numbers),
             ("probing the services", Services(home, loaded).run),
             ("shadowing", Shadow(home, self._config).run),

@@ -13,12 +13,13 @@ from infergate.paths import Home
 from infergate.processes import works_in
 
 
-def rotate(home: Home, largest_bytes: int) -> Path | None:
-    """Rename the log if it is larger, and have nginx open a new one; the new name, if it was.
+def rotate(home: Home, largest_bytes: int, path: Path | None = None) -> Path | None:
+    """Rename a log that is larger, and have nginx open a new one; the new name, if it was. path: of
+    the log; the ledger's, if none is given.
 
     What workers write before they have opened the new one goes to the old one, which is read on.
     """
-    path = home.access_log
+    path = path or home.access_log
     try:
         if path.stat().st_size < largest_bytes:
             return None
@@ -47,6 +48,14 @@ def reopen_missing(home: Home) -> bool:
         return False
     reopen_logs(home)
     return True
+
+
+def remove_old_copies(path: Path, older_than_s: float, now: float) -> None:
+    """Remove what a log that nobody counts was rotated to, and whose last line is older."""
+    for each in log_files(path):
+        with contextlib.suppress(FileNotFoundError):
+            if each != path and now - each.stat().st_mtime > older_than_s:
+                each.unlink()
 
 
 def remove_old(home: Home, tail: Tail, older_than_s: float, now: float) -> list[str]:

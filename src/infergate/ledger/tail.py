@@ -118,6 +118,10 @@ class Tail:
         self._positions[piece.identity] = piece.end
         self._cut.discard(piece.identity)
 
+    def positions(self, of: set[str]) -> dict[str, int]:
+        """Where counting stands in these files."""
+        return {each: at for each, at in self._positions.items() if each in of}
+
     def behind_bytes(self) -> int:
         """What is written and not counted."""
         self._look_around()

@@ -49,8 +49,8 @@ FIELDS = (
         "attempts",
         "",
         "attempts",
-        "What was sent to backends, in order: `backend`, `status`, `header_time`, `response_time` "
-        "each",
+        "What was sent to backends, in order: `backend`, `address`, `status`, `header_time`, "
+        "`response_time` each",
     ),
     Field(
         "gen_ai.usage.input_tokens",
@@ -79,6 +79,14 @@ FIELDS = (
     Field("why", "ig_why", "text", "Scores, waits and failures, in order"),
     Field("request_id", "ig_own_id", "text", "The client's own `x-request-id`"),
     Field("user_agent", "ig_user_agent", "text", "The client's `user-agent`"),
+    Field("protocol", "server_protocol", "text", "HTTP/1.0, HTTP/1.1, HTTP/2.0; as it came"),
+    Field("referer", "ig_referer", "text", "The page that it came from, without its query"),
+    Field(
+        "forwarded_for",
+        "ig_forwarded_for",
+        "text",
+        "`x-forwarded-for` as it came: whom it names may be made up, `ip` is whom we believe",
+    ),
 )
 """ts, status, ip and v come first: fail2ban finds them there (bans/fail2ban.py)."""
 
@@ -86,6 +94,12 @@ CACHE = Field("cache", "ig_cached", "text", "HIT, MISS, EXPIRED, BYPASS; where a
 SERVICE = Field(
     "service", "ig_service", "text", "The web service beside the models that it was for"
 )
+TRACE = (
+    Field("trace_id", "ig_trace_id", "text", "The trace, in hex; where `tracing` is configured"),
+    Field("span_id", "ig_span_id", "text", "The request's own span in it"),
+    Field("parent_span_id", "ig_parent_id", "text", "The client's span, by its `traceparent`"),
+)
+"""OpenTelemetry's names."""
 
 UTF_8 = (
     r"[\x00-\x7f]++|[\xc2-\xdf][\x80-\xbf]"
@@ -119,29 +133,34 @@ _NO_MODEL = {
 _KEPT = {**_NO_TOKENS, **dict.fromkeys(("error", "backend", "why"), '""'), "queue_ms": "0"}
 
 
-def fields(*, keeps: bool, service: bool = False) -> tuple[Field, ...]:
-    """keeps: a model has a cache. service: of a web service."""
-    return (*FIELDS, *([CACHE] * keeps), *([SERVICE] * service))
+def fields(*, keeps: bool, traces: bool, service: bool = False) -> tuple[Field, ...]:
+    """keeps: a model has a cache. traces: there is `tracing`. service: of a web service."""
+    return (*FIELDS, *([CACHE] * keeps), *(TRACE * traces), *([SERVICE] * service))
 
 
-def log_formats(*, keeps: bool, services: bool) -> dict[str, list[str]]:
+def log_formats(*, keeps: bool, traces: bool, services: bool, hedges: bool) -> dict[str, list[str]]:
     """nginx's log formats by name: pieces with escape=json. Each is for what a condition of
     templates/maps.conf.j2 says; so what is known then is written without a variable, which costs
     every request 250 to 700 instructions.
     """
-    models = fields(keeps=keeps)
+    models = fields(keeps=keeps, traces=traces)
+    # What is asked beside a late one is asked through a socket of ours.
+    address = "$ig_address" if hedges else "$upstream_addr"
+    once = _attempt("$ig_backend", address, "upstream")
+    last = _attempt("$ig_backend", "$ig_last_address", "ig_last")
     answered = {"status": "$status"}  # no 000 and 009
     found = {
         "infergate": _pieces(models, "", _NO_TOKENS),
-        "infergate_once": _pieces(models, _attempt("$ig_backend", "upstream"), answered),
-        "infergate_last": _pieces(models, _attempt("$ig_backend", "ig_last"), {}),
+        "infergate_once": _pieces(models, once, answered),
+        "infergate_last": _pieces(models, last, {}),
     }
     if keeps:
         hit = {**_KEPT, **answered, "cache": '"HIT"'}
         found["infergate_hit"] = _pieces(models, "", hit)
     if services:
-        its = fields(keeps=keeps, service=True)
-        once, last = (_attempt("$ig_service", each) for each in ("upstream", "ig_last"))
+        its = fields(keeps=keeps, traces=traces, service=True)
+        once = _attempt("$ig_service", "$upstream_addr", "upstream")
+        last = _attempt("$ig_service", "$ig_last_address", "ig_last")
         for name, over in (("service", []), ("websocket", ["$ig_over"])):
             found[f"infergate_{name}"] = over + _pieces(its, "", _NO_MODEL)
             found[f"infergate_{name}_once"] = over + _pieces(its, once, {**_NO_MODEL, **answered})
@@ -159,19 +178,20 @@ def _variable(field: Field) -> str:
     return f'"${field.value}"' if field.kind == "text" else f"${field.value}"
 
 
-def _attempt(name: str, prefix: str) -> str:
+def _attempt(name: str, address: str, prefix: str) -> str:
     times = ",".join(f'"{each}_time":${prefix}_{each}_time' for each in ("header", "response"))
-    return f'{{"backend":"{name}","status":${prefix}_status,{times}}}'
+    return f'{{"backend":"{name}","address":"{address}","status":${prefix}_status,{times}}}'
 
 
-def for_njs(*, keeps: bool) -> list[list[str]]:
+def for_njs(*, keeps: bool, traces: bool) -> list[list[str]]:
     """The fields for njs/line.js: name, nginx's variable, kind."""
-    return [[each.name, each.value, each.kind] for each in fields(keeps=keeps)]
+    which = fields(keeps=keeps, traces=traces)
+    return [[each.name, each.value, each.kind] for each in which]
 
 
 def documented() -> Iterator[str]:
     """The rows of docs/log.md."""
-    for each in (*FIELDS, CACHE, SERVICE):
+    for each in (*FIELDS, CACHE, *TRACE, SERVICE):
         yield f"| `{each.name}` | {_TYPE.get(each.name, 'text')} | {each.meaning} |"
 
 

@@ -60,7 +60,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "hedge_socket": str(around.home.hedge_socket),
         "undecided": INTERNAL.undecided,
         "queue_address": f"unix:{around.home.queue_socket}",
-        "line": for_njs(keeps=keeps(config) is not None),
+        "line": for_njs(keeps=keeps(config) is not None, traces=config.tracing is not None),
         "line_version": VERSION,
         "ready": config.health.ready,
         "mark_failed_ms": round(config.health.interval * 1000),

@@ -18,6 +18,7 @@ from infergate.certificates.sites import API, sites
 from infergate.config import endpoints
 from infergate.config.access import Cors
 from infergate.config.headers import KEYS
+from infergate.config.log import WRITTEN_BY_NGINX
 from infergate.config.root import Config
 from infergate.nginx import access_line, known
 from infergate.nginx.access import distinct, guard_of_api
@@ -31,6 +32,7 @@ from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
 from infergate.nginx.rendered import Rendered
+from infergate.nginx.sampling import sampled_pattern
 from infergate.nginx.statuses import INTERNAL
 from infergate.nginx.tls_values import tls_values
 from infergate.nginx.upstreams import backend_headers, backend_of, service_of
@@ -300,10 +302,17 @@ def _waf(config: Config, around: Surroundings) -> dict[str, object]:
 
 
 def _log(config: Config) -> dict[str, object]:
-    """What the templates say of the access log."""
+    """What the templates say of the access log, and of traces."""
+    tracing = config.tracing
     return {
+        "own_log": config.log.format if config.log.format in WRITTEN_BY_NGINX else None,
+        "tracing": tracing is not None,
+        "sampled": sampled_pattern(tracing.sample) if tracing else None,
         "log_formats": access_line.log_formats(
-            keeps=keeps(config) is not None, services=bool(config.services)
+            keeps=keeps(config) is not None,
+            traces=config.tracing is not None,
+            services=bool(config.services),
+            hedges=_hedges(config),
         ),
         "utf_8": access_line.UTF_8,
         "answered": access_line.ANSWERED,

@@ -4,6 +4,8 @@
 // nginx has lists of status and times: ", " stands between the tries that it made by itself (a kept
 // connection that was closed, another address of a name), " : " between what njs sent out.
 const GROUP = ' : ', TRY = ', ';
+// What hedge.js asked: it has no address of its own in nginx's list.
+const HEDGED = 'unix:' + settings.hedge_socket;
 // Of what a client calls a model.
 const LONGEST_NAME = 256;
 
@@ -68,7 +70,7 @@ function wasUnsent(each) {
 
 function told(backend, each) {
     return {
-        backend, status: number(each.status),
+        backend, address: each.address === HEDGED ? '' : each.address || '', status: number(each.status),
         header_time: number(each.header), response_time: number(each.response),
     };
 }
