@@ -55,6 +55,9 @@ class Traffic:
         headers = {"Authorization": f"Bearer {key or self._key}"}
         return self._client.post(path, json=body, headers=headers).status_code
 
+    def close(self) -> None:
+        self._client.close()
+
     def _leave(self, path: str, body: dict[str, Any]) -> None:
         self.sent += 1
         headers = {"Authorization": f"Bearer {self._key}"}
@@ -89,7 +92,9 @@ def watched(engine: str) -> Iterator[Watched]:
         text = CONFIG.format(a=a.url, b=b.url, https=https)
         it = stack.enter_context(gateway(engine, text))
         seen = stack.enter_context(prometheus(f"127.0.0.1:{https}", scheme="https"))
-        yield Traffic(it, a, https), seen
+        traffic = Traffic(it, a, https)
+        stack.callback(traffic.close)
+        yield traffic, seen
 
 
 def panels() -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 OTHER = "(other)"
 """Stands for what has no series of its own, because there would be too many: no model, backend or
@@ -50,8 +50,7 @@ class Family:
         )
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One line of the exposition. suffix: _bucket, _sum or _count, or nothing."""
 
     labels: tuple[tuple[str, str], ...]
