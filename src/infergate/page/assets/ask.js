@@ -13,6 +13,8 @@ export class Problem extends Error {
     }
 }
 
+export const unreachable = () => new Problem(0, {detail: 'the gateway cannot be reached', hint: 'Is it up? `infergate status` at its machine says so.'});
+
 export function whenLoggedOut(then) {
     loggedOut = then;
 }
@@ -25,7 +27,7 @@ async function asked(path, options = {}) {
         if (error.name === 'AbortError') {
             throw error;
         }
-        throw new Problem(0, {detail: 'the gateway cannot be reached', hint: 'Is it up? `infergate status` at its machine says so.'});
+        throw unreachable();
     }
     if (answer.ok) {
         return answer;

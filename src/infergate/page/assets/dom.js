@@ -51,9 +51,9 @@ export function keep(parent, items, name, make) {
     let before = null;
     for (const item of items) {
         const id = String(name(item));
-        const said = JSON.stringify(item);
         const old = known.get(id);
-        const entry = old !== undefined && old.said === said ? old : {said, element: make(item)};
+        const isSame = old !== undefined && (old.item === item || JSON.stringify(old.item) === JSON.stringify(item));
+        const entry = isSame ? old : {item, element: make(item)};
         if (old !== undefined && old !== entry) {
             const held = focusable(old.element).indexOf(document.activeElement);
             old.element.replaceWith(entry.element);

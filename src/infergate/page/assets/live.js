@@ -3,6 +3,7 @@
 
 import {get} from './ask.js';
 
+const SILENT_S = 20; // news come every two seconds; a network that went away says nothing
 const heard = new Set();
 export const now = {live: null, status: null, at: 0, connected: false, problem: ''};
 
@@ -56,6 +57,7 @@ export function close() {
 function take(kind, found) {
     now[kind] = found;
     now.at = Date.now() / 1000;
+    now.connected = stream !== null;
     now.problem = '';
     tell(kind);
 }
@@ -65,6 +67,13 @@ function tell(kind) {
         each(kind);
     }
 }
+
+setInterval(() => {
+    if (now.connected && Date.now() / 1000 - now.at > SILENT_S) {
+        now.connected = false;
+        tell('connection');
+    }
+}, 2000);
 
 // Have `then` called with 'live', 'status' or 'connection', from now on; returns how to end that.
 export function listen(then) {

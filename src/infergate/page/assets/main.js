@@ -1,7 +1,7 @@
 // main: who is logged in, which room is shown, and the keys that lead there. What a room shows is in
 // the address: it can be sent to somebody, and Back works.
 
-import {logOut, visitor, whenLoggedOut} from './ask.js';
+import {logOut, unreachable, visitor, whenLoggedOut} from './ask.js';
 import {fill, h} from './dom.js';
 import * as live from './live.js';
 import {box, failed, loading} from './parts.js';
@@ -42,7 +42,7 @@ async function show() {
     const place = h('div', {class: 'room'}, loading());
     fill(main, head, place);
     try {
-        const room = await import(`/page/assets/rooms/${name}.js`);
+        const room = await roomNamed(name);
         const query = Object.fromEntries(new URLSearchParams(location.search));
         const left = await room.show({place, head, query, who, go, isCurrent: () => mine === turn,
             said: (what) => mine === turn && said(what)});
@@ -58,6 +58,14 @@ async function show() {
                 throw problem;
             }
         }
+    }
+}
+
+async function roomNamed(name) {
+    try {
+        return await import(`/page/assets/rooms/${name}.js`);
+    } catch (error) {
+        throw error instanceof TypeError ? unreachable() : error; // it could not be fetched
     }
 }
 
@@ -137,7 +145,6 @@ function frame() {
     main = h('main', {id: 'main', tabindex: '-1'});
     document.body.replaceChildren(h('a', {class: 'skip', href: '#main'}, 'To the content'), h('div', {class: 'frame'}, side, main));
     live.listen(() => {
-        document.body.classList.toggle('lost', !live.now.connected);
         if (live.now.connected) {
             fill(connection, 'Live');
         } else if (live.now.at) {
@@ -145,7 +152,7 @@ function frame() {
         } else {
             fill(connection, 'Connecting …');
         }
-        main.classList.toggle('old', !live.now.connected);
+        main.classList.toggle('old', !live.now.connected && live.now.at > 0);
     });
     live.open();
 }

@@ -3,7 +3,7 @@
 import {get} from '../ask.js';
 import {fill, h, keep} from '../dom.js';
 import * as live from '../live.js';
-import {bars, choice, copier, loading, nothing, panel, table, to} from '../parts.js';
+import {bars, choice, copier, loading, marks, nothing, panel, table, to} from '../parts.js';
 import {ago, count, NONE, number, percent, seconds} from '../words.js';
 import {inUse, stateOf} from './backend_words.js';
 import {sentence} from './request_words.js';
@@ -247,5 +247,5 @@ function drawBackends(place, status, found) {
             h('td', {}, stateOf(each.state), each.state !== 'up' && each.reason && h('div', {class: 'quiet small'}, each.reason)),
             h('td', {class: 'n'}, inUse(each)),
             h('td', {}, each.kv_cache_use === null ? NONE : percent(each.kv_cache_use)),
-            h('td', {class: 'name'}, each.models.join(', ') || NONE, each.more > 0 && ` and ${each.more} more`)));
+            h('td', {class: 'name'}, each.models.length > 0 ? marks(each.models, 'models', 'name') : NONE, each.more > 0 && `and ${each.more} more`)));
 }
