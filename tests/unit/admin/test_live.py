@@ -175,3 +175,26 @@ def test_lines_are_whole_wherever_a_block_ends(tmp_path: Path) -> None:
     some = list(short)
     assert short.cut
     assert some == lines[::-1][: len(some)]
+
+
+def test_what_a_request_cost_is_what_the_ledger_counts() -> None:
+    from infergate.config.usage import Price
+    from infergate.ledger.count import count
+    from infergate.ledger.line import read_line
+    from infergate.ledger.measures import Measures
+    from infergate.ledger.prices import nano_of
+
+    price = Price.model_validate(
+        {"input": "0.5", "output": "1.5", "per_request": "0.01", "per_second": "0.2"}
+    )
+    full = {
+        "gen_ai.usage.cache_read.input_tokens": 3,
+        "tokens_estimated": False,
+        "why": "",
+    }
+    for text in (line(1, **full), line(2, status=502, **full), line(3, cache="HIT", **full)):
+        sums = count(text, lambda _model: price, Measures()).sums
+        counted = next(of[-1] for group, of in sums.items() if group.period == "m")
+        read = read_line(text.strip())
+        assert read is not None
+        assert nano_of(read, price) == counted
