@@ -16,6 +16,7 @@ from infergate.cli import (
     cache,
     certificates,
     changes,
+    complete,
     connect,
     deploy,
     engine,
@@ -65,6 +66,7 @@ for module in (
     validate,
     support,
     top,
+    complete,
 ):
     module.register(app)
 app.add_typer(audit.app, name="audit")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infergate.cli import complete
 from infergate.cli.options import ConfigOption, JsonOption, counted
 from infergate.cli.target import filled, target
 from infergate.errors import InfergateError
@@ -21,7 +22,9 @@ app = typer.Typer(
 )
 
 _POLL_S = 0.2
-NameArgument = Annotated[str, typer.Argument(help="The backend's name.")]
+NameArgument = Annotated[
+    str, typer.Argument(help="The backend's name.", autocompletion=complete.backends)
+]
 
 
 @app.command("list")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infergate.cli import complete
 from infergate.cli.options import ConfigOption, JsonOption, counted
 from infergate.cli.target import filled, target
 
@@ -56,7 +57,7 @@ def _share(each: dict[str, int]) -> str:
 
 @app.command()
 def purge(
-    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
+    model: complete.OfModel = None,
     service: Annotated[str | None, typer.Option(help="Only this service's.")] = None,
     config: ConfigOption = None,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from infergate.cli import complete
 from infergate.cli.options import ConfigOption, JsonOption
 from infergate.cli.target import target
 from infergate.config.problems import did_you_mean
@@ -25,7 +26,9 @@ def connect(
         str | None,
         typer.Option(envvar="INFERGATE_KEY", help="The secret to put in; never a new one."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="The model to put in.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model to put in.", autocompletion=complete.models)
+    ] = None,
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infergate.cli import complete
 from infergate.cli.grants import UnsetOption, grant_of, unset_fields, with_grant
 from infergate.cli.options import (
     ConfigOption,
@@ -30,14 +31,18 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-KeyArgument = Annotated[str, typer.Argument(help="Its id or its name.")]
+KeyArgument = Annotated[
+    str, typer.Argument(help="Its id or its name.", autocompletion=complete.keys)
+]
 
 
 @app.command()
 @with_grant
 def create(
     name: str,
-    team: Annotated[str | None, typer.Option(help="The team it belongs to.")] = None,
+    team: Annotated[
+        str | None, typer.Option(help="The team it belongs to.", autocompletion=complete.teams)
+    ] = None,
     policy: Annotated[
         str | None, typer.Option(help="A policy that says what the options leave open.")
     ] = None,
@@ -99,7 +104,10 @@ def _end_of(expires: str | None) -> int | None:
 @with_grant
 def set_(
     key: KeyArgument,
-    team: Annotated[str | None, typer.Option(help="The team it belongs to from now on.")] = None,
+    team: Annotated[
+        str | None,
+        typer.Option(help="The team it belongs to from now on.", autocompletion=complete.teams),
+    ] = None,
     policy: Annotated[
         str | None, typer.Option(help="A policy that says what the key itself leaves open.")
     ] = None,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from infergate.cli import complete
 from infergate.cli.options import ConfigOption, JsonOption, find_config
 from infergate.errors import NotRunning
 from infergate.paths import default_config, home_for
@@ -32,9 +33,9 @@ def logs(
     config: ConfigOption = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new ones.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", help="How many past ones.")] = 20,
-    key: Annotated[str | None, typer.Option(help="Only this key's.")] = None,
-    team: Annotated[str | None, typer.Option(help="Only those of this team's keys.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
+    key: complete.OfKey = None,
+    team: complete.OfTeam = None,
+    model: complete.OfModel = None,
     status: Annotated[str | None, typer.Option(help="Only these: 429, or 5xx.")] = None,
     json_: JsonOption = False,
 ) -> None:

@@ -41,6 +41,7 @@ SECTIONS = {
         "backup",
         "restore",
         "migrate",
+        "completion",
     ),
 }
 """Title → commands; each is in one of them (tests/unit/test_cli.py)."""

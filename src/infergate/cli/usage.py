@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infergate.cli import complete
 from infergate.cli.options import ConfigOption
 from infergate.cli.target import target
 from infergate.errors import UserError
@@ -31,10 +32,10 @@ def usage(
         str, typer.Option(help="From when: 7d, 12h, 2026-11-01 or 2026-11-01T08:00 (UTC).")
     ] = "30d",
     until: Annotated[str, typer.Option(help="To when, likewise; 0s is now.")] = "0s",
-    key: Annotated[str | None, typer.Option(help="Only this key's.")] = None,
-    team: Annotated[str | None, typer.Option(help="Only this team's.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
-    backend: Annotated[str | None, typer.Option(help="Only this backend's.")] = None,
+    key: complete.OfKey = None,
+    team: complete.OfTeam = None,
+    model: complete.OfModel = None,
+    backend: complete.OfBackend = None,
     format_: Annotated[
         str, typer.Option("--format", help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.")
     ] = "table",

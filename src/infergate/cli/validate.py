@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infergate.cli import complete
 from infergate.cli.options import ConfigOption, JsonOption, load, seconds_of
 from infergate.errors import UserError
 
@@ -33,7 +34,9 @@ def validate(
         list[str] | None,
         typer.Argument(help="health, security, acceptance, load; all if none is named."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="load: which model.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="load: which model.", autocompletion=complete.models)
+    ] = None,
     for_: Annotated[str, typer.Option("--for", help="load: how long.")] = "5s",
     clients: Annotated[int, typer.Option(help="load: how many at a time.", min=1, max=1000)] = 4,
     plot: Annotated[
