@@ -70,6 +70,23 @@ def test_a_folder_for_reading_only_is_said_at_the_start(small: Gateway) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("what", ["space", "inodes"])
+def test_a_start_without_room_says_so(small: Gateway, what: str) -> None:
+    """Also where there is none for the words of who starts it."""
+    small.run("down", "--now", check=False)
+    made = fill(small.home, what)
+    try:
+        refused = said(small.run("up", "--detach", check=False))
+        assert "No space left" in refused
+        assert "df -i" in refused
+        assert str(small.home) in refused
+    finally:
+        for path in made:
+            path.unlink(missing_ok=True)
+    small.run("up", "--detach")
+    small.run("down", "--now")
+
+
+@pytest.mark.parametrize("what", ["space", "inodes"])
 @pytest.mark.parametrize("reload", [True, False])
 def test_an_apply_without_room_changes_nothing_and_leaves_nothing_half_made(
     small: Gateway, what: str, *, reload: bool

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from infergate.errors import InfergateError
+from infergate.errors import InfergateError, of_machine
 from infergate.paths import Home
 
 _TIMEOUT_S = 60.0
 _POLL_S = 0.02
+_SOME_BYTES = 16384
+"""More than what is left of the last block of a file."""
 
 
 def start_detached(
@@ -43,11 +46,26 @@ def start_detached(
                 problem = InfergateError(
                     said or f"ended with code {code} without a word", hint=f"All of its log: {log}"
                 )
+                full = None if code is None else _without_room(log)
+                if full is not None and full.what not in said:  # its words had none, either
+                    problem = full
                 problem.exit_code = code or 1
                 raise problem
             time.sleep(_POLL_S)
 
     return wait_until_ready
+
+
+def _without_room(log: Path) -> InfergateError | None:
+    """Why nothing more can be written to the log, if that is so."""
+    size = log.stat().st_size
+    try:
+        with log.open("ab") as out:
+            out.write(bytes(_SOME_BYTES))
+        os.truncate(log, size)
+    except OSError as problem:
+        return of_machine(problem, where=str(log))
+    return None
 
 
 def supervisor_command(path: Path, demo_port: int | None, *, follow: bool) -> list[str]:
