@@ -8,7 +8,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,14 +196,35 @@ def test_rotation_and_kills_of_the_control_plane_lose_no_request(counted: Counte
     assert "requests are counted" in it.run("doctor", "--all").stdout
 
 
+def open_files(pid: int) -> set[str]:
+    found = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(str(each.readlink()))
+    return found
+
+
 def test_a_log_that_somebody_renamed_is_made_anew_and_counted_on(counted: Counted) -> None:
+    """Also where its folder is moved away."""
     it, _ = counted
     log = Home(it.home).access_log
     key = it.new_key("renamed")
-    for name in ("moved.log", "access.log.1"):
+    mode = log.parent.stat().st_mode
+    moved = [
+        (log, log.with_name("moved.log")),
+        (log, log.with_name("access.log.1")),
+        (log.parent, it.home / "moved"),
+    ]
+
+    def asked() -> int:
+        rows = (each for each in usage(it) if each["key"].startswith("renamed"))
+        return sum(each["requests"] for each in rows)
+
+    for number, (what, where) in enumerate(moved, 1):
         assert it.chat(key=key).status_code == 200
-        until(lambda: log.stat().st_size > 0)
-        log.rename(log.with_name(name))
-        until(log.exists)
+        until(lambda number=number: asked() == number)
+        what.rename(where)
+        until(lambda: all(str(log) in open_files(pid) for pid in workers(it)))
+    assert log.parent.stat().st_mode == mode
     assert it.chat(key=key).status_code == 200
-    until(lambda: log.stat().st_size > 0)
+    until(lambda: asked() == len(moved) + 1)

@@ -79,10 +79,16 @@ class Counting:
             self._reported = now
             self._report_budgets()
         if now - self._told > _TOLD_EVERY_S:
-            if reopen_missing(self._home):
+            if reopen_missing(self._home, self._make_folders):
                 log.info("the access log was moved away and is made anew")
             self._tell()
         return step
+
+    def _make_folders(self) -> None:
+        from infergate.nginx.folders import prepare_home  # hardly ever
+        from infergate.nginx.worker_user import worker_user
+
+        prepare_home(self._home, worker_user(self._loaded().config, self._home))
 
     def _report_budgets(self) -> None:
         with contextlib.suppress(InfergateError):  # a full disk, or a database that is away

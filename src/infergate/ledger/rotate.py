@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from infergate.ledger.tail import Tail, log_files
@@ -42,10 +43,16 @@ def reopen_logs(home: Home) -> None:
             os.kill(pid, signal.SIGUSR1)
 
 
-def reopen_missing(home: Home) -> bool:
-    """Have nginx make its log anew where somebody moved it away by hand; whether it was so."""
-    if home.access_log.exists() or not home.logs.is_dir():
+def reopen_missing(home: Home, make_folders: Callable[[], None]) -> bool:
+    """Have nginx make its log anew where somebody moved it away by hand, or the folder that it is
+    in; whether it was so.
+
+    Raises EngineError where the folder cannot be ours.
+    """
+    if home.access_log.exists():
         return False
+    if not home.logs.is_dir():
+        make_folders()
     reopen_logs(home)
     return True
 
