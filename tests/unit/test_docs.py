@@ -162,18 +162,28 @@ def test_commands_in_the_text_exist(page: Path) -> None:
 def _look_up(typed: str) -> None:
     """Whether its words are commands, as far as they can be, and its options are theirs."""
     command: Any = COMMAND_LINE
-    options = {"--help", *_options(command)}
+    options = {"--help": False, **_options(command)}
+    is_value = False  # of the option before it
     for word in typed.partition("infergate ")[2].replace("[", "").replace("]", "").split():
         if word.startswith("-"):
-            assert word.partition("=")[0].rstrip(",") in options, f"{typed}: {word}"
+            name, _, value = word.partition("=")
+            assert name.rstrip(",") in options, f"{typed}: {word}"
+            is_value = options[name.rstrip(",")] and not value
+        elif is_value:
+            is_value = False
         elif word != word.upper() and hasattr(command, "commands"):
             assert word in command.commands, f"{typed}: {word}"
             command = command.commands[word]
             options |= _options(command)
 
 
-def _options(command: Any) -> set[str]:
-    return {each for param in command.params for each in param.opts}
+def _options(command: Any) -> dict[str, bool]:
+    """Each with whether a value follows."""
+    return {
+        each: not getattr(param, "is_flag", False)
+        for param in command.params
+        for each in (*param.opts, *param.secondary_opts)
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
