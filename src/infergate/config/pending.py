@@ -11,8 +11,6 @@ Finding = tuple[tuple[str | int, ...], str]
 
 def pending(config: Config) -> Iterator[Finding]:
     """Each setting of this configuration that has no effect yet, and what happens instead."""
-    if config.tracing is not None:
-        yield ("tracing",), "backends get a traceparent, and no spans of ours are sent yet"
     for path, timeouts in (
         (("timeouts",), config.timeouts),
         *((("endpoints", path), each) for path, each in config.endpoints.items()),

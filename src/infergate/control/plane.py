@@ -27,6 +27,7 @@ from infergate.control.memory import Memory
 from infergate.control.published import Published
 from infergate.control.services import Services
 from infergate.control.shadow import Shadow
+from infergate.control.tracing import Traces
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError, MemoryFull
 from infergate.health.monitor import BackendStatus, Monitor
@@ -134,6 +135,7 @@ class ControlPlane:
             ("judging who is banned", BanWatch(home, database, self._config).run),
             ("keeping the firewall's log", FirewallLog(home, self._config).run),
             ("handing the log on", HandingOn(home, self._config).run),
+            ("sending traces", Traces(home, loaded).run),
             ("reporting", self._report_numbers),
             ("probing the services", Services(home, loaded).run),
             ("shadowing", Shadow(home, self._config).run),

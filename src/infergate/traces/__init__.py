@@ -1,0 +1,1 @@
+"""Spans of requests, made of the access log, and where they go."""
