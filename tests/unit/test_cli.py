@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +28,44 @@ def test_every_command_is_in_one_section() -> None:
     assert sorted(listed) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
+SENTENCES = {
+    *("up", "down", "apply", "reload", "rollback", "deploy", "backup", "restore", "migrate"),
+    *("import", "keys restore", "teams create", "teams set", "teams remove", "policies set"),
+    *("policies remove", "backend drain", "backend undrain", "cache purge", "cert issue"),
+    *("cert renew", "engine install", "engine upgrade", "admin token revoke", "bans add"),
+    *("bans remove", "bans fail2ban"),
+}
+"""Commands that do something, and say that it is done: their exit code is what a script reads."""
+
+FILES = {
+    *("render", "schema", "completion", "keys first", "keys export", "cert ca"),
+    *("logs schema", "metrics rules", "metrics dashboards"),
+}
+"""Commands that print one thing that has a form of its own, or write files."""
+
+
+def _commands(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, each in getattr(command, "commands", {}).items():
+        yield from _commands(each, f"{path} {name}".strip())
+        if not hasattr(each, "commands") or getattr(each, "invoke_without_command", False):
+            yield f"{path} {name}".strip(), each
+
+
+def test_every_command_that_prints_data_prints_json_too() -> None:
+    found = {
+        name: any("--json" in each.opts for each in command.params)
+        for name, command in _commands(typer.main.get_command(app))
+    }
+    assert {name for name, has_json in found.items() if not has_json} == SENTENCES | FILES
+
+
 def test_the_version_is_told_as_programs_tell_it() -> None:
     told = [run_here([each], {}) for each in ("--version", "version")]
     assert {each.returncode for each in told} == {0}
     assert told[0].stdout == told[1].stdout
     assert told[0].stdout.startswith("infergate ")
+    said = json.loads(run_here(["version", "--json"], {}).stdout)
+    assert told[0].stdout == f"infergate {said['infergate']}\n"
 
 
 def test_the_first_key_is_shown_once_where_a_log_could_not_have_it(tmp_path: Path) -> None:
@@ -53,7 +88,7 @@ def test_no_log_that_is_kept_has_the_first_key(
     home = Home(tmp_path)
     home.state.mkdir()
     monkeypatch.setattr(banner, "is_kept", lambda _stream: kept)
-    monkeypatch.setattr(banner, "_first_key", lambda *_: "ig-secret")
+    monkeypatch.setattr(banner, "_first_key", lambda *_: ("ig-secret", None))
     engine: Any = type(
         "Engine", (), {"nginx_version": (1,), "njs_version": (1,), "origin": "debian"}
     )

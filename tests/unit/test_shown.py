@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from infergate.cli.progress import busy
 from infergate.cli.rows import print_rows
 from infergate.cli.terminal import Styled, harmless
 from infergate.shown import is_plain, shown, shown_text
@@ -109,3 +110,31 @@ def test_a_table_of_many_rows_looks_as_one_of_few(
         shown_rows.append([each.rstrip() for each in capsys.readouterr().out.splitlines()])
     few, many = shown_rows
     assert many == few + few[1:]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_takes_long_is_told_on_a_terminal_and_leaves_nothing_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("NO_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "stderr", _Terminal())
+    with harmless(), busy(EVIL):
+        pass
+    told = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert HARMLESS in told
+    assert EVIL not in told
+    assert told.endswith("\x1b[2K")  # the line is gone
+    assert told.index("\x1b[?25l") < told.rindex("\x1b[?25h")  # the cursor is back
+
+
+def test_a_pipe_and_a_log_hear_nothing_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with busy("starting"):
+        pass
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ import typer
 
 from infergate.cli.options import ConfigOption, counted, load_applied, only_here
 from infergate.cli.passphrase import PassphraseFile, known_passphrase, new_passphrase
+from infergate.cli.progress import busy
 from infergate.errors import UserError
 from infergate.paths import default_config, home_for
 
@@ -53,7 +54,8 @@ def backup(
     only_here(config)
     passphrase = new_passphrase(passphrase_file, ask=encrypt)
     loaded, home = load_applied(config)
-    taken = take(loaded, home, file, passphrase=passphrase, without_database=without_database)
+    with busy("reading database, revisions and logs"):
+        taken = take(loaded, home, file, passphrase=passphrase, without_database=without_database)
     _tell_missing(taken.missing)
     print(f"{file}: {counted(taken.files, 'file')}, {_size(taken.size)}.")
     if passphrase is None:
@@ -95,7 +97,8 @@ def restore(
         if not (apply or _yes(file)):
             print("Nothing was changed; --apply does it.")
             return
-        bring_back()
+        with busy("bringing it back"):
+            bring_back()
     print(f"It is back. `infergate check -c {plan.config}` says whether this machine has all that")
     print("the YAML needs; then `infergate up`.")
 

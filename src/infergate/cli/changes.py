@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infergate.cli.options import ConfigOption, find_config, remote, seconds_of
+from infergate.cli.options import ConfigOption, JsonOption, find_config, remote, seconds_of
 from infergate.cli.target import filled, target
 from infergate.errors import UserError
 from infergate.paths import home_for
@@ -35,12 +35,14 @@ def _wants_json(format_: str) -> bool:
     return format_ == "json"
 
 
-def plan(config: ConfigOption = None, format_: FormatOption = "table") -> None:
+def plan(
+    config: ConfigOption = None, format_: FormatOption = "table", json_: JsonOption = False
+) -> None:
     """Show what `apply` would change, and what runs meanwhile. Touches nothing."""
     from infergate.admin import changes
     from infergate.cli.change_words import plan_in_words
 
-    as_json = _wants_json(format_)
+    as_json = _wants_json(format_) or json_
     found = target(config, quiet=False).run(changes.show_plan)
     if as_json:
         _print_json(dataclasses.asdict(found))
@@ -56,6 +58,7 @@ def diff(
     after: Annotated[int | None, typer.Argument(help="A revision; the file if not given.")] = None,
     nginx: Annotated[bool, typer.Option("--nginx", help="Of nginx's files.")] = False,
     config: ConfigOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Show the lines that differ.
 
@@ -64,6 +67,9 @@ def diff(
     from infergate.admin import changes
 
     found = target(config).run(changes.show_diff, before=before, after=after, nginx=nginx)
+    if json_:
+        _print_json({"lines": found.lines})
+        return
     for line in found.lines:
         print(line)
 
@@ -116,12 +122,13 @@ def history(
     lines: Annotated[int, typer.Option("-n", "--lines", help="How many, the last ones.")] = 20,
     config: ConfigOption = None,
     format_: FormatOption = "table",
+    json_: JsonOption = False,
 ) -> None:
     """Show which configurations were in force, and by whom."""
     from infergate.admin import changes
     from infergate.cli.change_words import print_history
 
-    as_json = _wants_json(format_)
+    as_json = _wants_json(format_) or json_
     pages = target(config, broken=True).pages(changes.list_history)
     newest_first = (past for page in pages for past in page.items)
     found = list(itertools.islice(newest_first, max(0, lines)))[::-1]

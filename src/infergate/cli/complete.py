@@ -37,7 +37,11 @@ _infergate_completion() {
     eval $(env _INFERGATE_COMPLETE=complete_zsh _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" \\
         infergate 2> /dev/null)
 }
-compdef _infergate_completion infergate
+if [ "$funcstack[1]" = "_infergate" ]; then  # a file of $fpath: it is run to complete
+    _infergate_completion "$@"
+else
+    compdef _infergate_completion infergate
+fi
 """
 _FISH = """
 complete --command infergate --no-files --arguments '(env _INFERGATE_COMPLETE=complete_fish \\

@@ -11,6 +11,7 @@ import typer
 
 from infergate.cli.checks import print_check
 from infergate.cli.options import ConfigOption, JsonOption, counted
+from infergate.cli.progress import busy
 from infergate.cli.target import target
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def audit(
         return
     from infergate.admin.hardening import harden
 
-    found = target(config).run(harden, offline=offline)
+    with busy("looking at settings, files, keys and backends"):
+        found = target(config).run(harden, offline=offline)
     failed = _failed(found.checks, fail_on)
     if json_:
         print(json.dumps({"failed": failed, **found.model_dump()}))

@@ -76,6 +76,6 @@ def _why(model: ReadyModel) -> str:
     )
 
 
-def version() -> None:
+def version(json_: JsonOption = False) -> None:
     """Print Infergate's version."""
-    print_version()
+    print_version(json_=json_)

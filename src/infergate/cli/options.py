@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextvars import ContextVar
@@ -70,11 +71,12 @@ class Address:
 _address: ContextVar[Address | None] = ContextVar("address", default=None)
 
 
-def print_version() -> None:
+def print_version(*, json_: bool = False) -> None:
     """Such as "infergate 0.1.0"."""
     from importlib.metadata import version as version_of
 
-    print(f"infergate {version_of('infergate')}")
+    found = version_of("infergate")
+    print(json.dumps({"infergate": found}) if json_ else f"infergate {found}")
 
 
 def _version(asked: bool) -> None:

@@ -17,9 +17,10 @@ def busy(what: str) -> Iterator[None]:
         yield
         return
     from rich.console import Console
+    from rich.text import Text
 
     from infergate.cli.terminal import raw
 
     console = Console(file=raw(sys.stderr), highlight=False, markup=False, emoji=False)
-    with console.status(shown(what) + " …"):
+    with console.status(Text(shown(what) + " …")):
         yield

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infergate.cli.options import ConfigOption, find_config, load, only_here
+from infergate.cli.progress import busy
 from infergate.cli.sites import warn_of_sites
 from infergate.paths import HOME_VARIABLE, ROOTS_FOLDER, default_config, home_for
 
@@ -64,7 +65,8 @@ def up(
 
     if wait_until_ready is not None:
         import_module("infergate.store.key_changes")  # for the first key, while there is time
-        wait_until_ready()
+        with busy("starting"):
+            wait_until_ready()
         ready()
     else:
         become_supervisor(given, home, demo_port, follow=watch, ready=ready)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from infergate.cli import complete
-from infergate.cli.options import ConfigOption
+from infergate.cli.options import ConfigOption, JsonOption
 from infergate.cli.target import target
 from infergate.errors import UserError
 
@@ -40,6 +40,7 @@ def usage(
         str, typer.Option("--format", help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.")
     ] = "table",
     config: ConfigOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Show requests, tokens and money, by key, model, team or time."""
     from infergate.admin.usage import usage as ask_usage
@@ -47,6 +48,7 @@ def usage(
     fields = [field.strip() for field in by.split(",") if field.strip()]
     for wrong in (field for field in fields if field not in _FIELDS):
         raise UserError(f"{wrong!r} cannot be told apart", where="--by", hint=", ".join(_FIELDS))
+    format_ = "json" if json_ else format_
     if format_ not in _FORMATS:
         raise UserError(f"{format_!r} is no format", where="--format", hint=", ".join(_FORMATS))
     now = time.time()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infergate.cli.options import ConfigOption, counted, load
+from infergate.cli.options import ConfigOption, JsonOption, counted, load
+from infergate.cli.progress import busy
 from infergate.cli.sites import warn_of_sites
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command()(schema)
 
 
-def check(config: ConfigOption = None) -> None:
+def check(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """Say everything that is wrong with a configuration.
 
     It asks no DNS and touches nothing.
@@ -57,10 +58,23 @@ def check(config: ConfigOption = None) -> None:
     _warn(loaded, home)
     worker_user(loaded.config, home)  # where it will run, and not in the scratch folder
     engine = choose_engine(loaded.config.engine, home.root).engine
-    with tempfile.TemporaryDirectory(prefix="ig-") as folder:
-        for note in test_elsewhere(loaded, engine, Path(folder)):
-            print(f"note: {note}")
+    with tempfile.TemporaryDirectory(prefix="ig-") as folder, busy("nginx reads it"):
+        notes = list(test_elsewhere(loaded, engine, Path(folder)))
     gateway = loaded.config
+    if json_:
+        document = {
+            "file": str(loaded.path),
+            "backends": len(gateway.backends),
+            "models": len(gateway.models),
+            "services": len(gateway.services),
+            "engine": str(engine),
+            "warnings": [str(each) for each in loaded.warnings],
+            "notes": notes,
+        }
+        print(json.dumps(document))
+        return
+    for note in notes:
+        print(f"note: {note}")
     models = counted(len(gateway.models), "model") if gateway.models else "discovered models"
     print(
         f"{loaded.path.name} is good: {counted(len(gateway.backends), 'backend')}, {models}, "
