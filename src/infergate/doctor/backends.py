@@ -109,8 +109,8 @@ class _Patient:
             return "Install its authority on this machine, or write `verify_tls: false`."
         if _is_loopback(host) and in_container() and port not in (listening_addresses() or {}):
             return (
-                f"In a container {host} is the container itself: write host.docker.internal, "
-                "or the name of the engine's container."
+                "Start it; or, if it runs outside of this container, write host.docker.internal "
+                f"or the name of its container instead of {host}."
             )
         if "refused" in reason:
             return (
