@@ -17,7 +17,14 @@ from tests.cache import CACHE
 from tests.scanners import GIXY, SSLYZE
 from tests.scanners import install as install_scanner
 
-_PACKAGES = {"pebble": "pebble", "testssl": "testssl.sh", "promtool": "prometheus"}
+_PACKAGES = {
+    "pebble": "pebble",
+    "testssl": "testssl.sh",
+    "promtool": "prometheus",
+    "rsyslogd": "rsyslog-elasticsearch",
+}
+_OMELASTICSEARCH = "rsyslog/omelasticsearch.so"
+"""rsyslog's module, below /usr/lib/TRIPLET; a machine may have rsyslog without it."""
 
 
 def promtool() -> str | None:
@@ -27,8 +34,16 @@ def promtool() -> str | None:
 
 def missing() -> list[str]:
     """The programs that are not there."""
-    absent = [program for program in _PACKAGES if shutil.which(program) is None]
+    absent = [program for program in _PACKAGES if not _is_there(program)]
     return [*absent, *(each.name for each in (SSLYZE, GIXY) if not each.exists())]
+
+
+def _is_there(program: str) -> bool:
+    # As a user, /usr/sbin is not in $PATH.
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    if program == "rsyslogd" and not any(Path("/usr/lib").glob(f"*/{_OMELASTICSEARCH}")):
+        return False
+    return shutil.which(program, path=path) is not None
 
 
 def install() -> str | None:

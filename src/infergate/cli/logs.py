@@ -64,6 +64,24 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=2))
 
 
+@app.command()
+def pipeline(
+    name: Annotated[str, typer.Argument(help="Such as filebeat; a list, if not given.")] = "",
+    to: Annotated[str | None, typer.Option(help="Base URL of where it sends to.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print the configuration of a program that carries the log elsewhere."""
+    from infergate.cli.rows import print_rows
+    from infergate.deploy.pipelines import PIPELINES
+    from infergate.deploy.pipelines import pipeline as pipeline_of
+
+    if not name:
+        print_rows(["NAME", "WHAT"], [[name, each.what] for name, each in PIPELINES.items()])
+        return
+    home = home_for(find_config(config) or default_config().absolute())
+    print(pipeline_of(name, home, to), end="")
+
+
 def _lines(
     path: Path, past: int, *, follow: bool, wanted: Wanted = lambda _line: True
 ) -> Iterator[str]:
