@@ -19,7 +19,7 @@ from infergate.admin.app import api
 from infergate.admin.gateway import Gateway
 from infergate.admin.guard import Guard
 from infergate.config.load import load_config
-from infergate.config.url import url_of
+from infergate.config.url import own_url_of
 from infergate.page.app import Page
 from infergate.paths import Home
 from infergate.store.admin_tokens import create_token
@@ -52,7 +52,7 @@ def served(folder: Path, config: str = CONFIG, *, wrong_tokens: int = 10) -> Ite
     listener = socket.create_server(("127.0.0.1", 0))
     app = Page(
         Guard(api(lambda: gateway), lambda: gateway, wrong_tokens=wrong_tokens),
-        gateway_url=lambda: url_of(gateway.loaded.config),
+        gateway_url=lambda: own_url_of(gateway.loaded.config),
         enabled=lambda: gateway.declared.config.admin.page,
     )
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")

@@ -25,7 +25,7 @@ from infergate.certificates.served import served_certificates
 from infergate.certificates.sites import API
 from infergate.config.addresses import is_loopback
 from infergate.config.load import LoadedConfig
-from infergate.config.url import url_of
+from infergate.config.url import own_url_of
 from infergate.errors import InfergateError
 from infergate.log import log
 from infergate.nginx.revisions import load_applied
@@ -121,7 +121,7 @@ async def serve(path: Path, sockets: list[socket.socket]) -> None:
     certificate = _Certificate(gateway) if with_tls(gateway().declared) else None
     operations = Page(
         Guard(api(gateway), gateway),
-        gateway_url=lambda: url_of(gateway().loaded.config),
+        gateway_url=lambda: own_url_of(gateway().loaded.config),
         enabled=lambda: gateway().declared.config.admin.page,
     )
     scrapes = Scrapes(gateway)

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
-from infergate.config.url import url_of
+from infergate.config.url import page_url_of, url_of
 from infergate.control.report import Report, read_report
 from infergate.errors import StateError
 from infergate.files import write_atomically
@@ -55,6 +55,9 @@ def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) ->
         print("  key       `infergate keys first` shows it, once")
     elif loaded.config.auth.required and problem is None:
         print("  key       one of yours; `infergate keys create NAME` makes another")
+    page = page_url_of(loaded.config)
+    if page is not None:
+        print(f"  page      {page}; `infergate admin token create` lets you in")
     if shutil.which("infergate") is None:  # as after `make up`
         print(f"  command   {_command()}; `infergate` alone, once its folder is on the PATH")
     model = _a_model(loaded, report)

@@ -35,7 +35,11 @@ class Page:
     """The admin API with the page before it."""
 
     def __init__(
-        self, api: ASGIApp, *, gateway_url: Callable[[], str], enabled: Callable[[], bool]
+        self,
+        api: ASGIApp,
+        *,
+        gateway_url: Callable[[], tuple[str, str]],
+        enabled: Callable[[], bool],
     ) -> None:
         """api: the admin API behind its guard. gateway_url: where models are asked (trial.py).
         enabled: whether `admin: page` is on now."""

@@ -21,13 +21,14 @@ _TIMEOUT_S = httpx.Timeout(600.0, connect=10.0)
 
 
 class Trials:
-    """Asks the gateway. Its certificate is not looked at: it is this machine's own, perhaps of an
-    authority that only clients know."""
+    """Asks the gateway at its own address. Its certificate is not looked at: it is this machine's
+    own, perhaps of an authority that only clients know."""
 
     longest = 1024**2
     """Bytes of a body."""
 
-    def __init__(self, gateway_url: Callable[[], str]) -> None:
+    def __init__(self, gateway_url: Callable[[], tuple[str, str]]) -> None:
+        """gateway_url: its own listener by address, and the name to ask for (config/url.py)."""
         self._url = gateway_url
 
     async def run(self, body: bytes | None) -> Response:
@@ -40,12 +41,16 @@ class Trials:
         if path not in _PATHS or not isinstance(key, str) or not _is_header(key):
             return _failed(422, "this cannot be tried")
         client = httpx.AsyncClient(timeout=_TIMEOUT_S, verify=False, trust_env=False)  # noqa: S501
-        headers = {"Authorization": f"Bearer {key}", "User-Agent": "infergate-page"}
-        method = "GET" if content is None else "POST"
+        (url, host), method = self._url(), "GET" if content is None else "POST"
         request = client.build_request(
             method,
-            self._url() + path,
-            headers=headers,
+            url + path,
+            headers={
+                "Authorization": f"Bearer {key}",
+                "User-Agent": "infergate-page",
+                "Host": host,
+            },
+            extensions={"sni_hostname": host},
             **({} if content is None else {"json": content}),
         )
         try:

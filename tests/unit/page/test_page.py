@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -60,7 +62,9 @@ def test_over_tls_the_cookie_is_secure_and_of_this_host_alone(api: Served) -> No
     def gateway() -> object:
         return api.gateway
 
-    app = Page(Guard(operations(gateway), gateway), gateway_url=str, enabled=lambda: True)
+    app = Page(
+        Guard(operations(gateway), gateway), gateway_url=lambda: ("", ""), enabled=lambda: True
+    )
     client = TestClient(app, base_url="https://localhost")
     answer = client.post("/page/session", json={"token": api.full})
     cookie = answer.headers["set-cookie"]
@@ -251,3 +255,49 @@ def test_the_playground_asks_only_the_gateway_and_only_for_models(api: Served) -
         ):
             answer = client.post("/page/trial", json=wanted, headers=right)
             assert answer.status_code == 422, wanted
+
+
+@pytest.mark.parametrize(
+    ("admin", "url"),
+    [
+        ("{}", None),
+        ("{ listen: 127.0.0.1:9090 }", "http://127.0.0.1:9090/"),
+        ("{ listen: 127.0.0.1:9090, page: false }", None),
+        ("{ listen: 9090 }", "https://127.0.0.1:9090/"),
+        ("{ listen: 0.0.0.0:9090 }", "https://127.0.0.1:9090/"),
+        ("{ listen: 10.0.0.5:9090 }", "https://10.0.0.5:9090/"),
+    ],
+)
+def test_where_the_page_is_is_told(tmp_path: Path, admin: str, url: str | None) -> None:
+    from infergate.config.load import parse_config
+    from infergate.config.url import page_url_of
+
+    tls = "listen: { https: 8443 }\ntls: { self_signed: true }\n"
+    text = f"backends: {{ a: http://127.0.0.1:9 }}\n{tls}admin: {admin}\n"
+    assert page_url_of(parse_config(text, tmp_path / "infergate.yaml", {}).config) == url
+
+
+def test_a_key_that_is_tried_goes_to_the_gateway_itself_whatever_dns_says(tmp_path: Path) -> None:
+    """Its name in listen.hosts may lead anywhere; its own address does not."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    heard: list[bytes] = []
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        heard.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        connection.close()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    config = CONFIG.replace("http: 8080", f"http: 127.0.0.1:{port}")
+    with served(tmp_path, config) as api, browser(api) as client, listener:
+        right = {"X-Infergate-CSRF": log_in(client, api.read)}
+        wanted = {"path": "/v1/models", "key": "sk-ig-x"}
+        assert client.post("/page/trial", json=wanted, headers=right).json() == {}
+        thread.join(60)
+    head = heard[0].decode().lower()
+    assert "host: api.lan\r\n" in head
+    assert "authorization: bearer sk-ig-x\r\n" in head
+    assert "cookie" not in head
