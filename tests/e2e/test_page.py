@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -99,8 +102,7 @@ def test_a_wrong_token_is_told_and_a_right_one_lets_in(front: Front) -> None:
         assert "infergate-page" not in {each["name"] for each in stranger.page.context.cookies()}
 
 
-@pytest.mark.parametrize("size", ["wide", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("size", "scheme"), [("wide", "light"), ("phone", "dark")])
 def test_every_room_can_be_used_by_everybody(front: Front, size: str, scheme: str) -> None:
     """With a screen reader, on a phone, in the dark; and no room complains."""
     with visiting(
@@ -203,6 +205,179 @@ def test_requests_come_in_by_themselves_and_are_found(front: Front, visitor: Vis
     page.keyboard.press("Enter")
     rows.filter(has_text="not-there-either").wait_for(state="detached")
     assert rows.filter(has_text="nobody-has-it").count() == 1
+
+
+def test_a_key_is_made_tried_changed_rotated_and_revoked(front: Front, visitor: Visitor) -> None:
+    page = visitor.go("keys")
+    page.get_by_role("button", name="Create a key").click()
+    page.get_by_label("Name", exact=True).fill("alice")
+    page.get_by_label("Models").fill("qwen-*")
+    page.get_by_label("Requests a minute").fill("60")
+    page.get_by_label("Budget").fill("10M-tokens/month")
+    page.get_by_role("button", name="Create it").click()
+    page.get_by_text("--models 'qwen-*' --rpm 60 --budget 10M-tokens/month").wait_for()
+    secret = page.locator("#secret").inner_text()
+    page.get_by_role("button", name="Test it").click()
+    page.get_by_text("It works:").wait_for()
+    assert front.gateway.chat("qwen-2.5-7b-instruct", key=secret).status_code == 200
+    front.gateway.log()
+    page.get_by_role("button", name="Close").click()
+
+    row = page.get_by_role("row").filter(has_text="alice")
+    row.get_by_role("button", name="alice").click()
+    page.get_by_text("of 10M-tokens/month").wait_for()
+    page.get_by_label("Requests a minute").fill("")
+    page.get_by_role("button", name="Change", exact=True).click()
+    page.get_by_text("alice is changed").wait_for()
+    shown = json.loads(front.gateway.run("keys", "show", "alice", "--json").stdout)
+    assert not (shown.get("limits") or {}).get("requests_per_minute")
+    assert shown["budget"] == ["10M-tokens/month"]
+
+    row.get_by_role("button", name="alice").click()
+    page.get_by_role("button", name="New secret").click()
+    page.get_by_label("The one of now ends").select_option("0")
+    page.get_by_role("button", name="Make it").click()
+    until(
+        lambda: page.locator("#secret").count() and page.locator("#secret").inner_text() != secret
+    )
+    new = page.locator("#secret").inner_text()
+    assert front.gateway.chat("qwen-2.5-7b-instruct", key=new).status_code == 200
+    until(lambda: front.gateway.chat("qwen-2.5-7b-instruct", key=secret).status_code == 401)
+    page.get_by_role("button", name="Close").click()
+
+    row.get_by_role("button", name="Revoke").click()
+    page.get_by_role("button", name="Revoke it").click()
+    row.wait_for(state="detached")
+    assert front.gateway.chat("qwen-2.5-7b-instruct", key=new).status_code == 401
+
+
+def test_a_key_that_cannot_be_made_is_told_in_its_form(visitor: Visitor) -> None:
+    page = visitor.go("keys")
+    page.get_by_role("button", name="Create a key").click()
+    page.get_by_label("Name", exact=True).fill("not a name!")
+    page.get_by_role("button", name="Create it").click()
+    page.get_by_role("dialog").get_by_role("alert").wait_for()
+    assert page.get_by_label("Name", exact=True).input_value() == "not a name!"
+    page.keyboard.press("Escape")
+    assert visitor.wrong
+    visitor.wrong.clear()  # the browser tells of the 422
+
+
+def test_usage_is_shown_and_taken_home(front: Front, visitor: Visitor) -> None:
+    def counted() -> bool:
+        found = front.gateway.run("usage", "--by", "model", "--format", "json").stdout
+        return "qwen-2.5-7b-instruct" in found
+
+    until(counted)
+    page = visitor.go("usage?by=model")
+    row = page.get_by_role("region", name="Usage").get_by_role("row").filter(has_text="qwen-2.5")
+    row.wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    text = Path(download.value.path()).read_text()
+    lines = list(csv.DictReader(text.splitlines()))
+    (qwen,) = [each for each in lines if each["model"] == "qwen-2.5-7b-instruct"]
+    assert int(qwen["requests"]) >= 12
+    assert qwen["currency"] == "EUR"
+    row.get_by_role("button", name="qwen-2.5-7b-instruct").click()
+    page.get_by_role("columnheader", name="Key").wait_for()
+    page.get_by_role("button", name="Do not look at model").wait_for()
+    assert "model=qwen-2.5-7b-instruct" in page.url
+
+
+def test_a_changed_configuration_is_checked_written_applied_and_taken_back(
+    front: Front, visitor: Visitor
+) -> None:
+    before = front.gateway.file.read_text()
+    page = visitor.go("configuration")
+    area = page.get_by_label("Configuration, YAML")
+    area.fill(before + "limts: {}\n")
+    page.get_by_text("did you mean 'limits'").wait_for()
+    assert page.get_by_role("button", name="Write the file").is_disabled()
+    area.fill(before + "retries: { attempts: 2 }\n")
+    page.get_by_role("button", name="Write the file").click()
+    page.get_by_role("cell", name="retries.attempts").or_(
+        page.get_by_role("rowheader", name="retries.attempts")
+    ).wait_for()
+    page.get_by_label("Watch it for").select_option("0")
+    page.get_by_role("button", name="Apply", exact=True).click()
+    page.get_by_text("Revision 2 is in force.").wait_for()
+    history = page.get_by_role("region", name="What was in force")
+    history.get_by_role("button", name="Back to it").first.click()
+    page.get_by_role("button", name="Bring it back").click()
+    history.get_by_text("brought back revision 1").wait_for()
+    area = page.get_by_label("Configuration, YAML")
+    area.fill(before)
+    page.get_by_role("button", name="Write the file").click()
+    page.get_by_text("Nothing: the file is what is in force.").wait_for()
+
+
+def test_the_editor_offers_what_may_stand_at_the_cursor(visitor: Visitor) -> None:
+    page = visitor.go("configuration")
+    area = page.get_by_label("Configuration, YAML")
+    area.press("Control+End")
+    area.press_sequentially("retr")
+    page.get_by_role("option", name="retries").wait_for()
+    area.press("Enter")
+    area.press_sequentially("{ att")
+    page.get_by_role("option", name="attempts").wait_for()
+    area.press("Tab")
+    assert area.input_value().endswith("retries: { attempts: ")
+    area.press("Control+z")
+    area.press("Escape")
+    area.press("Enter")
+    area.press("Backspace")
+    area.press("Backspace")
+
+
+def test_two_models_answer_side_by_side(visitor: Visitor) -> None:
+    page = visitor.go("playground")
+    page.get_by_label("Model", exact=True).first.select_option("qwen-2.5-7b-instruct")
+    page.get_by_label("Second model").select_option("qwen-2.5-7b-instruct")
+    page.get_by_label("Message", exact=True).fill("hi")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("a key is needed").wait_for()
+    page.get_by_role("button", name="Make a key for an hour").click()
+    page.get_by_text("is valid for an hour").wait_for()
+    page.get_by_role("button", name="Send").click()
+    until(lambda: page.get_by_text("first token after").count() == 2)
+    page.get_by_role("link", name="its story").first.click()
+    page.get_by_role("heading", name=re.compile(r"Request \d")).wait_for()
+
+
+def test_a_program_is_connected_and_its_first_request_arrives(
+    front: Front, visitor: Visitor
+) -> None:
+    page = visitor.go("connect?client=openai&model=qwen-2.5-7b-instruct")
+    text = page.locator("pre").inner_text()
+    assert f'base_url="{front.gateway.url}/v1"' in text
+    assert "YOUR-KEY" in text
+    page.get_by_label("Name of the new key").fill("laptop")
+    page.get_by_role("button", name="Make a key for it").click()
+    page.get_by_text("Waiting for the first request").wait_for()
+    code = page.locator("pre").inner_text()
+    said: dict[str, Any] = {}
+    program = threading.Thread(target=lambda: exec(code, said))
+    program.start()
+    page.get_by_text("It works").wait_for()
+    program.join(60)
+    assert said["answer"].choices[0].message.content
+    command = front.gateway.run("connect", "openai", "--model", "qwen-2.5-7b-instruct").stdout
+    assert text.strip() in command
+
+
+def test_what_an_attacker_would_look_at_is_shown(front: Front, visitor: Visitor) -> None:
+    page = visitor.go("security")
+    page.get_by_role("button", name="Look now").click()
+    page.get_by_text(" of 100.").wait_for()
+    page.get_by_role("button", name="Ban an address").click()
+    page.get_by_label("Address or network").fill("203.0.113.0/24")
+    page.get_by_role("button", name="Ban it").click()
+    row = page.get_by_role("row").filter(has_text="203.0.113.0/24").first
+    row.get_by_text("by hand").wait_for()
+    assert "203.0.113.0/24" in front.gateway.run("bans", "list", "--json").stdout
+    row.get_by_role("button", name="Let in").click()
+    page.get_by_text("Nobody is banned.").wait_for()
 
 
 def test_no_name_that_others_choose_becomes_a_part_of_the_page(

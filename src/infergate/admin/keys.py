@@ -33,6 +33,10 @@ from infergate.store.policies import all_policies
 from infergate.store.secrets import key_hash
 from infergate.store.usage import Period, Spent, spent
 
+Like = Annotated[
+    str, Field(max_length=256, description="Only those whose name or team has this in it.")
+]
+
 _NOTHING = Spent(0, 0, 0)
 _YEAR_S = 366 * 86400
 
@@ -103,6 +107,7 @@ class BudgetState(Document):
 
     budget: str
     used: float
+    most: float = Field(description="What `used` may grow to.")
     renewed_at: int
 
 
@@ -155,10 +160,15 @@ def _with_secret(made: key_changes.NewKey) -> KeySecret:
 
 @operation("GET", "/keys")
 def list_keys(
-    gateway: Gateway, *, revoked: bool = False, after: After = 0, limit: Limit = 100
+    gateway: Gateway,
+    *,
+    revoked: bool = False,
+    like: Like = "",
+    after: After = 0,
+    limit: Limit = 100,
 ) -> KeyPage:
     """The keys; never their secrets."""
-    found, following = keys_after(gateway.database, after, limit, revoked=revoked)
+    found, following = keys_after(gateway.database, after, limit, revoked=revoked, like=like)
     return KeyPage(
         items=[_key(key) for key in found],
         next=following,
@@ -240,7 +250,11 @@ def _budgets(database: Database, key: StoredKey, allowed: Grant, now: float) -> 
             used = spent(connection, period, since, [key.name]).get(key.name, _NOTHING)
         amount = used.cost if budget.currency else getattr(used, budget.what)
         unit = NANO if budget.currency else 1
-        budgets.append(BudgetState(budget=budget.text, used=amount / unit, renewed_at=ends))
+        budgets.append(
+            BudgetState(
+                budget=budget.text, used=amount / unit, most=budget.amount / unit, renewed_at=ends
+            )
+        )
     return budgets
 
 

@@ -76,15 +76,19 @@ def read_keys(connection: Connection) -> tuple[StoredKey, ...]:
 
 
 def keys_after(
-    database: Database, after: int, limit: int, *, revoked: bool
+    database: Database, after: int, limit: int, *, revoked: bool, like: str = ""
 ) -> tuple[tuple[StoredKey, ...], int | None]:
     """Some of the keys, oldest first, and the number to go on after; None at the end.
 
-    after: a number this function gave, or 0. revoked: those too that are revoked.
+    after: a number this function gave, or 0. revoked: those too that are revoked. like: only those
+    whose name or team has this in it, in any case.
     """
     query = select(keys).where(keys.c.number > after).order_by(keys.c.number).limit(limit + 1)
     if not revoked:
         query = query.where(keys.c.revoked_at.is_(None))
+    if like:
+        has_it = keys.c.name.icontains(like, autoescape=True)
+        query = query.where(has_it | keys.c.team.icontains(like, autoescape=True))
     with database.read() as connection:
         rows = connection.execute(query).all()
         goes_on, rows = len(rows) > limit, rows[:limit]

@@ -301,3 +301,24 @@ def test_a_key_that_is_tried_goes_to_the_gateway_itself_whatever_dns_says(tmp_pa
     assert "host: api.lan\r\n" in head
     assert "authorization: bearer sk-ig-x\r\n" in head
     assert "cookie" not in head
+
+
+def test_every_command_that_the_page_shows_is_one() -> None:
+    from typer.main import get_command
+
+    from infergate.cli import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    shown = 0
+    for each in (Path(str(files("infergate.page"))) / "assets").rglob("*.js"):
+        for said in re.findall(
+            r"infergate ([a-z]+)((?: [a-z]+)?)((?: --[a-z]+)*)", each.read_text()
+        ):
+            command = commands.get(said[0])
+            assert command is not None, (each.name, said)
+            if hasattr(command, "commands") and said[1]:
+                for name in filter(None, said[1].split()):
+                    command = command.commands.get(name)
+                    assert command is not None, (each.name, said)
+            shown += 1
+    assert shown > 15

@@ -11,7 +11,13 @@ const ROOMS = [
     ['overview', 'Overview', 'o'],
     ['backends', 'Backends', 'b'],
     ['models', 'Models', 'm'],
+    ['keys', 'Keys', 'k'],
     ['requests', 'Requests', 'r'],
+    ['usage', 'Usage', 'u'],
+    ['configuration', 'Configuration', 'c'],
+    ['playground', 'Playground', 'p'],
+    ['connect', 'Connect', 'n'],
+    ['security', 'Security', 's'],
 ];
 
 let who = null;

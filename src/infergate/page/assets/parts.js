@@ -182,7 +182,7 @@ export function bars(title, points, from, step_s, steps, {now = '', empty = 'not
     return h('figure', {class: 'picture'},
         h('figcaption', {}, h('span', {}, title), h('strong', {}, now || said)),
         picture,
-        h('div', {class: 'axis'}, h('span', {}, named(from)), h('span', {}, now ? said : ''), h('span', {}, named(from + step_s * steps))));
+        h('div', {class: 'axis'}, h('span', {}, named(from)), h('span', {}, now ? said : ''), h('span', {}, named(from + step_s * (step_s >= 86400 ? steps - 1 : steps)))));
 }
 
 export function meter(part, title) {
