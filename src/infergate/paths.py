@@ -163,9 +163,9 @@ class Home:
         return self._socket("queue")
 
     @property
-    def hedge_socket(self) -> Path:
-        """Where they ask a second backend when the first is late; in the same folder."""
-        return self.queue_socket.with_name("hedge.sock")
+    def attempts_socket(self) -> Path:
+        """Where they have attempts looked after that may be late; in the same folder."""
+        return self.queue_socket.with_name("attempts.sock")
 
     @property
     def admin_socket(self) -> Path:
@@ -180,7 +180,7 @@ class Home:
 
     def remove_sockets(self) -> None:
         """A master that was killed leaves its sockets, and the next one cannot bind them."""
-        for path in (self.socket, self.queue_socket, self.hedge_socket):
+        for path in (self.socket, self.queue_socket, self.attempts_socket):
             path.unlink(missing_ok=True)
 
     def _socket(self, folder: str) -> Path:

@@ -74,7 +74,7 @@ home, canary = sys.argv[1:]
 print("on", flush=True)
 paths = [f"{home}/{path}" for path in (
     "run/temp", "run/temp/scgi", "run/temp/proxy", "run/queue", "run/queue/nginx.sock",
-    "run/queue/hedge.sock", "run/waf", "run/nginx.pid", "cache", "cache/answers",
+    "run/queue/attempts.sock", "run/waf", "run/nginx.pid", "cache", "cache/answers",
     "cache/service-s", "logs", "logs/access.log", "logs/error.log", "state")]
 while os.getppid() != 1:
     for path in paths:

@@ -115,6 +115,7 @@ KNOWN = {
     ("http_splitting", "$ig_ticket"): "njs sets it, to a number and a name of the YAML",
     ("http_splitting", "$ig_patience"): "njs sets it, to a number",
     ("http_splitting", "$ig_improper"): "njs sets it, always to nothing",
+    ("http_splitting", "$ig_awaited"): "the same",
     ("http_splitting", "$ig_cached"): "njs sets it, to HIT, MISS and their like",
     ("http_splitting", "$uri"): "named locations are reached from exact ones: it is one of theirs",
     ("missing_resolver", "proxy_pass"): "it names an upstream; decision 002 has who resolves",

@@ -154,7 +154,7 @@ def test_what_hedging_needs_is_there_only_for_models_that_hedge(tmp_path: Path) 
         for more in ("", ", hedge: {}, timeouts: { first_byte: 9s }")
     )
     assert not [path for path, text in without.files.items() if "ig_hedging:" in text]
-    assert "hedge.conf" not in without.files
+    assert "attempts.conf" not in without.files
     relays = {
         line.split()[1].removeprefix("@")
         for line in hedged.files["sites-available/api.conf"].splitlines()
@@ -162,7 +162,7 @@ def test_what_hedging_needs_is_there_only_for_models_that_hedge(tmp_path: Path) 
     }
     attempts = {
         line.split()[1].strip("/")
-        for line in hedged.files["hedge.conf"].splitlines()
+        for line in hedged.files["attempts.conf"].splitlines()
         if "location /relay_" in line
     }
     assert relays == attempts
@@ -170,7 +170,7 @@ def test_what_hedging_needs_is_there_only_for_models_that_hedge(tmp_path: Path) 
 
 
 def test_a_state_folder_with_a_colon_has_its_sockets_elsewhere() -> None:
-    assert ":" not in str(Home(Path("/srv/a:b")).hedge_socket)
+    assert ":" not in str(Home(Path("/srv/a:b")).attempts_socket)
 
 
 def test_a_service_that_stands_in_a_foreign_frame_can_keep_its_answers_as_they_are(

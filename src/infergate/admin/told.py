@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_DUE = "first byte "
+"""How the time of the first byte begins, with the rule that set it (njs/first_byte.js)."""
 _SCORE = re.compile(r"(.+)=(-?[\d.e+]+)")
 _CACHE = {
     "HIT": "a kept answer was given again",
@@ -36,7 +38,9 @@ def told(entry: Mapping[str, Any]) -> Iterator[str]:
     if entry["queue_ms"]:
         yield row("queue", f"waited {entry['queue_ms']} ms")
     for index, step in enumerate(steps(why)):
-        yield row("route" if index == 0 else "", step)
+        due = step.removeprefix(_DUE)
+        name = "route" if index == 0 else ""
+        yield row(name, step) if due == step else row(_DUE.strip(), due)
     if entry["attempts"]:
         yield row("attempts", len(entry["attempts"]))
         for each in entry["attempts"]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from infergate.certificates.facts import date, read_facts
 from infergate.certificates.sites import sites
 from infergate.config.load import LoadedConfig
-from infergate.config.pending import Finding
+from infergate.config.problems import Finding
 from infergate.errors import CertificateError
 
 

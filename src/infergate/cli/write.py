@@ -16,7 +16,7 @@ from infergate.cli.sites import warn_of_sites
 
 if TYPE_CHECKING:
     from infergate.config.load import LoadedConfig
-    from infergate.config.pending import Finding
+    from infergate.config.problems import Finding
     from infergate.paths import Home
 
 

@@ -176,6 +176,11 @@ def _syntax(problem: MarkedYAMLError) -> str:
     return f"this is not YAML: {text}" + (f" ({problem.context})" if problem.context else "")
 
 
+def _no_name(key: bool | None) -> str:
+    written = "null" if key is None else str(key).lower()
+    return f'{written} is no name in YAML; if you mean a name, write it in quotes: "{written}"'
+
+
 def _plain(node: Any, path: Path, parsed: _Parsed, file: str) -> Any:
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
@@ -192,6 +197,8 @@ def _plain(node: Any, path: Path, parsed: _Parsed, file: str) -> Any:
             here = (*parsed.places[path], *parsed.places[path])
             unknown = tuple(each - 1 for each in here)
             line, column, value_line, value_column = node.lc.data.get(key, unknown)
+            if key is None or isinstance(key, bool):
+                raise ConfigError([Problem(file, line + 1, column + 1, _no_name(key))])
             parsed.key_places[below] = (line + 1, column + 1)
             parsed.places[below] = (value_line + 1, value_column + 1)
             result[name] = _plain(value, below, parsed, file)

@@ -104,6 +104,15 @@ WITHOUT_V1 = (
 )
 """What stands behind /v1/ may stand without it: whoever writes a base URL forgets it."""
 
+GENERATING = (
+    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/api/chat"),
+    *("/api/generate", "/v1/chat/completions/batch", "/infill", "/completion"),
+)
+"""Whose answers are text that a model writes, as long as the request lets it."""
+
+MEDIA = (*FORM_PATHS, *SOME_HAVE_FORMS, "/v1/images/generations")
+"""Sounds and pictures, which take long, and nothing in the request says how long."""
+
 COUNTED = (
     "/rerank /v2/rerank /reranking /score /pooling /classify /v2/embed /infill /completion"
     " /embedding"

@@ -16,8 +16,7 @@ from pydantic import ValidationError
 
 from infergate.config.backends import NOWHERE, ServedBackend
 from infergate.config.document import Document, document_of, places_of, read_document
-from infergate.config.pending import Finding, pending
-from infergate.config.problems import ConfigError, Problem
+from infergate.config.problems import ConfigError, Finding, Problem
 from infergate.config.references import contradictions, doubts
 from infergate.config.root import Config
 from infergate.config.tls_references import missing_tls_files
@@ -110,7 +109,6 @@ def _checked(document: Document, text: str, path: Path) -> LoadedConfig:
     warnings = [
         document.problem(where, what)
         for where, what in [
-            *pending(config),
             *doubts(config),
             *_absent_keys_file(config, folder),
             *_quick_to_guess(config, folder),

@@ -17,7 +17,7 @@ from infergate.config.policies import (
     Shadow,
     Validation,
 )
-from infergate.config.types import HeaderName, ModelName, Name, Seconds
+from infergate.config.types import HeaderName, ModelName, ModelSize, Name, Seconds
 from infergate.config.usage import Price
 
 Balance = Literal["round_robin", "least_conn", "ip_hash", "least_busy", "prefix", "session"]
@@ -27,16 +27,46 @@ class Timeouts(Section):
     """How long the gateway waits for a backend, by phase."""
 
     connect: Seconds = Field(2.0, ge=0.05, le=75, description="Until the TCP connection stands.")
-    first_byte: Seconds = Field(300.0, ge=0.1, le=86400, description="From request to first byte.")
-    idle: Seconds = Field(60.0, ge=0.1, le=86400, description="Between two pieces of an answer.")
+    first_byte: Seconds | None = Field(
+        None,
+        ge=0.1,
+        le=86400,
+        description="From request to first byte; by what is asked for, from default to maximum.",
+    )
+    default: Seconds = Field(
+        90.0, ge=0.1, le=86400, description="The first byte's time where no rule gives it more."
+    )
+    maximum: Seconds = Field(
+        600.0, ge=0.1, le=86400, description="The most that a rule gives the first byte."
+    )
+    idle: Seconds | None = Field(
+        None,
+        ge=0.1,
+        le=86400,
+        description="Between two pieces of an answer; as the first byte's, and 60 s at least.",
+    )
     total: Seconds | None = Field(
         None, ge=0.1, le=86400, description="From the request to the end of the answer; no limit."
     )
     dynamic: bool = Field(
         True,
-        description="A whole answer gets more than first_byte where its max_tokens, at the speed "
-        "measured for the model, need more.",
+        description="Rules give the first byte more than default, or than first_byte where answers "
+        "of this max_tokens were measured to take longer.",
     )
+
+    @property
+    def least(self) -> float:
+        """What the first byte gets in any case, in seconds."""
+        return self.default if self.first_byte is None else self.first_byte
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Timeouts:
+        if self.maximum < self.default:
+            raise ValueError(
+                f"maximum ({self.maximum:g}s) is below default ({self.default:g}s): "
+                "raise maximum, or lower default"
+            )
+        return self
 
 
 class Cache(Section):
@@ -60,6 +90,11 @@ class Model(Section):
     upstream_name: ModelName | None = Field(None, description="What the backends call it.")
     upstream_names: dict[Name, ModelName] = Field(
         {}, description="What single backends, or groups, call it: gpu2: qwen3:8b."
+    )
+    size: ModelSize | None = Field(
+        None,
+        description="Its parameters, as 32B, if neither its backend nor its name says. Larger "
+        "models get more time (timeouts).",
     )
     unlisted: bool = Field(
         False, description="Served to who asks for it, and in no list of models."

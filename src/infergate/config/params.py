@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from infergate.config.base import Section
+from infergate.config.known_params import problem
 
 OF_THE_GATEWAY = frozenset(
     {
@@ -53,6 +54,13 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, inner), default=0) if isinstance(value, dict | list) else 0
 
 
+def _right(values: dict[str, Any]) -> dict[str, Any]:
+    wrong = [said for name, value in values.items() if (said := problem(name, value))]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return values
+
+
 ParamName = Annotated[
     str,
     AfterValidator(_param),
@@ -63,15 +71,16 @@ ParamValue = Annotated[
     BeforeValidator(_value),
     WithJsonSchema({"type": ["number", "string", "boolean", "array", "object"]}),
 ]
+ParamValues = Annotated[dict[ParamName, ParamValue], AfterValidator(_right)]
 
 
 class Params(Section):
     """Parameters of JSON requests, by OpenAI's names; Ollama's own API gets them in `options`."""
 
-    set: dict[ParamName, ParamValue] = Field(
+    set: ParamValues = Field(
         {}, max_length=50, description="These, whatever the client says: temperature: 0.2."
     )
-    default: dict[ParamName, ParamValue] = Field(
+    default: ParamValues = Field(
         {}, max_length=50, description="These, where the client says nothing: max_tokens: 1024."
     )
     strip: list[ParamName] = Field(

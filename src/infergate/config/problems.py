@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from infergate.errors import UserError
 
+Finding = tuple[tuple[str | int, ...], str]
+"""The path of a setting, and what is wrong with it."""
+
 
 @dataclass(frozen=True, order=True)
 class Problem:

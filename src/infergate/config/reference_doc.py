@@ -25,7 +25,7 @@ backends:
   there; one in clear text draws a warning.
 - **Paths** are relative to the file's folder.
 - **Mistakes** are told all at once, each as `file:line:column: message (did you mean …?)`, by
-  `infergate check` and by every other command. What is accepted and not built yet draws a warning.
+  `infergate check` and by every other command.
 - **Editors**: `infergate schema` prints the JSON Schema; a copy is `docs/infergate.schema.json`.
 
 Models: with no `models:` every model that a backend has is served. With `models:` only the named

@@ -12,8 +12,7 @@ from infergate.config.addresses import is_ip, is_loopback, overlap
 from infergate.config.backends import ServedBackend
 from infergate.config.budgets import parse_budget
 from infergate.config.log import WRITTEN_BY_NGINX
-from infergate.config.pending import Finding
-from infergate.config.problems import did_you_mean
+from infergate.config.problems import Finding, did_you_mean
 from infergate.config.root import ANY_MODEL, Config
 from infergate.config.serve_references import serve_contradictions
 from infergate.config.tls_references import tls_contradictions, tls_doubts

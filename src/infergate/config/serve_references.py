@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from infergate.config.addresses import is_loopback, overlap
 from infergate.config.backends import ServedBackend
 from infergate.config.document import Path
-from infergate.config.pending import Finding
-from infergate.config.problems import did_you_mean
+from infergate.config.problems import Finding, did_you_mean
 from infergate.config.root import Config
 from infergate.config.serve import ONE_GPU, Served, backends_of, start_order
 

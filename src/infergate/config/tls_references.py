@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from infergate.config.addresses import is_ip
-from infergate.config.pending import Finding
-from infergate.config.problems import did_you_mean
+from infergate.config.problems import Finding, did_you_mean
 from infergate.config.root import Config
 
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
+from infergate.config import model_size
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _DURATION_UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZE = re.compile(r"(\d+)\s*([kmg]i?b?|b)?", re.IGNORECASE)
@@ -178,6 +180,12 @@ def _workers(value: Any) -> Any:
     raise ValueError("expected auto, or a whole number from 1 to 1024")
 
 
+def _model_size(value: Any) -> float:
+    if isinstance(value, str) and (found := model_size.billions(value)) and found <= 100_000:
+        return found
+    raise ValueError(f"{value!r} is not a model's size; write it like 32B, 8x7B or 270M")
+
+
 _TEXT_OR_NUMBER = {"type": ["string", "number"]}
 
 Seconds = Annotated[
@@ -189,6 +197,11 @@ Bytes = Annotated[
     int,
     BeforeValidator(size_bytes),
     WithJsonSchema({"type": ["string", "integer"], "description": "512k, 20MB, 1G, or bytes"}),
+]
+ModelSize = Annotated[
+    float,
+    BeforeValidator(_model_size),
+    WithJsonSchema({"type": "string", "description": "32B, 8x7B or 270M: its parameters"}),
 ]
 Rate = Annotated[str, AfterValidator(_rate)]
 Name = Annotated[str, AfterValidator(_name)]

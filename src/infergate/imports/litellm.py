@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from infergate.config.known_params import TYPES, problem
 from infergate.imports.draft import Draft, seconds_text
 from infergate.imports.values import (
     address_of,
@@ -55,6 +56,18 @@ _QUIET = (
 )
 """About its own logs, and what the gateway does anyway: parameters are passed on as they are."""
 
+
+_KNOWN = (
+    *("model", "api_base", "api_key", "rpm", "tpm", "timeout", "weight", "api_version", "order"),
+    *("max_parallel_requests", "headers", "extra_headers"),
+)
+_PASSED = ("top_k", "min_p", "repetition_penalty", "reasoning_effort", "response_format")
+_NO_PARAMS = ("stream", "stream_options")
+_PARAM_HINTS = {
+    "stream_timeout": "; timeouts.first_byte is for streams, too",
+    "max_retries": "; models.NAME.retries",
+    "num_retries": "; models.NAME.retries",
+}
 
 _COSTS = (
     ("input_cost_per_token", "input", 1_000_000, 3),
@@ -109,19 +122,27 @@ def _deployment(entry: dict[str, Any], place: str, draft: Draft) -> None:
     timeout = seconds(params.get("timeout"))
     if timeout is not None:
         section.setdefault("timeouts", {})["first_byte"] = seconds_text(timeout)
-    known = (
-        "model",
-        "api_base",
-        "api_key",
-        "rpm",
-        "tpm",
-        "timeout",
-        "weight",
-        "api_version",
-        "order",
-    )
-    for each in rest(params, (*known, "stream_timeout", *(cost[0] for cost in _COSTS))):
-        draft.lost(place, f"litellm_params.{each} is not set by the gateway: clients send it")
+    defaults = _defaults(params, section, place, draft)
+    for each in rest(params, (*_KNOWN, *defaults, *(cost[0] for cost in _COSTS))):
+        draft.lost(
+            place, f"litellm_params.{each} has no counterpart here{_PARAM_HINTS.get(each, '')}"
+        )
+
+
+def _defaults(
+    params: dict[str, Any], section: dict[str, Any], place: str, draft: Draft
+) -> tuple[str, ...]:
+    """What requests get where they say nothing. Returns the names that are parameters."""
+    found = tuple(name for name in params if name in (*TYPES, *_PASSED) and name not in _NO_PARAMS)
+    for name in found:
+        value = params[name]
+        if said := problem(name, value):
+            draft.wrong(place, f"litellm_params.{said}")
+            continue
+        kept = section.setdefault("params", {}).setdefault("default", {}).setdefault(name, value)
+        if kept != value:
+            draft.lost(place, f"{name}: a model has one here for all backends; {kept!r} is kept")
+    return found
 
 
 def _backend(provider: str, params: dict[str, Any], place: str, draft: Draft) -> str | None:
@@ -149,20 +170,28 @@ def _backend(provider: str, params: dict[str, Any], place: str, draft: Draft) ->
         settings["weight"] = min(weight, 1000)
     if (order := whole(params.get("order"))) is not None:
         settings["priority"] = min(max(order - 1, 0), 9)
+    if (most := whole(params.get("max_parallel_requests"))) is not None:
+        settings["max_in_flight"] = most
+    headers = {**mapping(params.get("headers")), **mapping(params.get("extra_headers"))}
+    for header, value in headers.items():
+        text = _secret(value, f"{wanted}-{header}", place, draft, of=f"header {header}")
+        settings.setdefault("headers", {})[str(header)] = text or str(value)
     secret = _secret(params.get("api_key"), wanted, place, draft)
     if secret:
         settings["api_key"] = secret
     return draft.backend(wanted, settings)
 
 
-def _secret(value: Any, wanted: str, place: str, draft: Draft) -> str | None:
+def _secret(
+    value: Any, wanted: str, place: str, draft: Draft, *, of: str = "api_key"
+) -> str | None:
     text = str(value or "").strip()
     if text.startswith(_ENVIRONMENT):
         return f"${{{text.removeprefix(_ENVIRONMENT)}}}"
     if is_placeholder(text):
         return None
     name = variable(wanted, "key")
-    draft.wrong(place, f"api_key is in clear: put it into the environment as {name}")
+    draft.wrong(place, f"{of} is in clear: put it into the environment as {name}")
     return f"${{{name}}}"
 
 

@@ -11,7 +11,7 @@ from infergate.nginx.lint import Block, is_beyond_loopback, is_entered_from_outs
 
 Rule = Callable[[Block, Config], Iterator[tuple[Block, str]]]
 
-_PROGRAMS_INSIDE = frozenset({"push.js", "shadow.js", "wait.js", "hedge.js", "sweep.js"})
+_PROGRAMS_INSIDE = frozenset({"push.js", "shadow.js", "wait.js", "hedge.js", "late.js", "sweep.js"})
 """What the control plane and our own workers call. They believe whoever reaches them."""
 
 _FROM_CLIENT = re.compile(r"\$(?:http_|arg_|cookie_|args\b|host\b|request_uri\b|query_string\b)")

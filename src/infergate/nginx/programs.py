@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from infergate.config import endpoints
+from infergate.config import endpoints, known_params
 from infergate.config.budgets import MOST_TOKENS
 from infergate.config.headers import KEYS
 from infergate.config.root import Config
@@ -18,7 +18,7 @@ from infergate.nginx.access_line import VERSION, for_njs
 from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.made import made
 from infergate.nginx.quick import quick_relay
-from infergate.nginx.relays import relays_of
+from infergate.nginx.relays import SHORT_PROMPT_BYTES, SLOWEST_MS, ladder, relays_of, watches
 from infergate.nginx.statuses import INTERNAL
 from infergate.nginx.zones import zones
 
@@ -37,8 +37,13 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "snapshots": [str(path) for path in around.home.snapshots],
         "usual_relay": quick_relay(config).name,
         "relays": f" {' '.join(relay.name for relay in relays_of(config))} ",
-        # At five tokens a second, twice over: slower than anybody waits for.
-        "quick_tokens": quick_relay(config).read_ms // 400,
+        "param_types": dict(known_params.TYPES),
+        "param_bounds": dict(known_params.BOUNDS),
+        "param_ranges": dict(known_params.RANGES),
+        "most_stops": known_params.MOST_STOPS,
+        "ladder": ladder(config.timeouts),
+        **_quick_limits(config),
+        "media": f" {' '.join(endpoints.MEDIA)} ",
         "error_page": around.error_page or _our_page(),
         "most_tokens": MOST_TOKENS,
         "hedged": endpoints.HEDGED_PATHS,
@@ -57,9 +62,11 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "textless": f" {endpoints.TEXTLESS} ",
         "key_in_query": config.auth.key_in_query,
         "key_headers": f" {' '.join(KEYS).lower()} ",
-        "hedge_socket": str(around.home.hedge_socket),
+        "attempts_socket": str(around.home.attempts_socket),
+        "watches": int(watches(config)),
         "undecided": INTERNAL.undecided,
         "queue_address": f"unix:{around.home.queue_socket}",
+        "attempts_address": f"unix:{around.home.attempts_socket}",
         "line": for_njs(keeps=keeps(config) is not None, traces=config.tracing is not None),
         "line_version": VERSION,
         "ready": config.health.ready,
@@ -75,6 +82,21 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
     return {
         f"njs/{name}": _SETTING.sub(lambda match: f"({texts[match[1]]})", _program(name))
         for name in names
+    }
+
+
+def _quick_limits(config: Config) -> dict[str, object]:
+    """What the short way takes, where the first byte's time is the least: whatever may need more,
+    by the rules of njs/first_byte.js, goes the long way."""
+    timeouts, first_ms = config.timeouts, quick_relay(config).first_ms
+    by_rules = timeouts.first_byte is None and timeouts.dynamic
+    return {
+        "quick_tokens": first_ms // (2 * SLOWEST_MS) if timeouts.dynamic else MOST_TOKENS,
+        "quick_bytes": SHORT_PROMPT_BYTES if by_rules else config.limits.max_body,
+        "quick_unsaid": "" if not by_rules else f" {' '.join(endpoints.GENERATING)} ",
+        "quick_rule": f"first byte {first_ms / 1000:g} s: timeouts."
+        f"{'default' if timeouts.first_byte is None else 'first_byte'};",
+        "short_prompt": SHORT_PROMPT_BYTES,
     }
 
 

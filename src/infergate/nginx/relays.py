@@ -1,35 +1,76 @@
 """The named locations that requests are relayed through: a ladder of timeouts.
 
-nginx has no variable for a timeout, so each pair of timeouts that the configuration uses gets a
-location of its own, and njs chooses one by its name. A model with dynamic timeouts has further
-rungs above its own, for answers that take longer than first_byte because they are long.
+nginx has no variable for a timeout, so each set of timeouts that the configuration uses gets a
+location of its own, and njs chooses one by its name (njs/first_byte.js). Where a request may get
+more than the least, there are further rungs above it.
+
+nginx has one directive for the first byte and for the pauses after it. Where the two differ, the
+location leads through a server of our own that watches the shorter one (attempts.conf.j2).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from infergate.config.backends import Backend
 from infergate.config.models import Model, Timeouts
 from infergate.config.root import Config
 
 RUNG_FACTOR = 4
-"""Each rung of dynamic timeouts is this many times the one below."""
+"""Each rung of the ladder is this many times the one below. nginx makes an engine of njs for each
+location when it starts, which takes it about 20 ms: hence few."""
 
-LONGEST_MS = 3_600_000
-"""The highest rung: an hour."""
+SHORTEST_PAUSE_MS = 60_000
+"""A pause that every answer may make, where `idle` does not say."""
+
+SLOWEST_MS = 200
+"""For a token of a model that was not measured yet: slower than anybody waits for."""
+
+SHORT_PROMPT_BYTES = 65_536
+"""Of a body whose prompt is read within the least time: 16,000 tokens, half a minute on a small
+GPU."""
 
 
 @dataclass(frozen=True, order=True)
 class Relay:
-    """One named location. read_ms bounds both the first byte and the time between two pieces:
-    nginx has one directive for the two."""
+    """One named location. idle_ms: None where a pause may last as long as the first byte may take,
+    and a minute in any case."""
 
     connect_ms: int
-    read_ms: int
+    first_ms: int
+    idle_ms: int | None
     https: bool
     verify_tls: bool
+
+    @property
+    def pause_ms(self) -> int:
+        """How long a pause between two pieces may be."""
+        return max(self.first_ms, SHORTEST_PAUSE_MS) if self.idle_ms is None else self.idle_ms
+
+    @property
+    def read_ms(self) -> int:
+        """nginx's own timeout, for both: the longer one."""
+        return max(self.first_ms, self.pause_ms)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether one of the two is shorter than nginx's."""
+        return self.first_ms != self.pause_ms
+
+    @property
+    def watched_ms(self) -> tuple[int, int]:
+        """The first byte's and a pause's time, where it is watched; else 0."""
+        return (
+            self.first_ms if self.first_ms < self.read_ms else 0,
+            self.pause_ms if self.pause_ms < self.read_ms else 0,
+        )
+
+    @property
+    def awaited_ms(self) -> int:
+        """The timeout of who waits for a watched attempt, which ends first."""
+        return self.connect_ms + self.read_ms + 10_000
 
     @property
     def suffix(self) -> str:
@@ -38,30 +79,38 @@ class Relay:
 
     @property
     def name(self) -> str:
-        return f"@relay_{self.connect_ms}_{self.read_ms}{self.suffix}"
+        idle = "any" if self.idle_ms is None else self.idle_ms
+        return f"@relay_{self.connect_ms}_{self.first_ms}_{idle}{self.suffix}"
 
 
 def relay_for(backend: Backend, timeouts: Timeouts) -> Relay:
-    """The location through which a request with these timeouts reaches this backend."""
+    """The lowest location through which a request with these timeouts reaches this backend."""
     return relay_with(timeouts, https=backend.scheme == "https", verify_tls=backend.verify_tls)
 
 
 def relay_with(timeouts: Timeouts, *, https: bool, verify_tls: bool) -> Relay:
     """The same for any backend that is reached so."""
     return Relay(
-        connect_ms=round(timeouts.connect * 1000),
-        read_ms=round(max(timeouts.first_byte, timeouts.idle) * 1000),
+        connect_ms=_ms(timeouts.connect),
+        first_ms=_ms(timeouts.least),
+        idle_ms=None if timeouts.idle is None else _ms(timeouts.idle),
         https=https,
         verify_tls=verify_tls,
     )
 
 
-def rungs(relay: Relay) -> Iterator[Relay]:
-    """The locations above this one that a long answer may need, lowest first."""
-    read_ms = relay.read_ms
-    while read_ms < LONGEST_MS:
-        read_ms = min(read_ms * RUNG_FACTOR, LONGEST_MS)
-        yield replace(relay, read_ms=read_ms)
+def rungs(relay: Relay, timeouts: Timeouts) -> Iterator[Relay]:
+    """The locations above this one that a request may need, lowest first."""
+    first_ms, most_ms = relay.first_ms, _ms(timeouts.maximum)
+    while timeouts.dynamic and first_ms < most_ms:
+        first_ms = min(first_ms * RUNG_FACTOR, most_ms)
+        yield replace(relay, first_ms=first_ms)
+
+
+def ladder(timeouts: Timeouts) -> list[Any]:
+    """What njs/first_byte.js has to know beside the lowest location: whether the time is the
+    operator's word, and the most that a request may get, in ms."""
+    return [int(timeouts.first_byte is not None), _ms(timeouts.maximum) * timeouts.dynamic]
 
 
 def timeouts_of(config: Config, model: Model | None, endpoint: str | None = None) -> Timeouts:
@@ -83,6 +132,14 @@ def relays_of(config: Config) -> tuple[Relay, ...]:
         for backend in kinds.values():
             relay = relay_for(backend, timeouts)
             found.add(relay)
-            if timeouts.dynamic:
-                found.update(rungs(relay))
-    return tuple(sorted(found))
+            found.update(rungs(relay, timeouts))
+    return tuple(sorted(found, key=lambda each: (each.connect_ms, each.first_ms, each.name)))
+
+
+def watches(config: Config) -> bool:
+    """Whether there is any location whose first byte or pauses are watched."""
+    return any(relay.is_watched for relay in relays_of(config))
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -30,7 +30,7 @@ from infergate.nginx.made import Compiled
 from infergate.nginx.programs import programs
 from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
-from infergate.nginx.relays import relays_of
+from infergate.nginx.relays import relays_of, watches
 from infergate.nginx.rendered import Rendered
 from infergate.nginx.sampling import sampled_pattern
 from infergate.nginx.statuses import INTERNAL
@@ -140,7 +140,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "internal": INTERNAL,
         "socket": str(around.home.socket),
         "queue_socket": str(around.home.queue_socket),
-        "hedge_socket": str(around.home.hedge_socket),
+        "attempts_socket": str(around.home.attempts_socket),
         "workers": config.workers,
         "shutdown_timeout_s": SHUTDOWN_TIMEOUT_S,
         "max_body": config.limits.max_body,
@@ -195,6 +195,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "relays": relays_of(config),
         "zones": zones(config, around.needs),
         "hedge": _hedges(config),
+        "watches": watches(config),
         "keeps": keeps(config),
         **_log(config),
         "gzip": config.gzip,
@@ -232,13 +233,15 @@ def render(config: Config, around: Surroundings) -> Rendered:
     for each in https:
         served = around.certificates[each.name]
         files[f"tls/{each.name}.conf"] = text("tls_site.conf.j2", served=served, hosts=each.hosts)
-    if _hedges(config):
-        files["hedge.conf"] = text("hedge.conf.j2")
+    if _hedges(config) or watches(config):
+        files["attempts.conf"] = text("attempts.conf.j2")
     kept = keeps(config)
     if kept:
         files["cache.conf"] = text("cache.conf.j2")
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
         if name == "snippets/waf.conf.j2" and config.waf.mode == "off":
+            continue
+        if name in _WATCHING_SNIPPETS and not watches(config):
             continue
         if name in KEEPING_SNIPPETS and kept is None:
             continue
@@ -279,6 +282,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
     )
 
 
+_WATCHING_SNIPPETS = ("snippets/watched.conf.j2", "snippets/awaited.conf.j2")
 _GRPC_SNIPPETS = ("snippets/grpc.conf.j2", "snippets/grpc_refusals.conf.j2")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infergate.nginx.compiled_route import backends_of
+from infergate.nginx.relays import watches
 from infergate.paths import Home
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
             if hedged
             else ()
         ),
+        *((Zone("late", 2, f"{number} timeout=24h evict"),) if watches(config) else ()),
     )
 
 

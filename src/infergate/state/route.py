@@ -15,8 +15,9 @@ from infergate.config.policies import Rates, Retries
 from infergate.config.root import Config
 from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory
+from infergate.health.model_size import size_of
 from infergate.nginx.quick import is_quick, quick_relay
-from infergate.nginx.relays import relay_for, timeouts_of
+from infergate.nginx.relays import SLOWEST_MS, ladder, relay_for, timeouts_of
 
 _WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY, _STEP = 1, 2, 4, 5, 6  # their places in a backend's list
 
@@ -26,8 +27,14 @@ _BY_LOAD = frozenset({"least_busy", "least_conn"})
 _IN_TURN = _BY_LOAD | {"round_robin"}
 """Ways of balancing by which idle backends take turns, as their weights say."""
 
-_NOT_QUICK = frozenset({"canary", "shadow", "total", "endpoints", "priority", "hedge", "params"})
+_NOT_QUICK = frozenset(
+    {"canary", "shadow", "total", "endpoints", "priority", "hedge", "params", "ladder"}
+)
 """Options that the short way knows nothing of."""
+
+_MS_PER_BILLION = 5.0
+"""For a token, on what people run a model of that size on: 8B at 25 tokens a second, 32B at 6.
+What is measured (njs/pace.js) is known after eight answers."""
 
 LATEST = ":latest"
 """Ollama takes a name without a tag for this one."""
@@ -96,14 +103,17 @@ def compile_route(
         options["total"] = _ms(timeouts.total)
     if any("p" in backend[4] for backend in backends):
         options["priority"] = 1
-    if not timeouts.dynamic:
-        options["static"] = 1
+    if model.timeouts is not None:
+        options["ladder"] = ladder(timeouts)
     weights = [config.backends[each].weight for each in model.backends]
     if model.balance in _IN_TURN and len(set(weights)) > 1:
         options["sequence"] = smooth_sequence(weights)
     if model.timeouts is None and config.endpoints:
         options["endpoints"] = {
-            path: [relay_for(config.backends[each], own).name for each in model.backends]
+            path: [
+                [relay_for(config.backends[each], own).name for each in model.backends],
+                *ladder(own),
+            ]
             for path, own in config.endpoints.items()
         }
     if not _is_quick(config, model, options, backends):
@@ -117,7 +127,22 @@ def compile_route(
     names = list(model.backends) if equal and backends else 0  # none: nothing to compare
     if names and all(each[_WEIGHT:] == backends[0][_WEIGHT:] for each in backends):
         backends = backends[:1]
-    return [name, model.balance, backends, options or 0, names]
+    return [name, model.balance, backends, options or 0, names, *_pace(name, model, inventories)]
+
+
+def _pace(name: str, model: Model, inventories: Mapping[str, Inventory]) -> list[float]:
+    """Milliseconds for a token, as its size tells; nothing where nobody knows it, or none is asked
+    about it (njs/first_byte.js)."""
+    wanted = [(backend, model.name_at(backend) or name) for backend in model.backends]
+    told = (
+        info
+        for backend, its in wanted
+        if (inventory := inventories.get(backend)) is not None
+        for info in inventory.models
+        if info.id in (its, its + LATEST)
+    )
+    size = model.size or size_of([name, *(its for _, its in wanted)], told)
+    return [round(min(size * _MS_PER_BILLION, SLOWEST_MS), 1)] if size else []
 
 
 def _params(params: Params) -> list[list[Any]]:
@@ -139,6 +164,7 @@ def _is_quick(
     """Whether its usual requests can take the short way (njs/hot.js)."""
     return (
         not _NOT_QUICK & options.keys()
+        and not quick_relay(config).is_watched
         and not any(backend[_RELAY] for backend in backends)
         and all(is_quick(config.backends[each]) for each in model.backends)
     )

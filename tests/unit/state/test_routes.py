@@ -5,6 +5,7 @@ from __future__ import annotations
 import cProfile
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,3 +211,52 @@ def test_more_backends_than_there_may_be_are_told_with_the_limit() -> None:
     backends = "".join(f"  b{n}: 'http://x:{n + 1}'\n" for n in range(1001))
     with pytest.raises(ConfigError, match="at most 1,000 entries, and has 1,001"):
         config(f"backends:\n{backends}")
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "told", "ms"),
+    [
+        ("m", "", {}, None),
+        ("qwen2.5-coder:32b-instruct-q4_K_M", "", {}, 160),
+        ("Mixtral-8x7B-Instruct", "", {}, 200),
+        ("Qwen3-30B-A3B-4bit", "", {}, 150),
+        ("smollm-360M", "", {}, 1.8),
+        ("bge-m3", "", {}, None),
+        ("x", ", upstream_name: org/model-7b", {}, 35),
+        ("x", "", {"tag": {"details": {"parameter_size": "32.8B"}}}, 164),
+        ("x-7b", "", {"card": {"meta": {"n_params": 14_000_000_000}}}, 70),
+        ("x", "", {"card": {"root": "/models/Qwen2.5-14B"}}, 70),
+        ("x", "", {"tag": {"details": "no"}, "card": {"meta": 7}}, None),
+        ("x-7b", ", size: 14B", {"tag": {"details": {"parameter_size": "32.8B"}}}, 70),
+    ],
+)
+def test_a_model_s_size_is_what_the_file_its_engine_or_its_name_says(
+    name: str, more: str, told: dict[str, Any], ms: float | None
+) -> None:
+    it = config(f"{TWO}models: {{ '{name}': {{ backends: [a]{more} }} }}\n")
+    inventories = {"a": Inventory("llamacpp", "1", (ModelInfo(name, **told),))}
+    route = json.loads(compile_routes(it, inventories).routes[name])
+    assert route[5:] == ([] if ms is None else [ms])
+
+
+def test_every_rung_that_a_request_may_need_is_a_location() -> None:
+    text = TWO + "timeouts: { default: 50s, maximum: 5m }\nmodels: { m: [a] }\n"
+    assert [each.first_ms for each in relays_of(config(text))] == [50_000, 200_000, 300_000]
+    assert not any(each.is_watched for each in relays_of(config(text)) if each.first_ms > 60_000)
+    said = config(TWO + "timeouts: { first_byte: 70s, idle: 20s, dynamic: false }\n")
+    assert [each.name for each in relays_of(said)] == ["@relay_2000_70000_20000"]
+    assert relays_of(said)[0].watched_ms == (0, 20_000)
+    equal = config(TWO + "timeouts: { first_byte: 5s, idle: 5s, dynamic: false }\n")
+    assert [each.is_watched for each in relays_of(equal)] == [False]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("timeouts: { default: 20m }", r"maximum \(600s\) is below default \(1200s\): raise"),
+        ("models: { m: { backends: [a], size: large } }", "write it like 32B, 8x7B or 270M"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config(TWO + text + "\n")

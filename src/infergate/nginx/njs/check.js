@@ -1,6 +1,5 @@
-// check: what no backend takes, refused at the door. The types of the well-known parameters are OpenAI's
-// (https://platform.openai.com/docs/api-reference), read as pydantic does where it is lenient, because vLLM
-// and all of FastAPI does so: "0.7" is a number. `lenient` looks at what every backend needs to be right,
+// check: what no backend takes, refused at the door. What the well-known parameters must be is in
+// src/infergate/config/known_params.py. `lenient` looks at what every backend needs to be right,
 // and at how much of what takes an engine's memory is asked for; `strict` at the ranges and roles, too.
 //
 // What plain.js calls fine must be fine here.
@@ -8,43 +7,28 @@
 const NUMERIC = /^\s*[+-]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i;
 const DIGITS = /^\s*[+-]?\d+(?:_\d+)*(?:\.0*)?\s*$/;
 
-// Most of each; OpenAI's, where it has one. logprobs: five times what OpenAI and vLLM give unless told
-// otherwise. Images: what Anthropic takes.
-const MOST_ANSWERS = 128, MOST_LOGPROBS = 100, MOST_STOPS = 64, MOST_IMAGES = 100;
+// What Anthropic takes.
+const MOST_IMAGES = 100;
 
 // { error, param } for the first thing that is wrong, or undefined.
 function problem(uri, body, how) {
     if (how === 'off' || !uri.startsWith('/v1/')) {
         return undefined;
     }
-    const NUMBER = 'a number', WHOLE = 'a whole number', TRUTH = 'true or false', LIST = 'a list';
-    const OBJECT = 'an object', STOP = 'a string or a list of at most ' + MOST_STOPS;
-    const COUNT = 'true, false or a whole number';
-    const types = {
-        stream: TRUTH, max_tokens: WHOLE, max_completion_tokens: WHOLE, temperature: NUMBER, top_p: NUMBER,
-        n: WHOLE, best_of: WHOLE, presence_penalty: NUMBER, frequency_penalty: NUMBER, seed: WHOLE, tools: LIST,
-        logit_bias: OBJECT, stream_options: OBJECT, stop: STOP, logprobs: COUNT, top_logprobs: WHOLE,
-        prompt_logprobs: WHOLE,
-    };
-    const bounds = {
-        n: [1, MOST_ANSWERS], best_of: [1, MOST_ANSWERS], logprobs: [0, MOST_LOGPROBS],
-        top_logprobs: [0, MOST_LOGPROBS], prompt_logprobs: [0, MOST_LOGPROBS],
-    };
-    const ranges = {
-        temperature: [0, 2], top_p: [0, 1], max_tokens: [1, 1e9],
-        max_completion_tokens: [1, 1e9], presence_penalty: [-2, 2], frequency_penalty: [-2, 2],
-    };
+    const types = settings.param_types;
+    const bounds = settings.param_bounds;
+    const ranges = how === 'strict' ? settings.param_ranges : {};
 
     function isOf(type, value) {
         switch (type) {
-        case NUMBER: return typeof value === 'number' || (typeof value === 'string' && NUMERIC.test(value));
-        case WHOLE: return typeof value === 'string' ? DIGITS.test(value)
+        case 'a number': return typeof value === 'number' || (typeof value === 'string' && NUMERIC.test(value));
+        case 'a whole number': return typeof value === 'string' ? DIGITS.test(value)
             : typeof value === 'number' && value === Math.floor(value);
-        case COUNT: return typeof value === 'boolean' || isOf(WHOLE, value);
-        case TRUTH: return typeof value === 'boolean';
-        case LIST: return Array.isArray(value);
-        case STOP: return typeof value === 'string' || (Array.isArray(value) && value.length <= MOST_STOPS);
-        default: return typeof value === 'object' && !Array.isArray(value);
+        case 'true, false or a whole number': return typeof value === 'boolean' || isOf('a whole number', value);
+        case 'true or false': return typeof value === 'boolean';
+        case 'a list': return Array.isArray(value);
+        case 'an object': return typeof value === 'object' && !Array.isArray(value);
+        default: return typeof value === 'string' || (Array.isArray(value) && value.length <= settings.most_stops);
         }
     }
 
@@ -92,7 +76,7 @@ function problem(uri, body, how) {
             if (!isOf(types[name], value)) {
                 return { error: "'" + name + "' must be " + types[name] + '.', param: name };
             }
-            const range = bounds[name] || (how === 'strict' ? ranges[name] : undefined);
+            const range = bounds[name] || ranges[name];
             if (range !== undefined && typeof value !== 'boolean' && !(value >= range[0] && value <= range[1])) {
                 return { error: "'" + name + "' must be from " + range[0] + ' to ' + range[1] + '.', param: name };
             }

@@ -6,10 +6,11 @@
 // first is the request's, who gives it back; that of the second is ours, and a further one of the first
 // while it is still to be stopped after it lost.
 import * as failure from './failure.js';
+import * as firstByte from './first_byte.js';
 import * as hedgeTimes from './hedge_times.js';
 import * as kinds from './kinds.js';
+import * as late from './late.js' with { load: 'rare' };
 import * as queue from './queue.js';
-import * as relay from './relay.js';
 import * as route from './route.js';
 import * as state from './state.js';
 import * as usable from './usable.js';
@@ -19,7 +20,7 @@ const MAX_IN_FLIGHT = 2;
 // Once it was sent, that will not be for long.
 const SHORTEST = 10, LONGEST = 250, FRACTION = 8, SOON = 2;
 // What the next hop has of its own.
-const NOT_ASKED = ['host', 'connection', 'content-length', 'authorization', 'x-infergate-hedge'];
+const NOT_ASKED = ['host', 'connection', 'content-length', 'authorization', 'x-infergate-hedge', 'x-infergate-attempt'];
 const NOT_ANSWERED = ['connection', 'content-length', 'transfer-encoding', 'date', 'server', 'set-cookie',
     'x-infergate-hedge', 'x-infergate-reached'];
 
@@ -50,7 +51,7 @@ function start(r) {
     let none;               // why there is no second
     let over = false;       // it is decided what the answer is
     let answered = false;
-    let late;               // the timers, as long as they run: njs throws where a fired one is cleared
+    let timer;              // the timers, as long as they run: njs throws where a fired one is cleared
     let watch;
 
     guarded(() => {
@@ -58,7 +59,7 @@ function start(r) {
         ask(first);
         const ms = times.late();
         if (ms !== undefined && found !== undefined && found[route.OPTIONS].hedge !== undefined) {
-            late = setTimeout(() => guarded(hedge), ms);
+            timer = setTimeout(() => guarded(hedge), ms);
         }
     });
     watch = setTimeout(look, SHORTEST);
@@ -67,7 +68,7 @@ function start(r) {
         try {
             step();
         } catch (e) {
-            stop(late);
+            stop(timer);
             over = true;
             if (!answered) {
                 answered = true;
@@ -89,23 +90,27 @@ function start(r) {
         });
         headers.set('Host', 'attempt');
         headers.set('x-infergate-backend', attempt.name);
+        if (settings.watches === 1) {
+            headers.set('x-infergate-attempt', id + '/' + attempt.name);
+        }
         const args = r.variables.args;
-        ngx.fetch('http://unix:' + settings.hedge_socket + ':/' + attempt.location + r.uri + (args ? '?' + args : ''),
+        ngx.fetch('http://unix:' + settings.attempts_socket + ':/' + attempt.location + r.uri + (args ? '?' + args : ''),
             { method: 'POST', headers, body: r.requestBuffer })
             .then((response) => response.arrayBuffer().then((body) => ({ response: response, body: body })))
             .then((answer) => {
                 const headers = answer.response.headers;
                 attempt.reached = !headers.get('x-infergate-reached').endsWith('-');
                 guarded(() => ended(attempt, answer.response.status, headers, answer.body));
-            }, () => {   // it broke off in the middle of its answer, or did not speak HTTP
-                attempt.reached = true;
-                guarded(() => ended(attempt, 502, undefined, ''));
+            }, () => {   // it was late, broke off in the middle of its answer, or did not speak HTTP
+                const wasLate = settings.watches === 1 && late.was(id + '/' + attempt.name);
+                attempt.reached = !wasLate;
+                guarded(() => ended(attempt, wasLate ? 504 : 502, undefined, ''));
             });
     }
 
     // The first is late.
     function hedge() {
-        late = undefined;
+        timer = undefined;
         const free = candidates();
         if (free.length === 0) {
             none = 'no other backend is free';
@@ -124,7 +129,7 @@ function start(r) {
             none = 'no other backend is free';
             return;
         }
-        second = { name: backend[route.NAME], location: relay.rung(r, found, request, backend).slice(1),
+        second = { name: backend[route.NAME], location: firstByte.of(r, found, request, backend).location.slice(1),
             after: Date.now() - began, held: true };
         ask(second);
     }
@@ -186,7 +191,7 @@ function start(r) {
     // The answer of the winner; the first's failure where there is none.
     function deliver(winner, headers, body) {
         over = true;
-        stop(late);
+        stop(timer);
         stop(watch);
         if (first.status === undefined) {
             state.hold(first.name, 1);
@@ -245,7 +250,7 @@ function start(r) {
                 Math.min(LONGEST, Math.max(over ? SOON : SHORTEST, (Date.now() - since) / FRACTION)));
             return;
         }
-        stop(late);
+        stop(timer);
         giveBack(first);
         if (second !== undefined) {
             giveBack(second);

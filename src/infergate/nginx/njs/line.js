@@ -40,15 +40,18 @@ function attempts(variables) {
         const again = more > 0 && last !== undefined && group.every((each) => last.indexOf(each.address) !== -1);
         more -= again ? 1 : 0;
         const name = again || names.length === 0 ? found.length === 0 ? '' : found[0].backend : names.pop();
-        group.reverse().forEach((each) => found.unshift(told(name, each)));
+        group.reverse().forEach((each) => found.unshift(told(name, throughUs(variables, name, each))));
         last = group.map((each) => each.address);
     });
     // Asked beside another one that was late (hedging.js): by us, so nginx knows nothing of it.
-    names.reverse().forEach((name) => {
-        const failed = (';' + variables.ig_why).split(';' + name + ' failed ');
-        found.unshift(told(name, { status: failed.length > 1 ? failed[1].split(';')[0] : '-' }));
-    });
+    names.reverse().forEach((name) => found.unshift(told(name, { status: failure(variables, name) || '-' })));
     return found;
+}
+
+// The status that a backend failed with, in words of retry.js and hedging.js; undefined if it did not.
+function failure(variables, backend) {
+    const parts = (';' + variables.ig_why).split(';' + backend + ' failed ');
+    return parts.length > 1 ? parts[1].split(';')[0] : undefined;
 }
 
 function groups(variables) {
@@ -66,6 +69,15 @@ function groups(variables) {
 // It got nothing, because it had closed a kept connection: no attempt (retry.js).
 function wasUnsent(each) {
     return each.sent === '0' && each.connect !== '-';
+}
+
+// By way of our own server that watches it (late.js), which answers for a backend that does not.
+function throughUs(variables, backend, each) {
+    if (each.address === settings.attempts_address && (each.status === '502' || each.status === '504')) {
+        each.status = failure(variables, backend) || each.status;
+        each.header = undefined;
+    }
+    return each;
 }
 
 function told(backend, each) {

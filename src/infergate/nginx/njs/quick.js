@@ -18,7 +18,7 @@ import * as tokens from './tokens.js' with { load: 'lazy' };
 // function, because another costs every request as much as a look-up in shared memory.
 function decide(r, request, found, met) {
     if (found === undefined) {
-        request = plain.read(r, door.size) || scan.read(r);
+        request = plain.read(r, door.size) || (door.size > settings.quick_bytes ? undefined : scan.read(r));
         if (request === undefined) {
             return undefined;
         }
@@ -36,18 +36,20 @@ function decide(r, request, found, met) {
         return undefined;
     }
     const isStream = request.stream === true;
-    // Longer than the usual timeout, perhaps: relay.js looks at how long.
-    if (request.max_tokens > settings.quick_tokens && !isStream
-        && (options === 0 || options.static === undefined)) {
-        return undefined;
-    }
-    if (isStream) {   // what stream_options.js puts right
+    const uri = r.uri;
+    const isOllama = uri[1] === 'a';   // /api/…
+    if (!isStream) {   // longer than the usual time, perhaps: first_byte.js looks at how long
+        if (request.max_tokens === undefined
+            ? settings.quick_unsaid.indexOf(' ' + uri + ' ') !== -1 && (!isOllama || request.stream === false)
+            : request.max_tokens > settings.quick_tokens) {
+            return undefined;
+        }
+    } else {   // what stream_options.js puts right
         const said = request.parsed.stream_options;
         if (said !== undefined && (said === null || said.include_usage !== true)) {
             return undefined;
         }
     }
-    const uri = r.uri;
     if (uri[4] === 'm') {   // /v1/messages: what anthropic.js refuses or takes out
         const version = r.variables.http_anthropic_version;
         const system = request.parsed.system;
@@ -58,7 +60,6 @@ function decide(r, request, found, met) {
         }
     }
     const waits = options !== 0 && options.queue !== undefined;
-    const isOllama = uri[1] === 'a';   // /api/…
     const backend = route.pick(r, found, request, '', waits, isOllama ? 'o' : undefined);
     if (backend === undefined) {
         return undefined;
@@ -66,6 +67,9 @@ function decide(r, request, found, met) {
     const name = backend[route.NAME];
     const variables = r.variables;
     variables.ig_backend = name;   // at once: see state.drop
+    if (backend[route.FLAGS].indexOf('c') !== -1) {   // it is loaded first
+        return undefined;
+    }
     const flags = admit.flags;
     let charged = false;
     if (flags !== '' || (options !== 0 && options.limits !== undefined)) {
@@ -88,7 +92,7 @@ function decide(r, request, found, met) {
     if (asked !== found[0]) {
         variables.ig_model_asked = asked;
     }
-    variables.ig_why = state.why;
+    variables.ig_why = state.why + settings.quick_rule;
     const wanted = backend[route.UPSTREAM_NAME] || found[0];
     if (isStream) {
         if (request.verdict !== 'usual' && uri.endsWith('completions')

@@ -2,11 +2,11 @@
 // reads the body: plain.js, scan.js or body.js for JSON, form.js for an upload.
 import * as affinity from './affinity.js';
 import * as anthropic from './anthropic.js' with { load: 'lazy' };
+import * as firstByte from './first_byte.js';
 import * as hedging from './hedging.js';
 import * as kinds from './kinds.js';
 import * as limits from './limits.js';
 import * as lines from './line.js' with { load: 'rare' };
-import * as pace from './pace.js' with { load: 'lazy' };
 import * as params from './params.js' with { load: 'lazy' };
 import * as policy from './policy.js';
 import * as queue from './queue.js';
@@ -15,10 +15,8 @@ import * as route from './route.js';
 import * as shadow from './shadow.js';
 import * as state from './state.js';
 import * as streamOptions from './stream_options.js' with { load: 'lazy' };
-import * as tokens from './tokens.js' with { load: 'lazy' };
+import * as tokens from './tokens.js';
 
-// The last step of the ladder of timeouts (src/infergate/nginx/relays.py).
-const LONGEST = 3600000, RUNG = 4;
 // Of policy.numbers.
 const MAX_TOKENS = 4;
 
@@ -209,7 +207,9 @@ function dispatch(r, found, asked, format, backend) {
     }
 
     const isUnchanged = request === asked && request.model === wanted && insert === '' && request.splices.length === 0;
-    let location = rung(r, found, request, backend);
+    const due = firstByte.of(r, found, request, backend);
+    let location = due.location;
+    variables.ig_why = variables.ig_why + due.why;
     if (options.hedge !== undefined) {
         location = hedging.way(r, found, request, backend, location) || location;
     }
@@ -250,41 +250,4 @@ function bound(r, request) {
     return found.insert;
 }
 
-// The location with the timeouts of this model, endpoint and request: an answer that is not streamed
-// begins when it is complete, so a long one needs the time its tokens take.
-function rung(r, found, request, backend) {
-    const options = found[route.OPTIONS];
-    let location = backend[route.RELAY] || settings.usual_relay;
-    if (options.endpoints !== undefined && options.endpoints[r.uri] !== undefined) {
-        location = options.endpoints[r.uri][found[route.BACKENDS].findIndex((each) => each[0] === backend[0])];
-    }
-    if (settings.relays.indexOf(' ' + location + ' ') === -1) {
-        return ofAnotherRevision(location);
-    }
-    if (options.static !== undefined || !request.max_tokens || request.stream === true) {
-        return location;
-    }
-    const msPerToken = pace.open().of(found[0]);
-    if (msPerToken === undefined) {
-        return location;
-    }
-    const parts = location.split('_');
-    const lowest = Number(parts[2]);
-    let ms = lowest;
-    // Twice what it should take: batches slow each other down.
-    while (ms < LONGEST && ms < 2 * request.max_tokens * msPerToken) {
-        ms = Math.min(ms * RUNG, LONGEST);
-    }
-    parts[2] = String(ms);
-    return ms === lowest ? location : parts.join('_');
-}
-
-// While nginx is being reloaded, workers and routes may be of two revisions for a moment. A location of
-// the other one is none here, and would be answered 500: the one with the longest timeouts will do.
-function ofAnotherRevision(location) {
-    const kind = location.split('_').slice(3).join('_');
-    const same = settings.relays.trim().split(' ').filter((each) => each.split('_').slice(3).join('_') === kind);
-    return same.length === 0 ? location : same[same.length - 1];
-}
-
-export { handle, send, dispatch, rung };
+export { handle, send, dispatch };

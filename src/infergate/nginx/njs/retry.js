@@ -2,8 +2,8 @@
 import * as admit from './admit.js';
 import * as careful from './careful.js';
 import * as failure from './failure.js';
+import * as firstByte from './first_byte.js';
 import * as memory from './memory.js';
-import * as pace from './pace.js' with { load: 'rare' };
 import * as params from './params.js' with { load: 'rare' };
 import * as queue from './queue.js';
 import * as refuse from './refuse.js';
@@ -17,9 +17,6 @@ const WINDOW = 30000, FREE = 10;
 const USUAL = [3, 0.2];
 // For the log's `why`.
 const UNSENT = ' had closed the connection';
-// OpenAI's rule of thumb: a token is about four bytes of text. A prompt is read with so many tokens a second
-// by a small GPU that has others to serve (docs/routing.md).
-const BYTES_PER_TOKEN = 4, PROMPT_SPEED = 500;
 // Every other status is one of ours that a backend said (nginx/statuses.py).
 const RETRIED = [429, 502, 503, 504];
 
@@ -65,12 +62,17 @@ function obstacle(r, found, tried) {
 // error_page of the relay: no byte has gone to the client yet.
 function retry(r) {
     const variables = r.variables;
-    const status = Number(last(variables.upstream_status));
-    if (status === 502 && wasUnsent(variables)) {
+    if (statusOf(r) === 502 && wasUnsent(variables)) {
         refuse.unlessFull(r, () => unsent(r));
         return;
     }
-    again(r, RETRIED.indexOf(status) === -1 ? 502 : status, last(variables.upstream_header_time) !== '-');
+    again(r, statusOf(r), last(variables.upstream_header_time) !== '-');
+}
+
+// How the last attempt failed.
+function statusOf(r) {
+    const status = Number(last(r.variables.upstream_status));
+    return RETRIED.indexOf(status) === -1 ? 502 : status;
 }
 
 // Whether nothing was sent: the backend had closed the kept connection. Said once of each backend.
@@ -146,12 +148,12 @@ function goOn(r, status, reached) {
 // Whether no first byte in time tells of the request and not of the backend: its own size needs longer.
 function asksForMore(r, found) {
     const read = careful.formatOf(r).read(r);
-    const said = found && found[route.OPTIONS].params;
+    if (found === undefined) {
+        return false;
+    }
+    const said = found[route.OPTIONS].params;
     const request = said ? params.of(r, read, said) : read;
-    const msPerToken = pace.open().of(r.variables.ig_model);
-    const answer = request.stream === true ? 0 : (request.max_tokens || 0) * (msPerToken || 0) / 1000;
-    const prompt = request.bytes / BYTES_PER_TOKEN / PROMPT_SPEED;
-    return prompt + answer > Number(last(r.variables.upstream_response_time));
+    return firstByte.explains(r, found, request, Number(last(r.variables.upstream_response_time)));
 }
 
 function giveUp(r, status, tried) {
@@ -167,4 +169,4 @@ function giveUp(r, status, tried) {
     });
 }
 
-export { retry, again };
+export { retry, again, statusOf };

@@ -1,10 +1,11 @@
 // route: from the name a client asked for to the one backend that gets the request.
 //
 // A route, as src/infergate/state/route.py compiles it, one for every name and alias:
-//   [model, balance, [[name, weight, max_in_flight, upstream_name, flags, relay, priority], …], options, names]
+//   [model, balance, [[name, weight, max_in_flight, upstream_name, flags, relay, priority], …], options, names,
+//    pace]
 // options: 0 if there are none. names: of the backends, if only how busy they are tells them apart,
 // else 0. Where they differ in nothing else, only the first of them stands in the list: to parse what is
-// there twice costs 600 instructions for each value.
+// there twice costs 600 instructions for each value. pace: ms for a token, as the model's size tells, if it is known.
 // relay being the named location that leads there with the model's timeouts, '' the usual one. The
 // route under '' is the default model's. flags: a letter for its kind (kinds.js), c the model is not in its memory, p is told the
 // priority, u understands stream_options, h is Anthropic's own. priority: not there for those that are asked first.
@@ -20,7 +21,7 @@ import * as state from './state.js';
 import * as usable from './usable.js' with { load: 'lazy' };
 
 const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, FLAGS = 4, RELAY = 5, PRIORITY = 6;
-const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3, NAMES = 4;
+const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3, NAMES = 4, PACE = 5;
 
 // Loading a model takes as long as some answers: a warm box is preferred until it has so many more.
 const COLD = 8;
@@ -228,4 +229,4 @@ function more(model) {
     return { conditionOf, lets: able.lets, preferred };
 }
 
-export { NAME, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BACKENDS, OPTIONS, look, find, pick, more };
+export { NAME, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BACKENDS, OPTIONS, PACE, look, find, pick, more };
