@@ -178,6 +178,27 @@ def test_what_changes_in_each_request_of_claude_code_stays_out_of_the_prompt(
         assert sent == {"system": wanted, **body, "model": "vllm", "tools": []}
 
 
+@pytest.mark.parametrize("case", SYSTEMS)
+def test_it_does_so_where_a_program_in_between_made_openai_s_dialect_of_it(
+    stack: Stack, case: str
+) -> None:
+    said, wanted = SYSTEMS[case]
+    path = "/v1/chat/completions"
+    for way in WAYS:
+        for role in ("system", "developer"):
+            body = asked("chat", "vllm", way)
+            messages = [{"role": role, "content": said}, *body["messages"]]
+            answer = stack.gateway.post(path, {**body, "messages": messages, "max_tokens": 9})
+            assert answer.status_code == 200
+            sent = json.loads(stack.backends["vllm"].requests(path)[-1]["body"].encode("latin-1"))
+            assert sent["messages"] == [{"role": role, "content": wanted}, *body["messages"]]
+    user = [{"role": "user", "content": f"{LINE}\nhi"}]
+    body = {"model": "vllm", "max_tokens": 9, "messages": user}
+    assert stack.gateway.post(path, body).status_code == 200
+    sent = json.loads(stack.backends["vllm"].requests(path)[-1]["body"].encode("latin-1"))
+    assert sent["messages"] == user, "what a person wrote stays"
+
+
 def test_a_beta_goes_on_untouched_and_an_unknown_version_is_refused(stack: Stack) -> None:
     it = stack.gateway
     beta = {

@@ -17,10 +17,20 @@ from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
-backends: {{ a: {{ url: {a}, engine: vllm }} }}
+backends:
+  a: {{ url: {a}, engine: vllm }}
+  gone: {{ url: "http://127.0.0.1:1", engine: vllm }}
 models:
   m: [a]
   few: {{ backends: [a], upstream_name: m, limits: {{ requests_per_minute: 3 }} }}
+  tried: {{ backends: [a], upstream_name: m, canary: {{ model: two, percent: 100 }} }}
+  two: {{ backends: [a], upstream_name: m, limits: {{ requests_per_minute: 2 }} }}
+  down:
+    backends: [gone]
+    limits: {{ tokens_per_minute: 1000 }}
+    fallback: [narrow, wide]
+  narrow: {{ backends: [a], upstream_name: m, limits: {{ requests_per_minute: 2 }} }}
+  wide: {{ backends: [a], upstream_name: m, limits: {{ tokens_per_minute: 1000 }} }}
   qwen-1: {{ backends: [a], upstream_name: m }}
 """
 
@@ -46,6 +56,29 @@ def test_requests_above_the_rate_are_refused_with_the_time_to_wait(limited: Limi
     assert 15 <= int(refused.headers["retry-after"]) <= 20
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
     assert refused.json()["error"]["type"] == "rate_limit_error"
+
+
+def test_a_canary_counts_by_its_own_limits(limited: Limited) -> None:
+    it, _ = limited
+    answers = [it.chat("tried") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert "this model" in answers[-1].json()["error"]["message"]
+    assert it.chat("two").status_code == 429, "by whichever name"
+
+
+def test_a_fallback_counts_by_its_own_limits_and_the_model_before_gets_its_tokens_back(
+    limited: Limited,
+) -> None:
+    it, _ = limited
+    answers = [it.chat("down", max_tokens=500) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    models = [answer.headers["x-infergate-model"] for answer in answers]
+    assert models == ["narrow", "narrow", "wide"], "the next one, where one is over its limit"
+    assert "narrow is over its limit" in it.log()[-1]["why"]
+    # All that the answers used was counted for those that gave them: `down` has its tokens still.
+    left = it.chat("wide", max_tokens=1).headers["x-ratelimit-remaining-tokens"]
+    assert int(left) < 1000
+    assert it.chat("down", max_tokens=900).status_code == 200
 
 
 def seconds(text: str) -> float:

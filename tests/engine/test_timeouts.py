@@ -118,6 +118,7 @@ def test_a_first_byte_that_is_late_is_a_504_in_the_dialect_though_a_pause_may_be
     line = it.log()[-1]
     assert (line["status"], line["error"]) == (504, "backend_failed")
     (attempt,) = line["attempts"]
+    assert attempt["address"] == "", "our own server is none"
     assert (attempt["backend"], attempt["status"], attempt["header_time"]) == ("a", 504, None)
     assert attempt["response_time"] >= 0.6
     assert "first byte 0.7 s: timeouts.first_byte" in line["why"]

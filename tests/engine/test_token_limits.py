@@ -10,17 +10,19 @@ from typing import Any
 import pytest
 
 from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway
+from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
 backends:
   a: {{ url: {a}, engine: vllm }}
   o: {{ url: {o}, engine: ollama }}
+  s: {{ url: {s}, engine: vllm }}
 models:
   m: [a]
   w: {{ backends: [a], upstream_name: m, timeouts: {{ first_byte: 100s }} }}
   l: {{ backends: [o], upstream_name: m }}
   t: {{ backends: [a], upstream_name: m, limits: {{ tokens_per_minute: 100000 }} }}
+  copied: {{ backends: [a], upstream_name: m, shadow: {{ backend: s }} }}
 """
 CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 BATCH = "/v1/chat/completions/batch"
@@ -28,13 +30,18 @@ OLLAMA = "/api/chat"
 
 Limited = tuple[Gateway, Scripted, Scripted, str]
 
+shadows: dict[str, Scripted] = {}
+"""By the gateway's address: who gets the copies."""
+
 
 @pytest.fixture(scope="module")
 def limited(engine: str) -> Iterator[Limited]:
     with ExitStack() as stack:
         a = stack.enter_context(scripted(name="a", models=("m",)))
         o = stack.enter_context(scripted(name="o", engine="ollama", models=("m",)))
-        it = stack.enter_context(gateway(engine, CONFIG.format(a=a.url, o=o.url)))
+        s = stack.enter_context(scripted(name="s", models=("m",)))
+        it = stack.enter_context(gateway(engine, CONFIG.format(a=a.url, o=o.url, s=s.url)))
+        shadows[it.url] = s
         yield it, a, o, it.new_key("short", "--max-tokens", "100")
 
 
@@ -211,3 +218,16 @@ def test_without_limits_of_tokens_a_backend_gets_what_it_understands(limited: Li
     a.reset()
     assert it.chat(max_tokens=-1).status_code == 200  # llama.cpp: no end
     assert json.loads(a.requests()[0]["body"])["max_tokens"] == -1
+
+
+@pytest.mark.parametrize(("said", "gets"), [({}, 100), ({"max_tokens": 60}, 60)])
+def test_a_shadow_s_copy_has_the_key_s_maximum_as_the_original_has(
+    limited: Limited, said: dict[str, int], gets: int
+) -> None:
+    it, a, _, key = limited
+    copies = shadows[it.url]
+    copies.reset()
+    assert it.chat("copied", key=key, **said).status_code == 200
+    sent = json.loads(a.requests(CHAT)[-1]["body"])
+    (copy,) = until(lambda: copies.requests(CHAT))
+    assert sent["max_tokens"] == json.loads(copy["body"])["max_tokens"] == gets

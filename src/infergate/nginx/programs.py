@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from infergate.config import endpoints, known_params
 from infergate.config.budgets import MOST_TOKENS
@@ -32,6 +32,7 @@ _SETTING = re.compile(r"\bsettings\$(\w+)")
 def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> dict[str, str]:
     """The programs that the rendered files import."""
     names = sorted({name for text in files.values() for name in _JS_IMPORT.findall(text)})
+    quick = _quick_limits(config)
     settings = {
         "revision": around.revision,
         "snapshots": [str(path) for path in around.home.snapshots],
@@ -42,7 +43,11 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "param_ranges": dict(known_params.RANGES),
         "most_stops": known_params.MOST_STOPS,
         "ladder": ladder(config.timeouts),
-        **_quick_limits(config),
+        "quick_tokens": quick.tokens,
+        "quick_bytes": quick.bytes,
+        "quick_unsaid": quick.unsaid,
+        "quick_rule": quick.rule,
+        "short_prompt": SHORT_PROMPT_BYTES,
         "media": f" {' '.join(endpoints.MEDIA)} ",
         "error_page": around.error_page or _our_page(),
         "most_tokens": MOST_TOKENS,
@@ -85,19 +90,31 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
     }
 
 
-def _quick_limits(config: Config) -> dict[str, object]:
+class _Quick(NamedTuple):
     """What the short way takes, where the first byte's time is the least: whatever may need more,
-    by the rules of njs/first_byte.js, goes the long way."""
+    by the rules of njs/first_byte.js, goes the long way.
+
+    tokens: of an answer that is not streamed. bytes: of a body. unsaid: the paths of which such an
+    answer must have a length. rule: for the log.
+    """
+
+    tokens: int
+    bytes: int
+    unsaid: str
+    rule: str
+
+
+def _quick_limits(config: Config) -> _Quick:
     timeouts, first_ms = config.timeouts, quick_relay(config).first_ms
-    by_rules = timeouts.first_byte is None and timeouts.dynamic
-    return {
-        "quick_tokens": first_ms // (2 * SLOWEST_MS) if timeouts.dynamic else MOST_TOKENS,
-        "quick_bytes": SHORT_PROMPT_BYTES if by_rules else config.limits.max_body,
-        "quick_unsaid": "" if not by_rules else f" {' '.join(endpoints.GENERATING)} ",
-        "quick_rule": f"first byte {first_ms / 1000:g} s: timeouts."
-        f"{'default' if timeouts.first_byte is None else 'first_byte'};",
-        "short_prompt": SHORT_PROMPT_BYTES,
-    }
+    is_said = timeouts.first_byte is not None
+    by_rules = timeouts.dynamic and not is_said
+    return _Quick(
+        tokens=first_ms // (2 * SLOWEST_MS) if timeouts.dynamic else MOST_TOKENS,
+        bytes=SHORT_PROMPT_BYTES if by_rules else config.limits.max_body,
+        unsaid=f" {' '.join(endpoints.GENERATING)} " if by_rules else "",
+        rule=f"first byte {first_ms / 1000:g} s: timeouts."
+        f"{'first_byte' if is_said else 'default'};",
+    )
 
 
 def _only() -> str:

@@ -316,7 +316,7 @@ def _log(config: Config) -> dict[str, object]:
             keeps=keeps(config) is not None,
             traces=config.tracing is not None,
             services=bool(config.services),
-            hedges=_hedges(config),
+            hedges=_hedges(config) or watches(config),
         ),
         "utf_8": access_line.UTF_8,
         "answered": access_line.ANSWERED,

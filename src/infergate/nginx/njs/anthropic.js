@@ -9,15 +9,32 @@ import * as scan from './scan.js';
 const ATTRIBUTION = 'x-anthropic-billing-header:';
 const LINE = /^[^\n]*\n*/;
 // https://docs.anthropic.com/en/api/versioning
+const CHAT = '/v1/chat/completions';
 const VERSION = '2023-06-01', OLDER = '2023-01-01';
 // Of route.js: of a backend that is Anthropic's own.
 const OWN = 'h';
 
-// Of the system prompt; '' where it does not begin so.
-function attributed(request) {
-    const system = request.parsed.system;
+// The system prompt: a text or a list of blocks. In OpenAI's dialect, as programs in between make it of
+// Anthropic's, the first message.
+function prompt(uri, body) {
+    if (uri !== CHAT) {
+        return body.system;
+    }
+    const first = Array.isArray(body.messages) ? body.messages[0] : undefined;
+    return first && (first.role === 'system' || first.role === 'developer') ? first.content : undefined;
+}
+
+// Its beginning; undefined where there is none.
+function beginning(uri, body) {
+    const system = prompt(uri, body);
     const first = Array.isArray(system) && system[0] ? system[0].text : system;
-    if (typeof first !== 'string') {
+    return typeof first === 'string' ? first : undefined;
+}
+
+// All of its first text; '' where it does not begin so.
+function attributed(uri, request) {
+    const first = beginning(uri, request.parsed);
+    if (first === undefined) {
         return '';
     }
     if (request.buffer === undefined) {
@@ -34,16 +51,17 @@ function problem(r, flags) {
 }
 
 // Puts into request.splices what takes the line out.
-function withoutAttribution(request, flags) {
-    const text = attributed(request);
+function withoutAttribution(uri, request, flags) {
+    const text = attributed(uri, request);
     const rest = text.startsWith(ATTRIBUTION) ? text.replace(LINE, '') : text;
     if (flags.indexOf(OWN) !== -1 || rest === text) {
         return;
     }
     const all = request.text;
-    const found = members.find(all, 'system');
-    const start = found[found.length - 1].start;   // the one that is read
-    if (!Array.isArray(request.parsed.system)) {
+    const isChat = uri === CHAT;
+    const outer = startOf(all, 0, isChat ? 'messages' : 'system');
+    const start = isChat ? startOf(all, all.indexOf('{', outer), 'content') : outer;
+    if (!Array.isArray(prompt(uri, request.parsed))) {
         request.splices.push([start, members.endOfValue(all, start), JSON.stringify(rest)]);
         return;
     }
@@ -53,9 +71,15 @@ function withoutAttribution(request, flags) {
         request.splices.push([block, end + /^\s*,?\s*/.exec(all.slice(end, end + 100))[0].length, '']);
         return;
     }
-    const texts = members.find(all.slice(block), 'text');
-    const at = block + texts[texts.length - 1].start;
+    const at = startOf(all, block, 'text');
     request.splices.push([at, members.endOfValue(all, at), JSON.stringify(rest)]);
 }
 
-export { ATTRIBUTION, VERSION, problem, withoutAttribution };
+// Where the value of a key stands in the object that begins at `from`: of one that is there twice, that which
+// is read.
+function startOf(all, from, name) {
+    const found = members.find(all.slice(from), name);
+    return from + found[found.length - 1].start;
+}
+
+export { ATTRIBUTION, VERSION, beginning, problem, withoutAttribution };

@@ -63,4 +63,4 @@ function giveBackLine(line, tokens) {
     }
 }
 
-export { giveBack, settle };
+export { giveBack, giveBackLine, settle };

@@ -20,6 +20,7 @@ interface NgxGlobalShared {
     readonly ig_locks: NgxSharedDict<number>;
     readonly ig_hedge: NgxSharedDict<number>;
     readonly ig_hedging: NgxSharedDict<number>;
+    readonly ig_late: NgxSharedDict<number>;
     readonly ig_ended: NgxSharedDict<string>;
     readonly ig_logins: NgxSharedDict<string>;
     readonly ig_kept: NgxSharedDict<string>;
@@ -31,7 +32,17 @@ declare const settings: {
     readonly snapshots: readonly string[];
     readonly usual_relay: string;
     readonly relays: string;
+    readonly param_types: Readonly<Record<string, string>>;
+    readonly param_bounds: Readonly<Record<string, readonly [number, number]>>;
+    readonly param_ranges: Readonly<Record<string, readonly [number, number]>>;
+    readonly most_stops: number;
+    readonly ladder: readonly [0 | 1, number];
     readonly quick_tokens: number;
+    readonly quick_bytes: number;
+    readonly quick_unsaid: string;
+    readonly quick_rule: string;
+    readonly short_prompt: number;
+    readonly media: string;
     readonly error_page: string;
     readonly most_tokens: number;
     readonly hedged: Readonly<Record<string, string>>;
@@ -46,9 +57,11 @@ declare const settings: {
     readonly textless: string;
     readonly key_in_query: boolean;
     readonly key_headers: string;
-    readonly hedge_socket: string;
+    readonly attempts_socket: string;
+    readonly watches: 0 | 1;
     readonly undecided: number;
     readonly queue_address: string;
+    readonly attempts_address: string;
     readonly line: any;
     readonly line_version: number;
     readonly ready: any;

@@ -46,7 +46,7 @@ function piece(r, data, flags) {
 }
 
 function sleep(ms) {
-    return new Promise((resolve) => setTimeout(resolve, ms));
+    return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
 }
 
 // In the internal server. 204: it has begun, or it is over. 403: it is late.

@@ -43,7 +43,8 @@ function tell(headers, what, limit, filled) {
 }
 
 // The refusal, or undefined when everything was taken. Of a request that is refused, nothing is.
-function take(r, buckets, tokens) {
+// isQuiet: the client is told of what was taken first.
+function take(r, buckets, tokens, isQuiet) {
     const zone = ngx.shared.ig_limits;
     const now = Date.now();
     const times = [];
@@ -62,11 +63,13 @@ function take(r, buckets, tokens) {
             time = time === undefined || time < now ? 0 : time - now;
             times[2 * i + kind - 1] = time;
             time += (kind === measure.REQUESTS ? 1 : tokens < limit ? tokens : limit) * measure.MINUTE / limit;
-            if (i === 0) {
+            if (i === 0 && isQuiet !== true) {
                 tell(r.headersOut, kind === measure.REQUESTS ? 'requests' : 'tokens', limit, time);
             }
             if (time - measure.MINUTE > ROUNDING) {
-                over.tell(r.headersOut, buckets[0], now, tell);
+                if (isQuiet !== true) {
+                    over.tell(r.headersOut, buckets[0], now, tell);
+                }
                 return over.refusal(kind === measure.REQUESTS ? 'requests per minute' : 'tokens per minute',
                     buckets[i][0], limit, time - measure.MINUTE, shown(time - measure.MINUTE));
             }
@@ -110,7 +113,9 @@ function take(r, buckets, tokens) {
         r.variables.ig_charge = charged;
     }
     if (refused !== undefined) {
-        over.tell(r.headersOut, buckets[0], now, tell);
+        if (isQuiet !== true) {
+            over.tell(r.headersOut, buckets[0], now, tell);
+        }
         if (charged !== '') {
             charge.settle(r, 0);
         }
@@ -174,4 +179,29 @@ function meetTokens(r, buckets, most, prompt, request) {
     return take(r, buckets, prompt + each * asked.answers);
 }
 
-export { meet, take };
+// The request goes on to another model, by whose limits it counts from now on: tokens and slots of the one
+// before are given back, its request is not. to: that route's options. Returns the refusal, or undefined.
+function move(r, to, request) {
+    const lines = r.variables.ig_charge.split('\n');
+    let kept = '';
+    lines.forEach((line) => {
+        if (line.startsWith('@m ') || line.startsWith('t m ')) {
+            charge.giveBackLine(line, 0);
+        } else if (line !== '') {
+            kept += line + '\n';
+        }
+    });
+    const own = (to.limits || []).filter((bucket) => bucket[0][0] === 'm');
+    if (own.length === 0) {
+        r.variables.ig_charge = kept;
+        return undefined;
+    }
+    const asked = answers.asked(r.uri, request, false);
+    r.variables.ig_charge = '';
+    const refused = take(r, own, Math.ceil(request.bytes / BYTES_PER_TOKEN)
+        + (asked.each || USUAL_ANSWER) * (asked.answers || 1), true);
+    r.variables.ig_charge = kept + r.variables.ig_charge;
+    return refused;
+}
+
+export { meet, take, move };

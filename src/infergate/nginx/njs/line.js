@@ -4,8 +4,6 @@
 // nginx has lists of status and times: ", " stands between the tries that it made by itself (a kept
 // connection that was closed, another address of a name), " : " between what njs sent out.
 const GROUP = ' : ', TRY = ', ';
-// What hedge.js asked: it has no address of its own in nginx's list.
-const HEDGED = 'unix:' + settings.hedge_socket;
 // Of what a client calls a model.
 const LONGEST_NAME = 256;
 
@@ -80,9 +78,10 @@ function throughUs(variables, backend, each) {
     return each;
 }
 
+// What went by way of our own server has no address of its own in nginx's list.
 function told(backend, each) {
     return {
-        backend, address: each.address === HEDGED ? '' : each.address || '', status: number(each.status),
+        backend, address: each.address === settings.attempts_address ? '' : each.address || '', status: number(each.status),
         header_time: number(each.header), response_time: number(each.response),
     };
 }

@@ -50,12 +50,23 @@ function decide(r, request, found, met) {
             return undefined;
         }
     }
-    if (uri[4] === 'm') {   // /v1/messages: what anthropic.js refuses or takes out
+    let system;   // what anthropic.js refuses, or takes out
+    if (uri[4] === 'm') {   // /v1/messages
         const version = r.variables.http_anthropic_version;
-        const system = request.parsed.system;
-        const first = Array.isArray(system) && system[0] ? system[0].text : system;
-        if ((version !== undefined && version !== anthropic.VERSION) || (typeof first === 'string'
-            && (request.buffer === undefined ? first : scan.beginning(request, first)).startsWith(anthropic.ATTRIBUTION))) {
+        if (version !== undefined && version !== anthropic.VERSION) {
+            return undefined;
+        }
+        system = request.parsed.system;
+    } else if (uri[5] === 'h') {   // /v1/chat/completions
+        const head = request.parsed.messages && request.parsed.messages[0];
+        if (head && head.role !== 'user') {
+            system = head.content;
+        }
+    }
+    if (system !== undefined && system !== null) {
+        const first = typeof system === 'string' ? system : system[0] && system[0].text;
+        if (typeof first === 'string'
+            && (request.buffer === undefined ? first : scan.beginning(request, first)).startsWith(anthropic.ATTRIBUTION)) {
             return undefined;
         }
     }

@@ -79,8 +79,14 @@ function decide(r, format, met) {
         return;
     }
     const flags = policy.flags(keyPolicy);
-    if (!met && (flags !== '' || options.limits !== undefined)) {
-        const refused = limits.meet(r, keyPolicy, flags, options, meant);
+    const asked = found;
+    if (options.canary !== undefined && policy.allowsModel(keyPolicy, options.canary[0])
+        && affinity.open().share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
+        found = route.find(options.canary[0]) || found;
+    }
+    const its = found[route.OPTIONS];   // whose limits it counts by
+    if (!met && (flags !== '' || its.limits !== undefined)) {
+        const refused = limits.meet(r, keyPolicy, flags, its, meant);
         if (refused) {
             r.variables.ig_model = found[0];
             refuse.told(r, refused);
@@ -88,11 +94,8 @@ function decide(r, format, met) {
         }
     }
     if (options.shadow !== undefined) {
-        shadow.copy(r, meant, format, found[0], options.shadow);
-    }
-    if (options.canary !== undefined && policy.allowsModel(keyPolicy, options.canary[0])
-        && affinity.open().share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
-        found = route.find(options.canary[0]) || found;
+        meant.splices = [];
+        shadow.copy(r, meant, format, asked[0], options.shadow, flags.indexOf('l') === -1 ? '' : bound(r, meant));
     }
     r.variables.ig_model = found[0];
     const refusal = send(r, found, request, format, '');
@@ -128,12 +131,19 @@ function mayWait(r, tried) {
 }
 
 function fallBack(r, found, request, format, tried) {
+    let limited;
     const chain = r.variables.ig_fallback === '' ? found[route.OPTIONS].fallback || []
         : JSON.parse(r.variables.ig_fallback);
     for (let i = 0; i < chain.length; i++) {
         const other = policy.allowsModel(r.variables.ig_policy, chain[i]) ? route.find(chain[i]) : undefined;
         if (other) {
             const variables = r.variables;
+            const charged = variables.ig_charge !== '' || other[route.OPTIONS].limits !== undefined;
+            limited = charged ? limits.move(r, other[route.OPTIONS], request) : undefined;
+            if (limited !== undefined) {
+                variables.ig_why = variables.ig_why + '-> ' + other[0] + ' is over its limit;';
+                continue;
+            }
             variables.ig_fallback = JSON.stringify(chain.slice(i + 1));
             variables.ig_why = variables.ig_why + '-> ' + other[0] + ';';
             variables.ig_model_asked = variables.ig_model_asked;   // which is $ig_model as long as nobody sets it
@@ -148,7 +158,7 @@ function fallBack(r, found, request, format, tried) {
     if (tried !== '') {
         return { exhausted: true };
     }
-    return { status: 503, code: 'no_backend',
+    return limited || { status: 503, code: 'no_backend',
         message: 'No backend of the model `' + found[0] + '` is available.', retry_after: 5 };
 }
 
@@ -183,8 +193,8 @@ function dispatch(r, found, asked, format, backend) {
             variables.ig_note = variables.ig_note + ' ' + tokens.choices(r.uri, request.parsed);
         }
     }
-    if (r.uri.startsWith('/v1/messages')) {
-        anthropic.withoutAttribution(request, flags);
+    if (r.uri.startsWith('/v1/messages') || r.uri === '/v1/chat/completions') {
+        anthropic.withoutAttribution(r.uri, request, flags);
     }
     if (isLimited) {
         insert += bound(r, request);

@@ -10,8 +10,8 @@ import * as memory from './memory.js';
 
 const MOST = 64, LARGEST = 262144;
 
-// shadow: [backend, percent, upstream_name]
-function copy(r, request, format, model, shadow) {
+// shadow: [backend, percent, upstream_name]. insert: as relay.js writes it into the request itself.
+function copy(r, request, format, model, shadow, insert) {
     const zone = ngx.shared.ig_shadow;
     const turns = ngx.shared.ig_turns;
     // Evenly: of 100 requests in a row, as many as there are percent.
@@ -22,7 +22,7 @@ function copy(r, request, format, model, shadow) {
     let why = request.bytes > LARGEST ? 'large' : r.variables.ig_content_type !== 'application/json' ? 'upload'
         : zone.size() >= MOST ? 'late' : undefined;
     if (why === undefined) {
-        const body = format.edited(request, shadow[2] || model, '').toString();
+        const body = format.edited(request, shadow[2] || model, insert).toString();
         why = memory.perhaps(() => zone.set(r.variables.ig_request_id, JSON.stringify([shadow[0], r.uri, body])))
             === undefined ? 'late' : undefined;
     }
