@@ -21,9 +21,12 @@ CONFIG = """
 listen: {{ http: {listen} }}
 auth: {{ required: false }}
 backends: {{ engine: {{ url: "http://127.0.0.1:{behind}", engine: {kind} }} }}
+default_model: {model}
 health: {{ interval: 500ms, rise: 1, fall: 1 }}
 validation: "off"
 """
+
+"""default_model: llama.cpp's own tests seldom name one."""
 
 _LOOK_EVERY_S = 0.2
 

@@ -65,7 +65,8 @@ class Gateways:
         self._connection.connect(address)
 
     def start(self, listen: str, behind: int, kind: str) -> None:
-        asked = {"listen": listen, "behind": behind, "kind": kind}
+        model = json.dumps(_model(f"http://127.0.0.1:{behind}/v1/models"))
+        asked = {"listen": listen, "behind": behind, "kind": kind, "model": model}
         self._connection.sendall(f"{json.dumps(asked)}\n".encode())
         with self._connection.makefile("r") as lines:
             problem = json.loads(lines.readline())
@@ -77,6 +78,15 @@ class Gateways:
         self._connection.shutdown(socket.SHUT_WR)
         while self._connection.recv(4096):
             pass
+
+
+def _model(url: str) -> str | None:
+    """The first that an engine has; None where it has none, or wants a key to say so."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return str(json.load(answer)["data"][0]["id"])
+    except (OSError, IndexError):
+        return None
 
 
 def _answers(url: str) -> bool:
