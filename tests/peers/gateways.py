@@ -21,12 +21,16 @@ CONFIG = """
 listen: {{ http: {listen} }}
 auth: {{ required: false }}
 backends: {{ engine: {{ url: "http://127.0.0.1:{behind}", engine: {kind} }} }}
-default_model: {model}
+{models}
 health: {{ interval: 500ms, rise: 1, fall: 1 }}
 validation: "off"
 """
 
-"""default_model: llama.cpp's own tests seldom name one."""
+_MODELS = """
+models: {{ {model}: [engine], "*": [engine] }}
+default_model: {model}
+"""
+"""llama.cpp's own tests seldom name a model; one of the file is routed before it is discovered."""
 
 _LOOK_EVERY_S = 0.2
 
@@ -54,7 +58,10 @@ def serve(suite: subprocess.Popen[bytes], address: Path) -> None:
 
 def _start(asking: socket.socket) -> Gateway:
     with asking.makefile("r") as lines:
-        config = CONFIG.format(**json.loads(lines.readline()))
+        asked = json.loads(lines.readline())
+    model = asked.pop("model")
+    models = _MODELS.format(model=json.dumps(model)) if model else ""
+    config = CONFIG.format(models=models, **asked)
     gateway = Gateway(os.environ.get("PEERS_ENGINE", "auto"), config, forked=True)
     ran = gateway.run("up", "--detach", check=False)
     said = json.dumps(ran.stderr if ran.returncode else "")

@@ -65,7 +65,7 @@ class Gateways:
         self._connection.connect(address)
 
     def start(self, listen: str, behind: int, kind: str) -> None:
-        model = json.dumps(_model(f"http://127.0.0.1:{behind}/v1/models"))
+        model = _model(f"http://127.0.0.1:{behind}/v1/models")
         asked = {"listen": listen, "behind": behind, "kind": kind, "model": model}
         self._connection.sendall(f"{json.dumps(asked)}\n".encode())
         with self._connection.makefile("r") as lines:
