@@ -41,6 +41,8 @@ def replaced(arguments: list[str], model: str | None, port: int | None) -> list[
             next(words, None)
         else:
             kept.append(word)
+    if port is not None and "--host" not in kept:
+        kept += ["--host", "127.0.0.1"]
     if model is not None and not {"-m", "--model", "--models-dir"} & set(kept):
         kept += ["--model", model]
     return kept
