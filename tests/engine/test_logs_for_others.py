@@ -60,6 +60,7 @@ def with_log(running: Running, log: str) -> tuple[Gateway, Scripted, Scripted]:
     return it, a, b
 
 
+@pytest.mark.long
 def test_nothing_more_is_written_where_nothing_is_asked_for(running: Running) -> None:
     it, _, _ = with_log(running, "{}")
     assert it.chat().status_code == 200
@@ -74,6 +75,7 @@ def test_nothing_more_is_written_where_nothing_is_asked_for(running: Running) ->
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["main_ext", "vllm_logs"])
 def test_the_text_format_is_written_for_every_kind_of_request_and_the_ledger_counts_on(
     running: Running, name: str
@@ -107,6 +109,7 @@ def test_the_text_format_is_written_for_every_kind_of_request_and_the_ledger_cou
     until(lambda: in_store(database) == in_logs(it.home / "logs" / "access.log"))
 
 
+@pytest.mark.long
 def test_elastic_s_names_are_in_a_file_of_their_own(running: Running) -> None:
     it, a, _ = with_log(running, "{ format: ecs }")
     kept = it.home / "state" / "handed-on-ecs-file.json"
@@ -126,6 +129,7 @@ def test_elastic_s_names_are_in_a_file_of_their_own(running: Running) -> None:
     assert found["@timestamp"][:19] == line["time"][:19]
 
 
+@pytest.mark.long
 def test_every_line_comes_to_syslog_also_what_came_while_nobody_listened(
     running: Running, tmp_path: Path
 ) -> None:

@@ -235,6 +235,7 @@ def test_a_receiver_that_was_away_gets_all_of_it_and_the_ledger_did_not_wait(
     until(lambda: all(len(otlp.of(each["trace_id"])) == 2 for each in lines))
 
 
+@pytest.mark.long
 def test_without_a_share_only_what_failed_is_sent_and_backends_know(traced: Running) -> None:
     it, a, _, otlp = traced
     text = it.file.read_text()
