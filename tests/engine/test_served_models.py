@@ -85,3 +85,19 @@ def test_the_first_move_to_a_list_of_backends_is_a_move_like_any_other(pair: Pai
     it.run("apply", "--window", "0s")
     assert it.chat("only-a").status_code == 200
     until(lambda: it.chat("only-a").status_code == 200)
+
+
+def test_who_names_no_model_is_told_to_wait_while_the_usual_one_is_not_known_yet(
+    engine: str,
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    config = f"backends: {{ a: {{ url: {nobody}, engine: vllm }} }}\ndefault_model: m\n"
+    with gateway(engine, config) as it:
+        key = it.new_key("other", "--models", "else")
+        messages = [{"role": "user", "content": "hi"}]
+        for body in ({}, {"model": "never-heard-of"}):
+            answer = it.post("/v1/chat/completions", {**body, "messages": messages})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_backend")
+            assert answer.headers["retry-after"] == "5"
+        answer = it.post("/v1/chat/completions", {"messages": messages}, key=key)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "missing_model")

@@ -50,6 +50,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "short_prompt": SHORT_PROMPT_BYTES,
         "media": f" {' '.join(endpoints.MEDIA)} ",
         "error_page": around.error_page or _our_page(),
+        "default_model": config.default_model or "",
         "most_tokens": MOST_TOKENS,
         "hedged": endpoints.HEDGED_PATHS,
         "several": f" {' '.join(several_addresses(config, around))} ",

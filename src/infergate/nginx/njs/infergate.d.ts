@@ -44,6 +44,7 @@ declare const settings: {
     readonly short_prompt: number;
     readonly media: string;
     readonly error_page: string;
+    readonly default_model: string;
     readonly most_tokens: number;
     readonly hedged: Readonly<Record<string, string>>;
     readonly several: string;

@@ -46,6 +46,11 @@ function decide(r, format, met) {
     const keyPolicy = r.variables.ig_policy;
     let found = route.find(request.named);
     r.variables.ig_model_asked = (request.named || '').slice(0, lines.LONGEST_NAME);
+    if (!found && settings.default_model !== '' && policy.allowsModel(keyPolicy, settings.default_model)) {
+        refuse.told(r, { status: 503, code: 'no_backend', retry_after: 5, message: 'The model `' + settings.default_model
+            + '`, which answers where no other does, is not known yet: no backend that has it has answered.' });
+        return;
+    }
     if (!found && request.named === undefined) {
         refuse.refuse(r, 400, 'missing_model', "You must provide a 'model'.", 'model');
         return;
