@@ -79,6 +79,7 @@ class Relay:
 
     @property
     def name(self) -> str:
+        """njs/first_byte.js takes it apart: SUFFIX there counts the parts before the suffix."""
         idle = "any" if self.idle_ms is None else self.idle_ms
         return f"@relay_{self.connect_ms}_{self.first_ms}_{idle}{self.suffix}"
 

@@ -11,6 +11,8 @@ import * as route from './route.js';
 import * as tokens from './tokens.js';
 
 const RUNG = 4;
+// Where the suffix of a location's name begins, among its parts (Relay.name there).
+const SUFFIX = 4;
 // OpenAI's rule of thumb: a token is about four bytes of text. A prompt is read with so many tokens a second
 // by a small GPU that has others to serve (docs/routing.md).
 const BYTES_PER_TOKEN = 4, PROMPT_SPEED = 500;
@@ -113,9 +115,9 @@ function explains(r, found, request, seconds) {
 // While nginx is being reloaded, workers and routes may be of two revisions for a moment. A location of
 // the other one is none here, and would be answered 500: the one with the longest timeouts will do.
 function ofAnotherRevision(location) {
-    const kind = location.split('_').slice(4).join('_');
-    const same = settings.relays.trim().split(' ').filter((each) => each.split('_').slice(4).join('_') === kind);
+    const kind = location.split('_').slice(SUFFIX).join('_');
+    const same = settings.relays.trim().split(' ').filter((each) => each.split('_').slice(SUFFIX).join('_') === kind);
     return same.length === 0 ? location : same[same.length - 1];
 }
 
-export { of, explains };
+export { SUFFIX, of, explains };

@@ -1,5 +1,6 @@
 // realtime: a WebSocket to a model, /v1/realtime?model=NAME. nginx hands its bytes on without any of our
 // code, so it counts as one request, and ends when one of both ends it.
+import * as firstByte from './first_byte.js' with { load: 'rare' };
 import * as kinds from './kinds.js';
 import * as limits from './limits.js';
 import * as lines from './line.js' with { load: 'rare' };
@@ -65,7 +66,8 @@ function decide(r) {
     }
     variables.ig_backend = backend[route.NAME];
     variables.ig_stored = encodeURIComponent(backend[route.UPSTREAM_NAME] || found[0]);
-    r.internalRedirect('@realtime' + backend[route.RELAY].split('_').slice(3).map((each) => '_' + each).join(''));
+    const suffix = backend[route.RELAY].split('_').slice(firstByte.SUFFIX);
+    r.internalRedirect(['@realtime'].concat(suffix).join('_'));
 }
 
 export { query, serve };
