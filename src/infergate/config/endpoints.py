@@ -147,3 +147,13 @@ INFERENCE = (*JSON_PATHS, *FORM_PATHS, *SOME_HAVE, *SOME_HAVE_FORMS)
 
 PATHS = frozenset((*INFERENCE, *WEBSOCKETS, *LIST_PATHS, *MANAGE_PATHS, *HEALTH_PATHS, *OUR_HEALTH))
 """All that have a location of their own, but for those below /v1/models/, STORED and BLOBS."""
+
+_FOLDERS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/", "/readyz/", "/metrics/")
+
+
+def own_folder(path: str) -> str | None:
+    """The gateway's own folder that this path of a service, with its last slash, is in or is; None
+    where it is free."""
+    if path[:-1] in PATHS:
+        return path
+    return next((folder for folder in _FOLDERS if path.startswith(folder)), None)

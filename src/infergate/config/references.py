@@ -17,7 +17,6 @@ from infergate.config.root import ANY_MODEL, Config
 from infergate.config.serve_references import serve_contradictions
 from infergate.config.tls_references import tls_contradictions, tls_doubts
 
-_OUR_PATHS = ("/v1/", "/api/", "/tokenize/", "/detokenize/", "/healthz/", "/readyz/", "/metrics/")
 _ENGINES_PATHS = (
     *sorted(endpoints.PATHS, key=len, reverse=True),
     *("/chat/completions", "/metrics"),
@@ -238,9 +237,7 @@ def _services(config: Config) -> Iterator[Finding]:
             if taken != name:
                 yield ("services", name, "host"), f"{service.host} is taken by {taken}"
         if service.path is not None:
-            ours = next((p for p in _OUR_PATHS if service.path.startswith(p)), None)
-            if service.path[:-1] in endpoints.PATHS:
-                ours = service.path
+            ours = endpoints.own_folder(service.path)
             taken = paths.setdefault(service.path, name)
             if ours:
                 yield ("services", name, "path"), f"paths below {ours} are the gateway's own"

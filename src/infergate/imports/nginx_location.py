@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from infergate.config.endpoints import PATHS
+from infergate.config.endpoints import PATHS, own_folder
 from infergate.config.root import ANY_MODEL
 from infergate.imports.draft import Draft
 from infergate.imports.nginx_check import read_plus
@@ -239,7 +239,7 @@ def _service(
         if not hosts:
             draft.yours(location.place, f"{name} needs a host name of its own")
     else:
-        settings["path"] = path.rstrip("/") + "/"
+        settings["path"] = _free(path.rstrip("/") + "/", name, location, draft)
     settings |= _who_may(location, server, auth, name, draft)
     if target.scheme == "https":
         settings["verify_tls"] = False
@@ -248,6 +248,15 @@ def _service(
     if keeps:
         draft.comment(f"{path} went on with the request, so it is in the url", "services", service)
     return draft.section("services", service)
+
+
+def _free(path: str, name: str, location: Directive, draft: Draft) -> str:
+    """This path of a service, or another one where it is the gateway's own."""
+    if own_folder(path) is None:
+        return path
+    free = f"/{name}-service/"
+    draft.yours(location.place, f"{path} is the gateway's own path: {name} is below {free} here")
+    return free
 
 
 def _strips(path: str, location: Directive) -> bool:
