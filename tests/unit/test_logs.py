@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infergate.admin.requests import log_lines
 from infergate.changes import watch
@@ -150,3 +154,22 @@ def test_the_schema_of_the_line_is_current_and_the_example_fits_it() -> None:
     LINE.validate(example)
     for wrong in ({"status": "200"}, {"attempts": [{"backend": "a"}]}, {"v": 1}, {"ts": None}):
         assert not LINE.is_valid({**example, **wrong}), wrong
+
+
+_TEXT = re.compile(rf"^([\x00-\xff]*?){access_line.NO_UTF_8}".encode())
+_PIECES = st.one_of(
+    st.text(max_size=3).map(str.encode),
+    st.binary(max_size=2),
+    st.text(min_size=1, max_size=1).map(lambda one: one.encode()[:-1]),
+)
+
+
+@given(st.lists(_PIECES, max_size=6).map(b"".join))
+def test_the_log_keeps_of_a_text_what_is_utf_8(text: bytes) -> None:
+    try:
+        text.decode()
+        kept = None
+    except UnicodeDecodeError as problem:
+        kept = text[: problem.start]
+    found = _TEXT.match(text)
+    assert (found and found[1]) == kept

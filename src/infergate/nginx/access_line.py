@@ -101,13 +101,21 @@ TRACE = (
 )
 """OpenTelemetry's names."""
 
-UTF_8 = (
-    r"[\x00-\x7f]++|[\xc2-\xdf][\x80-\xbf]"
+_CHARACTER = (
+    r"[\xc2-\xdf][\x80-\xbf]"
     r"|\xe0[\xa0-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}"
     r"|\xf0[\x90-\xbf][\x80-\xbf]{2}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}"
 )
-"""One character or more, as a regular expression of bytes (RFC 3629, 4): nginx's escape=json lets
-bytes of 0x80 and above pass as a client wrote them."""
+"""Of two bytes or more (RFC 3629, 4)."""
+
+NO_UTF_8 = (
+    rf"(?:(?!{_CHARACTER})[\xc0-\xff]"
+    r"|(?<![\xc2-\xf4])(?<![\xe0-\xf4][\x80-\xbf])(?<![\xf0-\xf4][\x80-\xbf]{2})[\x80-\xbf])"
+)
+"""The first byte of a text that is no UTF-8, as a regular expression of bytes, behind a lazy look
+at all before it: a byte that begins no character, or goes on with none. nginx's escape=json lets
+bytes of 0x80 and above pass as a client wrote them. It needs no stack, however long the text, and
+no possessive quantifier, at which gixy breaks off."""
 
 ANSWERED = (
     200, 201, 202, 203, 204, 206, 300, 301, 302, 303, 304, 307, 308,

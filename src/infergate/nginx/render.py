@@ -318,7 +318,7 @@ def _log(config: Config) -> dict[str, object]:
             services=bool(config.services),
             hedges=_hedges(config) or watches(config),
         ),
-        "utf_8": access_line.UTF_8,
+        "no_utf_8": access_line.NO_UTF_8,
         "answered": access_line.ANSWERED,
         "unanswered": access_line.UNANSWERED,
     }
