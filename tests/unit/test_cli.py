@@ -39,7 +39,7 @@ SENTENCES = {
 
 FILES = {
     *("render", "schema", "completion", "keys first", "keys export", "cert ca"),
-    *("logs schema", "metrics rules", "metrics dashboards"),
+    *("logs schema", "logs pipeline", "metrics rules", "metrics dashboards"),
 }
 """Commands that print one thing that has a form of its own, or write files."""
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from infergate.config.backends import Backend
-from infergate.config.models import Model, Timeouts
-from infergate.config.root import Config
+if TYPE_CHECKING:  # the supervisor reads sizes of zones, and needs no configuration for that
+    from infergate.config.backends import Backend
+    from infergate.config.models import Model, Timeouts
+    from infergate.config.root import Config
 
 RUNG_FACTOR = 4
 """Each rung of the ladder is this many times the one below. nginx makes an engine of njs for each

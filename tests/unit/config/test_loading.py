@@ -76,11 +76,21 @@ def test_secrets_show_nowhere_and_in_clear_text_draw_a_warning() -> None:
     ]
 
 
-@pytest.mark.parametrize("value", ["0x50", "0o17", "1_000", "2020-01-01", "true", "~", "1e3"])
+@pytest.mark.parametrize("value", ["0x50", "0o17", "1_000", "2020-01-01", "1e3"])
 def test_odd_scalars_in_a_text_field_are_an_answer_and_no_crash(value: str) -> None:
     with contextlib.suppress(ConfigError):
         parsed(f"backends: {{ a: http://x:1 }}\ndefault_model: {value}\nengine: {value}\n")
     assert parsed(f"backends: {{ a: http://x:1 }}\nmodels: {{ {value}: [a] }}\n").config.models
+
+
+@pytest.mark.parametrize(("value", "name"), [("true", "true"), ("~", "null")])
+def test_what_yaml_takes_for_no_text_is_no_name_but_in_quotes(value: str, name: str) -> None:
+    with contextlib.suppress(ConfigError):
+        parsed(f"backends: {{ a: http://x:1 }}\ndefault_model: {value}\nengine: {value}\n")
+    with pytest.raises(ConfigError, match=f'^infergate.yaml:2:11: {name} .* in quotes: "{name}"$'):
+        parsed(f"backends: {{ a: http://x:1 }}\nmodels: {{ {value}: [a] }}\n")
+    quoted = parsed(f'backends: {{ a: http://x:1 }}\nmodels: {{ "{name}": [a] }}\n')
+    assert list(quoted.config.models) == [name]
 
 
 _HOSTILE = st.text(min_size=1).filter(lambda text: set(text) & set("\"';{}$\\\n\r\0 \t#"))
