@@ -12,13 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import infergate.nginx
 from infergate.certificates.served import Served
 from infergate.config.load import load_config, parse_config
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
+from infergate.nginx.relays import relays_of
 from infergate.nginx.render import Surroundings, render
 from infergate.nginx.rendered import write
 from infergate.paths import Home
 
+PROGRAMS = Path(infergate.nginx.__file__).parent / "njs"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -167,6 +170,60 @@ def test_what_hedging_needs_is_there_only_for_models_that_hedge(tmp_path: Path) 
     }
     assert relays == attempts
     assert len(relays) > 2
+
+
+_EVERY_PLACE = """
+waf: { mode: block }
+backends:
+  a: { url: http://127.0.0.1:1, engine: vllm }
+  b: { url: https://127.0.0.1:2, engine: vllm }
+  c: { url: https://127.0.0.1:3, engine: vllm, verify_tls: false }
+models:
+  m:
+    backends: [a, b, c]
+    hedge: {}
+    cache: { completions: true }
+    timeouts: { first_byte: 9s, idle: 3s }
+services: { s: { url: http://127.0.0.1:4, path: /s/ } }
+"""
+_GOES = re.compile(r"(?:internalRedirect\(|subrequest\(|X-Accel-Redirect'] = )([^;]*)")
+
+
+def test_where_njs_sends_a_request_is_a_location(tmp_path: Path) -> None:
+    config = parse_config(_EVERY_PLACE, Path("infergate.yaml"), {}).config
+    files = render(config, around(tmp_path)).files
+    locations = {
+        found[1]
+        for text in files.values()
+        for found in re.finditer(r"^ *location (?:= )?(\S+) ", text, re.MULTILINE)
+    }
+    named = {
+        place
+        for path in PROGRAMS.glob("*.js")
+        for said in _GOES.findall(path.read_text())
+        for place in re.findall(r"'([@/][^']*)'", said)
+    }
+    assert {"@manage", "@queue", "@realtime", "@stored", "/.infergate/stored"} <= named
+    assert named <= locations
+
+
+def test_njs_finds_how_a_backend_is_reached_in_the_name_of_its_location(tmp_path: Path) -> None:
+    """For a WebSocket and for what an engine keeps, there is one location for each suffix; else
+    one for each set of timeouts and for each way that the body and the answer go."""
+    config = parse_config(_EVERY_PLACE, Path("infergate.yaml"), {}).config
+    text = render(config, around(tmp_path)).files["sites-available/api.conf"]
+    counted = re.search(r"const SUFFIX = (\d+);", (PROGRAMS / "first_byte.js").read_text())
+    assert counted
+    suffixes = set()
+    for relay in relays_of(config):
+        suffix = "_".join(["", *relay.name.split("_")[int(counted[1]) :]])
+        assert suffix == relay.suffix
+        assert f"location @realtime{suffix} {{" in text
+        assert f"location @stored{suffix} {{" in text
+        for end in ("", "_edited", "_cached", "_stream"):
+            assert f"location {relay.name}{end} {{" in text
+        suffixes.add(suffix)
+    assert suffixes == {"", "_https", "_https_unverified"}
 
 
 def test_a_state_folder_with_a_colon_has_its_sockets_elsewhere() -> None:
