@@ -17,7 +17,7 @@ from infergate.config.root import Config
 from infergate.nginx.access_line import VERSION, for_njs
 from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.made import made
-from infergate.nginx.quick import quick_relay
+from infergate.nginx.quick import longest_relay, quick_relay
 from infergate.nginx.relays import SHORT_PROMPT_BYTES, SLOWEST_MS, ladder, relays_of, watches
 from infergate.nginx.statuses import INTERNAL
 from infergate.nginx.zones import zones
@@ -47,6 +47,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "quick_bytes": quick.bytes,
         "quick_unsaid": quick.unsaid,
         "quick_rule": quick.rule,
+        "quick_long": quick.long,
         "short_prompt": SHORT_PROMPT_BYTES,
         "media": f" {' '.join(endpoints.MEDIA)} ",
         "error_page": around.error_page or _our_page(),
@@ -103,6 +104,7 @@ class _Quick(NamedTuple):
     bytes: int
     unsaid: str
     rule: str
+    long: str
 
 
 def _quick_limits(config: Config) -> _Quick:
@@ -115,6 +117,9 @@ def _quick_limits(config: Config) -> _Quick:
         unsaid=f" {' '.join(endpoints.GENERATING)} " if by_rules else "",
         rule=f"first byte {first_ms / 1000:g} s: timeouts."
         f"{'first_byte' if is_said else 'default'};",
+        long=f"first byte {longest.first_ms / 1000:g} s: not streamed, and no max_tokens;"
+        if (longest := longest_relay(config)) is not None
+        else "",
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from infergate.config.backends import Backend
 from infergate.config.root import Config
-from infergate.nginx.relays import Relay, relay_with
+from infergate.nginx.relays import Relay, relay_with, relays_of, rungs
 
 HASHED_PREFIX = "p"
 """Stands before the key, because nginx takes turns where what it hashes is empty."""
@@ -32,6 +32,15 @@ def is_quick(backend: Backend) -> bool:
 def quick_relay(config: Config) -> Relay:
     """The timeouts of the short way: the general ones."""
     return relay_with(config.timeouts, https=False, verify_tls=True)
+
+
+def longest_relay(config: Config) -> Relay | None:
+    """Where the short way hands on what needs the longest time; None where there is no such."""
+    if config.timeouts.first_byte is not None:
+        return None
+    least = quick_relay(config)
+    longest = [*rungs(least, config.timeouts)][-1:]
+    return longest[0] if longest and longest[0] in relays_of(config) else None
 
 
 def _place(key: str, places: int) -> int:

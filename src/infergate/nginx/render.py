@@ -28,7 +28,7 @@ from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
 from infergate.nginx.keeping import keeps
 from infergate.nginx.made import Compiled
 from infergate.nginx.programs import programs
-from infergate.nginx.quick import HASHED_PREFIX, peers, quick_relay, servers
+from infergate.nginx.quick import HASHED_PREFIX, longest_relay, peers, quick_relay, servers
 from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of, watches
 from infergate.nginx.rendered import Rendered
@@ -200,6 +200,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         **_log(config),
         "gzip": config.gzip,
         "quick_relay": quick_relay(config),
+        "longest_relay": longest_relay(config),
         "peers": peers(config),
         "hashed_prefix": HASHED_PREFIX,
         **_waf(config, around),

@@ -6,7 +6,8 @@
 // docs/decisions/005.
 //
 // Whatever is not usual bounces: $ig_peer stays empty, which hashes to the internal server that
-// says that it is undecided, and error_page leads on to @careful. So does every exception.
+// says that it is undecided, and error_page leads on to @careful. So does every exception. What only
+// needs a longer time is decided here all the same, and goes on from there to its location.
 import * as door from './door.js';
 import * as query from './query.js' with { load: 'rare' };
 import * as quick from './quick.js';

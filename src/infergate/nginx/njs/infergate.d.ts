@@ -41,6 +41,7 @@ declare const settings: {
     readonly quick_bytes: number;
     readonly quick_unsaid: string;
     readonly quick_rule: string;
+    readonly quick_long: string;
     readonly short_prompt: number;
     readonly media: string;
     readonly error_page: string;

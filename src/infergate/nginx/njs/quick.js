@@ -13,11 +13,14 @@ import * as state from './state.js';
 import * as streamOptions from './stream_options.js' with { load: 'rare' };
 import * as tokens from './tokens.js' with { load: 'lazy' };
 
-// The body for the backend that it chooses; undefined for what the short way does not do.
+// The body for the backend that it chooses; undefined for what the short way does not do. '' where all is
+// decided and the request goes on in another location, with $ig_body: see @careful.
 // request, found: the body and its route, where they are known; met: it took from its limits then. One
 // function, because another costs every request as much as a look-up in shared memory.
 function decide(r, request, found, met) {
-    if (found === undefined) {
+    const isOwn = found === undefined;
+    let isLong = false;   // answered in one piece, which nobody bounds: by the location of the longest time
+    if (isOwn) {
         request = plain.read(r, door.size) || (door.size > settings.quick_bytes ? undefined : scan.read(r));
         if (request === undefined) {
             return undefined;
@@ -39,9 +42,17 @@ function decide(r, request, found, met) {
     const uri = r.uri;
     const isOllama = uri[1] === 'a';   // /api/…
     if (!isStream) {   // longer than the usual time, perhaps: first_byte.js looks at how long
-        if (request.max_tokens === undefined
-            ? settings.quick_unsaid.indexOf(' ' + uri + ' ') !== -1 && (!isOllama || request.stream === false)
-            : request.max_tokens > settings.quick_tokens) {
+        if (request.max_tokens === undefined) {
+            if (settings.quick_unsaid.indexOf(' ' + uri + ' ') !== -1 && (!isOllama || request.stream === false)) {
+                // $ig_peer is empty without a backend, and stays what it was when it was asked first: hot.js.
+                const said = tokens.asked(uri, request, false);
+                if (!isOwn || settings.quick_long === '' || admit.flags.indexOf('x') !== -1
+                    || said.error !== undefined || said.each !== undefined || r.variables.ig_peer !== '') {
+                    return undefined;
+                }
+                isLong = true;
+            }
+        } else if (request.max_tokens > settings.quick_tokens) {
             return undefined;
         }
     } else {   // what stream_options.js puts right
@@ -103,8 +114,13 @@ function decide(r, request, found, met) {
     if (asked !== found[0]) {
         variables.ig_model_asked = asked;
     }
-    variables.ig_why = state.why + settings.quick_rule;
     const wanted = backend[route.UPSTREAM_NAME] || found[0];
+    if (isLong) {
+        variables.ig_why = state.why + settings.quick_long;
+        variables.ig_body = asked === wanted ? request.buffer || request.text : edited(request, wanted, '');
+        return '';
+    }
+    variables.ig_why = state.why + settings.quick_rule;
     if (isStream) {
         if (request.verdict !== 'usual' && uri.endsWith('completions')
             && (request.parsed.n > 1 || Array.isArray(request.parsed.prompt))) {
