@@ -219,7 +219,8 @@ def _catalog(
         "keepers": _json(_keepers(config, models, inventories)),
         "engines": _json([{**own, "engines": engines}]),
         "version": _json([version for version in versions if version][:1]),
-        "ollama_backends": _json(boxes),
+        # @manage and @blob speak http: nobody's key goes in clear to who asked for https.
+        "ollama_backends": _json([box for box in boxes if config.backends[box].scheme == "http"]),
     }
 
 

@@ -61,6 +61,17 @@ def test_ollama_s_latest_may_be_left_out() -> None:
     assert routes["llama3"] == routes["llama3:latest"]
 
 
+def test_a_box_reached_by_https_is_never_managed_in_clear() -> None:
+    found = compile_routes(
+        config(
+            "backends: { near: http://127.0.0.1:11434, far: { url: https://far.example.com, "
+            "engine: ollama } }\n"
+        ),
+        {"near": has("m", kind="ollama"), "far": has("m", kind="ollama")},
+    )
+    assert json.loads(found.catalog["ollama_backends"]) == ["near"]
+
+
 def test_what_an_engine_calls_a_model_besides_is_its_name_unless_another_is_called_so() -> None:
     models = (ModelInfo("code", aliases=("fim", "chat")), ModelInfo("chat"))
     compiled = compile_routes(config(TWO), {"a": Inventory("llamacpp", "1", models)})

@@ -13,7 +13,7 @@ function find(r) {
     const asked = r.variables.http_x_infergate_backend;
     const box = asked === undefined && boxes.length === 1 ? boxes[0] : asked;
     return boxes.indexOf(box) !== -1 ? box : { status: 400, code: 'backend_not_named', param: null,
-        message: boxes.length === 0 ? 'There is no Ollama backend.'
+        message: boxes.length === 0 ? 'There is no Ollama backend with an address of http.'
             : 'Name the Ollama backend in the header x-infergate-backend: ' + boxes.join(', ') + '.' };
 }
 
