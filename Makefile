@@ -10,7 +10,7 @@ define run_tests
   $(BIN)/pytest $(1) $(2) || { [ $$? -eq 1 ] && \
   echo "Once more, alone, what failed beside others:" && $(BIN)/pytest $(1) --last-failed --maxfail 3; }
 endef
-ALL_BUSY := -n $$((2 * $$(nproc))) --dist worksteal
+ALL_BUSY := -n $$((3 * $$(nproc))) --dist worksteal
 
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
