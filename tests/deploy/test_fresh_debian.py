@@ -62,7 +62,7 @@ def readme() -> list[str]:
 @pytest.fixture(scope="module")
 def first(debian: Fresh) -> re.Match[str]:
     """What is printed when README's two commands are done for the first time."""
-    install, _ = readme()
+    install, *_ = readme()
     debian.sh(install)
     return started(debian)
 

@@ -92,9 +92,8 @@ def fresh_pair(engine: str, start: Callable[..., Any]) -> Pair:
 @pytest.fixture(scope="module")
 def module_pair(engine: str) -> Iterator[Pair]:
     """One for all tests of a module: one that idles takes a twentieth of a core with its probes."""
-    with ExitStack() as stack:
-        a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
-        yield stack.enter_context(gateway(engine, PAIR.format(a=a.url, b=b.url))), a, b
+    with two_of(engine, PAIR) as found:
+        yield found
 
 
 @pytest.fixture
@@ -118,6 +117,14 @@ def pair(module_pair: Pair) -> Iterator[Pair]:
     it.forget_failures()
     for name in ("a", "b"):
         it.run("backend", "undrain", name)
+
+
+@contextmanager
+def two_of(engine: str, config: str) -> Iterator[Pair]:
+    """A gateway before two scripted backends, whose addresses are config's {a} and {b}."""
+    with ExitStack() as stack:
+        a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
+        yield stack.enter_context(gateway(engine, config.format(a=a.url, b=b.url))), a, b
 
 
 @contextmanager

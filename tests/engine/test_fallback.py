@@ -8,16 +8,15 @@ import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import pytest
 
 from infergate.nginx import shared_memory
 from infergate.nginx.drain import nginx_workers
 from infergate.paths import Home
-from tests.backends.servers import Scripted, scripted
-from tests.engine.conftest import as_new
-from tests.gateway import Gateway, gateway, until
+from tests.backends.servers import Scripted
+from tests.engine.conftest import Pair, as_new, two_of
+from tests.gateway import Gateway, until
 
 CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
@@ -34,14 +33,11 @@ models:
 breaker: {{ failures: 1000, error_rate: 1 }}
 """
 
-Pair = tuple[Gateway, Scripted, Scripted]
-
 
 @pytest.fixture(scope="module")
 def running(engine: str) -> Iterator[Pair]:
-    with ExitStack() as stack:
-        a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
-        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url, b=b.url))), a, b
+    with two_of(engine, CONFIG) as found:
+        yield found
 
 
 @pytest.fixture

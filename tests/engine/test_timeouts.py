@@ -14,7 +14,7 @@ import pytest
 from infergate.nginx.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
-from tests.engine.conftest import as_new
+from tests.engine.conftest import Pair, as_new, two_of
 from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
@@ -43,14 +43,11 @@ endpoints: {{ /v1/rerank: {{ first_byte: 25s, dynamic: false }} }}
 breaker: {{ failures: 1000, error_rate: 1 }}
 """
 
-Pair = tuple[Gateway, Scripted, Scripted]
-
 
 @pytest.fixture(scope="module")
 def running(engine: str) -> Iterator[Pair]:
-    with ExitStack() as stack:
-        a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
-        yield stack.enter_context(gateway(engine, CONFIG.format(a=a.url, b=b.url))), a, b
+    with two_of(engine, CONFIG) as found:
+        yield found
 
 
 @pytest.fixture

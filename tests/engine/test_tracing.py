@@ -16,6 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
+from tests.serving import serving
 
 CHAT = "/v1/chat/completions"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -78,14 +79,8 @@ class Receiver:
 @contextmanager
 def receiver() -> Iterator[Receiver]:
     it = Receiver()
-    thread = threading.Thread(target=it.server.serve_forever)
-    thread.start()
-    try:
+    with serving(it.server):
         yield it
-    finally:
-        it.server.shutdown()
-        it.server.server_close()
-        thread.join()
 
 
 Running = tuple[Gateway, Scripted, Scripted, Receiver]

@@ -3,18 +3,16 @@ that nginx wrote (docs/decisions/028-logs-and-traces-for-others.md)."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
 from infergate.config.log import WRITTEN_BY_NGINX, Log
 from infergate.config.root import Config
-from infergate.errors import InfergateError
+from infergate.control.again import Again
 from infergate.ledger.ecs import as_ecs
 from infergate.ledger.follower import Follower
 from infergate.ledger.rotate import remove_old_copies, rotate
 from infergate.ledger.sinks import Sink, to_file, to_stdout, to_syslog
-from infergate.log import log
 from infergate.paths import Home
 
 INTERVAL_S = 0.25
@@ -30,23 +28,13 @@ class HandingOn:
         self._settings: Log | None = None
         self._follower: Follower | None = None
         self._sink: Sink | None = None
-        self._problem = ""
         self._tidied = 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
-        wait_s = INTERVAL_S
+        complaint = "the log cannot be handed on; it is later"
         try:
-            while True:
-                try:
-                    await asyncio.to_thread(self._once)
-                    self._problem, wait_s = "", INTERVAL_S
-                except (InfergateError, OSError) as problem:
-                    if self._problem != str(problem):  # once, not four times a second
-                        self._problem = str(problem)
-                        log.error("the log cannot be handed on; it is later", why=self._problem)
-                    wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-                await asyncio.sleep(wait_s)
+            await Again(complaint, INTERVAL_S, _LONGEST_WAIT_S).run(self._once, lambda: None)
         finally:
             self._end()
 

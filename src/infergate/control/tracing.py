@@ -3,7 +3,6 @@ ledger. What cannot be sent now is read again later (ledger/follower.py)."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from infergate.config.load import LoadedConfig
 from infergate.config.tracing import Tracing
-from infergate.errors import InfergateError
+from infergate.control.again import Again
 from infergate.ledger.follower import Follower
 from infergate.ledger.ledger import node_of
-from infergate.log import log
 from infergate.paths import Home
 from infergate.traces.spans import Span, is_kept, spans_of
 from infergate.worker_files import entry_in
@@ -36,7 +34,7 @@ class Traces:
         self._settings: Tracing | None = None
         self._follower: Follower | None = None
         self._receiver: Receiver | None = None
-        self._problem = ""
+        self._again = Again("traces cannot be sent", INTERVAL_S, _LONGEST_WAIT_S)
         self._about = {
             "service.name": "infergate",
             "service.version": version("infergate"),
@@ -45,17 +43,8 @@ class Traces:
 
     async def run(self) -> None:
         """Until cancelled."""
-        wait_s = INTERVAL_S
         try:
-            while True:
-                try:
-                    await asyncio.to_thread(self._once)
-                    self._problem, wait_s = "", INTERVAL_S
-                except (InfergateError, OSError) as problem:
-                    self._tell(problem)
-                    self._end()  # to read the headers anew
-                    wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-                await asyncio.sleep(wait_s)
+            await self._again.run(self._once, self._end)  # ended: it reads the headers anew
         finally:
             self._end()
 
@@ -83,7 +72,7 @@ class Traces:
         try:
             receiver.send(spans, self._about)
         except Refused as problem:
-            self._tell(problem)
+            self._again.tell(problem)
 
     def _begin(self, settings: Tracing, loaded: LoadedConfig) -> None:
         from infergate.traces.otlp import Receiver, headers_in  # protobuf takes long to load
@@ -94,11 +83,6 @@ class Traces:
         self._receiver = Receiver(settings.endpoint, headers, ca_file)
         self._follower = Follower(self._home.access_log, self._home.handed_on("traces"))
         self._settings = settings
-
-    def _tell(self, problem: Exception) -> None:
-        if self._problem != str(problem):  # once, not for each message
-            self._problem = str(problem)
-            log.error("traces cannot be sent", why=self._problem)
 
     def _end(self) -> None:
         follower, receiver = self._follower, self._receiver

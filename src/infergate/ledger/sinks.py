@@ -8,6 +8,7 @@ import select
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from infergate.log import log
 
@@ -63,14 +64,16 @@ def to_syslog(address: str) -> Sink:
     return send
 
 
-def _connected(address: str) -> socket.socket:
+def _looked_up(address: str) -> tuple[socket.AddressFamily, Any]:
     if address.startswith("/"):
-        family, where = socket.AF_UNIX, address
-    else:
-        host, _, port = address.rpartition(":")
-        family, _, _, _, where = socket.getaddrinfo(  # type: ignore[assignment]
-            host.strip("[]"), int(port), type=socket.SOCK_DGRAM
-        )[0]
+        return socket.AF_UNIX, address
+    host, _, port = address.rpartition(":")
+    first = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+    return first[0], first[-1]
+
+
+def _connected(address: str) -> socket.socket:
+    family, where = _looked_up(address)
     found = socket.socket(family, socket.SOCK_DGRAM)
     found.settimeout(_LONGEST_WAIT_S)
     try:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
@@ -115,16 +116,14 @@ def _members(
     for file in sorted(home.current.rglob("*")) if home.current.exists() else []:
         if _is_of_nginx(file):
             name = f"nginx/{file.relative_to(home.current)}"
-            parts[name] = lambda file=file: _nginx(file.read_text(errors="replace"), redactor)  # type: ignore[misc]
+            parts[name] = partial(_of_nginx, file, redactor)
     if lines:
         models = _models(loaded, home)
         parts["logs/access.jsonl"] = lambda: redactor.log(
             "".join(f"{line}\n" for line in strangers_lines(_last(home.access_log, lines), models))
         )
         for log in (home.logs / "gateway.log", home.error_log):
-            parts[f"logs/{log.name}"] = lambda log=log: redactor.log(  # type: ignore[misc]
-                "".join(f"{_without_client(line)}\n" for line in _last(log, lines))
-            )
+            parts[f"logs/{log.name}"] = partial(_of_log, log, lines, redactor)
     for name, make in parts.items():
         try:
             yield name, make()
@@ -227,8 +226,13 @@ def _is_of_nginx(file: Path) -> bool:
     )
 
 
-def _nginx(text: str, redactor: Redactor) -> str:
+def _of_nginx(file: Path, redactor: Redactor) -> str:
+    text = file.read_text(errors="replace")
     return redactor.text(_HEADER.sub(r"\1[redacted];", text))
+
+
+def _of_log(log: Path, lines: int, redactor: Redactor) -> str:
+    return redactor.log("".join(f"{_without_client(line)}\n" for line in _last(log, lines)))
 
 
 def _last(log: Path, lines: int) -> list[str]:

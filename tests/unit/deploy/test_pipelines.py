@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +23,7 @@ from infergate.nginx.access_line import CACHE, FIELDS, SERVICE, TRACE
 from infergate.paths import Home
 from tests.access_log import attempt, line
 from tests.gateway import run_here, until
+from tests.serving import serving
 from tests.tools import missing
 
 RSYSLOGD = "/usr/sbin/rsyslogd"
@@ -83,14 +83,8 @@ class Bulk:
 @contextmanager
 def bulk() -> Iterator[Bulk]:
     it = Bulk()
-    thread = threading.Thread(target=it.server.serve_forever)
-    thread.start()
-    try:
+    with serving(it.server):
         yield it
-    finally:
-        it.server.shutdown()
-        it.server.server_close()
-        thread.join()
 
 
 @pytest.mark.skipif("rsyslogd" in missing(), reason="python -m tests.tools brings rsyslog")
