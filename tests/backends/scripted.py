@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -173,9 +174,15 @@ def main() -> None:
     parser.add_argument("--engine", default="vllm")
     parser.add_argument("--models", default="m")
     parser.add_argument("--name", default="scripted")
+    parser.add_argument("--tls", nargs=3, metavar=("PORT", "CERTIFICATE", "KEY"))
     options = parser.parse_args()
     backend = Backend(options.engine, options.name, options.models.split(","))
-    asyncio.run(serve(options.port, backend.handle, options.host))
+    tls = None
+    if options.tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*options.tls[1:])
+        tls = (int(options.tls[0]), context)
+    asyncio.run(serve(options.port, backend.handle, options.host, tls))
 
 
 if __name__ == "__main__":

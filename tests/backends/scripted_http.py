@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -101,8 +102,16 @@ async def read_what_came() -> None:
         await asyncio.sleep(0)
 
 
-async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> None:
-    """Serve until killed; on loopback, or at an address of a namespace of the tests' own."""
+async def serve(
+    port: int,
+    handler: Handler,
+    host: str = "127.0.0.1",
+    tls: tuple[int, ssl.SSLContext] | None = None,
+) -> None:
+    """Serve until killed; on loopback, or at an address of a namespace of the tests' own.
+
+    tls: a second port, where it speaks https.
+    """
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert isinstance(reader, _Reader)
@@ -119,14 +128,18 @@ async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> None:
             _idle.discard(writer)
             writer.close()
 
-    server = await asyncio.get_running_loop().create_server(
-        lambda: asyncio.StreamReaderProtocol(_Reader(), connection),
-        host,
-        port,
-        backlog=1024,
-    )
-    async with server:
-        await server.serve_forever()
+    async def listen(at: int, context: ssl.SSLContext | None) -> None:
+        server = await asyncio.get_running_loop().create_server(
+            lambda: asyncio.StreamReaderProtocol(_Reader(), connection),
+            host,
+            at,
+            backlog=1024,
+            ssl=context,
+        )
+        async with server:
+            await server.serve_forever()
+
+    await asyncio.gather(*(listen(*each) for each in ((port, None), tls) if each))
 
 
 async def _until_answered_or_left(

@@ -152,9 +152,16 @@ def running(server: Server) -> Iterator[Any]:
 
 
 def scripted(
-    engine: str = "vllm", models: Sequence[str] = ("m",), name: str = "a", port: int | None = None
+    engine: str = "vllm",
+    models: Sequence[str] = ("m",),
+    name: str = "a",
+    port: int | None = None,
+    tls: tuple[int, Path, Path] | None = None,
 ) -> Any:
-    """A context manager that runs the scripted double."""
+    """A context manager that runs the scripted double.
+
+    tls: a port where it speaks https, with the files of its certificate and key.
+    """
 
     def command(port: int) -> list[str]:
         return [
@@ -168,6 +175,7 @@ def scripted(
             ",".join(models),
             "--name",
             name,
+            *(("--tls", *map(str, tls)) if tls else ()),
         ]
 
     return running(Scripted(command, "/_control/stats", models[0], ready_s=10, port=port))

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.access_log import tokens
+from tests.backends.private_ca import PrivateCa
+from tests.backends.servers import free_port, scripted
 from tests.engine.one_of_each import Stack
-from tests.gateway import until
+from tests.gateway import gateway, until
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/health", "/ping", "/health/", "//ping"])
@@ -145,6 +150,43 @@ def test_a_file_of_a_model_goes_to_its_box_for_keys_that_may_manage(stack: Stack
     assert it.post("/api/blobs/../tags", b"x", key=key).status_code in (404, 405)
     assert it.post("/api/blobs/x", b"x", key=key).status_code == 404
     assert it.backend("o")["in_flight"] == 0
+
+
+def test_an_ollama_behind_https_is_managed_by_https(
+    engine: str, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    pair, port = PrivateCa(tmp_path).issue("box.test"), free_port()
+    near = start(scripted, "ollama", name="near")
+    far = start(scripted, "ollama", name="far", tls=(port, pair.certificate, pair.key))
+    it = start(
+        gateway,
+        engine,
+        f"backends:\n  near: {{ url: {near.url}, engine: ollama }}\n"
+        f'  far: {{ url: "https://127.0.0.1:{port}/", engine: ollama, verify_tls: false,'
+        " api_key: hush }\n",
+    )
+    key = it.new_key("manager", "--manage")
+    until(lambda: {each["state"] for each in it.status()["backends"]} == {"up"})
+    blob, to = "/api/blobs/sha256:" + "a" * 64, {"x-infergate-backend": "far"}
+    far.behave(path_prefix="/api/blobs", body="{}")
+    large = b"x" * 3_000_000
+    assert it.post(blob, large, key=key, headers=to).status_code == 200
+    for path in ("/api/pull", "/api/create", "/api/delete"):
+        asked = it.post(path, {"model": "m", "stream": False}, key=key, headers=to)
+        assert (asked.status_code, asked.json()["status"]) == (200, "success")
+    seen = {each["path"]: each for each in far.requests("/api/") if each["method"] == "POST"}
+    assert set(seen) == {blob, "/api/pull", "/api/create", "/api/delete"}
+    assert len(seen[blob]["body"]) == len(large)
+    assert {each["headers"]["authorization"] for each in seen.values()} == {"Bearer hush"}
+    assert all(each["method"] == "GET" for each in near.requests("/api/"))
+    refused = it.post("/api/pull", {"model": "m"}, key=key)
+    assert refused.status_code == 400
+    assert "near, far" in refused.json()["error"]
+    assert it.post(blob, b"x", key=key, headers={"x-infergate-backend": "no"}).status_code == 400
+    near.behave(path_prefix="/api/blobs", body="{}")
+    assert it.post(blob, b"x", key=key, headers={"x-infergate-backend": "near"}).status_code == 200
+    assert [each["path"] for each in near.requests("/api/blobs/")] == [blob]
+    assert not any(each["in_flight"] for each in it.status()["backends"])
 
 
 def test_an_answer_is_found_by_its_id_where_it_is_kept(stack: Stack) -> None:

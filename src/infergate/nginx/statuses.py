@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 
 class Internal(NamedTuple):
-    """nginx takes 300 to 599 for an error_page; nothing known says 570 to 579.
+    """nginx takes 300 to 599 for an error_page; nothing known says 570 to 581.
 
     careful: leaves the short way. unadmitted: no valid key; 401. limited: too fast; 429, told apart
     from a backend's. blocked: by the firewall; 403. undecided: the internal server, where njs chose
     no backend. spoken: a backend said one of these; 502. none: nobody says it.
-    websocket, blob, root: to a location of its own.
+    websocket, root: to a location of its own. blob: likewise, by how the box is reached.
     """
 
     careful: int = 570
@@ -29,6 +29,8 @@ class Internal(NamedTuple):
     websocket: int = 577
     blob: int = 578
     root: int = 579
+    blob_https: int = 580
+    blob_https_unverified: int = 581
 
 
 INTERNAL = Internal()

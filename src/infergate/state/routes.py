@@ -219,8 +219,7 @@ def _catalog(
         "keepers": _json(_keepers(config, models, inventories)),
         "engines": _json([{**own, "engines": engines}]),
         "version": _json([version for version in versions if version][:1]),
-        # @manage and @blob speak http: nobody's key goes in clear to who asked for https.
-        "ollama_backends": _json([box for box in boxes if config.backends[box].scheme == "http"]),
+        "boxes": _json([_way_to(config, box) for box in boxes]),
     }
 
 
@@ -232,16 +231,18 @@ def _own_version() -> str:
 def _keepers(
     config: Config, models: Mapping[str, Model], inventories: Mapping[str, Inventory]
 ) -> list[dict[str, object]]:
-    """Who keeps answers, with the end of the names of locations that lead there (njs/stored.js)."""
+    """Who keeps answers (njs/stored.js)."""
     return [
-        {
-            "names": [name, *model.aliases],
-            "entry": [backend, relay_for(config.backends[backend], config.timeouts).suffix],
-        }
+        {"names": [name, *model.aliases], "entry": _way_to(config, backend)}
         for name, model in models.items()
         for backend in model.backends
         if kind_of(config.backends[backend], inventories.get(backend)) in KEEPERS
     ]
+
+
+def _way_to(config: Config, backend: str) -> list[str]:
+    """With the end of the names of locations that lead there."""
+    return [backend, relay_for(config.backends[backend], config.timeouts).suffix]
 
 
 def _infos(

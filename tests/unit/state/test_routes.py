@@ -61,7 +61,7 @@ def test_ollama_s_latest_may_be_left_out() -> None:
     assert routes["llama3"] == routes["llama3:latest"]
 
 
-def test_a_box_reached_by_https_is_never_managed_in_clear() -> None:
+def test_a_box_reached_by_https_is_managed_by_https() -> None:
     found = compile_routes(
         config(
             "backends: { near: http://127.0.0.1:11434, far: { url: https://far.example.com, "
@@ -69,7 +69,7 @@ def test_a_box_reached_by_https_is_never_managed_in_clear() -> None:
         ),
         {"near": has("m", kind="ollama"), "far": has("m", kind="ollama")},
     )
-    assert json.loads(found.catalog["ollama_backends"]) == ["near"]
+    assert json.loads(found.catalog["boxes"]) == [["near", ""], ["far", "_https"]]
 
 
 def test_what_an_engine_calls_a_model_besides_is_its_name_unless_another_is_called_so() -> None:

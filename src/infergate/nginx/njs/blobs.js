@@ -4,14 +4,14 @@ import * as manage from './manage.js' with { load: 'lazy' };
 import * as memory from './memory.js' with { load: 'lazy' };
 import * as state from './state.js';
 
-// yes; otherwise the refusal is in $ig_refusal, and this its status.
+// yes, and the end of the name of the location that leads there; otherwise the refusal is in $ig_refusal, and this its status.
 function box(r) {
     const found = manage.find(r);
-    if (typeof found === 'string') {
+    if (found.status === undefined) {
         try {
-            state.hold(found, 1);
-            r.variables.ig_backend = found;
-            return 'yes';
+            state.hold(found[0], 1);
+            r.variables.ig_backend = found[0];
+            return 'yes' + found[1];
         } catch (e) {
             return refused(r, memory.noRoom(e));
         }

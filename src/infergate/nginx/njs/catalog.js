@@ -76,9 +76,10 @@ function keepers(r) {
     });
 }
 
-function ollamaBackends() {
-    return entries('ollama_backends');
+// The same of each Ollama.
+function boxes() {
+    return entries('boxes');
 }
 
-export { list, one, keepers, ollamaBackends };
+export { list, one, keepers, boxes };
 export { admit } from './admit.js';
