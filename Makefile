@@ -15,7 +15,9 @@ ALL_BUSY := -n $$((3 * $$(nproc))) --dist worksteal
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help up install deb test e2e test-deploy peers soak bench count lint format lock clean
+DOCS := config.reference_doc:configuration.md config.endpoints_doc:endpoints.md \
+        metrics.reference_doc:metrics.md admin.openapi:admin-api.openapi.json
+.PHONY: help up install docs deb test e2e test-deploy peers soak bench count lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -44,6 +46,12 @@ install: $(VENV)/.installed  ## Install Infergate into .venv
 
 up: $(VENV)/.installed  ## Start the gateway in the foreground
 	@$(BIN)/infergate up
+
+docs: $(VENV)/.installed  ## Write anew what docs/ has of the code
+	@for each in $(DOCS); do \
+	  $(BIN)/python -m infergate.$${each%%:*} > docs/.new && mv docs/.new docs/$${each##*:} || exit 1; done
+	@$(BIN)/infergate schema > docs/.new && mv docs/.new docs/infergate.schema.json
+	@$(BIN)/infergate logs schema > docs/.new && mv docs/.new docs/access-line.schema.json
 
 deb: $(VENV)/.installed  ## Make the Debian package, in dist/
 	@$(BIN)/infergate deploy deb -o dist

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -21,10 +21,12 @@ from infergate.config.types import (
     Seconds,
     Secret,
 )
+from infergate.kinds import KINDS
 
-EngineKind = Literal[
-    "auto", "vllm", "ollama", "llamacpp", "sglang", "tei", "infinity", "ray", "openai"
-]
+if TYPE_CHECKING:
+    EngineKind = str
+else:
+    EngineKind = Literal["auto", *KINDS]
 
 
 _OURS = frozenset(

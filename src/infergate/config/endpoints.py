@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from infergate.kinds import KINDS
+
 JSON_PATHS = (
     "/v1/chat/completions",
     "/v1/completions",
@@ -43,52 +45,30 @@ KEPT_PATHS = tuple(HEDGED_PATHS)
 KEPT_COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
 """Where it does so too if it is asked for completions."""
 
-KIND_FLAG: Mapping[str, str] = {
-    **{"vllm": "v", "ollama": "o", "llamacpp": "l", "sglang": "s", "tei": "t", "infinity": "i"},
-    **{"ray": "r", "openai": "a"},
-}
-"""The letter of an engine's kind (health/engines.py) in a backend's flags (njs/route.js)."""
 
-KIND_NAMES: Mapping[str, str] = {
-    "vllm": "vLLM",
-    "ollama": "Ollama",
-    "llamacpp": "llama.cpp",
-    "sglang": "SGLang",
-    "tei": "Text Embeddings Inference",
-    "infinity": "Infinity",
-    "ray": "Ray Serve",
-    "openai": "other servers of OpenAI's API",
-}
-"""As people write them."""
+def _kinds_with(*paths: str) -> Mapping[str, frozenset[str]]:
+    return {
+        path: frozenset(name for name, kind in KINDS.items() if path in kind.has) for path in paths
+    }
 
-SOME_HAVE: Mapping[str, frozenset[str]] = {
-    path: frozenset(kinds.split())
-    for paths, kinds in (
-        ("/rerank", "vllm llamacpp tei infinity"),
-        ("/v2/rerank /score /pooling /v2/embed", "vllm"),
-        ("/classify", "vllm sglang infinity"),
-        ("/v1/chat/completions/batch", "vllm"),
-        ("/v1/chat/completions/render /v1/completions/render", "vllm"),
-        ("/reranking /v1/reranking /infill /completion /embedding /apply-template", "llamacpp"),
-        ("/v1/responses/input_tokens /v1/chat/completions/input_tokens", "llamacpp openai"),
-        ("/v1/images/generations", "sglang openai"),
-        ("/v1/moderations", "openai"),
-    )
-    for path in paths.split()
-}
-"""As JSON_PATHS, but only engines of these kinds have it, "openai" being any other server of that
-API. Where a model is served by none of them, it is 404."""
 
-SOME_HAVE_FORMS: Mapping[str, frozenset[str]] = {
-    "/v1/images/edits": frozenset(("sglang", "openai")),
-    "/v1/images/variations": frozenset(("openai",)),
-}
+SOME_HAVE = _kinds_with(
+    *("/rerank", "/v2/rerank", "/score", "/pooling", "/v2/embed", "/classify"),
+    *("/v1/chat/completions/batch", "/v1/chat/completions/render", "/v1/completions/render"),
+    *("/reranking", "/v1/reranking", "/infill", "/completion", "/embedding", "/apply-template"),
+    *("/v1/responses/input_tokens", "/v1/chat/completions/input_tokens"),
+    *("/v1/images/generations", "/v1/moderations"),
+)
+"""As JSON_PATHS, but only servers of these kinds have it (infergate.kinds), "openai" being any
+other server of that API. Where a model is served by none of them, it is 404."""
+
+SOME_HAVE_FORMS = _kinds_with("/v1/images/edits", "/v1/images/variations")
 """The same of FORM_PATHS."""
 
-WEBSOCKETS: Mapping[str, frozenset[str]] = {"/v1/realtime": frozenset(("vllm", "openai"))}
+WEBSOCKETS = _kinds_with("/v1/realtime")
 """GET with an Upgrade; the address says the model."""
 
-KEEPERS = frozenset(("vllm", "sglang", "openai"))
+KEEPERS = frozenset(name for name, kind in KINDS.items() if kind.keeps_answers)
 """Who keeps answers of /v1/responses, to be asked for below STORED by their ids."""
 
 STORED = "/v1/responses/"

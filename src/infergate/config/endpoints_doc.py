@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infergate.config import endpoints
+from infergate.kinds import KINDS
 
 _PAGE = """# Paths
 
@@ -70,7 +71,7 @@ def page() -> str:
 
 
 def _named(kinds: frozenset[str]) -> str:
-    return ", ".join(name for kind, name in endpoints.KIND_NAMES.items() if kind in kinds)
+    return ", ".join(each.title for name, each in KINDS.items() if name in kinds)
 
 
 if __name__ == "__main__":

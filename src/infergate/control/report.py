@@ -29,7 +29,7 @@ class BackendReport:
     """One backend as it was last written down.
 
     since: Unix seconds. running … timed_tokens_s: what the engine says of its own work
-        (health/metrics.py); None where it does not.
+        (kinds/work.py); None where it does not.
     """
 
     name: str

@@ -14,7 +14,7 @@ from infergate.deploy.serve_keys import read_served
 from infergate.deploy.serve_ray import ray_files
 from infergate.deploy.templates import filled, template
 from infergate.errors import UserError
-from infergate.health.engines import PROFILES
+from infergate.kinds import KINDS
 
 UNIT = "infergate-serve"
 ENVIRONMENTS = "env/"
@@ -91,7 +91,7 @@ def _values(name: str, served: Served, after: Sequence[str]) -> dict[str, object
         "after": [f"{UNIT}-{each}.service" for each in after],
         "waits_for": [f"{UNIT}-{each}.service" for each in served.after if each in after],
         "command": [" ".join(word(each) for each in line) for line in command],
-        "health": PROFILES[served.engine].liveness_path,
+        "health": KINDS[served.engine].liveness_path,
         "ready_within_s": int(served.ready_within),
     }
 

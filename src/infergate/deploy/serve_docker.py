@@ -13,7 +13,7 @@ from infergate.deploy.folder import File
 from infergate.deploy.serve import environment_files, served_by
 from infergate.deploy.serve_commands import ENGINES, arguments
 from infergate.deploy.templates import filled
-from infergate.health.engines import PROFILES
+from infergate.kinds import KINDS
 
 COMPOSE = "docker-compose.serve.yml"
 NEXT_STEPS = (
@@ -78,7 +78,7 @@ def _values(name: str, served: Served, after: Sequence[str]) -> dict[str, object
         "after": after,
         "host": served.host,
         "port": served.port,
-        "health": PROFILES[served.engine].liveness_path,
+        "health": KINDS[served.engine].liveness_path,
         "interval_s": _PROBE_S,
         "retries": max(1, int(served.ready_within) // _PROBE_S),
     }

@@ -10,13 +10,12 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from infergate.config.backends import NOWHERE, Backend
-from infergate.config.endpoints import KIND_NAMES
 from infergate.config.root import Config
 from infergate.hardening.backends import listening_addresses
 from infergate.hardening.check import Check, bad, good, unknown
 from infergate.health.ask import Answer, Client, NoAnswer, OurFault, Target, get, make_client
-from infergate.health.engines import PROFILES
 from infergate.health.probe import NOT_FOUND, Unreadable, identify, list_models, probe
+from infergate.kinds import KINDS, OTHER
 from infergate.supervise.notify import in_container
 
 _TIMEOUT_S = 5.0
@@ -65,7 +64,7 @@ class _Patient:
     async def examined(self) -> Check:
         """What is wrong with it, the first thing that explains the others; or that nothing is."""
         kind = self._target.kind
-        answer = await self._ask(self._target, PROFILES[kind or "openai"].models_path)
+        answer = await self._ask(self._target, KINDS[kind or OTHER].models_path)
         if isinstance(answer, NoAnswer):
             return await self._silent(answer)
         if any(each in answer.body for each in _PLAIN_TO_TLS):
@@ -147,7 +146,7 @@ class _Patient:
         if said not in (None, "openai") and known not in (None, said):
             probed = await probe(self._client, self._target)
             if not probed.ok or answer.status in NOT_FOUND:
-                known_name = KIND_NAMES[known or "openai"]
+                known_name = KINDS[known or OTHER].title
                 what = f"the file says engine: {said}, and it is {known_name}"
                 return self._bad(what, f"Write `engine: {known}`, or leave engine out.")
         if is_page and known == "openai":
@@ -166,7 +165,7 @@ class _Patient:
                 f"backend.{self._name}", "medium", f"{self._name}: it has no model",
                 "Load one: `ollama pull NAME`, or the engine's --model.",
             )  # fmt: skip
-        name = KIND_NAMES[known or "openai"]
+        name = KINDS[known or OTHER].title
         return good(f"backend.{self._name}", "high", f"{self._name} answers ({name})")
 
     def _root(self, scheme: str) -> str:

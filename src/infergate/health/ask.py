@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 import h11
 
 from infergate.config.backends import Backend
-from infergate.health.engines import Kind
 from infergate.health.exchange import (
     MAX_BODY_BYTES,
     ClosedEarly,
@@ -34,6 +33,7 @@ from infergate.health.exchange import (
     connected,
 )
 from infergate.health.resolve import resolves
+from infergate.kinds import KindName
 
 LATE_S = 0.2
 """A timeout that comes this much too late was not waited for: the machine was overloaded, or this
@@ -56,7 +56,7 @@ class Target:
     """
 
     root_url: str
-    kind: Kind | None = None
+    kind: KindName | None = None
     timeout_s: float = 1.0
     headers: tuple[tuple[str, str], ...] = ()
     verify_tls: bool = True

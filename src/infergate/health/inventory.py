@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from infergate.health.engines import OWNED_BY, EngineProfile, Kind
 from infergate.health.model_card import card
 from infergate.health.ollama_entry import Room, is_count, known_fields
+from infergate.kinds import KINDS, Kind, KindName
 from infergate.shown import is_plain
 
 MAX_MODELS = 2000
@@ -41,7 +41,7 @@ class ModelInfo:
 class Inventory:
     """What one backend said about itself."""
 
-    kind: Kind
+    kind: KindName
     version: str | None = None
     models: tuple[ModelInfo, ...] = ()
 
@@ -53,8 +53,13 @@ class Unreadable:
     reason: str
 
 
-def openai_models(body: Any, profile: EngineProfile) -> tuple[ModelInfo, ...] | None:
-    """The models of an answer to /v1/models; None if it is no such answer."""
+def openai_models(
+    body: Any, kind: Kind, loaded: Collection[str] | None = None
+) -> tuple[ModelInfo, ...] | None:
+    """The models of an answer to /v1/models; None if it is no such answer.
+
+    loaded: the names of those in memory, where the server says so elsewhere.
+    """
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         return None
     room = Room()
@@ -63,8 +68,8 @@ def openai_models(body: Any, profile: EngineProfile) -> tuple[ModelInfo, ...] | 
         said = card(entry)
         return ModelInfo(
             entry["id"],
-            context_length=_context_length(entry),
-            loaded=_loaded(entry, profile),
+            context_length=_context_length(entry, kind),
+            loaded=_loaded(entry, kind, loaded),
             aliases=tuple(name for name in said.get("aliases", ()) if name != entry["id"]),
             card=room.take(said),
         )
@@ -127,14 +132,17 @@ def version(body: Any) -> str | None:
     return found if isinstance(found, str) and _is_name(found) else None
 
 
-def owner(body: Any) -> Kind | None:
-    """The engine that wrote its name into `owned_by` of the models it lists."""
+_OWNERS = {kind.owned_by: kind.name for kind in KINDS.values() if kind.owned_by}
+
+
+def owner(body: Any) -> KindName | None:
+    """The kind that wrote its name into `owned_by` of the models it lists."""
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         return None
     for entry in _entries(body["data"], "id"):
         owned_by = entry.get("owned_by")
-        if isinstance(owned_by, str) and owned_by in OWNED_BY:
-            return OWNED_BY[owned_by]
+        if isinstance(owned_by, str) and owned_by in _OWNERS:
+            return _OWNERS[owned_by]
     return None
 
 
@@ -166,17 +174,22 @@ def _count(value: Any) -> int | None:
     return value if is_count(value) else None
 
 
-def _context_length(entry: dict[str, Any]) -> int | None:
-    """vLLM and SGLang: max_model_len; llama.cpp: meta.n_ctx, in older builds n_ctx_train."""
-    meta = entry.get("meta")
-    meta = meta if isinstance(meta, dict) else {}
-    candidates = (entry.get("max_model_len"), meta.get("n_ctx"), meta.get("n_ctx_train"))
-    return next((length for length in map(_count, candidates) if length), None)
+def _context_length(entry: dict[str, Any], kind: Kind) -> int | None:
+    lengths = (_count(_at(entry, way)) for way in kind.context)
+    return next((length for length in lengths if length), None)
 
 
-def _loaded(entry: dict[str, Any], profile: EngineProfile) -> bool | None:
-    """llama.cpp's router tells by model ("sleeping" has no weights in memory, PR 20849)."""
-    status = entry.get("status")
-    if isinstance(status, dict) and isinstance(status.get("value"), str):
-        return bool(status["value"] == "loaded")
-    return True if profile.keeps_loaded else None
+def _at(entry: dict[str, Any], way: str) -> Any:
+    """What stands at `a.b` of an entry; None if there is no such place."""
+    outer, _, inner = way.partition(".")
+    found = entry.get(outer)
+    if not inner:
+        return found
+    return found.get(inner) if isinstance(found, dict) else None
+
+
+def _loaded(entry: dict[str, Any], kind: Kind, loaded: Collection[str] | None) -> bool | None:
+    said = kind.loaded(entry)
+    if said is None and loaded is not None:
+        return entry["id"] in loaded
+    return True if said is None and kind.keeps_loaded else said

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from infergate.health.metrics import Work
 from infergate.health.vitals import KV_CACHE_FULL
+from infergate.kinds.work import Work
 
 LEAST = 0.5
 """Less is not worth telling: without any, njs decides without looking for it."""

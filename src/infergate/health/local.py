@@ -6,12 +6,18 @@ import asyncio
 from dataclasses import dataclass
 
 from infergate.health.ask import Answer, Client, NoAnswer, OurFault, Target, get, make_client
-from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory
 from infergate.health.probe import identify, list_models
+from infergate.kinds import KINDS, OTHER, KindName
 
-USUAL_PORTS = (11434, 8000, 8080, 8081, 1234, 30000)
-"""Ollama; vLLM, Ray Serve and SGLang's examples; llama.cpp, twice; LM Studio; SGLang."""
+_SECOND_LLAMACPP = 8081
+_WEB = 80
+"""In containers only: on a machine something else listens there."""
+
+USUAL_PORTS = tuple(
+    sorted({kind.port for kind in KINDS.values() if kind.port} - {_WEB} | {_SECOND_LLAMACPP})
+)
+"""Where servers listen that were told nothing else."""
 
 SEARCH_S = 1.2
 """The whole search ends within this; an engine on this machine answers in milliseconds."""
@@ -25,7 +31,7 @@ class FoundEngine:
     """An engine on this machine. models: the names of what it has."""
 
     port: int
-    kind: Kind
+    kind: KindName
     models: tuple[str, ...]
 
 
@@ -57,13 +63,13 @@ async def _look_at(client: Client, host: str, port: int) -> FoundEngine | None:
         if isinstance(greeting, NoAnswer) or _is_infergate(greeting):
             return None
         kind = await identify(client, target)
-        found = await list_models(client, Target(target.root_url, kind or "openai", PER_REQUEST_S))
+        found = await list_models(client, Target(target.root_url, kind or OTHER, PER_REQUEST_S))
     except OurFault:
         return None
     names = tuple(model.id for model in found.models) if isinstance(found, Inventory) else ()
-    if kind in (None, "openai") and not isinstance(found, Inventory):
+    if kind in (None, OTHER) and not isinstance(found, Inventory):
         return None  # no sign of an engine and no list of models: some other web server
-    return FoundEngine(port, kind or "openai", names)
+    return FoundEngine(port, kind or OTHER, names)
 
 
 def _is_infergate(answer: Answer) -> bool:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from infergate.config.backends import Backend, Health
 from infergate.health.ask import Client, make_client
 from infergate.health.condition import SERVING, State
-from infergate.health.engines import Kind
 from infergate.health.inventory import ModelInfo
 from infergate.health.vitals import Vitals
 from infergate.health.watch import Watch
 from infergate.health.work import InFlight
+from infergate.kinds import KindName
 from infergate.log import log
 from infergate.loops import Loops
 
@@ -50,7 +50,7 @@ class BackendStatus:
     since: float
     recovered_at: float | None
     vitals: Vitals
-    kind: Kind | None
+    kind: KindName | None
     version: str | None
     models: tuple[ModelInfo, ...]
     discovered: bool

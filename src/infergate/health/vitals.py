@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from infergate.health.metrics import Work
+from infergate.kinds.work import Work
 
 QUEUE_FULL = 5
 KV_CACHE_FULL = 0.8

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from infergate.config.backends import Backend, Health
 from infergate.health.ask import Client, OurFault, Target
 from infergate.health.condition import SERVING, Condition, judge
-from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory, ModelInfo, Unreadable, declared, steady
 from infergate.health.probe import NOT_FOUND, ProbeResult, identify, list_models, probe
 from infergate.health.tracker import Track, observe
 from infergate.health.work import InFlight, WorkReader
+from infergate.kinds import OTHER, KindName
 from infergate.log import log
 
 DISCOVERY_INTERVAL_S = 5.0
@@ -230,10 +230,10 @@ class Watch:
             self._silent_until = time.monotonic() + COMPLAINT_INTERVAL_S
             log.warning(what, backend=self.name, problem=str(problem))
 
-    async def _kind(self, client: Client, target: Target) -> Kind | None:
+    async def _kind(self, client: Client, target: Target) -> KindName | None:
         kind = await identify(client, target)
         self._unclear = self._unclear + 1 if kind is None else 0
-        return "openai" if self._unclear >= IDENTIFY_ATTEMPTS else kind
+        return OTHER if self._unclear >= IDENTIFY_ATTEMPTS else kind
 
     def _findings(self) -> tuple[object, ...]:
         cards = [each.card for each in self.models]

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from infergate.health.ask import Answer, Client, NoAnswer, Target, get
-from infergate.health.engines import PROFILES, Kind
-from infergate.health.metrics import Work, read_metrics, read_slots
+from infergate.health.ask import Client, NoAnswer, Target, get
 from infergate.health.vitals import Unanswered, Vitals, observe
+from infergate.kinds import KINDS
+from infergate.kinds.work import Work
 
 NO_METRICS_INTERVAL_S = 60.0
 """Before a backend that does not say what it works on is asked for it again."""
@@ -67,7 +67,7 @@ class WorkReader:
         if target.kind is None or now < self._no_metrics_until:
             return None
         in_use = is_hung or self.in_flight(self.name, now) > 0
-        if PROFILES[target.kind].work_wakes and not in_use:
+        if KINDS[target.kind].work_wakes and not in_use:
             return None
         reading = await read_work(client, target)
         if reading is None:
@@ -92,19 +92,13 @@ async def read_work(client: Client, target: Target) -> Work | Unanswered | None:
     """
     if target.kind is None:
         return None
-    for path in PROFILES[target.kind].work_paths:
+    for path, read in KINDS[target.kind].work.items():
         answer = await get(client, target, path)
         if isinstance(answer, NoAnswer):
             return Unanswered()
         if answer.status >= 500 and answer.status != _NOT_BUILT_IN:
             return Unanswered()
-        work = _read(path, target.kind, answer) if answer.status == 200 else None
+        work = read(answer.body.decode(errors="replace")) if answer.status == 200 else None
         if work is not None:
             return work
     return None
-
-
-def _read(path: str, kind: Kind, answer: Answer) -> Work | None:
-    if path == "/slots":
-        return read_slots(answer.json())
-    return read_metrics(kind, answer.body.decode(errors="replace"))

@@ -19,16 +19,9 @@ from infergate.imports.values import (
     usable_url,
     variable,
 )
+from infergate.kinds import KINDS
 
-_ENGINES = (
-    # part of the image's name, engine, its port, the option that sets another one
-    ("ollama/ollama", "ollama", 11434, None),
-    ("vllm/vllm-openai", "vllm", 8000, "--port"),
-    ("llama.cpp", "llamacpp", 8080, "--port"),
-    ("lmsysorg/sglang", "sglang", 30000, "--port"),
-    ("text-embeddings-inference", "tei", 80, "--port"),
-    ("michaelf34/infinity", "infinity", 7997, "--port"),
-)
+_ENGINES = tuple(kind for kind in KINDS.values() if kind.image and kind.port)
 _WEB = (
     # part of the image's name, port, the auth that fits
     ("open-webui", 8080, "none"),
@@ -64,7 +57,7 @@ def read_compose(data: dict[str, Any], file: str, draft: Draft) -> None:
             f"{file}, services {name}",
             f"is {other}: import its own configuration, too; this replaces it",
         )
-    engines = [name for name in images if any(part in images[name] for part, *_ in _ENGINES)]
+    engines = [name for name in images if any(kind.image in images[name] for kind in _ENGINES)]
     for name in engines:
         _engine(name, services[name], images[name], draft)
     named = bool(engines)
@@ -90,7 +83,8 @@ def _is_ours(image: str) -> bool:
 
 
 def _engine(name: str, said: dict[str, Any], image: str, draft: Draft) -> None:
-    _, engine, port, option = next(each for each in _ENGINES if each[0] in image)
+    kind = next(each for each in _ENGINES if each.image in image)
+    port, option = kind.port, kind.port_option
     words = said.get("command", [])
     words = (
         shlex.split(_resolved(words)) if isinstance(words, str) else [str(w) for w in items(words)]
@@ -100,7 +94,7 @@ def _engine(name: str, said: dict[str, Any], image: str, draft: Draft) -> None:
             port = int(words[at + 1])
         elif option and word.startswith(f"{option}=") and word.partition("=")[2].isdigit():
             port = int(word.partition("=")[2])
-    _have(draft, name, {"url": f"http://{name}:{port}", "engine": engine})
+    _have(draft, name, {"url": f"http://{name}:{port}", "engine": kind.name})
 
 
 def _have(draft: Draft, wanted: str, settings: dict[str, Any]) -> None:

@@ -16,14 +16,13 @@ from infergate.imports.values import (
     variable,
     whole,
 )
+from infergate.kinds import KINDS, OTHER
 
 _ENGINES = {
-    "ollama": "ollama",
-    "vllm": "vllm",
-    "sglang": "sglang",
-    "llamacpp": "llamacpp",
-    "llama-cpp": "llamacpp",
-    "llama.cpp": "llamacpp",
+    each: kind.name
+    for kind in KINDS.values()
+    if kind.name != OTHER
+    for each in (kind.name, *kind.also)
 }
 _BALANCES = {
     "round_robin": "round_robin",

@@ -14,6 +14,7 @@ from infergate.config import endpoints, known_params
 from infergate.config.budgets import MOST_TOKENS
 from infergate.config.headers import KEYS
 from infergate.config.root import Config
+from infergate.kinds import KINDS
 from infergate.nginx.access_line import VERSION, for_njs
 from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.made import made
@@ -59,12 +60,8 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
         "who_answers": who_answers(config),
         "only": _only(),
-        "keepers": ", ".join(
-            name for kind, name in endpoints.KIND_NAMES.items() if kind in endpoints.KEEPERS
-        ),
-        "kind_names": {
-            endpoints.KIND_FLAG[kind]: name for kind, name in endpoints.KIND_NAMES.items()
-        },
+        "keepers": ", ".join(kind.title for kind in KINDS.values() if kind.keeps_answers),
+        "kind_names": {kind.letter: kind.title for kind in KINDS.values()},
         "counted": f" {endpoints.COUNTED} ",
         "textless": f" {endpoints.TEXTLESS} ",
         "key_in_query": config.auth.key_in_query,
@@ -129,7 +126,7 @@ def _only() -> str:
     some |= endpoints.WEBSOCKETS
     some |= dict.fromkeys(endpoints.OLLAMA_HAS, frozenset({"ollama"}))
     found = (
-        f" {path}={''.join(flag for kind, flag in endpoints.KIND_FLAG.items() if kind in kinds)}"
+        f" {path}={''.join(KINDS[name].letter for name in KINDS if name in kinds)}"
         for path, kinds in some.items()
     )
     return "".join(found) + " "

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from infergate.config.backends import Backend
-from infergate.config.endpoints import KIND_FLAG
 from infergate.config.models import Model
 from infergate.config.params import Params
 from infergate.config.policies import Rates, Retries
 from infergate.config.root import Config
-from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory
 from infergate.health.model_size import size_of
+from infergate.kinds import KINDS, KindName
 from infergate.nginx.quick import is_quick, quick_relay
 from infergate.nginx.relays import SLOWEST_MS, ladder, relay_for, timeouts_of
 
@@ -38,10 +37,6 @@ What is measured (njs/pace.js) is known after eight answers."""
 
 LATEST = ":latest"
 """Ollama takes a name without a tag for this one."""
-
-_COUNTS_USAGE: frozenset[Kind] = frozenset({"vllm", "sglang", "llamacpp", "ollama"})
-"""Engines known to understand `stream_options.include_usage`. Others may refuse what they do not
-know; they get it only from clients that ask for it themselves."""
 
 LONGEST_SEQUENCE = 128
 """Turns of a weighted round; weights that need more are rounded."""
@@ -183,10 +178,10 @@ def _backend(
     flags = "".join(
         flag
         for flag, raised in (
-            (KIND_FLAG[kind] if kind else "", kind is not None),
+            (KINDS[kind].letter if kind else "", kind is not None),
             ("c", kind == "ollama" and not loaded),
             ("p", declared.pass_priority),
-            ("u", kind in _COUNTS_USAGE),
+            ("u", kind is not None and KINDS[kind].counts_usage),
             ("h", f".{declared.host}".endswith(".anthropic.com")),
         )
         if raised
@@ -203,7 +198,7 @@ def _backend(
     ]
 
 
-def kind_of(declared: Backend, inventory: Inventory | None) -> Kind | None:
+def kind_of(declared: Backend, inventory: Inventory | None) -> KindName | None:
     """What the file says, or else itself; None while nobody does."""
     if declared.engine != "auto":
         return declared.engine

@@ -13,16 +13,12 @@ from infergate.config.endpoints import KEEPERS
 from infergate.config.in_force import added
 from infergate.config.models import Model
 from infergate.config.root import ANY_MODEL, Config
-from infergate.health.engines import Kind
 from infergate.health.inventory import Inventory, ModelInfo
+from infergate.kinds import KINDS
 from infergate.nginx.keeping import who_answers
 from infergate.nginx.relays import relay_for
 from infergate.state.offered import offered
 from infergate.state.route import LATEST, compile_route, is_ollama, kind_of
-
-_ANY_NAME: frozenset[Kind] = frozenset({"llamacpp", "tei"})
-"""Engines that have one model and answer with it whatever name they are asked for."""
-
 
 ANY_CASE = "\n"
 """Before a name in lower case that is good in any: no name of a model has a line break."""
@@ -117,7 +113,7 @@ def answered_names(config: Config, inventories: Mapping[str, Inventory]) -> froz
 
 def has_model(inventory: Inventory | None, name: str) -> bool:
     """Whether a backend may have a model, as it says itself; one that is not known may."""
-    return inventory is None or inventory.kind in _ANY_NAME or _has(inventory, name)
+    return inventory is None or KINDS[inventory.kind].any_name or _has(inventory, name)
 
 
 def _where_it_is(

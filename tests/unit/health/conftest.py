@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,67 +166,18 @@ async def box() -> AsyncIterator[Callable[..., Awaitable[Box]]]:
         await each.stop()
 
 
-def _card(name: str, owned_by: str, **more: Any) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 1, "owned_by": owned_by, **more}
-
-
-def _cards(*cards: dict[str, Any]) -> dict[str, Any]:
-    return {"object": "list", "data": list(cards)}
-
-
-TAG = {"name": "llama3:latest", "model": "llama3:latest", "size": 4661224676, "digest": "365c"}
-RUNNING = {**TAG, "expires_at": "2026-06-04T14:38:31Z", "size_vram": 5137025024}
+ANSWERS = Path(__file__).parents[1] / "kinds" / "answers"
 
 
 @pytest.fixture
 def engine_answers() -> dict[str, dict[str, Any]]:
     """What each kind answers to the paths it has, as its own documentation or source has it."""
+    return {path.stem: _answers(json.loads(path.read_text())) for path in ANSWERS.glob("*.json")}
+
+
+def _answers(said: dict[str, Any]) -> dict[str, Any]:
+    """Text as bytes, which a Box sends as they are."""
     return {
-        "vllm": {
-            "/health": (200, b""),
-            "/version": (200, {"version": "0.32.0"}),
-            "/v1/models": (200, _cards(_card("qwen", "vllm", max_model_len=32768))),
-        },
-        "ollama": {
-            "/": (200, b"Ollama is running"),
-            "/api/version": (200, {"version": "0.12.6"}),
-            "/api/tags": (200, {"models": [TAG, {"name": "phi4:14b", "model": "phi4:14b"}]}),
-            "/api/ps": (200, {"models": [{**RUNNING, "context_length": 4096}]}),
-            "/v1/models": (200, _cards(_card("llama3:latest", "library"))),
-        },
-        "llamacpp": {
-            "/health": (200, {"status": "ok"}),
-            "/props": (200, {"default_generation_settings": {"n_ctx": 4096}, "total_slots": 1}),
-            "/v1/models": (
-                200,
-                _cards(_card("tiny.gguf", "llamacpp", meta={"n_ctx_train": 2048})),
-            ),
-        },
-        "sglang": {
-            "/health": (200, b""),
-            "/get_model_info": (200, {"model_path": "qwen", "is_generation": True}),
-            "/v1/models": (200, _cards(_card("qwen", "sglang", max_model_len=4096))),
-        },
-        "tei": {
-            "/health": (200, b""),
-            "/info": (
-                200,
-                {
-                    "model_id": "BAAI/bge-m3",
-                    "model_type": {"embedding": {"pooling": "cls"}},
-                    "max_input_length": 8192,
-                    "max_concurrent_requests": 512,
-                    "version": "1.8.2",
-                },
-            ),
-        },
-        "infinity": {
-            "/health": (200, {"unix": 1.5}),
-            "/v1/models": (200, _cards(_card("bge-small", "infinity"))),
-        },
-        "ray": {
-            "/-/healthz": (200, b"success"),
-            "/v1/models": (200, _cards(_card("llm", "vllm"))),
-        },
-        "openai": {"/v1/models": (200, _cards(_card("gpt-x", "organization_owner")))},
+        path: (status, body.encode() if isinstance(body, str) else body)
+        for path, (status, body) in said.items()
     }

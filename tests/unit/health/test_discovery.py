@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from infergate.health import watch
+from infergate.kinds import KINDS
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("kind", ["vllm", "ollama", "llamacpp", "sglang", "tei", "infinity", "ray",
-                                  "openai"])  # fmt: skip
+@pytest.mark.parametrize("kind", list(KINDS))
 async def test_probing_only_ever_gets_and_never_asks_for_a_completion(
     box, engine_answers, kind, running, until
 ) -> None:
@@ -22,6 +22,8 @@ async def test_probing_only_ever_gets_and_never_asks_for_a_completion(
     assert set(server.paths) <= {
         "/health", "/-/healthz", "/v1/models", "/models", "/api/version", "/api/tags", "/api/ps",
         "/version", "/info", "/props", "/model_info", "/get_model_info", "/metrics",
+        "/v1/metadata", "/v1/metrics", "/v1/health/ready", "/health/ready", "/prometheus/metrics",
+        "/engines", "/system", "/readyz", "/.well-known/localai.json", "/api/v0/models",
     }  # fmt: skip
     if kind == "sglang":
         assert "/health" not in server.paths  # SGLang generates a token for it

@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from infergate.health.ask import Target, make_client
-from infergate.health.engines import PROFILES
 from infergate.health.probe import identify
+from infergate.kinds import KINDS
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("kind", list(PROFILES))
+def test_each_kind_has_a_captured_answer(engine_answers) -> None:
+    assert set(engine_answers) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
 async def test_each_engine_is_recognised(box, engine_answers, kind) -> None:
     server = await box(engine_answers[kind])
     client = make_client()
@@ -29,23 +33,6 @@ async def test_infinity_without_its_url_prefix_is_recognised(box) -> None:
     server = await box({"/health": (200, {"unix": 1.0}), "/models": (200, listing)})
     client = make_client()
     assert await identify(client, Target(server.url, timeout_s=2)) == "infinity"
-
-
-async def test_tgi_is_not_taken_for_tei(box) -> None:
-    """Both have /info, with much the same in it; TGI writes text, and lists it as OpenAI does."""
-    info = {
-        "model_id": "teknium/OpenHermes-2.5-Mistral-7B",
-        "model_pipeline_tag": "text-generation",
-        "max_concurrent_requests": 128,
-        "max_client_batch_size": 4,
-        "max_total_tokens": 4096,
-        "router": "text-generation-router",
-        "version": "3.3.4",
-    }
-    listing = {"data": [{"id": info["model_id"], "owned_by": info["model_id"]}], "object": "list"}
-    server = await box({"/health": (200, b""), "/info": (200, info), "/v1/models": (200, listing)})
-    client = make_client()
-    assert await identify(client, Target(server.url, timeout_s=2)) == "openai"
 
 
 async def test_a_server_that_answers_200_to_everything_is_no_special_engine(box) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infergate.health.ask import Target, make_client
-from infergate.health.engines import PROFILES
 from infergate.health.inventory import (
     MAX_MODELS,
     Inventory,
@@ -25,6 +24,7 @@ from infergate.health.inventory import (
     version,
 )
 from infergate.health.probe import list_models
+from infergate.kinds import KINDS
 
 pytestmark = pytest.mark.anyio
 
@@ -44,11 +44,38 @@ async def listed(server: Any, kind: Any) -> Inventory | Unreadable:
         ("infinity", None, ModelInfo("bge-small", loaded=True)),
         ("ray", None, ModelInfo("llm", loaded=True)),
         ("openai", None, ModelInfo("gpt-x")),
+        ("tgi", "3.3.4", ModelInfo("teknium/OpenHermes-2.5-Mistral-7B", loaded=True)),
+        ("lmdeploy", None, ModelInfo("internlm2_5-7b-chat", loaded=True)),
+        ("trtllm", "1.1.0", ModelInfo("TinyLlama-1.1B-Chat-v1.0", loaded=True)),
+        ("triton", None, ModelInfo("llama-3.1-8b-instruct", loaded=True)),
+        ("nim", "1.8.0", ModelInfo("meta/llama-3.1-8b-instruct", 131072, loaded=True)),
+        ("production-stack", "0.1.8", ModelInfo("qwen", loaded=True)),
     ],
 )
 async def test_models_of_each_engine(box, engine_answers, kind, version, model) -> None:
     found = await listed(await box(engine_answers[kind]), kind)
     assert found == Inventory(kind, version, (model,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "models"),
+    [
+        (
+            "lmstudio",
+            (
+                ModelInfo("qwen2-vl-7b-instruct", 32768, loaded=False),
+                ModelInfo("meta-llama-3.1-8b-instruct", 8192, loaded=True),
+            ),
+        ),
+        ("localai", (ModelInfo("qwen3-8b", loaded=True), ModelInfo("gemma-3-4b", loaded=False))),
+    ],
+)
+async def test_what_loads_models_on_demand_tells_which_are_loaded(
+    box, engine_answers, kind, models
+) -> None:
+    found = await listed(await box(engine_answers[kind]), kind)
+    assert isinstance(found, Inventory)
+    assert found.models == models
 
 
 async def test_ollama_tells_which_models_are_loaded_and_its_own_entries_are_kept(
@@ -78,7 +105,7 @@ def test_llama_cpps_router_tells_by_model_what_is_in_memory() -> None:
         {"id": name, "owned_by": "llamacpp", "status": {"value": name}}
         for name in ("loaded", "unloaded", "sleeping", "loading")
     ]
-    found = openai_models({"data": cards}, PROFILES["llamacpp"])
+    found = openai_models({"data": cards}, KINDS["llamacpp"])
     assert found is not None
     assert [model.loaded for model in found] == [True, False, False, False]
 
@@ -108,7 +135,7 @@ async def test_a_known_version_is_not_asked_again(box, engine_answers) -> None:
 )
 @pytest.mark.parametrize("kind", ["vllm", "ollama", "tei", "openai"])
 async def test_garbage_is_unreadable_or_empty_and_never_an_exception(box, body, kind) -> None:
-    profile = PROFILES[kind]
+    profile = KINDS[kind]
     paths = (profile.models_path, profile.loaded_path or "/", profile.version_path or "/")
     found = await listed(await box(dict.fromkeys(paths, (200, body))), kind)
     assert isinstance(found, Unreadable) or found.models == ()
@@ -140,7 +167,7 @@ async def test_a_model_list_of_10_mb_is_refused(box) -> None:
     ],
 )
 def test_a_strange_entry_costs_only_itself(entry: Any) -> None:
-    found = openai_models({"data": [entry, {"id": "good"}]}, PROFILES["openai"])
+    found = openai_models({"data": [entry, {"id": "good"}]}, KINDS["openai"])
     assert found is not None
     assert ModelInfo("good") in found
     assert set(found) <= {ModelInfo("good"), ModelInfo("fine")}
@@ -171,23 +198,23 @@ _JSON = st.recursive(
 @given(_JSON, _JSON)
 def test_no_json_whatsoever_raises(body: Any, running: Any) -> None:
     for found in (
-        openai_models(body, PROFILES["llamacpp"]),
+        openai_models(body, KINDS["llamacpp"]),
         ollama_models(body, running),
         tei_models(body),
     ):
         assert found is None or all(isinstance(model, ModelInfo) for model in found)
     assert version(body) is None or isinstance(version(body), str)
-    assert owner(body) is None or owner(body) in PROFILES
+    assert owner(body) is None or owner(body) in KINDS
 
 
 def test_a_model_listed_twice_is_one() -> None:
-    found = openai_models({"data": [{"id": "m"}, {"id": "m"}]}, PROFILES["vllm"])
+    found = openai_models({"data": [{"id": "m"}, {"id": "m"}]}, KINDS["vllm"])
     assert found == (ModelInfo("m", loaded=True),)
 
 
 def test_an_absurdly_long_list_is_cut() -> None:
     cards = [{"id": str(n)} for n in range(MAX_MODELS + 500)]
-    found = openai_models(json.loads(json.dumps({"data": cards})), PROFILES["vllm"])
+    found = openai_models(json.loads(json.dumps({"data": cards})), KINDS["vllm"])
     assert found is not None
     assert len(found) == MAX_MODELS
 
@@ -245,16 +272,16 @@ def test_the_entries_of_one_box_are_bounded_and_its_models_are_known_all_the_sam
 
 @pytest.mark.parametrize("name", ["a\x1b[0m", "a\x07", "a\x9b31m", "a\u202eb", "a\u2028b", "a\nb"])
 def test_a_name_that_a_terminal_would_obey_is_no_model(name: str) -> None:
-    assert openai_models({"data": [{"id": name}]}, PROFILES["vllm"]) == ()
+    assert openai_models({"data": [{"id": name}]}, KINDS["vllm"]) == ()
     assert version({"version": name}) is None
 
 
 def test_what_llama_cpp_calls_a_model_besides_and_says_it_is_for_is_known() -> None:
     said: dict[str, Any] = {"aliases": ["m", "fim"], "tags": ["chat"]}
-    (info,) = openai_models({"data": [{"id": "m", **said}]}, PROFILES["llamacpp"]) or ()
+    (info,) = openai_models({"data": [{"id": "m", **said}]}, KINDS["llamacpp"]) or ()
     assert (info.aliases, info.card) == (("fim",), said)
     for bad in ("fim", [1], ["a\x1b[0m"], [["x"]], ["x"] * 100, [""], {"fim": 1}):
-        (info,) = openai_models({"data": [{"id": "m", "aliases": bad}]}, PROFILES["llamacpp"]) or ()
+        (info,) = openai_models({"data": [{"id": "m", "aliases": bad}]}, KINDS["llamacpp"]) or ()
         assert (info.aliases, info.card) == ((), {})
 
 
@@ -263,7 +290,7 @@ def test_what_an_engine_says_of_a_model_is_passed_on_and_when_it_began_stays() -
 
     def said(created: int) -> tuple[ModelInfo, ...]:
         entry = {"id": "m", "created": created, "root": "org/m", "secret": "no", "meta": {"x": 1}}
-        found = openai_models({"data": [entry]}, PROFILES["vllm"])
+        found = openai_models({"data": [entry]}, KINDS["vllm"])
         assert found is not None
         return found
 

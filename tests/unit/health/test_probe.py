@@ -6,20 +6,20 @@ import pytest
 
 from infergate.config.backends import Backend
 from infergate.health.ask import Target, make_client
-from infergate.health.engines import PROFILES
 from infergate.health.probe import probe
+from infergate.kinds import KINDS
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("kind", list(PROFILES))
+@pytest.mark.parametrize("kind", list(KINDS))
 async def test_each_engine_is_up_by_its_own_liveness_path(
     box, engine_answers, kind, probed
 ) -> None:
     server = await box(engine_answers[kind])
     result = await probed(server.url, kind)
     assert result.ok, result.reason
-    assert server.requests == [("GET", PROFILES[kind].liveness_path)]
+    assert server.requests == [("GET", KINDS[kind].liveness_path)]
 
 
 async def test_llama_cpp_that_loads_its_model_is_not_up_and_says_so(box, probed) -> None:

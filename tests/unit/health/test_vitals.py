@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from infergate.kinds.work import Work
+
 from infergate.health.condition import Condition, judge
-from infergate.health.metrics import Work
 from infergate.health.tracker import Track
 from infergate.health.vitals import Unanswered, Vitals, observe
 

@@ -1,16 +1,11 @@
-"""What an engine says of its own work: requests, KV cache, tokens. Pure: text in, numbers out."""
+"""What a server says of its own work: requests, KV cache, tokens. Pure: text in, numbers out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, NamedTuple
-
-from prometheus_client.parser import text_string_to_metric_families
-
-from infergate.health.engines import Kind
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 _LARGEST = 2.0**53
 """Of a sum that an engine tells: what a float still holds exactly."""
@@ -55,8 +50,11 @@ _Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class _Names:
-    """The metrics of one kind. Of several names for a thing, the first that is there counts."""
+class WorkNames:
+    """The metrics of one kind. Of several names for a thing, the first that is there counts.
+
+    pulse: what moves while a request is worked on, besides the counters of tokens.
+    """
 
     running: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
@@ -75,79 +73,32 @@ class _Names:
             (*requests, *self.generation_tokens, *self.prompt_tokens, *self.pulse, *timed)
         )
 
+    def besides(self, others: WorkNames) -> WorkNames:
+        """These names, and others where these are not there."""
+        names = (each.name for each in fields(self))
+        return WorkNames(**{name: getattr(self, name) + getattr(others, name) for name in names})
 
-def _histogram(name: str) -> _Pair:
+
+def histogram(name: str) -> _Pair:
+    """The two numbers of a histogram."""
     return f"{name}_sum", f"{name}_count"
 
 
-_NAMES: Mapping[Kind, _Names] = MappingProxyType(
-    {
-        # The second name of the KV cache's is an older vLLM's. It is part of the pulse because the
-        # token counters stand still while a long prompt is read in pieces.
-        "vllm": _Names(
-            running=("vllm:num_requests_running",),
-            waiting=("vllm:num_requests_waiting",),
-            kv_cache_use=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
-            generation_tokens=("vllm:generation_tokens_total",),
-            prompt_tokens=("vllm:prompt_tokens_total",),
-            pulse=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
-            first_tokens=(_histogram("vllm:time_to_first_token_seconds"),),
-            tokens=(
-                _histogram("vllm:inter_token_latency_seconds"),
-                _histogram("vllm:time_per_output_token_seconds"),  # until 0.10
-            ),
-        ),
-        # The token counters move when a request is finished; what its scheduler logs every 40
-        # steps (--decode-log-interval) moves while one runs.
-        "sglang": _Names(
-            running=("sglang:num_running_reqs",),
-            waiting=("sglang:num_queue_reqs",),
-            kv_cache_use=("sglang:token_usage",),
-            generation_tokens=("sglang:generation_tokens_total",),
-            prompt_tokens=("sglang:prompt_tokens_total",),
-            pulse=(
-                "sglang:realtime_tokens_total",
-                "sglang:num_used_tokens",
-                "sglang:token_usage",
-                "sglang:gen_throughput",
-            ),
-            first_tokens=(_histogram("sglang:time_to_first_token_seconds"),),
-            tokens=(
-                _histogram("sglang:inter_token_latency_seconds"),
-                _histogram("sglang:time_per_output_token_seconds"),
-            ),
-        ),
-        # tokens_predicted_total moves when a request is finished, n_decode_total with every batch.
-        # Recent builds have no kv_cache_usage_ratio.
-        "llamacpp": _Names(
-            running=("llamacpp:requests_processing",),
-            waiting=("llamacpp:requests_deferred",),
-            kv_cache_use=("llamacpp:kv_cache_usage_ratio",),
-            generation_tokens=("llamacpp:tokens_predicted_total",),
-            prompt_tokens=("llamacpp:prompt_tokens_total",),
-            pulse=("llamacpp:n_decode_total",),
-            tokens=(
-                ("llamacpp:tokens_predicted_seconds_total", "llamacpp:tokens_predicted_total"),
-            ),
-        ),
-        "tei": _Names(
-            waiting=("te_queue_size",),
-            pulse=("te_request_success", "te_embed_success", "te_predict_success"),
-        ),
-    }
-)
+Reader = Callable[[str], Work | None]
+"""From the text of an answer to what it tells; None if it tells nothing that is known."""
 
 
-def read_metrics(kind: Kind, text: str) -> Work | None:
-    """The work told by an answer of /metrics; None if it tells nothing that is known here.
+def read_metrics(names: WorkNames) -> Reader:
+    """A reader of metrics with these names.
 
     Values of one name (vLLM has one for each engine and model) are added up, but the KV cache's
     are averaged.
     """
-    names = _NAMES.get(kind)
-    if names is None:
-        return None
-    values = _values(text, names.all)
+    wanted = names.all
+    return lambda text: _read(names, _values(text, wanted))
+
+
+def _read(names: WorkNames, values: Mapping[str, list[float]]) -> Work | None:
     if not values:
         return None
     kv_cache_use = _first(values, names.kv_cache_use)
@@ -169,34 +120,15 @@ def read_metrics(kind: Kind, text: str) -> Work | None:
     )
 
 
-def read_slots(body: Any) -> Work | None:
-    """The work told by llama.cpp's /slots, which is there without --metrics; None if it is not.
-
-    It says nothing of a queue. The prompts that old builds write there are not kept.
-    """
-    if not isinstance(body, list) or not all(isinstance(slot, dict) for slot in body):
-        return None
-    busy = [slot for slot in body if slot.get("is_processing") is True]
-    return Work(
-        running=len(busy),
-        pulse=tuple(number for slot in busy for number in _progress(slot)),
-    )
-
-
-def _progress(slot: Mapping[str, Any]) -> Iterable[float]:
-    following = slot.get("next_token")
-    following = following[0] if isinstance(following, list) and following else following
-    decoded = following.get("n_decoded") if isinstance(following, dict) else None
-    for value in (slot.get("id_task"), slot.get("n_prompt_tokens_processed"), decoded):
-        yield value if isinstance(value, int) else -1
-
-
 def _values(text: str, wanted: frozenset[str]) -> dict[str, list[float]]:
     """The values of the wanted metrics, by name.
 
     Only their lines are parsed: vLLM writes 600, of which six matter. That takes 0.2 ms, and all
     of them 7.7 ms (prometheus_client 0.26, one core of a small machine).
     """
+    # The library takes 20 ms to load, and a command line has no use for it.
+    from prometheus_client.parser import text_string_to_metric_families
+
     lines = [line for line in text.splitlines() if _name_of(line) in wanted]
     values: dict[str, list[float]] = {}
     try:

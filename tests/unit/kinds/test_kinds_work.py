@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from infergate.health.metrics import Work, read_metrics, read_slots
+from infergate.kinds import KINDS
+from infergate.kinds.llamacpp import read_slots
+from infergate.kinds.work import Work
 
 CAPTURED = Path(__file__).parent / "captured"
+
+
+def read_metrics(kind: str, text: str) -> Work | None:
+    """What the first reader of this kind makes of an answer."""
+    (read, *_) = KINDS[kind].work.values()
+    return read(text)
 
 
 def test_a_busy_vllm() -> None:
@@ -59,15 +67,15 @@ def test_a_sum_that_cannot_be_is_the_largest_that_can() -> None:
 
 def test_llama_cpp_without_metrics_tells_by_its_slots() -> None:
     slots = json.loads((CAPTURED / "llamacpp-slots.json").read_text())
-    work = read_slots(slots)
+    work = read_slots(json.dumps(slots))
     assert work is not None
     assert (work.running, work.waiting) == (1, None)
     slots[1]["next_token"][0]["n_decoded"] += 1
-    moved = read_slots(slots)
+    moved = read_slots(json.dumps(slots))
     assert moved is not None
     assert moved.pulse != work.pulse
     slots[1]["is_processing"] = False
-    assert read_slots(slots) == Work(running=0)
+    assert read_slots(json.dumps(slots)) == Work(running=0)
 
 
 def test_the_engines_of_one_vllm_are_added_up_and_their_kv_caches_averaged() -> None:
@@ -142,8 +150,69 @@ def test_garbage_tells_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("body", [None, {}, "x", [1], [None], {"error": {"code": 501}}])
 def test_slots_that_are_none_tell_nothing(body: object) -> None:
-    assert read_slots(body) is None
+    assert read_slots(json.dumps(body)) is None
 
 
-def test_engines_without_metrics_tell_nothing() -> None:
-    assert read_metrics("ollama", "vllm:num_requests_running 1\n") is None
+def test_tgi_as_its_documentation_names_it() -> None:
+    """https://huggingface.co/docs/text-generation-inference/reference/metrics"""
+    work = read_metrics(
+        "tgi",
+        "tgi_batch_current_size 4\ntgi_queue_size 3\n"
+        'tgi_batch_inference_count{method="prefill"} 5\n'
+        'tgi_batch_inference_count{method="decode"} 100\n'
+        "tgi_request_generated_tokens_sum 500\ntgi_request_input_length_sum 90\n",
+    )
+    assert work is not None
+    assert (work.running, work.waiting) == (4, 3)
+    assert (work.generation_tokens, work.prompt_tokens) == (500, 90)
+    assert 105.0 in work.pulse
+
+
+def test_lmdeploy_as_its_logger_writes_it() -> None:
+    """lmdeploy/metrics/loggers.py"""
+    work = read_metrics(
+        "lmdeploy",
+        'lmdeploy:num_requests_running{engine="0",model_name="m"} 2.0\n'
+        'lmdeploy:num_requests_waiting{engine="0",model_name="m"} 1.0\n'
+        'lmdeploy:gpu_cache_usage_perc{engine="0",model_name="m"} 0.5\n'
+        'lmdeploy:generation_tokens_total{engine="0",model_name="m"} 7.0\n'
+        'lmdeploy:time_to_first_token_seconds_sum{engine="0",model_name="m"} 1.5\n'
+        'lmdeploy:time_to_first_token_seconds_count{engine="0",model_name="m"} 3.0\n',
+    )
+    assert work is not None
+    assert (work.running, work.waiting, work.kv_cache_use) == (2, 1, 0.5)
+    assert work.first_tokens == (1.5, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'vllm:num_requests_running{engine="0"} 2\nvllm:kv_cache_usage_perc{engine="0"} 0.25\n',
+        'num_requests_running{model_name="m"} 2\ngpu_cache_usage_perc{model_name="m"} 0.25\n',
+    ],
+)
+def test_nim_of_both_generations(text: str) -> None:
+    work = read_metrics("nim", text)
+    assert work is not None
+    assert (work.running, work.kv_cache_use) == (2, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("trtllm", "trtllm_num_requests_running 2\ntrtllm_kv_cache_utilization 0.1\n"),
+        ("triton", 'nv_inference_pending_request_count{model="m",version="1"} 2\n'),
+        ("production-stack", 'vllm:num_requests_running{server="http://a:8000"} 2\n'),
+    ],
+)
+def test_what_moves_with_requests_alone_has_no_pulse(kind: str, text: str) -> None:
+    """With one, a long answer would look like an engine that hangs."""
+    work = read_metrics(kind, text)
+    assert work is not None
+    assert (work.requests, work.pulse) == (2, ())
+
+
+def test_kinds_without_metrics_have_no_reader() -> None:
+    assert [name for name, kind in KINDS.items() if not kind.work] == [
+        *("infinity", "lmstudio", "localai", "ollama", "ray", "openai"),
+    ]
