@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from infergate.kinds.work import Work
 
 from infergate.health.load import beside_ours, others, slow_start, strain
+from infergate.kinds.work import Work
 
 
 def test_others_are_what_is_not_ours_in_both_readings() -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from infergate.kinds.work import Work
-
 from infergate.health.condition import Condition, judge
 from infergate.health.tracker import Track
 from infergate.health.vitals import Unanswered, Vitals, observe
+from infergate.kinds.work import Work
 
 INTERVAL_S = 3
 
