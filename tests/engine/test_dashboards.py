@@ -48,6 +48,7 @@ class Traffic:
         self._client = httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=False, timeout=60)
         it.run("teams", "create", "research", "--budget", "1M-tokens/day")
         self._key = it.new_key("member", "--team", "research", "--budget", "1M-tokens/month")
+        self._few = it.new_key("few", "--rpm", "1")
         self.sent = 0
 
     def _post(self, path: str, body: dict[str, Any], key: str | None = None) -> int:
@@ -76,6 +77,8 @@ class Traffic:
         assert self._post(path, {"model": "m", **chat}) in (200, 503), "or no retry is left"
         self._a.behave(chunks=1000, chunk_delay_s=0.05, path_prefix=path, times=1)
         self._leave(path, {"model": "m", "stream": True, **chat})
+        for _ in range(2):
+            self._post("/v1/embeddings", {"model": "e", "input": "x"}, self._few)
         assert self._client.get("/web/x").status_code < 500
         self.sent += 1
 

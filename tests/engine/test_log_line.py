@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infergate.nginx.access_line import FIELDS
+from infergate.nginx.access_line import FIELDS, FIRST_CHUNK
 from infergate.nginx.drain import nginx_workers
 from infergate.nginx.statuses import INTERNAL
 from tests.access_log import LINE, tokens
@@ -109,6 +109,21 @@ def test_an_answer_has_one_attempt_with_its_status_and_times(
     assert None not in entry["attempts"][0].values()
     assert entry["attempts"][0]["address"] == address(a)
     assert (tokens(entry) or [])[:2] == [7, 5]
+
+
+def test_of_a_stream_is_told_when_its_first_event_came(pair: Pair) -> None:
+    it, a, _ = pair
+    a.behave(path_prefix=CHAT, first_byte_delay_s=0.3)
+    for more in ({}, {"max_tokens": 100_000}):  # the short way, and the long one
+        entry = line(it, it.chat("m", stream=True, **more))
+        first = entry[FIRST_CHUNK]
+        assert 0.25 < first <= entry["request_time"], "the head came before it"
+    a.reset()
+    assert line(it, it.chat("m"))[FIRST_CHUNK] is None, "no stream"
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    a.behave(path_prefix=CHAT, raw=head + ": nothing to say yet\n\n")
+    assert line(it, it.chat("m", stream=True))[FIRST_CHUNK] is None, "a comment is no event"
+    a.reset()
 
 
 def test_the_model_is_told_as_it_was_asked_for_and_as_it_was_answered(pair: Pair) -> None:

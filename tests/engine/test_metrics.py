@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import httpx
@@ -16,8 +17,15 @@ from tests.gateway import Gateway, gateway, until
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
 
 CONFIG = """
-backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
-models: {{ m: {{ backends: [a], price: {{ input: 1 }} }}, n: [b] }}
+backends:
+  a: {{ url: {a}, engine: vllm }}
+  b: {{ url: {b}, engine: vllm }}
+  o: {{ url: {o}, engine: ollama }}
+  c: {{ url: {a}, engine: vllm, max_in_flight: 1 }}
+models:
+  m: {{ backends: [a], price: {{ input: 1 }} }}
+  n: [b]
+  one: {{ backends: [c], upstream_name: m }}
 health: {{ interval: 300ms, timeout: 2s, rise: 1, fall: 1 }}
 metrics: {{ networks: [127.0.0.0/8], keys: 3 }}
 admin: {{ listen: 127.0.0.1:{port} }}
@@ -32,7 +40,8 @@ def seen(engine: str) -> Iterator[Seen]:
     port = free_port()
     with ExitStack() as stack:
         a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
-        text = CONFIG.format(a=a.url, b=b.url, port=port)
+        o = stack.enter_context(scripted(name="o", engine="ollama", models=["big", "small"]))
+        text = CONFIG.format(a=a.url, b=b.url, o=o.url, port=port)
         yield stack.enter_context(gateway(engine, text)), a, b, f"http://127.0.0.1:{port}"
 
 
@@ -70,8 +79,49 @@ def test_requests_are_counted_as_clients_saw_them(seen: Seen) -> None:
     assert grown("infergate_attempts_total", backend="b", status="2xx") == 1
     assert grown("infergate_cost_total", **{model: "m"}) > 0
     assert grown("infergate_key_requests_total") == 4
-    assert total(numbers(it), "infergate_backend_up") == 2
+    assert total(numbers(it), "infergate_backend_up") == 4
     assert total(numbers(it), "infergate_process_up") == 3
+
+
+def test_streams_and_refusals_by_limits_are_counted(seen: Seen) -> None:
+    it, *_ = seen
+    before = numbers(it)
+    assert it.chat("m", stream=True).status_code == 200
+    assert it.chat("m").status_code == 200
+    few = it.new_key("few", "--rpm", "1")
+    assert [it.chat("m", key=few).status_code for _ in range(2)] == [200, 429]
+
+    def grown(name: str, **labels: str) -> float:
+        return total(numbers(it), name, **labels) - total(before, name, **labels)
+
+    until(lambda: grown("infergate_requests_total") == 4)
+    assert grown("gen_ai_server_time_to_first_token_seconds_count") == 1
+    assert grown("infergate_time_to_first_byte_seconds_count") == 3
+    assert grown("infergate_limit_refusals_total", limit="requests", owner="key") == 1
+    (entry,) = (each for each in it.log() if each["error"] == "rate_limit_exceeded")
+    assert "over 1 requests per minute of this API key" in it.run("explain", entry["id"]).stdout
+
+
+def test_what_is_loaded_and_who_is_connected_is_told(seen: Seen) -> None:
+    it, *_ = seen
+    until(lambda: total(numbers(it), "infergate_backend_loaded_models", backend="o") == 1)
+    assert total(numbers(it), "infergate_backend_models", backend="o") == 2
+    with httpx.Client(base_url=it.url, timeout=60) as kept:
+        kept.get("/healthz")
+        assert total(numbers(it), "infergate_nginx_connections", state="open") >= 1
+
+
+def test_who_waits_is_told_by_model(seen: Seen) -> None:
+    it, a, *_ = seen
+    a.behave(path_prefix="/v1/chat", hold=True)
+    with ThreadPoolExecutor(2) as pool:
+        sent = [pool.submit(it.chat, "one") for _ in range(2)]
+        name = "infergate_model_queued_requests"
+        until(lambda: total(numbers(it), name, gen_ai_request_model="one") == 1)
+        assert total(numbers(it), "infergate_queued_requests") == 1
+        a.reset()
+        assert [each.result().status_code for each in sent] == [200, 200]
+    until(lambda: total(numbers(it), name) == 0)
 
 
 def test_only_who_may_is_told(seen: Seen) -> None:

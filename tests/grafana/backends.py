@@ -6,7 +6,7 @@ from tests.grafana.panel import RATE, Dashboard, Panel
 
 BACKEND = 'backend=~"$backend"'
 
-TOKEN_TIME = "gen_ai_server_time_per_output_token_seconds"
+TOKEN_TIME = "infergate_backend_time_per_output_token_seconds"
 
 BACKENDS = Dashboard(
     "infergate-backends",
@@ -73,8 +73,9 @@ BACKENDS = Dashboard(
             "s",
             [
                 (
-                    f"rate(gen_ai_server_time_to_first_token_seconds_sum{{{BACKEND}}}{RATE})"
-                    f" / rate(gen_ai_server_time_to_first_token_seconds_count{{{BACKEND}}}{RATE})",
+                    f"rate(infergate_backend_time_to_first_token_seconds_sum{{{BACKEND}}}{RATE})"
+                    " / rate(infergate_backend_time_to_first_token_seconds_count"
+                    f"{{{BACKEND}}}{RATE})",
                     "{{backend}}",
                 )
             ],

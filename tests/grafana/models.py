@@ -64,14 +64,13 @@ MODELS = Dashboard(
             ],
         ),
         Panel(
-            "First byte, p95",
-            "With llama.cpp and Ollama the first token; vLLM sends its head at"
-            " once: see the dashboard of backends.",
+            "First token, p95",
+            "Of streams: until the first piece of the answer, the queue included.",
             "s",
             [
                 (
                     "histogram_quantile(0.95, sum by (gen_ai_request_model, le)"
-                    f" (rate(infergate_time_to_first_byte_seconds_bucket{{{MODEL}}}{RATE})))",
+                    f" (rate(gen_ai_server_time_to_first_token_seconds_bucket{{{MODEL}}}{RATE})))",
                     BY_MODEL,
                 )
             ],

@@ -116,6 +116,17 @@ OVERVIEW = Dashboard(
             ],
         ),
         Panel(
+            "Refused by limits",
+            "Whose limit, and which. Of keys: see their dashboard.",
+            "reqps",
+            [
+                (
+                    f"sum by (limit, owner) (rate(infergate_limit_refusals_total{RATE}))",
+                    "{{limit}} of {{owner}}",
+                )
+            ],
+        ),
+        Panel(
             "Money an hour",
             "By the models' prices, in usage.currency.",
             "short",

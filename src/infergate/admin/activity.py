@@ -17,6 +17,7 @@ from typing import Any
 
 from infergate.ledger.line import request_in
 from infergate.ledger.tail import Tail
+from infergate.nginx.access_line import FIRST_CHUNK
 
 MINUTES = 60
 _FIRST_BYTES = 8 * 1024**2
@@ -123,10 +124,13 @@ class Activity:
 
 def first_byte_s(entry: Mapping[str, Any]) -> float | None:
     """From the request's first byte to the answer's: what the client waited, as far as the log
-    tells. None where no backend answered."""
+    tells; of a stream, to the first piece of its body. None where no backend answered."""
     attempts = entry["attempts"]
     if not attempts:
         return None
+    first_s = entry.get(FIRST_CHUNK)
+    if first_s is not None:
+        return max(float(first_s), 0.0) if math.isfinite(float(first_s)) else None
     header_s, response_s = attempts[-1]["header_time"], attempts[-1]["response_time"]
     if header_s is None or response_s is None:
         return None

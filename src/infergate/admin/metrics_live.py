@@ -12,9 +12,12 @@ from infergate.control.seen import is_open
 from infergate.errors import StateError
 from infergate.metrics import live as of
 from infergate.metrics.family import Measured, averaged, measured, one
+from infergate.nginx.drain import open_connections
 from infergate.nginx.shared_memory import connections, read
 
 _SERVES = ("up", "slow")
+_MOST_QUEUES = 200
+"""Models; the others are in infergate_queued_requests alone."""
 
 
 def live(gateway: Gateway, version: str) -> Iterator[Measured]:
@@ -81,6 +84,10 @@ def _backends(backends: list[BackendState]) -> Iterator[Measured]:
         },
     )
     yield measured(of.MODELS, {(each.name,): len(each.models) for each in backends})
+    yield measured(
+        of.LOADED,
+        {(each.name,): None if each.loaded is None else len(each.loaded) for each in backends},
+    )
     yield measured(of.RUNNING, of_each("running"))
     yield measured(of.WAITING, of_each("waiting"))
     yield measured(of.KV_CACHE, of_each("kv_cache_use"))
@@ -112,19 +119,23 @@ def _nginx(gateway: Gateway, now: Status) -> Iterator[Measured]:
     except StateError:
         return
     yield one(of.QUEUED, told.waiting)
-    yield from _connections(gateway)
+    waiting = sorted(told.waiting_by_model.items(), key=lambda each: (-each[1], each[0]))
+    yield measured(of.QUEUED_FOR, {(model,): n for model, n in waiting[:_MOST_QUEUES]})
+    yield from _connections(gateway, now)
     yield measured(
         of.BREAKER,
         {(each.name,): float(is_open(told.breakers.get(each.name))) for each in now.backends},
     )
 
 
-def _connections(gateway: Gateway) -> Iterator[Measured]:
+def _connections(gateway: Gateway, now: Status) -> Iterator[Measured]:
     try:
         told = connections(gateway.home.socket)
     except StateError:
         return
     if told is None:
+        nginx = now.processes.nginx
+        yield measured(of.CONNECTIONS, {("open",): open_connections(nginx) if nginx else None})
         return
     states = ("reading", "writing", "waiting")
     yield measured(of.CONNECTIONS, {(state,): getattr(told, state) for state in states})

@@ -105,6 +105,7 @@ class BackendState(BackendEntry):
     first_tokens_s: float | None = Field(description="How long they took to come, added up.")
     timed_tokens: int | None = Field(description="Further tokens that it measured.")
     timed_tokens_s: float | None = Field(description="How long these took, added up.")
+    loaded: list[str] | None = Field(description="Its models in memory; null: it does not say.")
     in_flight: int = Field(description="Our requests there.")
     load: float = Field(description="What others have there.")
     drained: bool

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from infergate.nginx.access_line import FIRST_CHUNK
+
 _DUE = "first byte "
 """How the time of the first byte begins, with the rule that set it (njs/first_byte.js)."""
 _SCORE = re.compile(r"(.+)=(-?[\d.e+]+)")
@@ -50,7 +52,9 @@ def told(entry: Mapping[str, Any]) -> Iterator[str]:
             )
             status = "no status" if each["status"] is None else each["status"]
             yield row("", f"{each['backend']}: {status}, {after}")
-    yield row("time", f"{entry['request_time']} s in all, {entry['bytes_sent']} bytes sent")
+    first_s = entry.get(FIRST_CHUNK)
+    first = "" if first_s is None else f"first piece of the stream after {first_s} s, "
+    yield row("time", f"{first}{entry['request_time']} s in all, {entry['bytes_sent']} bytes sent")
     prompt = entry["gen_ai.usage.input_tokens"]
     if prompt is not None:
         answer = entry["gen_ai.usage.output_tokens"]

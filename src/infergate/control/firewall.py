@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import stat
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infergate.config.root import Config
+from infergate.errors import StateError
+from infergate.ledger.ledger import node_in, node_of
+from infergate.ledger.measures import Measures
 from infergate.log import log
+from infergate.metrics.counted import WAF
+from infergate.metrics.family import OTHER
 from infergate.nginx.waf import wanted
 from infergate.paths import Home
-from infergate.waf.report import read_report
+from infergate.store.database import Database
+from infergate.store.metrics import Cell, add_metrics, labels_of
+from infergate.waf.report import Report, read_report
 from infergate.worker_files import WorkersFolder, open_regular
 
 INTERVAL_S = 1.0
@@ -24,14 +33,16 @@ _FOLDERS = 2
 _LONGEST_REPORT = 1024 * 1024
 _UNFINISHED_S = 10.0
 """A report that cannot be read and is younger may still be being written."""
+_NUMBER = re.compile(r"\d{1,9}")
 _ROTATED_BYTES = 32 * 1024 * 1024
 
 
 class FirewallLog:
     """Follows the reports of one gateway as long as `run` runs."""
 
-    def __init__(self, home: Home, config: Callable[[], Config]) -> None:
+    def __init__(self, home: Home, config: Callable[[], Config], database: Database) -> None:
         self._home, self._config = home, config
+        self._sums = Sums(home, database)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -41,16 +52,45 @@ class FirewallLog:
             if not wanted(self._config()):
                 continue
             try:
-                await asyncio.to_thread(collect, self._home)
+                found = await asyncio.to_thread(collect, self._home)
+                await asyncio.to_thread(self._sums.add, found)
                 trouble = ""
-            except OSError as problem:
+            except (OSError, StateError) as problem:
                 if trouble != str(problem):
                     trouble = str(problem)
-                    log.error("the firewall's log cannot be written; trying again", why=trouble)
+                    log.error("the firewall's findings cannot be kept; trying again", why=trouble)
 
 
-def collect(home: Home) -> int:
-    """Move what is there into the log; returns how many requests. Raises OSError.
+class Sums:
+    """How often each rule matched, for Prometheus."""
+
+    def __init__(self, home: Home, database: Database) -> None:
+        self._node, self._database = node_of(home), database
+        self._measures: Measures | None = None
+
+    def add(self, found: Sequence[Report]) -> None:
+        """Add what was found. Raises StateError; then it is not counted."""
+        if not found:
+            return
+        node = node_in(self._database, self._node)
+        with self._database.write() as connection:
+            if self._measures is None:
+                self._measures = Measures(labels_of(connection, node))
+            cells: Counter[Cell] = Counter()
+            for report in found:
+                for rule in {_rule(each.rule) for each in report.rules}:
+                    labels = self._measures.of(WAF, (rule, str(report.attack).lower()))
+                    cells[Cell(WAF.name, labels, 0)] += 1
+            add_metrics(connection, node, cells, time.time())
+
+
+def _rule(said: str) -> str:
+    """A worker that somebody got hold of may have written anything."""
+    return said if _NUMBER.fullmatch(said) else OTHER
+
+
+def collect(home: Home) -> list[Report]:
+    """Move what is there into the log; returns what was found. Raises OSError.
 
     Whatever else a worker put there is removed unread.
     """
@@ -72,7 +112,7 @@ def collect(home: Home) -> int:
     for minute in {name.parent for name in done}:
         if folder.remove_empty(minute):
             folder.remove_empty(minute.parent)
-    return len(reports)
+    return reports
 
 
 def _append(path: Path, text: str) -> None:

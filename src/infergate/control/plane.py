@@ -133,7 +133,7 @@ class ControlPlane:
             ("following groups", self._groups.run),
             ("counting", Counting(home, database, loaded).run),
             ("judging who is banned", BanWatch(home, database, self._config).run),
-            ("keeping the firewall's log", FirewallLog(home, self._config).run),
+            ("keeping the firewall's log", FirewallLog(home, self._config, database).run),
             ("handing the log on", HandingOn(home, self._config).run),
             ("sending traces", Traces(home, loaded).run),
             ("reporting", self._report_numbers),

@@ -29,7 +29,7 @@ class BackendReport:
     """One backend as it was last written down.
 
     since: Unix seconds. running … timed_tokens_s: what the engine says of its own work
-        (kinds/work.py); None where it does not.
+        (kinds/work.py); None where it does not. loaded: models in memory, likewise.
     """
 
     name: str
@@ -51,6 +51,7 @@ class BackendReport:
     first_tokens_s: float | None = None
     timed_tokens: int | None = None
     timed_tokens_s: float | None = None
+    loaded: tuple[str, ...] | None = None
 
     @property
     def serves(self) -> bool:
@@ -135,7 +136,14 @@ def _reported(status: BackendStatus, url: str) -> BackendReport:
         first_tokens_s=work.first_tokens.seconds if work and work.first_tokens else None,
         timed_tokens=work.tokens.times if work and work.tokens else None,
         timed_tokens_s=work.tokens.seconds if work and work.tokens else None,
+        loaded=_loaded(status.models),
     )
+
+
+def _loaded(models: Sequence[ModelInfo]) -> tuple[str, ...] | None:
+    if all(model.loaded is None for model in models):
+        return None
+    return tuple(model.id for model in models if model.loaded)
 
 
 def read_report(path: Path) -> Report | None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from infergate.deploy.templates import filled
 from infergate.errors import UserError
-from infergate.ledger.ecs import NAMES, VERSION
+from infergate.ledger.ecs import VERSION, name_of
 from infergate.nginx.access_line import CACHE, FIELDS, SERVICE, TRACE
 from infergate.nginx.access_line_schema import json_schema
 from infergate.paths import Home
@@ -97,7 +97,7 @@ def _mappings() -> dict[str, Any]:
     flat = {"event.duration": {"type": "long"}, "http.version": _OF_TEXT, "ecs.version": _OF_TEXT}
     for each in _ALL:
         if each.name not in _MADE:
-            flat[_name_of(each.name)] = _type_of(each.name, properties[each.name])
+            flat[name_of(each.name)] = _type_of(each.name, properties[each.name])
     for path, kind in flat.items():
         *folders, last = path.split(".")
         into = found
@@ -105,10 +105,6 @@ def _mappings() -> dict[str, Any]:
             into = into.setdefault(folder, {"properties": {}})["properties"]
         into[last] = kind
     return found
-
-
-def _name_of(name: str) -> str:
-    return NAMES.get(name, f"infergate.{name.removeprefix('gen_ai.usage.')}")
 
 
 def _type_of(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +125,7 @@ def _ingest_pipeline() -> dict[str, Any]:
     renamed = [
         {"rename": {"field": each.name, "target_field": to, "ignore_missing": True}}
         for each in _ALL
-        if each.name not in _MADE and (to := _name_of(each.name)) != each.name
+        if each.name not in _MADE and (to := name_of(each.name)) != each.name
     ]
     dotted = [
         {"dot_expander": {"field": each.name, "override": True}}

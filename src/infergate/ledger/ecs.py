@@ -50,6 +50,12 @@ def as_ecs(text: str) -> str | None:
         return None
 
 
+def name_of(field: str) -> str:
+    """Of a field of the line, with dots between what is nested."""
+    own = field.removeprefix("gen_ai.usage.").removeprefix("gen_ai.response.")
+    return NAMES.get(field, f"infergate.{own}")
+
+
 def _document(entry: Mapping[str, Any]) -> dict[str, Any]:
     at = datetime.fromtimestamp(entry["ts"], UTC)
     took_ns = round(entry["request_time"] * _NANOSECONDS)
@@ -72,7 +78,7 @@ def _document(entry: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in entry.items():
         if value in ("", None) or name in _ELSEWHERE:
             continue
-        _put(found, NAMES.get(name, f"infergate.{name.removeprefix('gen_ai.usage.')}"), value)
+        _put(found, name_of(name), value)
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from infergate.config.budgets import MOST_TOKENS
 from infergate.ledger.line_1 import from_version_1
-from infergate.nginx.access_line import VERSION
+from infergate.nginx.access_line import FIRST_CHUNK, VERSION
 from infergate.worker_files import entry_in
 
 _BEGINNING = '{"ts":'
@@ -41,6 +41,7 @@ class Line(NamedTuple):
     attempts: what was sent to backends. completed: the answer went out to its end.
     cache: HIT, MISS, EXPIRED or BYPASS, where a model has a cache; service: where it was for one.
     why: what was decided on the way.
+    first_ms: from its first byte to the first piece of a stream's body; None where it is no stream.
     """
 
     second: int
@@ -62,6 +63,7 @@ class Line(NamedTuple):
     cache: str
     service: str
     why: str
+    first_ms: int | None
 
     @property
     def answered(self) -> bool:
@@ -115,6 +117,8 @@ def _line(entry: dict[str, Any]) -> Line | None:
         return None
     second, duration_ms = int(entry["ts"]), round(entry["request_time"] * 1000)
     queue_ms = entry.get("queue_ms", 0)
+    first_s = entry.get(FIRST_CHUNK)  # not there in lines of before 2026-12
+    first_ms = None if first_s is None else round(first_s * 1000)
     for number in (second, duration_ms, queue_ms, prompt, completion, cached):
         # A bool is none, and no float: njs writes whole numbers.
         if type(number) is not int or not 0 <= number <= MOST_TOKENS:
@@ -140,6 +144,7 @@ def _line(entry: dict[str, Any]) -> Line | None:
         _name(entry.get("cache", "")),
         _name(entry.get("service", "")),
         entry["why"][:_LONGEST_WHY],
+        first_ms if first_ms is not None and 0 <= first_ms <= MOST_TOKENS else None,
     )
 
 

@@ -6,6 +6,7 @@ Who has a series keeps it, because a counter that falls looks to Prometheus as i
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -86,6 +87,8 @@ class Cells:
             numbers[of.INCOMPLETE.name, (model,)] += 1
         if line.cache:
             numbers[of.CACHE.name, (model, line.cache.lower())] += 1
+        if line.status == 429 and (limit := _limit(line)) is not None:
+            self._count(of.LIMITS, limit, 1)
         if not model:
             return
         values[_QUEUE, (model,)].append(line.queue_ms)
@@ -100,6 +103,8 @@ class Cells:
         header_ms = attempts[-1].header_ms if attempts else None
         if header_ms is not None:
             values[_FIRST_BYTE, named].append(header_ms)
+        if line.first_ms is not None:
+            values[_FIRST_TOKEN, named].append(line.first_ms)
         if line.completion > 0:
             took_ms = line.duration_ms - line.queue_ms
             values[_TOKEN_TIME, named].append(round(took_ms * 1000 / line.completion))
@@ -133,6 +138,29 @@ class Cells:
         self._numbers[family.name, labels] += number
 
 
+_OVER = re.compile(
+    r"over [\d.e+]+ (requests|tokens) (per|at)[a-z ]+ of this (API key|model|gateway);"
+)
+"""What njs/over.js writes into `why`."""
+_OWNERS = {"API key": "key"}
+_BY_ERROR = {
+    "insufficient_quota": ("budget", "key"),
+    "queue_full": ("queue", "model"),
+    "invalid_request": ("address", "gateway"),  # with 429: njs/refusal.js
+}
+
+
+def _limit(line: Line) -> Labels | None:
+    """Which limit refused it, and whose; None where it was none of ours."""
+    if line.backend or line.error in _BY_ERROR:
+        return _BY_ERROR.get(line.error)
+    found = _OVER.findall(line.why)
+    if not found:
+        return None
+    what, how, owner = found[-1]
+    return "concurrent" if how == "at" else what, _OWNERS.get(owner, owner)
+
+
 _FAMILIES = {family.name: family for family in (*of.COUNTED, *of.OF_KEYS)}
 _BOUNDS = {
     name: [bound * family.scale for bound in family.bounds] for name, family in _FAMILIES.items()
@@ -143,3 +171,4 @@ _CLASSES = [f"{digit}xx" for digit in range(10)]
 _REQUESTS, _SERVICES, _ATTEMPTS = of.REQUESTS.name, of.SERVICES.name, of.ATTEMPTS.name
 _QUEUE, _DURATION = of.QUEUE.name, of.DURATION.name
 _FIRST_BYTE, _TOKEN_TIME = of.FIRST_BYTE.name, of.TOKEN_TIME.name
+_FIRST_TOKEN = of.FIRST_TOKEN.name

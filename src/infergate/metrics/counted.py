@@ -93,6 +93,24 @@ CACHE = Family(
     closed=frozenset(("result",)),
     at_most=100,
 )
+LIMITS = Family(
+    "infergate_limit_refusals_total",
+    "counter",
+    "Requests refused by a limit: requests or tokens (a minute), concurrent, budget, address "
+    "(access.per_ip), queue (its places); and whose it is: key, model, gateway.",
+    ("limit", "owner"),
+    closed=frozenset(("limit", "owner")),
+    at_most=12,
+)
+WAF = Family(
+    "infergate_waf_matches_total",
+    "counter",
+    "Requests that a rule of the firewall matched, by its number; attack: whether they reached "
+    "waf.threshold. Of what logs/waf.log has: some seconds late, and a kill may count one twice.",
+    ("rule", "attack"),
+    closed=frozenset(("attack",)),
+    at_most=200,
+)
 SERVICES = Family(
     "infergate_service_requests_total",
     "counter",
@@ -115,9 +133,22 @@ DURATION = Family(
 FIRST_BYTE = Family(
     "infergate_time_to_first_byte_seconds",
     "histogram",
-    "Until the answering backend sent its head, in good answers. Engines that send it with the "
-    "first token (llama.cpp, Ollama) tell that by it; vLLM sends it at once.",
+    "Until the answering backend sent its head, in good answers. vLLM sends it at once.",
     (MODEL, OPERATION),
+    closed=frozenset((OPERATION,)),
+    at_most=_HISTOGRAMS,
+    bounds=FIRST,
+    scale=1000,
+)
+FIRST_TOKEN = Family(
+    "gen_ai_server_time_to_first_token_seconds",
+    "histogram",
+    "From a request's first byte to the first piece of its answer's body, queue and failed "
+    "attempts included, in good answers that are streamed. That piece is the first token, or the "
+    "role that vLLM sends just before it; of /v1/responses and of Anthropic's streams it is the "
+    "event that announces the answer.",
+    (MODEL, OPERATION),
+    "gen_ai.server.time_to_first_token",
     closed=frozenset((OPERATION,)),
     at_most=_HISTOGRAMS,
     bounds=FIRST,
@@ -169,8 +200,9 @@ KEY_COST = Family(
 )
 
 COUNTED = (
-    *(REQUESTS, TOKENS, COST, ATTEMPTS, REROUTES, INCOMPLETE, CACHE, SERVICES),
-    *(DURATION, FIRST_BYTE, TOKEN_TIME, QUEUE),
+    *(REQUESTS, TOKENS, COST, ATTEMPTS, REROUTES, INCOMPLETE, CACHE, LIMITS),
+    *(WAF, SERVICES),
+    *(DURATION, FIRST_BYTE, FIRST_TOKEN, TOKEN_TIME, QUEUE),
 )
 """Counted of every gateway."""
 

@@ -19,6 +19,12 @@ KEYS = _family("keys", "Valid keys.")
 IN_FLIGHT = _family("in_flight_requests", "Requests that a backend has of us now.", "backend")
 QUEUED = _family("queued_requests", "Requests that wait for a free backend now.")
 
+QUEUED_FOR = _family(
+    "model_queued_requests",
+    "Those of them that wait for a model; of models that somebody has waited for.",
+    "gen_ai_request_model",
+)
+
 WITHOUT_BACKEND = _family(
     "models_without_backend", "Models, of those that /readyz needs, that no backend is there for."
 )
@@ -41,6 +47,11 @@ BREAKER = _family(
 )
 PROBE = _family("backend_probe_seconds", "How long its last good probe took.", "backend")
 MODELS = _family("backend_models", "Models that it has.", "backend")
+LOADED = _family(
+    "backend_loaded_models",
+    "Those that it has in memory, as far as it says (Ollama does).",
+    "backend",
+)
 RUNNING = _family(
     "backend_running_requests", "Requests that it works on, as it says itself.", "backend"
 )
@@ -60,19 +71,17 @@ PROMPTED = _family(
     "backend",
     kind="counter",
 )
-FIRST_TOKEN = Family(
-    "gen_ai_server_time_to_first_token_seconds",
-    "summary",
+FIRST_TOKEN = _family(
+    "backend_time_to_first_token_seconds",
     "Until the first token, by the engine's own word (vLLM, SGLang), of everybody's requests.",
-    ("backend",),
-    "gen_ai.server.time_to_first_token",
+    "backend",
+    kind="summary",
 )
-TOKEN_TIME = Family(
-    "gen_ai_server_time_per_output_token_seconds",
-    "summary",
+TOKEN_TIME = _family(
+    "backend_time_per_output_token_seconds",
     "For each token after the first, by the engine's own word (vLLM, SGLang; llama.cpp: each).",
-    ("backend",),
-    "gen_ai.server.time_per_output_token",
+    "backend",
+    kind="summary",
 )
 SERVICE_UP = _family("service_up", "Whether a web service beside the models answers.", "service")
 MISSING = _family(
@@ -87,7 +96,8 @@ ZONE_USED = _family(
 )
 CONNECTIONS = _family(
     "nginx_connections",
-    "Connections now: reading, writing, waiting (kept alive). Not of the embedded engine.",
+    "Connections now: reading, writing, waiting (kept alive). The embedded engine cannot tell "
+    "these apart: open, as the kernel counts those of clients.",
     "state",
 )
 ACCEPTED = _family(

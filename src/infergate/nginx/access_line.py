@@ -9,10 +9,12 @@ from typing import Literal, NamedTuple
 
 VERSION = 2
 
+FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+
 
 class Field(NamedTuple):
     """value: nginx's variable, "" for what is put together here. kind: text is escaped
-    by nginx; plain and tokens are JSON already."""
+    by nginx; plain and tokens are JSON already, and tokens may be null."""
 
     name: str
     value: str
@@ -72,6 +74,12 @@ FIELDS = (
         "Whether the gateway counted them itself",
     ),
     Field("request_time", "request_time", "plain", "From the first byte to the last, seconds"),
+    Field(
+        FIRST_CHUNK,
+        "ig_first_chunk",
+        "tokens",
+        "From the request's first byte to the first piece of a streamed answer's body, seconds",
+    ),
     Field("queue_ms", "ig_queue_ms", "plain", "Of that in the queue, milliseconds"),
     Field("request_length", "request_length", "plain", "Bytes of the request"),
     Field("bytes_sent", "bytes_sent", "plain", "Bytes of the answer"),
@@ -89,6 +97,9 @@ FIELDS = (
     ),
 )
 """ts, status, ip and v come first: fail2ban finds them there (bans/fail2ban.py)."""
+
+ADDED = frozenset((FIRST_CHUNK,))
+"""Those that lines of this version did not have from its beginning."""
 
 CACHE = Field("cache", "ig_cached", "text", "HIT, MISS, EXPIRED, BYPASS; where a model has `cache`")
 SERVICE = Field(
@@ -137,8 +148,14 @@ _NO_MODEL = {
     **_NO_TOKENS,
     **dict.fromkeys(("model_asked", "gen_ai.request.model", "backend", "why"), '""'),
     "queue_ms": "0",
+    FIRST_CHUNK: "null",
 }
-_KEPT = {**_NO_TOKENS, **dict.fromkeys(("error", "backend", "why"), '""'), "queue_ms": "0"}
+_KEPT = {
+    **_NO_TOKENS,
+    **dict.fromkeys(("error", "backend", "why"), '""'),
+    "queue_ms": "0",
+    FIRST_CHUNK: "null",
+}
 
 
 def fields(*, keeps: bool, traces: bool, service: bool = False) -> tuple[Field, ...]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from infergate.nginx.access_line import CACHE, FIELDS, SERVICE, TRACE, VERSION, Field
+from infergate.nginx.access_line import (
+    ADDED,
+    CACHE,
+    FIELDS,
+    FIRST_CHUNK,
+    SERVICE,
+    TRACE,
+    VERSION,
+    Field,
+)
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -32,6 +41,7 @@ _OTHER: dict[str, dict[str, Any]] = {
     "v": {"const": VERSION},
     "time": {**_TEXT, "format": "date-time"},
     "request_time": _SECONDS,
+    FIRST_CHUNK: _SECONDS_OR_NULL,
     "completed": _FLAG,
     "tokens_estimated": _FLAG,
     "model_asked": {**_TEXT, "maxLength": 256},
@@ -50,7 +60,7 @@ def json_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of Infergate's access log, version {VERSION}",
         "type": "object",
-        "required": [each.name for each in FIELDS],
+        "required": [each.name for each in FIELDS if each.name not in ADDED],
         "properties": {each.name: _of(each) for each in (*FIELDS, CACHE, *TRACE, SERVICE)},
     }
 

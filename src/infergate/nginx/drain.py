@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,6 +94,15 @@ def client_connections(master: int) -> frozenset[str]:
     """The connections that clients have to its workers, while it listens; see still_open."""
     served = _served_sockets()
     return frozenset(each for pid in nginx_workers(master) for each in _sockets(pid) & served)
+
+
+def open_connections(master: int) -> int | None:
+    """How many connections clients have to its workers; None where the kernel does not let us
+    see."""
+    workers = nginx_workers(master)
+    if not all(os.access(f"/proc/{pid}/fd", os.R_OK) for pid in workers):
+        return None
+    return len(client_connections(master))
 
 
 def still_open(master: int, connections: frozenset[str]) -> int:

@@ -8,11 +8,13 @@ from typing import Any
 
 from infergate.config.endpoints import PATHS
 from infergate.ledger.line import request_in
+from infergate.nginx.access_line import FIRST_CHUNK
 
 _KEPT = (
     *("ts", "v", "id", "status", "method", "error", "backend", "attempts", "tokens_estimated"),
     *("gen_ai.request.model", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"),
     *("gen_ai.usage.cache_read.input_tokens", "request_time", "queue_ms", "request_length"),
+    FIRST_CHUNK,
     *("bytes_sent", "completed", "why", "cache", "service"),
 )
 """Fields in which nothing stands that a client wrote (docs/log.md)."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from infergate.config import endpoints
 from infergate.config.tracing import Tracing
+from infergate.nginx.access_line import FIRST_CHUNK
 from infergate.nginx.sampling import is_sampled
 
 Value = str | int | float | bool
@@ -144,6 +145,7 @@ _NAMES = {
     "gen_ai.usage.input_tokens": "gen_ai.usage.input_tokens",
     "gen_ai.usage.output_tokens": "gen_ai.usage.output_tokens",
     "gen_ai.usage.cache_read.input_tokens": "gen_ai.usage.cache_read.input_tokens",
+    FIRST_CHUNK: FIRST_CHUNK,
     "error": "error.type",
     "id": "infergate.request.id",
     "key": "infergate.key",

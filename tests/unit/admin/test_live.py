@@ -15,6 +15,7 @@ from infergate.admin.live import live
 from infergate.admin.newest import NewestFirst
 from infergate.admin.requests import list_requests
 from infergate.config.load import load_config
+from infergate.nginx.access_line import FIRST_CHUNK
 from infergate.paths import Home
 from tests.admin_api import CONFIG
 
@@ -73,6 +74,13 @@ def test_the_first_byte_is_when_the_client_had_it(gateway: Gateway) -> None:
     write(gateway, *(line(number) for number in range(20)))
     (model,) = live(gateway).models
     assert model.first_byte_p95_s == pytest.approx(0.2, rel=0.08)
+
+
+def test_of_a_stream_it_is_the_first_piece_of_the_body(gateway: Gateway) -> None:
+    """vLLM sends its head long before it."""
+    write(gateway, *(line(number, **{FIRST_CHUNK: 0.4}) for number in range(20)))
+    (model,) = live(gateway).models
+    assert model.first_byte_p95_s == pytest.approx(0.4, rel=0.08)
 
 
 def test_each_question_hears_what_is_new_since_the_last_one(gateway: Gateway) -> None:

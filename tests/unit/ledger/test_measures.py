@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from infergate.config.load import parse_config
+from infergate.control.firewall import Sums
 from infergate.ledger.count import count as count_text
 from infergate.ledger.ledger import Ledger, node_in, node_of
 from infergate.ledger.measures import Measures
 from infergate.metrics import counted as of
 from infergate.metrics.family import OTHER, SUM, Labels
+from infergate.nginx.access_line import FIRST_CHUNK
 from infergate.paths import Home
 from infergate.store.database import Database
 from infergate.store.metrics import forget_metrics, read_metrics
 from infergate.store.tables import metrics
+from infergate.waf.report import Match, Report
 from tests.access_log import NO_TOKENS, attempt, line, told
 
 CONFIG = """
@@ -99,6 +104,44 @@ def test_times_are_in_the_buckets_that_hold_them(count: Callable[..., Numbers]) 
     assert found[of.TOKEN_TIME.name, chat, SUM] == 4000 + 2000
 
 
+def test_the_first_token_is_that_of_streams(count: Callable[..., Numbers]) -> None:
+    found = count(
+        line(**{FIRST_CHUNK: 0.2}),
+        line(**{FIRST_CHUNK: None}),
+        line(),  # as it was written before there was this field
+        line(status=500, error="stream_truncated", **{FIRST_CHUNK: 0.1}),
+    )
+    assert {part: n for (name, _, part), n in found.items() if name == of.FIRST_TOKEN.name} == {
+        of.FIRST.index(0.25): 1,
+        SUM: 200,
+    }
+
+
+def test_refusals_by_limits_are_told_apart(count: Callable[..., Numbers]) -> None:
+    def refused(error: str, why: str = "", **more: Any) -> str:
+        fields = {"backend": "", "attempts": [], **NO_TOKENS, **more}
+        return line(status=429, error=error, why=why, **fields)
+
+    over = "rate_limit_exceeded"
+    found = count(
+        refused(over, "over 60 requests per minute of this API key;"),
+        refused(over, "over 1.5e+6 tokens per minute of this model;"),
+        refused("concurrency_limit_exceeded", "over 2 requests at the same time of this gateway;"),
+        refused("insufficient_quota"),
+        refused("invalid_request"),
+        refused("queue_full"),
+        refused("backend_rate_limited", "a failed 429;", backend="a"),
+    )
+    assert {at: n for (name, at, _), n in found.items() if name == of.LIMITS.name} == {
+        ("requests", "key"): 1,
+        ("tokens", "model"): 1,
+        ("concurrent", "gateway"): 1,
+        ("budget", "key"): 1,
+        ("address", "gateway"): 1,
+        ("queue", "model"): 1,
+    }
+
+
 def test_attempts_retries_fallbacks_and_hedges(count: Callable[..., Numbers]) -> None:
     failed = attempt("a", 503, 0.004)
     found = count(
@@ -172,3 +215,20 @@ def test_what_is_gone_for_long_makes_room(
     found = count(line(**{"gen_ai.request.model": "n"}, **told(1, 1, 0)))
     assert {at[0] for _, at, _ in found if at and at[0] in ("m", "n")} == {"n"}
     assert found[of.DURATION.name, ("n", "chat"), SUM] == 10 + 250
+
+
+def test_matches_of_the_firewall_are_counted_by_rule_once_a_request(
+    home: Home, open_database: Callable[[], Database]
+) -> None:
+    rule, odd = Match("942100", "SQL", "ARGS:q"), Match('x"}', "", "")
+    report = Report(1.0, "1.0-1-1", "192.0.2.7", "GET", "/a", True, (rule, rule, odd))
+    database = open_database()
+    Sums(home, database).add([report])
+    # Another process goes on with what is there, and more rules than there are series fold.
+    many = tuple(Match(str(number), "", "") for number in range(300))
+    Sums(home, database).add([dataclasses.replace(report, rules=many), report])
+    found = read_metrics(database, node_in(database, node_of(home)), [of.WAF.name])
+    counts = {cell.labels: value for cell, value in found}
+    assert counts["942100", "true"] == 2
+    assert len(counts) <= of.WAF.at_most
+    assert sum(counts.values()) == 4 + 300

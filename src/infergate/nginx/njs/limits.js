@@ -70,7 +70,7 @@ function take(r, buckets, tokens, isQuiet) {
                 if (isQuiet !== true) {
                     over.tell(r.headersOut, buckets[0], now, tell);
                 }
-                return over.refusal(kind === measure.REQUESTS ? 'requests per minute' : 'tokens per minute',
+                return over.refusal(r, kind === measure.REQUESTS ? 'requests per minute' : 'tokens per minute',
                     buckets[i][0], limit, time - measure.MINUTE, shown(time - measure.MINUTE));
             }
         }
@@ -83,7 +83,7 @@ function take(r, buckets, tokens, isQuiet) {
                 const all = state.hold(name, 1, state.LONG);
                 charged += name + '\n';
                 if (all > limit) {
-                    refused = over.refusal('requests at the same time', buckets[i][0], limit, 1000, shown(1000));
+                    refused = over.refusal(r, 'requests at the same time', buckets[i][0], limit, 1000, shown(1000));
                     refused.code = 'concurrency_limit_exceeded';
                 }
             }

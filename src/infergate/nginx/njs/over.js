@@ -1,9 +1,10 @@
 // over: what a request is told that is over a limit.
 import * as measure from './measure.js';
 
-// wait: in ms; inWords: the same.
-function refusal(what, bucket, limit, wait, inWords) {
+// wait: in ms; inWords: the same. ledger/measures.py reads in the log which limit it was.
+function refusal(r, what, bucket, limit, wait, inWords) {
     const owner = bucket[0] === 'k' ? 'this API key' : bucket[0] === 'm' ? 'this model' : 'this gateway';
+    r.variables.ig_why += 'over ' + limit + ' ' + what + ' of ' + owner + ';';
     return {
         status: 429,
         code: 'rate_limit_exceeded',

@@ -21,6 +21,8 @@ const MOST = 64, LARGE = 8;
 // Of what came last: so much at least, and up to twice as much. A usage takes up to 500 bytes; the last
 // event of /v1/responses holds the whole answer, with metadata of up to 8 kB behind its usage.
 const KEPT = 2048, KEPT_OF_RESPONSES = 16384;
+// What came of a stream: engines that have nothing to say yet send comments (": …"), so that nobody leaves.
+const NONE = 0, COMMENTS = 1, EVENTS = 2;
 
 // The state of a stream; false where the answer is none, and undefined where there is nothing of it yet that
 // could tell. data: how it begins. hold: state.js's.
@@ -37,6 +39,15 @@ function begin(r, data, flags, hold) {
     }
     return !type.startsWith('text/') && (data.indexOf('data:') === 0 || data.indexOf('event:') === 0)
         && open(r, true, hold);
+}
+
+// COMMENTS or EVENTS; that these began is written down for the log.
+function begins(r, data) {
+    if (data[0] === 0x3a && data.indexOf('data:') === -1) {   // :
+        return COMMENTS;
+    }
+    r.variables.ig_first_chunk = r.variables.request_time;
+    return EVENTS;
 }
 
 // Whether an answer of Ollama begins with a line of a stream, and does not say so.
@@ -62,7 +73,7 @@ function open(r, isSse, hold) {
     const kept = r.uri === '/v1/responses' ? KEPT_OF_RESPONSES : KEPT;
     const last = recent.open(kept);
     let first = '';        // of Anthropic's streams, which tell a part there
-    let pieces = 0;
+    let came = 0;          // NONE, COMMENTS or EVENTS
     let called = false;    // without a piece
     let found;             // what usages.js found in it
     let begun;             // the start of an event that is not complete yet
@@ -73,7 +84,7 @@ function open(r, isSse, hold) {
     // piece can come with the headers.
     function filter(data, flags) {
         if (data.length === 0) {
-            if (pieces === 0 && !called && !flags.last) {
+            if (came === NONE && !called && !flags.last) {
                 called = true;
                 r.sendBuffer(data, flags);
             } else {
@@ -81,7 +92,9 @@ function open(r, isSse, hold) {
             }
             return;
         }
-        pieces++;
+        if (came !== EVENTS) {
+            came = begins(r, data);
+        }
         state.events += data.length < TWO_EVENTS ? 1 : countEvents(data);
         if (strip !== undefined && (begun !== undefined || strip.isWaiting() || !goesOn(data))) {
             data = withoutUsage(data);
@@ -125,6 +138,9 @@ function open(r, isSse, hold) {
     // nothing added without making all of it unreadable. That it breaks off is the sign then.
     function encoded(data, flags) {
         if (data.length !== 0) {
+            if (state.events === 0) {
+                begins(r, data);
+            }
             state.events++;
         } else if (!flags.last && (called || state.events !== 0)) {
             state.failed = 'stream_truncated';

@@ -16,6 +16,10 @@ export const modelOf = (entry) => entry['gen_ai.request.model'] || entry.model_a
 // Seconds until the answer began; null where none did. As admin/activity.py has it.
 export function firstByte(entry) {
     const last = entry.attempts.at(-1);
+    const chunk = entry['gen_ai.response.time_to_first_chunk'];
+    if (last && typeof chunk === 'number') {
+        return chunk;
+    }
     if (!last || last.header_time === null || last.response_time === null) {
         return null;
     }
