@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from infergate.cli import observe
 from infergate.cli.status import is_well, print_status
@@ -62,6 +63,22 @@ def test_of_a_thousand_backends_those_are_listed_that_matter() -> None:
     assert {each["name"] for each in backends} <= {
         line.split()[0] for line in every if line.strip()
     }
+
+
+def test_all_of_many_with_long_names_stay_within_the_terminal() -> None:
+    models = [f"organisation/a-model-with-a-long-name-{at}" for at in range(40)]
+    backends = [backend(f"{at}-" + "gpu" * 20, models=models) for at in range(150)]
+    backends += [backend("\u6a21\u578b" * 30, "down"), backend("short")]
+    lines = printed(*backends, everything=True)
+    assert max(cell_len(each) for each in lines) <= 80
+    (head,) = [each for each in lines if each.startswith("BACKEND ")]
+    names, last = head.index("ENGINE") - 2, head.index("MODELS")
+    rows = lines[lines.index(head) + 1 :]
+    told = "".join(each[:names] for each in rows).replace(" ", "")
+    assert all(each["name"] in told for each in backends[:150])
+    told = "".join(each[last:].ljust(80 - last) for each in rows if each.isascii())
+    assert ", ".join(models[:4]) + " and 36 more" in told
+    assert [each for each in lines if each.startswith("short ")]
 
 
 def test_of_many_that_are_down_the_rest_is_counted_by_state() -> None:

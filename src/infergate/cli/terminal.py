@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TextIO
 
 from infergate.shown import shown, shown_text
@@ -18,6 +19,9 @@ Cell = str | tuple[str, str]
 
 _MANY = 100
 """Rows that rich lays out in a tenth of a second; more of them we do, twenty times as fast."""
+_GAP = "  "
+_NARROWEST = 10
+"""Columns of the last one, however little is left for it."""
 
 
 class _Harmless:
@@ -87,7 +91,8 @@ class Styled:
         first row whose last cell is cut to a line instead of folded."""
         rows = list(rows)
         if len(rows) > _MANY:
-            self._long_table([tuple((name, "bold") for name in head), *rows], head, numbers)
+            titles = tuple((name, "bold") for name in head)
+            self._long_table([titles, *rows], head, numbers, long)
             return
         from rich.table import Table
 
@@ -107,21 +112,40 @@ class Styled:
         self._console.print(table)
 
     def _long_table(
-        self, rows: Sequence[Sequence[Cell]], head: Sequence[str], numbers: Sequence[str]
+        self,
+        rows: Sequence[Sequence[Cell]],
+        head: Sequence[str],
+        numbers: Sequence[str],
+        long: Sequence[str],
     ) -> None:
         from rich.cells import cell_len
         from rich.style import Style
 
         told = [[_parts(cell) for cell in row] for row in rows]
         widths = [max(cell_len(row[at][0]) for row in told) for at in range(len(head))]
+        for at, name in enumerate(head):
+            if name in long:
+                widths[at] = min(widths[at], self.width // 3)
+        left = self.width - sum(widths[:-1]) - len(_GAP) * (len(head) - 1)
+        widths[-1] = min(widths[-1], max(left, _NARROWEST))
         coloured = self._console.is_terminal and not self._console.no_color
+        known = {style: Style.parse(style) for row in told for _, style in row}
         for row in told:
-            cells = []
-            for name, (text, style), width in zip(head, row, widths, strict=True):
-                gap = " " * (width - cell_len(text))
-                styled = Style.parse(style).render(text) if coloured and style else text
-                cells.append(gap + styled if name in numbers else styled + gap)
-            self._console.file.write("  ".join(cells).rstrip() + "\n")
+            folded = [_folded(text, width) for (text, _), width in zip(row, widths, strict=True)]
+            for parts in zip_longest(*folded, fillvalue=""):
+                cells = []
+                for name, (_, style), text, width in zip(head, row, parts, widths, strict=True):
+                    gap = " " * (width - cell_len(text))
+                    styled = known[style].render(text) if coloured and style and text else text
+                    cells.append(gap + styled if name in numbers else styled + gap)
+                self._console.file.write(_GAP.join(cells).rstrip() + "\n")
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """The lines of a cell that is so wide."""
+    from rich.cells import cell_len, chop_cells
+
+    return [text] if cell_len(text) <= width else chop_cells(text, width)
 
 
 def _parts(cell: Cell) -> tuple[str, str]:

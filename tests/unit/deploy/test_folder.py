@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from ruamel.yaml import YAML
@@ -118,6 +121,42 @@ def test_what_is_written_is_a_configuration_and_compose_files(tmp_path: Path) ->
     assert gateway["ports"] == ["8080:8080"]
     assert all(service["profiles"] for service in services.values())
     assert set(services) == {"open-webui", "postgres", "valkey", "prometheus", "grafana"}
+
+
+def test_grafana_finds_what_it_is_provisioned_with(tmp_path: Path) -> None:
+    """By Grafana's documents on provisioning; it starts only where its image can be had."""
+    deploy("docker", tmp_path)
+
+    def read(name: str) -> Any:
+        return YAML(typ="safe").load(tmp_path / name)
+
+    services = read("docker-compose.stack.yml")["services"]
+    mounts = {}
+    for name in ("prometheus", "grafana"):
+        for each in services[name]["volumes"]:
+            source, target, *_ = each.split(":")
+            if source.startswith("."):
+                assert (tmp_path / source).exists(), each
+                mounts[target] = tmp_path / source
+    provider = read("monitoring/grafana-dashboards.yml")
+    (dashboards,) = provider["providers"]
+    assert (provider["apiVersion"], dashboards["type"]) == (1, "file")
+    boards = [
+        json.loads(each.read_text()) for each in mounts[dashboards["options"]["path"]].iterdir()
+    ]
+    assert len({each["uid"] for each in boards}) == 5
+    provisioned = read("monitoring/grafana-datasource.yml")
+    (source,) = provisioned["datasources"]
+    assert (provisioned["apiVersion"], source["access"], source["isDefault"]) == (1, "proxy", True)
+    assert urlsplit(source["url"]).hostname in services
+    for each in boards:
+        asked = [one for one in each["templating"]["list"] if one["name"] == "datasource"]
+        assert [one["query"] for one in asked] == [source["type"]]
+    below = "/etc/grafana/provisioning/"
+    kinds = [
+        target.removeprefix(below).split("/")[0] for target in mounts if target.startswith(below)
+    ]
+    assert sorted(kinds) == ["dashboards", "datasources"]
 
 
 def test_every_kind_says_what_is_next(tmp_path: Path) -> None:
