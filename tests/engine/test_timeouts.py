@@ -214,6 +214,16 @@ def test_a_hedged_request_keeps_its_first_byte_s_time(pair: Pair) -> None:
     until(lambda: a.stats()["open"] == b.stats()["open"] == 0)
 
 
+NOT_ITS_OWN = [
+    ("/v1/chat/completions", "n_predict"),
+    ("/v1/chat/completions", "max_output_tokens"),
+    ("/v1/completions", "num_predict"),
+    ("/v1/completions", "max_completion_tokens"),
+    ("/v1/responses", "max_tokens"),
+]
+"""Words for the length of an answer that the endpoint's engines go on without."""
+
+
 def test_what_is_asked_for_says_how_long_the_first_byte_may_take(pair: Pair) -> None:
     it, _, _ = pair
 
@@ -228,6 +238,12 @@ def test_what_is_asked_for_says_how_long_the_first_byte_may_take(pair: Pair) -> 
     assert says("rules", "/v1/embeddings") == "first byte 90 s: models.rules.timeouts.default"
     said = "not streamed, 2000 tokens at 40 ms, as usual"
     assert says("rules", max_tokens=2000) == f"first byte 360 s: {said}"
+    both = {"max_tokens": 2000, "max_completion_tokens": 10}
+    assert says("rules", **both) == f"first byte 360 s: {said}"
+    assert says("rules", max_tokens=10, n_predict=2000) == f"first byte 360 s: {said}"
+    for path, word in NOT_ITS_OWN:
+        said = "first byte 600 s: not streamed, and no max_tokens"
+        assert says("rules", path, **{word: 10}) == said, "no engine reads it there"
     said = "not streamed, 2000 tokens at 160 ms, by its size"
     assert says("qwen-32b", max_tokens=2000) == f"first byte 600 s: {said}"
     said = "not streamed, 2000 tokens at 200 ms, by its size"
@@ -235,6 +251,8 @@ def test_what_is_asked_for_says_how_long_the_first_byte_may_take(pair: Pair) -> 
     long = [{"role": "user", "content": "long " * 20_000}]
     said = says("rules", messages=long, stream=True)
     assert said.startswith("first byte 360 s: a prompt of about 250")
+    said = says("rules", messages=long, max_tokens=10)
+    assert said.startswith("first byte 360 s: not streamed, 10 tokens at 40 ms, as usual, a prompt")
     assert says("fixed") == "first byte 100 s: models.fixed.timeouts.default"
     assert says("m", max_tokens=2000) == "first byte 0.7 s: timeouts.first_byte"
     said = "first byte 25 s: endpoints./v1/rerank.first_byte"
@@ -255,6 +273,11 @@ models:
   two: [a, b]
   long: {{ backends: [a, b], upstream_name: m, timeouts: {{ dynamic: false }} }}
   watched: {{ backends: [a, b], upstream_name: m, timeouts: {{ first_byte: 30s, dynamic: false }} }}
+  kept: {{ backends: [a], upstream_name: m, cache: {{ ttl: 1h }} }}
+  unchecked: {{ backends: [a], upstream_name: m, validation: "off" }}
+  Qwen3-30B-A3B: {{ backends: [a], upstream_name: m }}
+  Kimi-K2-1T-A32B: {{ backends: [a], upstream_name: m }}
+  qwen3-0.5b: {{ backends: [a], upstream_name: m }}
 breaker: {{ failures: 1000, error_rate: 1 }}
 """
 
@@ -275,13 +298,30 @@ def test_without_a_word_in_the_file_both_ways_keep_the_rules(usual: Pair) -> Non
         ({"stream": True}, "90 s: timeouts.default"),
         ({}, "600 s: not streamed, and no max_tokens"),
         ({"max_tokens": 3000}, "360 s: not streamed, 3000 tokens at 40 ms, as usual"),
+        (
+            {"max_tokens": 3000, "max_completion_tokens": 10},
+            "360 s: not streamed, 3000 tokens at 40 ms, as usual",
+        ),
     ):
         assert it.chat(**body).status_code == 200
         assert rule(it) == f"first byte {said}"
+    for path, word in NOT_ITS_OWN:
+        assert it.post(path, {"model": "m", **ASKED.get(path, {}), word: 10}).status_code == 200
+        assert rule(it) == "first byte 600 s: not streamed, and no max_tokens", (path, word)
+    for endless in (-1, 0, None):
+        assert it.chat("unchecked", max_tokens=endless).status_code == 200
+        assert rule(it) == "first byte 600 s: not streamed, and no max_tokens", endless
+    for model in ("m", "kept"):  # whose answers nginx looks up first
+        long = {"model": model, "input": "long " * 14_000}
+        assert it.post("/v1/embeddings", long).status_code == 200
+        assert rule(it).startswith("first byte 360 s: a prompt of about 175")
     messages = ASKED["/v1/chat/completions"]
     for body, said in (
         ({}, "90 s: timeouts.default"),
         ({"stream": False}, "600 s: not streamed, and no max_tokens"),
+        ({"stream": False, "num_predict": 10}, "600 s: not streamed, and no max_tokens"),
+        ({"stream": False, "max_tokens": 10}, "600 s: not streamed, and no max_tokens"),
+        ({"stream": False, "options": None}, "600 s: not streamed, and no max_tokens"),
         (
             {"stream": False, "options": {"num_predict": 3000}},
             "360 s: not streamed, 3000 tokens at 40 ms, by its size",  # as Ollama tells it
@@ -289,6 +329,24 @@ def test_without_a_word_in_the_file_both_ways_keep_the_rules(usual: Pair) -> Non
     ):
         assert it.post("/api/chat", {"model": "o", **messages, **body}).status_code == 200
         assert rule(it) == f"first byte {said}"
+    assert it.chat("o", max_tokens=10).status_code == 200
+    assert rule(it) == "first byte 90 s: timeouts.default"
+    assert it.chat("o", max_completion_tokens=10).status_code == 200
+    assert rule(it) == "first byte 600 s: not streamed, and no max_tokens", "Ollama reads no such"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("Qwen3-30B-A3B", "first byte 360 s: not streamed, 1000 tokens at 150 ms, by its size"),
+        ("Kimi-K2-1T-A32B", "first byte 600 s: not streamed, 1000 tokens at 200 ms, by its size"),
+        ("qwen3-0.5b", "first byte 90 s: timeouts.default"),
+    ],
+)
+def test_a_model_s_name_says_its_size(usual: Pair, model: str, said: str) -> None:
+    it, _, _ = usual
+    assert it.chat(model, max_tokens=1000).status_code == 200
+    assert rule(it) == said
 
 
 @pytest.mark.parametrize("model", ["two", "long", "watched"])

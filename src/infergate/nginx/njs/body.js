@@ -47,7 +47,7 @@ function hasNul(body) {
 //   model       what the body says; undefined if it names none
 //   named       the model asked for; Ollama reads the older `name` of /api/show without a `model`
 //   text        the body; parsed: as an object; bytes: its length
-//   stream, max_tokens   as the body says
+//   stream               as the body says
 //   empty       the body is {}
 function read(r) {
     const encoded = refuse.encoded(r);
@@ -82,7 +82,6 @@ function of(uri, text, buffer) {
     const model = body.model;
     const request = {
         model, named: model, text, parsed: body, bytes: buffer.length, stream: body.stream,
-        max_tokens: body.max_completion_tokens || body.max_tokens,
         empty: Object.keys(body).length === 0,
     };
     if (NUMBER.test(text) && members.hasNoNumber(text)) {

@@ -39,7 +39,7 @@ function of(r, found, request, backend) {
     const parts = location.split('_');
     const least = Number(parts[2]);
     const isSaid = ladder[0] === 1;
-    const need = ladder[1] === 0 ? { ms: 0 } : isSaid ? measured(r, found, request)
+    const need = ladder[1] === 0 ? { ms: 0 } : isSaid ? measured(r, found, request, backend)
         : needed(r, found, request, backend, least);
     let ms = least;
     while (ms < ladder[1] && ms < need.ms) {
@@ -63,24 +63,24 @@ function needed(r, found, request, backend, least) {
     if (tokens.wordOf(r.uri) === undefined || isStream(r, request)) {
         return { ms: extra === 0 ? 0 : least + extra, why: prompt.why };
     }
-    const answer = answerOf(r, request, paceOf(found));
+    const answer = answerOf(r, request, backend, paceOf(found));
     if (answer === undefined) {
         return { ms: Infinity, why: 'not streamed, and no max_tokens' };
     }
-    return { ms: extra + answer.ms, why: answer.why + (extra === 0 ? '' : ', ' + prompt.why) };
+    return { ms: extra + Math.max(least, answer.ms), why: answer.why + (extra === 0 ? '' : ', ' + prompt.why) };
 }
 
 // The same of an answer whose model was measured.
-function measured(r, found, request) {
+function measured(r, found, request, backend) {
     const known = pace.open().of(found[route.MODEL]);
     return known === undefined || tokens.wordOf(r.uri) === undefined || isStream(r, request) ? { ms: 0 }
-        : answerOf(r, request, { ms: known, why: 'as measured' }) || { ms: 0 };
+        : answerOf(r, request, backend, { ms: known, why: 'as measured' }) || { ms: 0 };
 }
 
-// How long the answer takes, of a length that the request says; undefined if it says none.
-function answerOf(r, request, each) {
-    const said = tokens.asked(r.uri, request, false);
-    const count = said.each || 0;
+// How long the answer takes, of a length that the request says; undefined if it says none to this backend.
+function answerOf(r, request, backend, each) {
+    const isBounded = tokens.isBounded(r.uri, request.parsed, backend[route.FLAGS].indexOf('o') !== -1);
+    const count = isBounded ? tokens.asked(r.uri, request, false).each || 0 : 0;
     return count === 0 ? undefined : { ms: ROOM * count * each.ms,
         why: 'not streamed, ' + count + ' tokens at ' + Math.round(each.ms * 10) / 10 + ' ms, ' + each.why };
 }
@@ -105,10 +105,10 @@ function isStream(r, request) {
 }
 
 // Whether no first byte in so many seconds tells of the request and not of the backend: its own size needs longer.
-function explains(r, found, request, seconds) {
+function explains(r, found, request, backend, seconds) {
     const known = pace.open().of(found[route.MODEL]);
     const answer = known === undefined || tokens.wordOf(r.uri) === undefined || isStream(r, request) ? undefined
-        : answerOf(r, request, { ms: known, why: '' });
+        : answerOf(r, request, backend, { ms: known, why: '' });
     return promptOf(request).ms + (answer === undefined ? 0 : answer.ms / ROOM) > seconds * 1000;
 }
 

@@ -100,7 +100,7 @@ function judged(text, parsed, value, bytes) {
         || text.slice(value + 1, value + 2 + model.length) !== model + '"') {
         return undefined;
     }
-    return { model, value, text, parsed, bytes, verdict, stream, max_tokens: longestInAll || longest };
+    return { model, value, text, parsed, bytes, verdict, stream, max_tokens: longest, in_all: longestInAll };
 }
 
 // Whether one of the other keys is.

@@ -26,6 +26,8 @@ function decide(r, request, found, met) {
             return undefined;
         }
         found = route.look(request.model);
+    } else if (request.bytes > settings.quick_bytes) {
+        return undefined;
     }
     const asked = request.model;
     if (!found || !(policy.allowsModel(door.keyPolicy, found[0]) || policy.allowsModel(door.keyPolicy, asked))) {
@@ -42,7 +44,10 @@ function decide(r, request, found, met) {
     const uri = r.uri;
     const isOllama = uri[1] === 'a';   // /api/…
     if (!isStream) {   // longer than the usual time, perhaps: first_byte.js looks at how long
-        if (request.max_tokens === undefined) {
+        // A number, where the endpoint's engines read it: /api/… and /v1/responses have it elsewhere.
+        const longest = request.in_all !== undefined && uri[5] === 'h' && !(request.max_tokens > request.in_all)
+            ? request.in_all : request.max_tokens;
+        if (!(longest >= 1) || isOllama || uri[4] === 'r') {
             if (settings.quick_unsaid.indexOf(' ' + uri + ' ') !== -1 && (!isOllama || request.stream === false)) {
                 // $ig_peer is empty without a backend, and stays what it was when it was asked first: hot.js.
                 const said = tokens.asked(uri, request, false);
@@ -51,8 +56,11 @@ function decide(r, request, found, met) {
                     return undefined;
                 }
                 isLong = true;
+            } else if (settings.quick_unsaid === '' && request.verdict !== 'usual'
+                && tokens.wordOf(uri) !== undefined && tokens.asked(uri, request, false).each > settings.quick_tokens) {
+                return undefined;
             }
-        } else if (request.max_tokens > settings.quick_tokens) {
+        } else if (longest > settings.quick_tokens) {
             return undefined;
         }
     } else {   // what stream_options.js puts right
@@ -89,7 +97,9 @@ function decide(r, request, found, met) {
     const name = backend[route.NAME];
     const variables = r.variables;
     variables.ig_backend = name;   // at once: see state.drop
-    if (backend[route.FLAGS].indexOf('c') !== -1) {   // it is loaded first
+    if (backend[route.FLAGS].indexOf('c') !== -1   // it is loaded first, or does not read what bounds the answer
+        || (request.verdict === 'fine' && !isStream && request.parsed.max_completion_tokens !== undefined
+            && backend[route.FLAGS].indexOf('o') !== -1)) {
         return undefined;
     }
     const flags = admit.flags;

@@ -51,7 +51,7 @@ function decide(r) {
     }
     const flags = policy.flags(variables.ig_policy);
     const options = found[route.OPTIONS];
-    const request = { model: named, named, parsed: {}, text: '{}', bytes: 0, stream: true, max_tokens: 1 };
+    const request = { model: named, named, parsed: {}, text: '{}', bytes: 0, stream: true };
     variables.ig_model = found[0];
     const refused = flags !== '' || options.limits !== undefined
         ? limits.meet(r, variables.ig_policy, flags, options, request) : undefined;

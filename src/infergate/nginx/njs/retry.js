@@ -129,7 +129,7 @@ function goOn(r, status, reached) {
     variables.ig_why = variables.ig_why + backend + ' failed ' + status + ';';
     queue.slotFreed();
     const found = route.find(variables.ig_model);
-    if (status !== 504 || reached || !asksForMore(r, found)) {
+    if (status !== 504 || reached || !asksForMore(r, found, backend)) {
         failure.note(backend, status, reached, r.uri, variables.ig_model);
     }
     const stopped = found === undefined ? 'route' : obstacle(r, found, tried);
@@ -146,14 +146,16 @@ function goOn(r, status, reached) {
 }
 
 // Whether no first byte in time tells of the request and not of the backend: its own size needs longer.
-function asksForMore(r, found) {
+function asksForMore(r, found, backend) {
     const read = careful.formatOf(r).read(r);
     if (found === undefined) {
         return false;
     }
     const said = found[route.OPTIONS].params;
     const request = said ? params.of(r, read, said) : read;
-    return firstByte.explains(r, found, request, Number(last(r.variables.upstream_response_time)));
+    const all = found[route.BACKENDS];
+    return firstByte.explains(r, found, request, all.find((each) => each[route.NAME] === backend) || all[0],
+        Number(last(r.variables.upstream_response_time)));
 }
 
 function giveUp(r, status, tried) {

@@ -38,6 +38,17 @@ function wordOf(uri) {
     }
 }
 
+// Whether the body says how long the answer may be in a word that the endpoint's engines read: vLLM goes on
+// after n_predict tokens, and Ollama after max_completion_tokens
+// (https://github.com/ollama/ollama/blob/main/openai/openai.go).
+function isBounded(uri, body, isOllama) {
+    const word = wordOf(uri);
+    const said = uri.startsWith('/api/') ? body[OPTIONS] : body;
+    return said !== undefined && said !== null && (said[word] > 0
+        || (word === 'n_predict' && said.max_tokens > 0)
+        || (word === 'max_tokens' && !isOllama && uri.startsWith('/v1/chat/') && said.max_completion_tokens > 0));
+}
+
 // The whole number that a backend reads, undefined if that is none of at least 1.
 function whole(value) {
     const digits = typeof value === 'string' ? DIGITS.exec(value) : null;
@@ -161,4 +172,4 @@ function isLength(name) {
     return LENGTHS.indexOf(name) !== -1;
 }
 
-export { LENGTHS, ANSWERS, asked, bound, choices, folded, isLength, wordOf };
+export { LENGTHS, ANSWERS, asked, bound, choices, folded, isBounded, isLength, wordOf };
