@@ -47,7 +47,7 @@ function hasNul(body) {
 //   model       what the body says; undefined if it names none
 //   named       the model asked for; Ollama reads the older `name` of /api/show without a `model`
 //   text        the body; parsed: as an object; bytes: its length
-//   stream               as the body says
+//   stream      as the body says
 //   empty       the body is {}
 function read(r) {
     const encoded = refuse.encoded(r);
