@@ -18,9 +18,11 @@ from infergate.nginx.lint import lint, refuse_findings
 from infergate.nginx.render import Surroundings, render
 from infergate.nginx.rendered import write
 from infergate.paths import Home
+from tests.configurations import pairs
 from tests.scanners import GIXY
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+PAIRS = tuple(pairs.HERE / f"{name}.yaml" for name in (pairs.BASE, *pairs.names()))
 
 EVERYTHING = """
 listen: { http: "*:8080", https: "*:8443", hosts: [api.test] }
@@ -67,8 +69,8 @@ def test_a_configuration_with_everything_breaks_no_rule(everything: tuple[Config
     assert lint(folder, config) == ()
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_the_examples_break_no_rule(example: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", [*EXAMPLES, *PAIRS], ids=lambda path: path.stem)
+def test_no_feature_breaks_a_rule(example: Path, tmp_path: Path) -> None:
     config = load_config(example, {}).config
     refuse_findings(written(config, tmp_path), config)
 
@@ -105,6 +107,16 @@ def test_what_breaks_a_rule_is_found_where_it_is(
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(LintError, match=f"\\.conf:[0-9]+: .*\\({rule}\\)"):
         refuse_findings(folder, config)
+
+
+def test_what_follows_an_include_is_found_in_its_own_file(everything: tuple[Config, Path]) -> None:
+    config, folder = everything
+    path = folder / "sites-available" / "api.conf"
+    before, after = path.read_text().split("location = /healthz {", 1)
+    assert "include" in before
+    path.write_text(f"{before}location = /healthz {{ root /;{after}")
+    (found,) = lint(folder, config)
+    assert found.where == f"sites-enabled/api.conf:{before.count(chr(10)) + 1}"
 
 
 KNOWN = {

@@ -90,14 +90,30 @@ def parse(folder: Path) -> Block:
     """The files of a revision as one tree. Raises LintError if they cannot be read."""
     import crossplane  # only here: it is slow to load
 
-    payload = crossplane.parse(
-        str(folder / "nginx.conf"), combine=True, comments=False, check_args=False, check_ctx=False
-    )
+    main = str(folder / "nginx.conf")
+    payload = crossplane.parse(main, comments=False, check_args=False, check_ctx=False)
     if payload["status"] != "ok":
         wrong = payload["errors"][0]
         raise LintError(f"cannot be read: {wrong['error']}", where=str(wrong["file"]))
-    whole = {"directive": "", "args": [], "file": str(folder / "nginx.conf"), "line": 1}
-    return Block({**whole, "block": payload["config"][0]["parsed"]})
+    inner = _joined(payload["config"][0]["parsed"], main, payload["config"])
+    return Block({"directive": "", "args": [], "file": main, "line": 1, "block": inner})
+
+
+def _joined(
+    directives: Sequence[Mapping[str, Any]], file: str, files: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Directives with those of included files in their places, each with its own file. crossplane's
+    `combine` names the included file for all that follow an include."""
+    found: list[Mapping[str, Any]] = []
+    for each in directives:
+        if each["directive"] == "include":
+            for other in (files[at] for at in each["includes"]):
+                found += _joined(other["parsed"], other["file"], files)
+        elif "block" in each:
+            found.append({**each, "file": file, "block": _joined(each["block"], file, files)})
+        else:
+            found.append({**each, "file": file})
+    return found
 
 
 def lint(folder: Path, config: Config) -> tuple[Finding, ...]:

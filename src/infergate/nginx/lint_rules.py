@@ -16,7 +16,8 @@ _PROGRAMS_INSIDE = frozenset({"push.js", "shadow.js", "wait.js", "hedge.js", "la
 
 _FROM_CLIENT = re.compile(r"\$(?:http_|arg_|cookie_|args\b|host\b|request_uri\b|query_string\b)")
 
-_ADMITTED = ["$ig_admitted", "!="]
+_ADMITTED = (["$ig_admitted", "!="], ["$ig_scrapes", "="])
+"""The beginnings of conditions that let in who has a key, and who may ask for the metrics."""
 
 _OLD_TLS = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
 
@@ -50,7 +51,7 @@ def _nobody_gets_in_without_a_key(tree: Block, config: Config) -> Iterator[tuple
             continue
         if not is_entered_from_outside(location) or _upstream(relay) in open_to_all:
             continue
-        checked = any(check.arguments[:2] == _ADMITTED for check in location.own("if"))
+        checked = any(check.arguments[:2] in _ADMITTED for check in location.own("if"))
         if not (checked or location.own("auth_basic") or location.own("auth_request")):
             yield relay, "this relays for callers whose key nobody has checked"
 
