@@ -109,6 +109,22 @@ def test_a_list_of_backends_that_is_none_is_not_good(
     assert "infergate.yaml:1:36: list." in said
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sk-one\nalice sk-two\n", "keys.txt: line 2 has no end"),
+        ('"Bearer x" 1;\nalice sk-two;\n', "keys.txt: not understood: line 2"),
+    ],
+)
+def test_a_keys_file_that_is_not_understood_is_not_good(folder: Path, text: str, said: str) -> None:
+    (folder / "keys.txt").write_text(text)
+    file = "backends: { a: http://127.0.0.1:1 }\nauth: { keys_file: keys.txt }\n"
+    code, out = check(folder, file)
+    assert code == 2
+    assert f"infergate.yaml:2:20: {said}" in out
+    assert "sk-" not in out
+
+
 def test_the_backends_of_a_list_are_counted(folder: Path) -> None:
     (folder / "list.json").write_text('["http://127.0.0.1:1", "http://127.0.0.1:2"]')
     config = "backends: { p: { discover: { file: list.json } } }\n"

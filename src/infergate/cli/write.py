@@ -39,6 +39,7 @@ def check(config: ConfigOption = None, json_: JsonOption = False) -> None:
     from infergate.nginx.engine_facts import dotted
     from infergate.nginx.worker_user import worker_user
     from infergate.state.in_force import bring_into_force
+    from infergate.state.keys_file import wrong_keys_file
 
     declared, home = load(config, as_written=True)
     groups = listed(declared, home)
@@ -47,7 +48,7 @@ def check(config: ConfigOption = None, json_: JsonOption = False) -> None:
         for name, group in groups.items()
         if group.problem is not None
     ]
-    wrong += expired_files(declared)
+    wrong += [*expired_files(declared), *wrong_keys_file(declared)]
     if wrong:
         raise ConfigError(declared.problems(wrong))
     for name, group in groups.items():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infergate.config.load import LoadedConfig
+from infergate.config.problems import Finding
 from infergate.errors import KeyInputError
 from infergate.files import write_atomically
 from infergate.nginx.snippet import Line, SnippetError, read_snippet, read_text
@@ -72,19 +73,35 @@ def read_keys_file(loaded: LoadedConfig, home: Home) -> KeysFile:
     if name is None:
         return KeysFile()
     path = loaded.resolve(name)
+    if not _is_there(path):
+        return KeysFile((), (path,), f"there is no file {name}, so none of its keys is valid")
+    found = _read(path, name)
+    if not found.problem:
+        return found
+    known = _known(home, path)
+    return KeysFile(known, found.files, f"{found.problem}; the {len(known)} keys known before hold")
+
+
+def wrong_keys_file(loaded: LoadedConfig) -> list[Finding]:
+    """What is not understood in it, where it is there."""
+    name = loaded.config.auth.keys_file
+    if name is None or not _is_there(path := loaded.resolve(name)):
+        return []
+    problem = _read(path, name).problem
+    return [(("auth", "keys_file"), problem)] if problem else []
+
+
+def _read(path: Path, name: str) -> KeysFile:
+    """What the file says; of one that is not understood, why, and no keys."""
     files: tuple[Path, ...] = (path,)
     try:
-        if not _is_there(path):
-            return KeysFile((), files, f"there is no file {name}, so none of its keys is valid")
         snippet = read_snippet(path, "map")
         files = snippet.files
         return KeysFile(keys_in(snippet.lines, path.name), files)
     except SnippetError as problem:
-        files, what = problem.files, str(problem)
+        return KeysFile((), problem.files, f"{name}: {problem}")
     except KeyInputError as problem:
-        what = f"{name}: {problem.what}"
-    known = _known(home, path)
-    return KeysFile(known, files, f"{what}; the {len(known)} keys known before hold")
+        return KeysFile((), files, f"{name}: {problem.what}")
 
 
 def _is_there(path: Path) -> bool:
