@@ -7,8 +7,11 @@ import re
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.backends.cache import CACHE
 from tests.backends.servers import available
@@ -35,6 +38,7 @@ PAGE = tuple(blocks("install-docker.md"))
 KEY = "your_generated_openssl_key_here"
 LARGEST_BYTES = 250_000_000
 KEYS, SERVERS = "nginx/api_keys.conf", "nginx/upstream_ollama.conf"
+PODMAN = "metrics: { networks: [10.88.0.0/13, 172.16.0.0/12"
 GENERATE = f"http://127.0.0.1:8080/api/generate -H 'Authorization: Bearer {KEY}'"
 
 
@@ -106,6 +110,58 @@ def test_the_second_compose_file_adds_to_the_first(up: Machine) -> None:
     told = up.sh(f"{both} {options} config")
     for name in ("ollama_nginx_gateway", "open-webui", "postgres", "valkey", "grafana"):
         assert f"  {name}:" in told
+
+
+def test_prometheus_of_the_second_file_scrapes_by_our_rules_where_grafana_looks_for_it(
+    up: Machine,
+) -> None:
+    """Its image is made of this machine's own Prometheus: there is no registry to get it from."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("there is no Prometheus")
+    image = up.folder / "prometheus-image"
+    image.mkdir()
+    shutil.copy(program, image / "prometheus")
+    (image / "Dockerfile").write_text(
+        "FROM debian:trixie-slim\nCOPY prometheus /bin/prometheus\n"
+        'ENTRYPOINT ["/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml",'
+        ' "--storage.tsdb.path=/prometheus"]\n'
+    )
+    stack = YAML(typ="safe").load(up.folder / "docker-compose.stack.yml")["services"]
+    up.sh(f"docker build --network none -t docker.io/{stack['prometheus']['image']} {image}")
+    settings = up.folder / "nginx/infergate.yaml"
+    # podman's networks are others than Docker's.
+    before = settings.read_text()
+    settings.write_text(before.replace("# metrics: { networks: [172.16.0.0/12", PODMAN))
+    assert settings.read_text() != before
+    up.sh(f"docker exec {CONTAINER} nginx -s reload")
+    both = "docker-compose -f docker-compose.yml -f docker-compose.stack.yml --profile monitoring"
+    up.sh(f"{both} up -d --no-build prometheus")
+    provisioned = YAML(typ="safe").load(up.folder / "monitoring/grafana-datasource.yml")
+    url = provisioned["datasources"][0]["url"]
+
+    def asked(path: str) -> dict[str, Any]:
+        """As Grafana would: from a container beside it, at the address it is told."""
+        ask = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
+        said = up.sh(f"docker exec {CONTAINER} python3 -c '{ask}' '{url}{path}' 2>&1 || true")
+        return json.loads(said)["data"] if said.startswith("{") else {}
+
+    def value(query: str) -> list[str]:
+        found = asked(f"/api/v1/query?query={quote(query)}").get("result", [])
+        return [each["value"][1] for each in found]
+
+    try:
+        until(lambda: value('up{job="infergate"}') == ["1"], 120)
+        until(lambda: value("sum(infergate_backend_up)") == ["2"], 120)
+        groups = asked("/api/v1/rules")["groups"]
+        named = {each["name"] for group in groups for each in group["rules"]}
+        assert "InfergateBackendDown" in named
+        bad = [r for group in groups for r in group["rules"] if r["health"] == "err"]
+        assert bad == []
+    finally:
+        up.sh(f"{both} rm -s -f prometheus || docker rm -f $(docker ps -aq -f name=prometheus)")
+        settings.write_text(before)
+        up.sh(f"docker exec {CONTAINER} nginx -s reload")
 
 
 def test_no_secret_gets_into_the_image(up: Machine) -> None:

@@ -30,13 +30,20 @@ tls: { self_signed: true, hsts: true }
 backends:
   a: { url: "https://a:1/base", verify_tls: false, api_key: secret }
   b: http://b:1
-models: { m: { backends: [a, b], hedge: {}, timeouts: { first_byte: 9s } } }
+  c: { url: "http://c:1", engine: ollama }
+models:
+  kept: { backends: [b], cache: { ttl: 1h }, shadow: { backend: c } }
+  m: { backends: [a, b], hedge: {}, timeouts: { first_byte: 9s } }
 services:
   q: { url: "http://q:1", path: /q/, api_key: secret }
   n: { url: "https://n:1", host: n.test, auth: none }
   o: { url: "http://o:1", path: /o/, access: { methods: [GET] } }
+  g: { url: "grpc://g:1", host: g.test, api_key: secret }
 access: { allow: [10.0.0.0/8], deny_user_agents: [sqlmap] }
 limits: { per_ip: { rate: 1r/s } }
+metrics: { networks: [10.0.0.0/8] }
+tracing: { endpoint: "http://t:4318" }
+admin: { listen: 127.0.0.1:9090 }
 """
 
 
@@ -85,6 +92,7 @@ SERVICE = "sites-available/service-q.conf"
         ("timeouts", SERVICE, "proxy_read_timeout", "#"),
         ("key-checked", SERVICE, "if ($ig_admitted != yes)", "# if"),
         ("key-checked", "snippets/hot.conf", "if ($ig_admitted", "# if"),
+        ("key-checked", "sites-available/api.conf", "if ($ig_scrapes", "# if"),
         ("internal-servers", "internal.conf", "listen ", "listen 127.0.0.1:81; #"),
         ("chosen-by-us", SERVICE, "http://_service_q/", "http://$arg_to/"),
         ("chosen-by-us", "sites-available/api.conf", "location @manage", "location /manage"),

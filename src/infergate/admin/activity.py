@@ -17,6 +17,7 @@ from typing import Any
 
 from infergate.ledger.line import request_in
 from infergate.ledger.tail import Tail
+from infergate.metrics.steps import step_of
 from infergate.nginx.access_line import FIRST_CHUNK
 
 MINUTES = 60
@@ -28,11 +29,6 @@ _KEPT = 2_000
 _MOST_MODELS = 500
 OTHERS = "(others)"
 """Stands for the models beyond the first 500 of an hour."""
-
-_STEP = 1.15
-_SHORTEST_S = 0.001
-_STEPS = 100
-"""From 1 ms up, each 15 % longer: half of that is the largest error of a percentile."""
 
 
 @dataclass
@@ -118,7 +114,7 @@ class Activity:
         minute.errors += status >= 400 or status == 0
         minute.output_tokens += max(0, tokens)
         if first_s is not None and status < 400:
-            step = _step(first_s)
+            step = step_of(first_s)
             minute.first_s[step] = minute.first_s.get(step, 0) + 1
 
 
@@ -136,24 +132,6 @@ def first_byte_s(entry: Mapping[str, Any]) -> float | None:
         return None
     found = float(entry["request_time"]) - float(response_s) + float(header_s)
     return max(found, 0.0) if math.isfinite(found) else None
-
-
-def _step(seconds: float) -> int:
-    above = math.log(max(seconds, _SHORTEST_S) / _SHORTEST_S, _STEP)
-    return min(_STEPS, math.ceil(above))
-
-
-def percentile_s(counts: Mapping[int, int], part: float) -> float | None:
-    """The time that `part` of them (0 to 1) stayed below; None where there are none."""
-    total = sum(counts.values())
-    if total == 0:
-        return None
-    wanted, seen = math.ceil(total * part), 0
-    for step in sorted(counts):
-        seen += counts[step]
-        if seen >= wanted:
-            return _SHORTEST_S * _STEP**step / math.sqrt(_STEP)
-    return None
 
 
 _known: dict[Path, Activity] = {}

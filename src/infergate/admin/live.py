@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
-from infergate.admin.activity import MINUTES, Minute, activity_of, percentile_s
+from infergate.admin.activity import MINUTES, Minute, activity_of
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import After, Document, operation
 from infergate.errors import StateError
+from infergate.metrics.steps import percentile_s
 from infergate.nginx.shared_memory import read
 
 _NOW_MINUTES = 2

@@ -42,6 +42,7 @@ class Line(NamedTuple):
     cache: HIT, MISS, EXPIRED or BYPASS, where a model has a cache; service: where it was for one.
     why: what was decided on the way.
     first_ms: from its first byte to the first piece of a stream's body; None where it is no stream.
+    begun_ms: the same to the answer's first byte, of anything; None where no backend answered.
     """
 
     second: int
@@ -64,6 +65,7 @@ class Line(NamedTuple):
     service: str
     why: str
     first_ms: int | None
+    begun_ms: int | None
 
     @property
     def answered(self) -> bool:
@@ -145,7 +147,20 @@ def _line(entry: dict[str, Any]) -> Line | None:
         _name(entry.get("service", "")),
         entry["why"][:_LONGEST_WHY],
         first_ms if first_ms is not None and 0 <= first_ms <= MOST_TOKENS else None,
+        _begun_ms(first_s, duration_ms, entry["attempts"]),
     )
+
+
+def _begun_ms(first_s: Any, took_ms: int, attempts: list[Mapping[str, Any]]) -> int | None:
+    if first_s is not None:
+        begun_ms = round(first_s * 1000)
+    else:
+        last = attempts[-1] if attempts else {"header_time": None}
+        header_s, response_s = last["header_time"], last.get("response_time")
+        if header_s is None or response_s is None:
+            return None
+        begun_ms = took_ms - round((response_s - header_s) * 1000)
+    return int(min(max(begun_ms, 0), took_ms))
 
 
 def _attempt(said: Mapping[str, Any]) -> Attempt:

@@ -101,6 +101,8 @@ class Cells:
         if line.failed:
             return
         header_ms = attempts[-1].header_ms if attempts else None
+        if line.begun_ms is not None:
+            values[_BY_HOUR, (str(line.second // _HOUR_S * _HOUR_S),)].append(line.begun_ms)
         if header_ms is not None:
             values[_FIRST_BYTE, named].append(header_ms)
         if line.first_ms is not None:
@@ -161,7 +163,7 @@ def _limit(line: Line) -> Labels | None:
     return "concurrent" if how == "at" else what, _OWNERS.get(owner, owner)
 
 
-_FAMILIES = {family.name: family for family in (*of.COUNTED, *of.OF_KEYS)}
+_FAMILIES = {family.name: family for family in (*of.COUNTED, *of.OF_KEYS, of.BY_HOUR)}
 _BOUNDS = {
     name: [bound * family.scale for bound in family.bounds] for name, family in _FAMILIES.items()
 }
@@ -171,4 +173,5 @@ _CLASSES = [f"{digit}xx" for digit in range(10)]
 _REQUESTS, _SERVICES, _ATTEMPTS = of.REQUESTS.name, of.SERVICES.name, of.ATTEMPTS.name
 _QUEUE, _DURATION = of.QUEUE.name, of.DURATION.name
 _FIRST_BYTE, _TOKEN_TIME = of.FIRST_BYTE.name, of.TOKEN_TIME.name
-_FIRST_TOKEN = of.FIRST_TOKEN.name
+_FIRST_TOKEN, _BY_HOUR = of.FIRST_TOKEN.name, of.BY_HOUR.name
+_HOUR_S = 3600

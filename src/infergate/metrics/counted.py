@@ -8,6 +8,7 @@ They are not stable; a later version changes this file and docs/metrics.md, and 
 from __future__ import annotations
 
 from infergate.metrics.family import Family
+from infergate.metrics.steps import BOUNDS_S
 
 CONVENTIONS = "0.1.0"
 """Of https://github.com/open-telemetry/semantic-conventions-genai"""
@@ -171,6 +172,15 @@ QUEUE = Family(
     (MODEL,),
     at_most=_HISTOGRAMS,
     bounds=DURATIONS,
+    scale=1000,
+)
+BY_HOUR = Family(
+    "first_byte_by_hour",
+    "histogram",
+    "Until a good answer began, by hour (Unix seconds of its beginning): of the page, not told to "
+    "Prometheus, which has hours of its own.",
+    ("hour",),
+    bounds=BOUNDS_S,
     scale=1000,
 )
 KEY_REQUESTS = Family(

@@ -16,8 +16,9 @@ _PROGRAMS_INSIDE = frozenset({"push.js", "shadow.js", "wait.js", "hedge.js", "la
 
 _FROM_CLIENT = re.compile(r"\$(?:http_|arg_|cookie_|args\b|host\b|request_uri\b|query_string\b)")
 
-_ADMITTED = (["$ig_admitted", "!="], ["$ig_scrapes", "="])
-"""The beginnings of conditions that let in who has a key, and who may ask for the metrics."""
+_ADMITTED = ["$ig_admitted", "!="]
+_SCRAPES, _METRICS = ["$ig_scrapes", "=", "0"], "/metrics.sock:/metrics"
+"""/metrics asks for an address of metrics.networks instead, and leads to nothing else."""
 
 _OLD_TLS = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
 
@@ -43,7 +44,7 @@ def _relays_have_timeouts(tree: Block, _config: Config) -> Iterator[tuple[Block,
 
 def _nobody_gets_in_without_a_key(tree: Block, config: Config) -> Iterator[tuple[Block, str]]:
     """What others can reach asks for a key, a password or a login before it relays, unless the YAML
-    says `auth: none`."""
+    says `auth: none`; /metrics asks where somebody comes from."""
     open_to_all = _upstreams(config, "none") | _logins(config)
     for relay in _relays(tree):
         server, location = relay.around("server"), relay.outer or relay
@@ -51,7 +52,10 @@ def _nobody_gets_in_without_a_key(tree: Block, config: Config) -> Iterator[tuple
             continue
         if not is_entered_from_outside(location) or _upstream(relay) in open_to_all:
             continue
-        checked = any(check.arguments[:2] in _ADMITTED for check in location.own("if"))
+        asked = [check.arguments for check in location.own("if")]
+        checked = any(each[:2] == _ADMITTED for each in asked)
+        if relay.arguments[0].endswith(_METRICS):
+            checked = _SCRAPES in asked
         if not (checked or location.own("auth_basic") or location.own("auth_request")):
             yield relay, "this relays for callers whose key nobody has checked"
 

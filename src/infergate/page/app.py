@@ -11,7 +11,6 @@ import hmac
 import json
 from collections.abc import Callable
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -178,13 +177,15 @@ def _cookie_name(scope: Scope) -> str:
 
 
 def _cookie(scope: Scope) -> str:
-    found = SimpleCookie()
-    try:
-        found.load(Headers(scope=scope).get("cookie", ""))
-    except CookieError:
-        return ""
-    morsel = found.get(_cookie_name(scope))
-    return morsel.value if morsel is not None else ""
+    """Its secret; "" if there is none. http.cookies gives up at the first cookie that is not as it
+    should be, and a browser sends us those of every program on this host, whatever its port."""
+    name = _cookie_name(scope)
+    for header in Headers(scope=scope).getlist("cookie"):
+        for each in header.split(";"):
+            said, _, value = each.strip().partition("=")
+            if said == name:
+                return value
+    return ""
 
 
 def _has_word(scope: Scope, session: Session) -> bool:
@@ -195,7 +196,7 @@ def _has_word(scope: Scope, session: Session) -> bool:
 def _token_in(body: bytes | None) -> str | None:
     try:
         token = json.loads(body or b"")["token"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     is_one = isinstance(token, str) and token.isascii() and token.isprintable()
     return token.strip() or None if is_one else None

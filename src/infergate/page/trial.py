@@ -36,12 +36,13 @@ class Trials:
         try:
             wanted = json.loads(body or b"")
             path, key, content = wanted["path"], wanted["key"], wanted.get("body")
-        except (ValueError, KeyError, TypeError, AttributeError):
+            sent = None if content is None else json.dumps(content, allow_nan=False)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return _failed(422, "a trial has path, key and body")
         if path not in _PATHS or not isinstance(key, str) or not _is_header(key):
             return _failed(422, "this cannot be tried")
         client = httpx.AsyncClient(timeout=_TIMEOUT_S, verify=False, trust_env=False)  # noqa: S501
-        (url, host), method = self._url(), "GET" if content is None else "POST"
+        (url, host), method = self._url(), "GET" if sent is None else "POST"
         request = client.build_request(
             method,
             url + path,
@@ -49,9 +50,10 @@ class Trials:
                 "Authorization": f"Bearer {key}",
                 "User-Agent": "infergate-page",
                 "Host": host,
+                **({} if sent is None else {"Content-Type": "application/json"}),
             },
             extensions={"sni_hostname": host},
-            **({} if content is None else {"json": content}),
+            content=sent,
         )
         try:
             answer = await client.send(request, stream=True)

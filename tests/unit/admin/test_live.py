@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from infergate.admin.activity import OTHERS, Activity, percentile_s
+from infergate.admin.activity import OTHERS, Activity
 from infergate.admin.gateway import Gateway
 from infergate.admin.live import live
 from infergate.admin.newest import NewestFirst
 from infergate.admin.requests import list_requests
 from infergate.config.load import load_config
+from infergate.metrics.steps import percentile_s, step_of
 from infergate.nginx.access_line import FIRST_CHUNK
 from infergate.paths import Home
 from tests.admin_api import CONFIG
@@ -129,11 +130,9 @@ def test_a_thousand_model_names_take_bounded_memory(tmp_path: Path) -> None:
 
 
 def test_a_percentile_is_within_8_percent() -> None:
-    from infergate.admin.activity import _step
-
     counts: dict[int, int] = {}
     for milliseconds in range(1, 1001):
-        step = _step(milliseconds / 1000)
+        step = step_of(milliseconds / 1000)
         counts[step] = counts.get(step, 0) + 1
     assert percentile_s(counts, 0.95) == pytest.approx(0.95, rel=0.08)
     assert percentile_s({}, 0.95) is None

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from infergate.config.load import parse_config
+from infergate.admin.gateway import Gateway
+from infergate.admin.past import first_bytes
+from infergate.config.load import load_config, parse_config
 from infergate.control.firewall import Sums
 from infergate.ledger.count import count as count_text
 from infergate.ledger.ledger import Ledger, node_in, node_of
@@ -115,6 +117,32 @@ def test_the_first_token_is_that_of_streams(count: Callable[..., Numbers]) -> No
         of.FIRST.index(0.25): 1,
         SUM: 200,
     }
+
+
+def test_how_soon_answers_began_is_kept_by_hour(
+    count: Callable[..., Numbers], home: Home, open_database: Callable[[], Database]
+) -> None:
+    hour = 1_795_000_000 // 3600 * 3600
+    late = {"request_time": 9.0, "attempts": [{**attempt("a", 200, 2.0), "response_time": 3.0}]}
+    count(
+        *(line(ts=hour + 1, **{FIRST_CHUNK: 0.1}) for _ in range(98)),
+        *(line(ts=hour + 3599, **late) for _ in range(2)),
+        *(line(ts=hour + 3600, **late) for _ in range(2)),
+        line(status=500, error="backend_failed", **late),
+        line(backend="", attempts=[]),
+    )
+    file = home.root / "infergate.yaml"
+    file.write_text(CONFIG)
+    gateway = Gateway(load_config(file, {}), home)
+    gateway.__dict__["database"] = open_database()
+    by_hour = first_bytes(gateway, since=hour)
+    assert [(each.begun, each.answers) for each in by_hour.items] == [(hour, 100), (hour + 3600, 2)]
+    first, second = (each.first_byte_p95_s for each in by_hour.items)
+    assert first == pytest.approx(0.1, rel=0.08)
+    assert second == pytest.approx(8, rel=0.08), "what came before the last attempt is of it"
+    (day,) = first_bytes(gateway, by="day", since=hour).items
+    assert (day.begun % 86400, day.answers) == (0, 102)
+    assert first_bytes(gateway, since=hour + 7200).items == []
 
 
 def test_refusals_by_limits_are_told_apart(count: Callable[..., Numbers]) -> None:

@@ -101,7 +101,16 @@ def test_a_wrong_token_opens_nothing_and_is_slowed_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"null", b"[]", b'{"token": 1}', b'{"token": ""}', '{"token": "ü"}'.encode()]
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'{"token": 1}',
+        b'{"token": ""}',
+        '{"token": "ü"}'.encode(),
+        b"[" * 4000,
+    ],
 )
 def test_what_is_no_token_is_told_so(api: Served, body: bytes) -> None:
     with browser(api) as client:
@@ -199,6 +208,20 @@ def test_a_cookie_that_is_none_is_nobody(api: Served, cookie: str) -> None:
         assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("other", ['a={"x": 1}', "odd[]=1", "=", 'q="open', "naïve=é", "a=1; a"])
+def test_a_cookie_of_another_program_of_that_machine_locks_nobody_out(
+    api: Served, other: str
+) -> None:
+    """A browser sends cookies to every port of a host."""
+    with browser(api) as client:
+        log_in(client, api.full)
+        ours = f"{COOKIE}={client.cookies[COOKIE]}"
+        client.cookies.clear()
+        for cookies in (f"{other}; {ours}", f"{ours}; {other}"):
+            headers = {"Cookie": cookies.encode()}
+            assert client.get("/page/v1/keys", headers=headers).status_code == 200
+
+
 def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_of_others(api: Served) -> None:
     with browser(api) as client:
         page = client.get("/page/overview")
@@ -239,6 +262,22 @@ def test_without_the_page_there_is_none_of_it(tmp_path: Path) -> None:
     with served(tmp_path, CONFIG + "admin: { page: false }\n") as api, browser(api) as client:
         for path in ("/", "/page/overview", "/page/session", "/page/v1/keys"):
             assert client.get(path).status_code == 401, path
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"path": "/v1/models", "key": "k", "body": NaN}',
+        b'{"path": ["/v1/models"], "key": "k"}',
+        b'{"path": "/v1/models", "key": "k\\r\\nx: y"}',
+        b'{"path": "/v1/models?x", "key": "k"}',
+        b"[" * 100_000,
+    ],
+)
+def test_what_cannot_be_tried_is_told_so(api: Served, body: bytes) -> None:
+    with browser(api) as client:
+        word = {"X-Infergate-CSRF": log_in(client, api.full)}
+        assert client.post("/page/trial", content=body, headers=word).status_code == 422
 
 
 def test_the_playground_asks_only_the_gateway_and_only_for_models(api: Served) -> None:

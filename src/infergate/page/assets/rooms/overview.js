@@ -41,11 +41,12 @@ export async function show({place, head, query, said}) {
             const [step, steps] = STEPS[wanted];
             const since = Math.floor(Date.now() / 1000 / step) * step - (steps - 1) * step;
             const by = wanted === 'day' ? 'hour' : 'day';
-            const [over, each] = await Promise.all([
+            const [over, each, began] = await Promise.all([
                 get('/usage', {by, since, limit: 1000}), get('/usage', {by: 'model', since, limit: 1000}),
+                get('/first-bytes', {by, since}),
             ]);
             if (wanted === range && !isOver) {
-                past = {since, by, over: over.items, models: each.items};
+                past = {since, by, over: over.items, models: each.items, began};
                 draw();
             }
         }
@@ -166,8 +167,8 @@ function drawPictures(place, found, range, past) {
     const sum = (name) => past.over.reduce((all, row) => all + row[name], 0);
     fill(place,
         bars(`Requests ${what}`, past.over.map((row) => ({at: at(row), value: row.requests, bad: row.errors, said: `${count(row.requests, 'request')}, ${count(row.errors, 'failure')}`})), past.since, step, steps, {now: number(sum('requests'))}),
-        bars(`Seconds a request, on average`, past.over.map((row) => ({at: at(row), value: row.duration_ms / 1000 / (row.requests || 1), said: seconds(row.duration_ms / 1000 / (row.requests || 1))})), past.since, step, steps,
-            {now: seconds(sum('requests') ? sum('duration_ms') / 1000 / sum('requests') : null), as: seconds}),
+        bars('First byte, 95 % sooner', past.began.items.map((each) => ({at: each.begun, value: each.first_byte_p95_s, said: `${seconds(each.first_byte_p95_s)}, of ${count(each.answers, 'answer')}`})), past.since, step, steps,
+            {now: past.began.first_byte_p95_s === null ? NONE : seconds(past.began.first_byte_p95_s), empty: 'no answers in this time', as: seconds}),
         bars(`Tokens ${what}`, past.over.map((row) => ({at: at(row), value: row.prompt_tokens + row.completion_tokens, said: `${number(row.prompt_tokens)} in, ${number(row.completion_tokens)} out`})), past.since, step, steps,
             {now: number(sum('prompt_tokens') + sum('completion_tokens'))}));
 }
