@@ -17,7 +17,7 @@ ALL_BUSY := -n $$((3 * $$(nproc))) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 DOCS := config.reference_doc:configuration.md config.endpoints_doc:endpoints.md \
         metrics.reference_doc:metrics.md admin.openapi:admin-api.openapi.json
-.PHONY: help up install docs deb test e2e test-deploy peers soak bench count lint format lock clean
+.PHONY: help up install docs check deb test e2e test-deploy peers soak bench count lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -51,6 +51,7 @@ docs: $(VENV)/.installed  ## Write anew what docs/ has of the code
 	@for each in $(DOCS); do \
 	  $(BIN)/python -m infergate.$${each%%:*} > docs/.new && mv docs/.new docs/$${each##*:} || exit 1; done
 	@$(BIN)/infergate schema > docs/.new && mv docs/.new docs/infergate.schema.json
+	@$(BIN)/python -m infergate.config.example_yaml > docs/.new && mv docs/.new infergate.example.yaml
 	@$(BIN)/infergate logs schema > docs/.new && mv docs/.new docs/access-line.schema.json
 
 deb: $(VENV)/.installed  ## Make the Debian package, in dist/
@@ -92,6 +93,10 @@ bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx
 
 count: $(VENV)/.installed-test  ## Count instructions per request (needs valgrind); fails above 3 % more
 	$(BIN)/python -m bench.count
+
+check: lint  ## Lint, and the unit tests that take no time: under a minute
+	@$(BIN)/pytest -q tests/unit/config tests/unit/kinds tests/unit/test_configurations.py tests/unit/test_bundle.py \
+	  tests/unit/imports tests/unit/ledger tests/unit/state -m 'not long' -n $$(nproc)
 
 lint: $(VENV)/.installed-test  ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

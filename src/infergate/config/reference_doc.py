@@ -27,6 +27,7 @@ backends:
 - **Mistakes** are told all at once, each as `file:line:column: message (did you mean …?)`, by
   `infergate check` and by every other command.
 - **Editors**: `infergate schema` prints the JSON Schema; a copy is `docs/infergate.schema.json`.
+  All settings, each explained in its place: [infergate.example.yaml](../infergate.example.yaml).
 
 Models: with no `models:` every model that a backend has is served. With `models:` only the named
 ones are, and `"*"` stands for every other model of its backends.

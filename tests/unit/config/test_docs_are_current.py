@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from infergate.config.endpoints_doc import page
+from infergate.config.example_yaml import example
 from infergate.config.json_schema import json_schema
+from infergate.config.load import load_config, parse_config
 from infergate.config.reference_doc import reference
 from infergate.metrics.reference_doc import page as metrics_page
 
@@ -33,3 +36,23 @@ def test_the_table_of_metrics_is_current() -> None:
 def test_the_schema_is_current() -> None:
     written = json.loads((DOCS / "infergate.schema.json").read_text())
     assert written == json_schema(), "infergate schema > docs/infergate.schema.json"
+
+
+EXAMPLE = DOCS.parent / "infergate.example.yaml"
+
+
+def test_the_example_of_all_settings_is_current() -> None:
+    anew = "python -m infergate.config.example_yaml > infergate.example.yaml"
+    assert EXAMPLE.read_text() == example(), anew
+
+
+def test_the_example_says_the_defaults() -> None:
+    smallest = parse_config("backends: {gpu1: http://127.0.0.1:11434}", EXAMPLE, {})
+    assert load_config(EXAMPLE, {}).config == smallest.config
+
+
+def test_the_example_has_every_setting() -> None:
+    sections = [json_schema(), *json_schema()["$defs"].values()]
+    settings = {name for section in sections for name in section.get("properties", ())}
+    written = set(re.findall(r"(?m)^ *#?([\w.-]+):", EXAMPLE.read_text()))
+    assert settings - written == set()
