@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from infergate.paths import Home
 from tests.access_log import tokens
 from tests.backends.servers import Scripted
 from tests.engine.conftest import Pair, as_new, vllm_and_ollama
+from tests.engine.failing import failing
 from tests.gateway import Gateway, until
 
 CONFIG = """
@@ -379,3 +381,55 @@ def test_a_stream_that_is_reset_ends_in_an_error_event_of_its_dialect(
     assert not complete
     assert events(got)[-1]["type"] == "error"
     assert it.log()[-1]["error"] == "stream_truncated"
+
+
+ASKED: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}]},
+    "/v1/completions": {"prompt": "hi"},
+    "/v1/responses": {"input": "hi"},
+    "/v1/messages": {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]},
+    "/api/chat": {"messages": [{"role": "user", "content": "hi"}]},
+}
+WAYS: dict[str, dict[str, Any]] = {"short": {}, "long": {"user": "x" * 20_000}}
+"""A body of 20 kB takes the long way."""
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_a_stream_that_the_gateway_fails_on_says_so_to_the_client_and_in_the_log(
+    stack: Pair, path: str
+) -> None:
+    it, a, o = stack
+    has_failed = {
+        "/v1/messages": lambda it: it["error"]["type"] == "api_error",
+        "/v1/responses": lambda it: it["code"] == "server_error",
+        "/api/chat": lambda it: isinstance(it["error"], str),
+    }.get(path, lambda it: it["error"]["code"] == "server_error")
+    for function in ("finish", *(["withoutUsage"] if "completions" in path else [])):
+        with failing(it, function, "hot.js", "answer.js"):
+            for way, more in WAYS.items():
+                model = "l" if path == "/api/chat" else "m"
+                got, _ = read(it, path, {"model": model, "stream": True, **ASKED[path], **more})
+                last = got.decode().strip().splitlines()[-1].removeprefix("data: ")
+                assert has_failed(json.loads(last)), (function, way, got)
+                until(lambda: it.log()[-1]["error"] == "server_error")
+                assert (it.log()[-1]["status"], it.log()[-1]["uri"]) == (200, path)
+    assert it.status()["backends"][0]["in_flight"] == 0, "its slot is free"
+
+
+@pytest.mark.parametrize("function", ["answer$look", "stream$begin"])
+def test_an_answer_that_the_gateway_fails_on_is_an_error_in_the_log(
+    stack: Pair, function: str
+) -> None:
+    """Its head has gone out already: all that is left is to close the connection."""
+    it, _, _ = stack
+    with failing(it, function, "hot.js", "answer.js"):
+        for more in WAYS.values():
+            for streams in (False, True):
+                if (function, streams, more) == ("stream$begin", False, {}):
+                    continue  # the short way knows that it is none
+                lines = len(it.log())
+                with suppress(httpx.RemoteProtocolError):
+                    it.chat("m", stream=streams, **more)
+                until(lambda lines=lines: len(it.log()) > lines)
+                line = it.log()[-1]
+                assert (line["error"], line["completed"]) == ("server_error", False)

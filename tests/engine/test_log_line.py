@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +12,11 @@ import httpx
 import pytest
 
 from infergate.nginx.access_line import FIELDS, FIRST_CHUNK
-from infergate.nginx.drain import nginx_workers
 from infergate.nginx.statuses import INTERNAL
 from tests.access_log import LINE, tokens
 from tests.backends.servers import Scripted, free_port, scripted
 from tests.engine.conftest import as_new
+from tests.engine.failing import failing
 from tests.gateway import Gateway, gateway, until
 from tests.wire import raw
 
@@ -310,31 +307,6 @@ def test_a_line_is_utf_8_whatever_bytes_a_client_writes(pair: Pair) -> None:
             assert entry["uri"].rstrip("/") == (place + told * place.endswith("/")).rstrip("/")
 
 
-@contextmanager
-def failing(it: Gateway, program: str, function: str) -> Iterator[None]:
-    """One of the gateway's programs throws where this function begins."""
-    file = it.home / "current" / "njs" / program
-    text = file.read_text()
-    begin = re.search(rf"^ *function {re.escape(function)}\([^\n]*\n", text, re.MULTILINE)
-    assert begin, (program, function)
-    file.write_text(
-        f"{text[: begin.end()]}throw new Error('made on purpose');{text[begin.end() :]}"
-    )
-    try:
-        reload(it)
-        yield
-    finally:
-        file.write_text(text)
-        reload(it)
-
-
-def reload(it: Gateway) -> None:
-    master = it.status()["processes"]["nginx"]
-    before = nginx_workers(master)
-    os.kill(master, signal.SIGHUP)
-    until(lambda: (now := nginx_workers(master)) and not now & before)
-
-
 DIALECTS: dict[str, Callable[[dict[str, Any]], Any]] = {
     CHAT: lambda body: body["error"]["code"],
     "/v1/messages": lambda body: "server_error" * (body["error"]["type"] == "api_error"),
@@ -363,7 +335,7 @@ def test_a_request_that_njs_fails_on_is_refused_in_its_dialect_and_logged(
     if program != "refusal.js":  # answers to one of them may be kept, which has another program
         is_kept = program == "missed.js"
         paths = {p: code for p, code in DIALECTS.items() if (p == "/v1/embeddings") is is_kept}
-    with failing(it, program, function):
+    with failing(it, function, program):
         for path, code in paths.items():
             body = {"model": "nobody has it", "messages": [], "input": "a", "max_tokens": 1}
             path += "/nothing" * (status == 404)
@@ -375,3 +347,16 @@ def test_a_request_that_njs_fails_on_is_refused_in_its_dialect_and_logged(
             assert "error" in answer.json()
             entry = line(it, answer)
             assert (entry["status"], entry["error"]) == (status, "server_error")
+
+
+@pytest.mark.parametrize("function", ["line$attempts", "charge$settle"])
+def test_a_request_that_njs_fails_on_at_its_end_is_logged_and_frees_its_slot(
+    pair: Pair, function: str
+) -> None:
+    it, _, _ = pair
+    key = it.new_key("few", "--rpm", "1000", "--concurrency", "5")
+    with failing(it, function, "answer.js"):
+        answer = it.chat("gone", key=key)
+        assert answer.status_code == 200
+        assert line(it, answer)["status"] == 200
+    until(lambda: {each["in_flight"] for each in it.status()["backends"]} == {0})

@@ -16,6 +16,7 @@ import * as pace from './pace.js' with { load: 'rare' };
 import * as recent from './recent.js' with { load: 'lazy' };
 import * as state from './state.js';
 import * as stream from './stream.js' with { load: 'lazy' };
+import * as thrown from './thrown.js' with { load: 'rare' };
 import * as usages from './usages.js' with { load: 'lazy' };
 
 // Pieces of up to 16 kB (proxy_buffer_size) that nobody counts.
@@ -63,10 +64,14 @@ function refuse(r) {
 
 // js_body_filter, with buffers. It has no variables of its own: they would cost each piece of a stream.
 function filter(r, data, flags) {
-    if (streaming) {
-        streaming.filter(data, flags);
-    } else {
-        look(r, data, flags);
+    try {   // 70 instructions
+        if (streaming) {
+            streaming.filter(data, flags);
+        } else {
+            look(r, data, flags);
+        }
+    } catch (e) {
+        streaming = thrown.open(r, e, streaming, flags);
     }
 }
 

@@ -6,11 +6,23 @@
 const GROUP = ' : ', TRY = ', ';
 // Of what a client calls a model.
 const LONGEST_NAME = 256;
+// By the kind of a field.
+const UNKNOWN = { text: '""', attempts: '[]', tokens: 'null', plain: '0' };
 
 function line(r) {
-    const parts = settings.line.map((field) => '"' + field[0] + '":' + value(r, field));
+    const parts = settings.line.map((field) => '"' + field[0] + '":' + known(r, field));
     const service = r.variables.ig_service;
     return '{' + parts.join(',') + (service ? ',"service":' + JSON.stringify(service) : '') + '}';
+}
+
+// A request that no line tells of would not be counted: what cannot be found out is not in it.
+function known(r, field) {
+    try {
+        return value(r, field);
+    } catch (e) {
+        r.error('no ' + field[0] + ' for the log: ' + e);
+        return UNKNOWN[field[2]];
+    }
 }
 
 // field: [name, nginx's variable, kind]

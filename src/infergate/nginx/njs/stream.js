@@ -214,14 +214,18 @@ function open(r, isSse, hold) {
         // One that was closed as it should be, and says why it stops, only lacks its last word.
         if (!found.ended && !(flags.last && (found.finished || !found.hasEnd))) {
             state.failed = flags.last ? 'stream_ended_early' : 'stream_truncated';
-            r.sendBuffer(errorEvent(), { last: flags.last, flush: true });
+            interrupt('The backend broke off in the middle of its answer.', 'stream_truncated', flags);
             return;
         }
         r.sendBuffer('', flags);
     }
 
-    function errorEvent() {
-        const message = 'The backend broke off in the middle of its answer.';
+    // Says to the client that nothing more comes.
+    function interrupt(message, code, flags) {
+        r.sendBuffer(errorEvent(message, code), { last: flags.last, flush: true });
+    }
+
+    function errorEvent(message, code) {
         if (!isSse) {
             return '\n' + JSON.stringify({ error: message }) + '\n';
         }
@@ -234,13 +238,14 @@ function open(r, isSse, hold) {
                 + JSON.stringify({ type: 'error', code: 'server_error', message, param: null }) + '\n\n';
         }
         return '\n\ndata: ' + JSON.stringify({
-            error: { message, type: 'server_error', param: null, code: 'stream_truncated' },
+            error: { message, type: 'server_error', param: null, code },
         }) + '\n\n';
     }
 
+    const isReadable = (r.headersOut['Content-Encoding'] || 'identity') === 'identity';
     const usual = r.uri === '/v1/messages' ? filterAnthropic : several === undefined ? filter : filterSeveral;
     return {
-        filter: (r.headersOut['Content-Encoding'] || 'identity') === 'identity' ? usual : encoded,
+        filter: isReadable ? usual : encoded, interrupt: isReadable ? interrupt : undefined,
         state, tokens: () => look().tokens, holding: () => holding, failed: () => state.failed !== '',
     };
 }

@@ -25,18 +25,37 @@ function noteTrouble() {
     }
 }
 
-// Every second, in one worker. '<pid>:<backend>' counts what one worker has of '<backend>'.
+// Every second, in one worker. A step that fails keeps none of the others from being done.
 function sweep() {
-    const slots = ngx.shared.ig_inflight;
-    const gone = {};
+    [moved, noteTrouble, tellRevision, sweepQueue, giveBackOfGone].forEach((step) => {
+        try {
+            step();
+        } catch (e) {
+            ngx.log(ngx.ERR, 'sweep: ' + step.name + ': ' + e);
+        }
+    });
+}
+
+function moved() {
     clock.moved(Date.now());
-    noteTrouble();
+}
+
+function tellRevision() {
     if (ngx.shared.ig_ended !== undefined) {   // see watch.js
         ngx.shared.ig_ended.set('revision', String(settings.revision));
     }
+}
+
+function sweepQueue() {
     if (ngx.shared.ig_waiting.get('') > 0 || ngx.shared.ig_queue.size() > 0) {
         queue.sweep();
     }
+}
+
+// '<pid>:<backend>' counts what one worker has of '<backend>'.
+function giveBackOfGone() {
+    const slots = ngx.shared.ig_inflight;
+    const gone = {};
     if (!isRunning('self')) {
         return;
     }
