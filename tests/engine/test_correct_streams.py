@@ -398,7 +398,7 @@ WAYS: dict[str, dict[str, Any]] = {"short": {}, "long": {"user": "x" * 20_000}}
 def test_a_stream_that_the_gateway_fails_on_says_so_to_the_client_and_in_the_log(
     stack: Pair, path: str
 ) -> None:
-    it, a, o = stack
+    it, _, _ = stack
     has_failed = {
         "/v1/messages": lambda it: it["error"]["type"] == "api_error",
         "/v1/responses": lambda it: it["code"] == "server_error",
