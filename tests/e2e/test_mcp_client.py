@@ -1,4 +1,4 @@
-"""MCP's own client and server, streamed and with a session, through a service below a path."""
+"""MCP's own client and server, streamed and with a session, through a service below a path and one at /."""
 
 from __future__ import annotations
 
@@ -41,30 +41,31 @@ def front(engine: str) -> Iterator[Gateway]:
     until(lambda: program.started)
     with ExitStack() as stack:
         backend = stack.enter_context(scripted())
-        services = f"{{ url: http://127.0.0.1:{port}/mcp, path: /tools/ }}"
-        yield stack.enter_context(
-            gateway(
-                engine, f"backends: {{ a: {backend.url} }}\nservices: {{ tools: {services} }}\n"
-            )
-        )
+        url = f"http://127.0.0.1:{port}"
+        services = f"below: {{ url: {url}/mcp, path: /tools/ }}, whole: {{ url: {url}, path: / }}"
+        config = f"backends: {{ a: {backend.url} }}\nservices: {{ {services} }}\n"
+        yield stack.enter_context(gateway(engine, config))
     program.should_exit = True
     thread.join(60)
 
 
-def _connected(it: Gateway, mode: Any) -> Client:
+def _connected(it: Gateway, path: str, mode: Any) -> Client:
     http = create_mcp_http_client(headers=it.headers())
-    return Client(streamable_http_client(it.url + "/tools", http_client=http), mode=mode)
+    return Client(streamable_http_client(it.url + path, http_client=http), mode=mode)
 
 
+@pytest.mark.parametrize("path", ["/tools", "/mcp"])
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_tools_are_listed_and_called_and_their_progress_arrives(front: Gateway, mode: str) -> None:
+def test_tools_are_listed_and_called_and_their_progress_arrives(
+    front: Gateway, path: str, mode: str
+) -> None:
     heard: list[float] = []
 
     async def progress(done: float, _total: float | None, _message: str | None) -> None:
         heard.append(done)
 
     async def use() -> None:
-        async with _connected(front, mode) as client:
+        async with _connected(front, path, mode) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["add"]
             for a in (1, 2):
                 answer = await client.call_tool("add", {"a": a, "b": 2}, progress_callback=progress)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import httpx
 import pytest
 
 from tests.backends.servers import Scripted, free_port, scripted
@@ -99,5 +100,9 @@ def test_who_names_no_model_is_told_to_wait_while_the_usual_one_is_not_known_yet
             answer = it.post("/v1/chat/completions", {**body, "messages": messages})
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_backend")
             assert answer.headers["retry-after"] == "5"
+        for path in ("/health", "/v1/health", "/ping"):
+            answer = httpx.get(it.url + path, timeout=60)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_backend")
+            assert answer.headers["retry-after"] == "1"
         answer = it.post("/v1/chat/completions", {"messages": messages}, key=key)
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "missing_model")

@@ -1,49 +1,25 @@
-"""`python -m tests.peers SUITE [pytest's options]`: at the engine, and through the gateway."""
+"""`python -m tests.peers SUITE [pytest's options]`: at the engine, and what passes there again
+through the gateway."""
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from xml.etree import ElementTree
 
 from tests import reaper
 from tests.backends.servers import free_port
 from tests.cache import CACHE
-from tests.pages import DOCS, ROOT
+from tests.pages import ROOT
 from tests.peers.gateways import serve
+from tests.peers.outcomes import Outcomes, differences, listed, passed, table
 
-WAYS = ("engine", "gateway")
-LISTED = re.compile(r"(?m)^\| `([^`]+)` \|")
-
-
-def outcomes(junit: Path) -> dict[str, str]:
-    """passed, failed or skipped, by the test's name."""
-    found = {}
-    for case in ElementTree.parse(junit).iter("testcase"):
-        said = {child.tag for child in case}
-        outcome = "failed" if said & {"failure", "error"} else "skipped" if said else "passed"
-        found[f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"] = outcome
-    return found
-
-
-def only_here(direct: Mapping[str, str], through: Mapping[str, str]) -> list[str]:
-    """What passes at the engine, and not through the gateway."""
-    return sorted(
-        name
-        for name, outcome in direct.items()
-        if outcome == "passed" and through.get(name) != "passed"
-    )
-
-
-def listed() -> list[str]:
-    """The differences that docs/peers.md has, with their reasons: a name, or its beginning."""
-    return LISTED.findall((DOCS / "peers.md").read_text())
+RECORDER = "peers_recorder"
+"""What recorder.py is called where the suite's pytest loads it."""
 
 
 def program_for(suite: Path) -> tuple[str, str]:
@@ -53,7 +29,10 @@ def program_for(suite: Path) -> tuple[str, str]:
     return "vllm", ""
 
 
-def run(suite: Path, way: str, options: list[str], folder: Path) -> dict[str, str]:
+def run(
+    suite: Path, options: list[str], folder: Path, *, only: list[str] | None = None
+) -> Outcomes:
+    """At the engine; where `only` names tests, these alone and through the gateway."""
     name, variable = program_for(suite)
     program = os.environ.get("PEERS_PROGRAM") or shutil.which(name) or _built(name)
     stand_in = folder / name
@@ -62,26 +41,34 @@ def run(suite: Path, way: str, options: list[str], folder: Path) -> dict[str, st
         f'exec "{sys.executable}" -P -m tests.peers.stand_in "$@"\n'
     )
     stand_in.chmod(0o755)
-    junit, address = folder / f"{way}.xml", folder / f"{way}.socket"
+    shutil.copy(Path(__file__).with_name("recorder.py"), folder / f"{RECORDER}.py")
+    told, address = folder / "outcomes.json", folder / "gateways.socket"
+    address.unlink(missing_ok=True)
     environ = {
         **os.environ,
         "PATH": f"{folder}:{os.environ['PATH']}",
-        "PEERS_WAY": way,
+        "PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"),
         "PORT": str(free_port()),  # where llama.cpp's tests start their server
         "PEERS_PROGRAM": program,
         "PEERS_GATEWAYS": str(address),
+        "PEERS_OUTCOMES": str(told),
         **({variable: str(stand_in)} if variable else {}),
     }
+    if only is not None:
+        names = folder / "only.json"
+        names.write_text(json.dumps(only))
+        environ |= {"PEERS_WAY": "gateway", "PEERS_ONLY": str(names)}
     command = [
         os.environ.get("PEERS_PYTHON", sys.executable),
-        *("-m", "pytest", "-q", f"--junitxml={junit}", "-p", "no:cacheprovider"),
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", RECORDER),
         *(options or ["."]),
     ]
+    told.unlink(missing_ok=True)
     with subprocess.Popen(command, cwd=suite, env=environ) as running:
         serve(running, address)
-    if not junit.exists():
+    if not told.exists():
         raise SystemExit(f"the suite did not run: {suite}")
-    return outcomes(junit)
+    return dict(json.loads(told.read_text()))
 
 
 def _built(name: str) -> str:
@@ -102,15 +89,18 @@ def main() -> int:
     suite, options = Path(sys.argv[1]), sys.argv[2:]
     _kept = reaper.start()  # which ends what it marked, when this one is gone
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
-        direct, through = (run(suite, way, options, Path(folder)) for way in WAYS)
-    passed, here = (list(each.values()).count("passed") for each in (direct, through))
-    print(f"\npassed at the engine: {passed} of {len(direct)}; through the gateway: {here}")
-    known = listed()
-    new = 0
-    for name in only_here(direct, through):
-        reason = next((each for each in known if name.startswith(each)), None)
-        new += reason is None
-        print(f"{'listed' if reason else 'NEW   '}  {name}")
+        direct = run(suite, options, Path(folder))
+        there = passed(direct)
+        through = run(suite, options, Path(folder), only=there) if there else {}
+    print("", *table(direct, through), "", sep="\n")
+    found = differences(direct, through, listed())
+    for each in found:
+        print(f"{'listed' if each.has_reason else 'NEW   '}  {each.name}")
+    new = sum(not each.has_reason for each in found)
+    print(
+        f"passed at the engine: {len(there)} of {len(direct)}; of these not through the gateway: "
+        f"{len(found)}, without a reason in docs/peers.md: {new}"
+    )
     return int(new > 0)
 
 

@@ -1,24 +1,47 @@
 // ready: whether every model, or each that health.ready names, has a backend that may get requests. For
-// load balancers: without a key, and without a word of which it is.
+// load balancers: without a key, and without a word of which it is. And the paths at which engines say that
+// they are well: whoever waits for that sends a request next, for the usual model or any.
+import * as dialect from './dialect.js' with { load: 'rare' };
 import * as route from './route.js';
 import * as state from './state.js';
 import * as usable from './usable.js';
 
 // It looks at every route, so not more often than once in so many ms, whoever asks.
-const KEPT = 1000, MARK = '\nreadyz';   // no backend and no model of ig_locks is called so
+const KEPT = 1000, READY = '\nreadyz', WELL = '\nhealth';   // no backend and no model of ig_locks is called so
 
 function ready(r) {
+    if (r.uri === '/readyz') {
+        const is = lately(READY, isReady);
+        r.return(is ? 200 : 503, is ? 'ready\n' : 'not ready\n');
+        return;
+    }
+    r.headersOut['Content-Type'] = 'application/json';
+    if (lately(WELL, isWell)) {
+        r.return(200, '{"status":"ok"}');
+        return;
+    }
+    r.headersOut['Retry-After'] = '1';
+    r.return(503, JSON.stringify(dialect.shape(r.uri, { status: 503, code: 'no_backend', param: null,
+        message: 'No backend is there yet, or any more, for ' + (settings.default_model === '' ? 'any model.'
+            : 'the model that is answered where none is named.') })));
+}
+
+function lately(mark, look) {
     const locks = ngx.shared.ig_locks;
-    let is = locks.get(MARK);
+    let is = locks.get(mark);
     if (is === undefined) {
-        is = isReady() ? 1 : 0;
+        is = look() ? 1 : 0;
         try {
-            locks.set(MARK, is, KEPT);
+            locks.set(mark, is, KEPT);
         } catch (e) {
             // No room: it is looked at again.
         }
     }
-    r.return(is ? 200 : 503, is ? 'ready\n' : 'not ready\n');
+    return is;
+}
+
+function isWell() {
+    return settings.default_model === '' ? all().some(hasBackend) : hasBackend('');
 }
 
 function isReady() {
