@@ -1,4 +1,4 @@
-"""MCP's own client and server, streamed and with a session, through a service below a path and one at /."""
+"""MCP's own client and server, streamed and with a session: services below a path and at /."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Writes a cache of a hub in which the models that vLLM's own tests ask for are tiny random ones.
 
-    python tests/peers/hub.py HF_HOME        (needs torch and transformers: vLLM's Python; no network)
+    python tests/peers/hub.py HF_HOME      (vLLM's Python: needs torch and transformers; no network)
 
 A test that wants a model's own words fails with it, at the engine as well.
 """

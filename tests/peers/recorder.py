@@ -1,16 +1,24 @@
 """A plugin for the pytest that runs a suite: writes each test's outcome, and leaves out what failed
 at the engine. It is copied to where that pytest finds it, beside no other module of ours.
 
+llama.cpp's suite gives a server 60 seconds to start, which is not enough for one with a gateway on
+a busy machine, and starts each kind once before, to fetch its model.
+
 PEERS_OUTCOMES: the file to write. PEERS_ONLY: a file with the names of the tests to run, if any.
+PEERS_MODEL: a model that is here already.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+PATIENCE_S = 600
+"""For a start."""
 
 _outcomes: dict[str, str] = {}
 
@@ -22,6 +30,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left = [item for item in items if item.nodeid not in only]
     items[:] = [item for item in items if item.nodeid in only]
     config.hook.pytest_deselected(items=left)
+
+
+def pytest_collection_finish() -> None:
+    suite = sys.modules.get("utils")
+    if hasattr(suite, "ServerProcess"):
+        suite.ServerProcess.start.__defaults__ = (PATIENCE_S,)
+        if os.environ.get("PEERS_MODEL"):
+            suite.ServerPreset.load_all = staticmethod(lambda: None)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
