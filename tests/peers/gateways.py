@@ -19,8 +19,8 @@ from tests.gateway import Gateway
 
 CONFIG = """
 listen: {{ http: {listen} }}
-auth: {{ required: false }}
-backends: {{ engine: {{ url: "http://127.0.0.1:{behind}", engine: {kind} }} }}
+{auth}
+backends: {{ engine: {{ url: "http://127.0.0.1:{behind}", engine: {kind}{api_key} }} }}
 {models}
 health: {{ interval: 500ms, rise: 1, fall: 1 }}
 validation: "off"
@@ -31,6 +31,8 @@ models: {{ {model}: [engine], "*": [engine] }}
 default_model: {model}
 """
 """llama.cpp's own tests seldom name a model; one of the file is routed before it is discovered."""
+
+_KEYS = "keys.conf"
 
 _LOOK_EVERY_S = 0.2
 
@@ -59,10 +61,19 @@ def serve(suite: subprocess.Popen[bytes], address: Path) -> None:
 def _start(asking: socket.socket) -> Gateway:
     with asking.makefile("r") as lines:
         asked = json.loads(lines.readline())
-    model = asked.pop("model")
-    models = _MODELS.format(model=json.dumps(model)) if model else ""
-    config = CONFIG.format(models=models, **asked)
-    gateway = Gateway(os.environ.get("PEERS_ENGINE", "auto"), config, forked=True)
+    model, key = asked.pop("model"), asked.pop("key")
+    gateway = Gateway(os.environ.get("PEERS_ENGINE", "auto"), "", forked=True)
+    keys = gateway.folder / _KEYS
+    if key:  # the engine's own is what the suite's clients send
+        keys.write_text(f'"Bearer {key}" 1; # suite\n')
+    gateway.write(
+        CONFIG.format(
+            models=_MODELS.format(model=json.dumps(model)) if model else "",
+            auth=f"auth: {{ keys_file: {keys} }}" if key else "auth: { required: false }",
+            api_key=f", api_key: {json.dumps(key)}" if key else "",
+            **asked,
+        )
+    )
     ran = gateway.run("up", "--detach", check=False)
     said = json.dumps(ran.stderr if ran.returncode else "")
     with contextlib.suppress(BrokenPipeError):  # the suite wants no more of it

@@ -66,9 +66,10 @@ class Gateways:
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(address)
 
-    def start(self, listen: str, behind: int, kind: str) -> None:
-        model = _model(f"http://127.0.0.1:{behind}/v1/models")
-        asked = {"listen": listen, "behind": behind, "kind": kind, "model": model}
+    def start(self, listen: str, behind: int, kind: str, key: str) -> None:
+        """key: the engine's; empty where it has none."""
+        model = _model(f"http://127.0.0.1:{behind}/v1/models", key)
+        asked = {"listen": listen, "behind": behind, "kind": kind, "model": model, "key": key}
         self._connection.sendall(f"{json.dumps(asked)}\n".encode())
         with self._connection.makefile("r") as lines:
             problem = json.loads(lines.readline())
@@ -82,10 +83,11 @@ class Gateways:
             pass
 
 
-def _model(url: str) -> str | None:
-    """The first that an engine has; None where it has none, or wants a key to say so."""
+def _model(url: str, key: str) -> str | None:
+    """The first that an engine has; None where it has none."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return str(json.load(answer)["data"][0]["id"])
     except (OSError, IndexError):
         return None
@@ -120,7 +122,7 @@ def main() -> int:
         kind = "vllm" if Path(program).name.startswith("vllm") else "llamacpp"
         gateways = Gateways(os.environ["PEERS_GATEWAYS"])
         stack.callback(gateways.end)
-        gateways.start(address(arguments), behind, kind)
+        gateways.start(address(arguments), behind, kind, option(arguments, "--api-key", ""))
         return engine.wait()
 
 
