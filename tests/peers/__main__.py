@@ -52,7 +52,8 @@ def run(
         "PEERS_PROGRAM": program,
         "PEERS_GATEWAYS": str(address),
         "PEERS_OUTCOMES": str(told),
-        **({variable: str(stand_in)} if variable else {}),
+        # One after another, at the same ports: so one gateway is enough for many.
+        **({variable: str(stand_in), "PEERS_BEHIND": str(free_port())} if variable else {}),
     }
     if only is not None:
         names = folder / "only.json"

@@ -2,7 +2,7 @@
 PEERS_WAY=gateway a gateway at the port that the suite asked for, with the real one behind it.
 
 PEERS_PROGRAM: the real one. PEERS_MODEL: a model's file or folder, instead of one from a hub.
-PEERS_GATEWAYS: the socket of whoever starts gateways.
+PEERS_GATEWAYS: the socket of whoever starts gateways. PEERS_BEHIND: the port of an engine there.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ def address(arguments: list[str]) -> str:
 class Gateways:
     """tests/peers/gateways.py, which starts one for this."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.connect(address)
 
     def start(self, listen: str, behind: int, kind: str, key: str) -> None:
         """key: the engine's; empty where it has none."""
         model = _model(f"http://127.0.0.1:{behind}/v1/models", key)
         asked = {"listen": listen, "behind": behind, "kind": kind, "model": model, "key": key}
+        self._connection.connect(os.environ["PEERS_GATEWAYS"])
         self._connection.sendall(f"{json.dumps(asked)}\n".encode())
         with self._connection.makefile("r") as lines:
             problem = json.loads(lines.readline())
@@ -77,10 +77,12 @@ class Gateways:
             raise SystemExit(problem)
 
     def end(self) -> None:
-        """Returns when its port is free, however far the start had come."""
-        self._connection.shutdown(socket.SHUT_WR)
-        while self._connection.recv(4096):
-            pass
+        """Returns when nothing answers at its port that it is well, however far the start had come.
+        The engine has ended before."""
+        with contextlib.suppress(OSError):  # none was asked for yet
+            self._connection.shutdown(socket.SHUT_WR)
+            while self._connection.recv(4096):
+                pass
 
 
 def _model(url: str, key: str) -> str | None:
@@ -107,12 +109,14 @@ def main() -> int:
     if os.environ.get("PEERS_WAY") != "gateway":
         command = [program, *replaced(arguments, model, None)]
         os.execv(program, command)
-    behind = free_port()
+    behind = int(os.environ.get("PEERS_BEHIND") or free_port())
     if "AIP_HTTP_PORT" in os.environ:  # llama.cpp's other way to be told its port
         os.environ["AIP_HTTP_PORT"] = str(behind)
     engine = subprocess.Popen([program, *replaced(arguments, model, behind)])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with contextlib.ExitStack() as stack:
+        gateways = Gateways()
+        stack.callback(gateways.end)
         stack.callback(_stop, engine)
         deadline = time.monotonic() + READY_S
         while not _answers(f"http://127.0.0.1:{behind}/health"):
@@ -120,8 +124,6 @@ def main() -> int:
                 return engine.returncode or 1
             time.sleep(0.05)
         kind = "vllm" if Path(program).name.startswith("vllm") else "llamacpp"
-        gateways = Gateways(os.environ["PEERS_GATEWAYS"])
-        stack.callback(gateways.end)
         gateways.start(address(arguments), behind, kind, option(arguments, "--api-key", ""))
         return engine.wait()
 
