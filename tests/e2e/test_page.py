@@ -187,7 +187,7 @@ def test_the_story_of_a_request_is_told(front: Front, visitor: Visitor) -> None:
     page.get_by_role("heading", name=f"Request {one}").wait_for()
     page.get_by_text("asked for as gpt-4o-mini").first.wait_for()
     page.get_by_text("lowest score wins").wait_for()
-    page.get_by_text(": first byte").wait_for()
+    page.get_by_text(re.compile(": first (byte|token)")).wait_for()
     page.get_by_text(f"infergate explain {one}").wait_for()
     assert page.get_by_role("button", name="Copy as curl").is_visible()
 

@@ -16,6 +16,7 @@ from infergate.store.database import database_for
 from tests.access_log import in_logs, in_store
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
+from tests.wire import raw
 
 CONFIG = """
 backends:
@@ -40,6 +41,21 @@ HEADERS = {
     "user-agent": 'curl"',
     "x-forwarded-for": "1.2.3.4",
 }
+
+HOSTILE = (
+    b"\x01\x08\x0b\x0c\x1b[31m\x7f",
+    b"\xff\xfe\xc0\x80\xed\xa0\x80",
+    "\u2028\u2029\u0085".encode(),
+    b'"\\" x="1" \'',
+    b"a\tb",
+    b"%0a%0d",
+    b"x" * 3000 + b'"',
+    b'{"a": 1}\\n',
+)
+HARMLESS = re.compile(
+    rb'127\.0\.0\.1 - - \[[^]]+\] "[ !#-~]+" \d+ \d+( "[ !#-~]*"){3}'
+    rb'( [a-z]+[=:]("[ !#-~]*"|[\d.]+)){2,3}'
+)
 
 Running = tuple[Gateway, Scripted, Scripted]
 
@@ -104,6 +120,13 @@ def test_the_text_format_is_written_for_every_kind_of_request_and_the_ledger_cou
     texts = [each for each in lines if "curl" in each]
     found = [sum(bool(re.fullmatch(TEXT + way, each)) for each in texts) for way in ways]
     assert found == [2, 1], texts
+    a.reset()
+    attack(it)
+    attacked = until(
+        lambda: (f := file.read_bytes().split(b"\n")) and len(f) > 5 + len(HOSTILE) and f
+    )
+    assert len(attacked) == 5 + len(HOSTILE) + 1
+    assert all(HARMLESS.fullmatch(each) for each in attacked[5:-1])
     config = load_config(it.file).config
     database = database_for(config, Home(it.home))
     until(lambda: in_store(database) == in_logs(it.home / "logs" / "access.log"))
@@ -127,6 +150,12 @@ def test_elastic_s_names_are_in_a_file_of_their_own(running: Running) -> None:
     assert found["infergate"]["attempts"] == line["attempts"]
     assert found["user_agent"]["original"] == 'curl"'
     assert found["@timestamp"][:19] == line["time"][:19]
+    file = it.home / "logs" / "ecs.log"
+    before = file.read_bytes().count(b"\n")
+    attack(it)
+    until(lambda: file.read_bytes().count(b"\n") >= before + len(HOSTILE))
+    assert len(documents(file)) == before + len(HOSTILE)
+    assert file.read_bytes().isascii()
 
 
 @pytest.mark.long
@@ -149,6 +178,23 @@ def test_every_line_comes_to_syslog_also_what_came_while_nobody_listened(
     received(listening, lost)
     listening.close()
     with_log(running, "{}")
+
+
+def attack(it: Gateway) -> None:
+    """Requests with every header that a log has, of bytes that end lines, fields or encodings."""
+    before = len(it.log())
+    for each in HOSTILE:
+        query = re.sub(rb"[\x00-\x20]", b"", each)[:200]
+        names = (b"User-Agent", b"Referer", b"X-Forwarded-For", b"X-Request-Id", b"traceparent")
+        headers = b"".join(b"%s: %s\r\n" % (name, each) for name in names)
+        body = b'{"model": "m", "messages": []}'
+        raw(
+            int(it.url.rpartition(":")[2]),
+            b"POST /v1/chat/completions?q=%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s"
+            b"Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (query, headers, it.key.encode(), len(body), body),
+        )
+    until(lambda: len(it.log()) == before + len(HOSTILE))
 
 
 def documents(path: Path) -> list[dict]:

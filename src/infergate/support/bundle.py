@@ -28,11 +28,13 @@ from infergate.control.report import read_inventories
 from infergate.doctor.examine import examine
 from infergate.errors import InfergateError, UserError, of_machine
 from infergate.nginx.engine_find import find_engines
+from infergate.nginx.lint import is_by_hand
 from infergate.nginx.rendered import SECRET_FILES
 from infergate.nginx.revisions import load_applied
 from infergate.paths import Home
 from infergate.support.known import known_secrets
 from infergate.support.log_lines import strangers_lines
+from infergate.support.nginx_text import without_secrets
 from infergate.support.redact import Redactor
 
 _LARGEST_FILE = 4 << 20
@@ -116,7 +118,7 @@ def _members(
     for file in sorted(home.current.rglob("*")) if home.current.exists() else []:
         if _is_of_nginx(file):
             name = f"nginx/{file.relative_to(home.current)}"
-            parts[name] = partial(_of_nginx, file, redactor)
+            parts[name] = partial(_of_nginx, file, home.current, redactor)
     if lines:
         models = _models(loaded, home)
         parts["logs/access.jsonl"] = lambda: redactor.log(
@@ -226,8 +228,10 @@ def _is_of_nginx(file: Path) -> bool:
     )
 
 
-def _of_nginx(file: Path, redactor: Redactor) -> str:
+def _of_nginx(file: Path, folder: Path, redactor: Redactor) -> str:
     text = file.read_text(errors="replace")
+    if is_by_hand(file, folder):
+        text = without_secrets(text)
     return redactor.text(_HEADER.sub(r"\1[redacted];", text))
 
 

@@ -19,6 +19,7 @@ from infergate.config.root import Config
 from infergate.errors import StateError
 from infergate.paths import Home
 from infergate.support.known import secrets_in
+from infergate.support.nginx_text import without_secrets
 from infergate.support.redact import GONE, Redactor
 from tests.access_log import line
 from tests.backends.private_ca import PrivateCa
@@ -227,6 +228,35 @@ def test_no_planted_secret_is_in_a_bundle(planted: Planted) -> None:
         for each in planted.searched()
         if each in text
     ] == []
+
+
+BY_HAND = """
+if ($http_x_api_key != "leak") { return 403; }
+if ($arg_token = leak) { return 200; }
+map $http_x_api_key $ok { default 0; leak 1; "~^leak$" 1; 'le;ak' 1; }
+set $secret "leak"; set $password le\\ ak;
+proxy_set_header Authorization "Token leak";
+proxy_set_header Cookie "sid=leak; x={leak}";
+secure_link_md5 "$uri leak";
+# the password is leak
+uwsgi_param SECRET_KEY leak; js_var $api_token leak;
+env OPENAI_API_KEY=leak;
+proxy_ssl_certificate_key "data:leak";
+add_header X-Session "leak
+"""
+"""The last one has no end."""
+
+
+def test_what_an_operator_wrote_for_nginx_is_told_without_its_secrets() -> None:
+    told = without_secrets(BY_HAND)
+    assert "leak" not in told
+    assert "le;ak" not in told
+    assert told.startswith(f"\nif ($http_x_api_key != {GONE}) {{ return 403; }}\n")
+    kept = "location /a { proxy_pass http://b; proxy_cache_key $host$uri; return 200 'yes'; }"
+    assert without_secrets(kept) == kept
+    assert without_secrets("auth_request /a;\nssl_certificate_key /k.pem;") == (
+        "auth_request /a;\nssl_certificate_key /k.pem;"
+    )
 
 
 def test_what_helps_is_in_it(planted: Planted) -> None:

@@ -67,8 +67,8 @@ export async function show({place, head, query, who, said}) {
 }
 
 function shown(each, found) {
-    const {name, url, state, reason, since, max_in_flight, waiting, running, kv_cache_use, latency_ms, weight, models, drained, kind, version} = each;
-    return {name, url, state, reason, since, in_flight: found?.in_flight[name] ?? each.in_flight, max_in_flight, waiting, running, kv_cache_use, latency_ms, weight, models: models.slice(0, 4), more: models.length - 4, drained, kind, version};
+    const {name, url, state, reason, since, max_in_flight, waiting, running, kv_cache_use, latency_ms, weight, models, drained, kind, version, loaded} = each;
+    return {name, url, state, reason, since, in_flight: found?.in_flight[name] ?? each.in_flight, max_in_flight, waiting, running, kv_cache_use, latency_ms, weight, models: models.slice(0, 4), more: models.length - 4, drained, kind, version, loaded: inMemory(each)};
 }
 
 function row(each, mayChange, open) {
@@ -82,8 +82,17 @@ function row(each, mayChange, open) {
         h('td', {}, each.kv_cache_use === null ? NONE : [meter(each.kv_cache_use), percent(each.kv_cache_use)]),
         h('td', {class: 'n'}, each.latency_ms === null ? NONE : seconds(each.latency_ms / 1000)),
         h('td', {class: 'n'}, each.weight ?? NONE),
-        h('td', {class: 'name'}, marks(each.models, 'models', 'name'), each.more > 0 && `and ${each.more} more`, each.models.length === 0 && h('span', {class: 'quiet'}, 'none told')),
+        h('td', {class: 'name'}, marks(each.models, 'models', 'name'), each.more > 0 && `and ${each.more} more`, each.models.length === 0 && h('span', {class: 'quiet'}, 'none told'),
+            each.loaded !== null && h('div', {class: 'quiet small'}, `in memory: ${each.loaded}`)),
         h('td', {}, mayChange && (each.drained ? undrain(each.name) : drain(each.name))));
+}
+
+// Of an engine that loads models when they are asked for; null where all of them are there always.
+function inMemory({loaded, models}) {
+    if (!loaded || loaded.length === models.length) {
+        return null;
+    }
+    return loaded.slice(0, 4).join(', ') + (loaded.length > 4 ? ` and ${loaded.length - 4} more` : '') || 'none';
 }
 
 function drain(name) {
@@ -112,8 +121,9 @@ function details(each, mayChange) {
         ['Tokens', each.generation_tokens === null ? NONE : `${number(each.prompt_tokens)} in, ${number(each.generation_tokens)} out since it started`],
         ['Weight', each.weight ?? NONE],
         ['Models', each.models.length === 0 ? (each.models_problem || 'none told') : marks(each.models, 'models', 'name')],
+        each.loaded && ['In memory', each.loaded.length === 0 ? 'none' : marks(each.loaded, 'models', 'name')],
         ['Requests', to('requests', {backend: each.name}, 'that went there')],
-    ];
+    ].filter(Boolean);
     const weight = h('input', {type: 'number', min: 1, max: 1000, value: each.weight ?? 1, required: true});
     return h('div', {},
         h('dl', {}, facts.map(([name, what]) => [h('dt', {}, name), h('dd', {}, what)])),

@@ -59,8 +59,11 @@ function timeline(entry) {
     for (const {each, from, long} of attempts) {
         const bad = each.status === null || each.status >= 400 || each.status === 0;
         if (each.header_time !== null && !bad) {
-            steps.push({name: `${each.backend}: first byte`, from, long: each.header_time, kind: 'waits'});
-            steps.push({name: `${each.backend}: answer, ${each.status}`, from: from + each.header_time, long: Math.max(0, long - each.header_time), kind: ''});
+            // Of a stream it is the first piece: vLLM sends its head at once.
+            const chunk = each === entry.attempts.at(-1) ? entry['gen_ai.response.time_to_first_chunk'] ?? null : null;
+            const waited = chunk === null ? each.header_time : Math.min(Math.max(0, chunk - from), long);
+            steps.push({name: `${each.backend}: first ${chunk === null ? 'byte' : 'token'}`, from, long: waited, kind: 'waits'});
+            steps.push({name: `${each.backend}: answer, ${each.status}`, from: from + waited, long: Math.max(0, long - waited), kind: ''});
         } else {
             steps.push({name: `${each.backend}: ${each.status ?? 'no status'}`, from, long, kind: 'bad'});
         }
