@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import httpx
 import pytest
 
 from tests.access_log import tokens
 from tests.backends.private_ca import PrivateCa
-from tests.backends.servers import free_port, scripted
+from tests.backends.servers import Scripted, free_port, scripted
 from tests.engine.one_of_each import Stack
-from tests.gateway import gateway, until
+from tests.gateway import Gateway, gateway, until
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/health", "/ping", "/health/", "//ping"])
@@ -152,21 +152,42 @@ def test_a_file_of_a_model_goes_to_its_box_for_keys_that_may_manage(stack: Stack
     assert it.backend("o")["in_flight"] == 0
 
 
-def test_an_ollama_behind_https_is_managed_by_https(
-    engine: str, start: Callable[..., Any], tmp_path: Path
-) -> None:
-    pair, port = PrivateCa(tmp_path).issue("box.test"), free_port()
-    near = start(scripted, "ollama", name="near")
-    far = start(scripted, "ollama", name="far", tls=(port, pair.certificate, pair.key))
-    it = start(
-        gateway,
-        engine,
-        f"backends:\n  near: {{ url: {near.url}, engine: ollama }}\n"
-        f'  far: {{ url: "https://127.0.0.1:{port}/", engine: ollama, verify_tls: false,'
-        " api_key: hush }\n",
-    )
+@dataclass
+class Https:
+    """A gateway before an Ollama that is near and one behind https, and a vLLM behind https whose
+    WebSocket on /v1/responses is relayed."""
+
+    gateway: Gateway
+    near: Scripted
+    far: Scripted
+    vllm: Scripted
+
+
+@pytest.fixture(scope="module")
+def https(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Https]:
+    pair = PrivateCa(tmp_path_factory.mktemp("ca")).issue("box.test")
+    ports = free_port(), free_port()
+    with ExitStack() as stack:
+        near = stack.enter_context(scripted("ollama", name="near"))
+        far, vllm = (
+            stack.enter_context(scripted(kind, name=kind, tls=(port, pair.certificate, pair.key)))
+            for kind, port in zip(("ollama", "vllm"), ports, strict=True)
+        )
+        common = "verify_tls: false, api_key: hush"
+        text = (
+            f"backends:\n  near: {{ url: {near.url}, engine: ollama }}\n"
+            f'  far: {{ url: "https://127.0.0.1:{ports[0]}/", engine: ollama, {common} }}\n'
+            f'  v: {{ url: "https://127.0.0.1:{ports[1]}", engine: vllm, {common},'
+            " websocket: true }\n"
+        )
+        it = stack.enter_context(gateway(engine, text))
+        until(lambda: {each["state"] for each in it.status()["backends"]} == {"up"})
+        yield Https(it, near, far, vllm)
+
+
+def test_an_ollama_behind_https_is_managed_by_https(https: Https) -> None:
+    it, near, far = https.gateway, https.near, https.far
     key = it.new_key("manager", "--manage")
-    until(lambda: {each["state"] for each in it.status()["backends"]} == {"up"})
     blob, to = "/api/blobs/sha256:" + "a" * 64, {"x-infergate-backend": "far"}
     far.behave(path_prefix="/api/blobs", body="{}")
     large = b"x" * 3_000_000
@@ -212,6 +233,51 @@ def test_an_answer_is_found_by_its_id_where_it_is_kept(stack: Stack) -> None:
 
 
 UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+
+
+def shaken(it: Gateway, path: str, key: str) -> bytes:
+    """All that comes of asking for a WebSocket."""
+    lines = [f"{name}: {value}" for name, value in {**it.headers(key), **UPGRADE}.items()]
+    with socket.create_connection(("127.0.0.1", it.port), 60) as client:
+        head = [f"GET {path} HTTP/1.1", "Host: x", "Origin: http://y", *lines]
+        client.sendall("\r\n".join([*head, "", ""]).encode())
+        return client.makefile("rb").read()
+
+
+def test_a_websocket_on_responses_goes_to_a_backend_that_has_one(https: Https) -> None:
+    it, backend = https.gateway, https.vllm
+    raw = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhi"
+    backend.behave(path_prefix="/v1/responses", raw=raw)
+    for path in ("/v1/responses", "/responses", "/v1/responses?x=y"):
+        got = shaken(it, path, it.key)
+        assert got.startswith(b"HTTP/1.1 101")
+        assert got.endswith(b"\r\n\r\nhi")
+        until(lambda: it.backend("v")["in_flight"] == 0)
+    seen = backend.requests("/v1/responses")
+    assert [each["path"] for each in seen] == ["/v1/responses"] * 3
+    assert {each["headers"]["authorization"] for each in seen} == {"Bearer hush"}
+    assert not any("origin" in each["headers"] for each in seen)
+    line = until(lambda: [each for each in it.log() if each["status"] == 101])[-1]
+    assert (line["backend"], line["attempts"][-1]["status"]) == ("v", 101)
+
+
+def test_who_is_held_to_something_is_told_426_and_goes_on_by_http(https: Https) -> None:
+    it = https.gateway
+    https.vllm.reset()
+    it.run("teams", "create", "some")
+    for held in (
+        ("--models", "m"),
+        ("--models", "*m*"),
+        ("--rpm", "9"),
+        ("--max-tokens", "9"),
+        ("--budget", "9-requests/day"),
+        ("--team", "some"),
+    ):
+        headers = {**it.headers(it.new_key("held", *held)), **UPGRADE}
+        refused = httpx.get(it.url + "/v1/responses", headers=headers, timeout=60)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (426, "no_websocket"), held
+        assert "use HTTP" in refused.json()["error"]["message"]
+    assert not https.vllm.requests("/v1/responses")
 
 
 def test_a_websocket_goes_to_a_model_whose_engine_has_it(stack: Stack) -> None:

@@ -134,6 +134,11 @@ class Backend(Section):
         False,
         description="Tell vLLM the caller's priority; it needs --scheduling-policy priority.",
     )
+    websocket: bool = Field(
+        False,
+        description="It takes a WebSocket on /v1/responses, which is relayed unread: only for keys "
+        "that may use every model and have no limit, budget or team.",
+    )
     models: list[ModelName] | None = Field(
         None, description="The models it has, where it cannot be asked; else they are discovered."
     )

@@ -25,9 +25,12 @@ yet what it is: 503.
   `stream_options` say: vLLM, SGLang, llama.cpp and Ollama are asked for them where the client
   does not, and it sees nothing of that. Only the last event of a choice waits for the next one,
   which engines send with it.
-- **Codex** opens a WebSocket first: 426, after which it goes on without one. The gateway does not
-  read what goes through a WebSocket, and there each message names a model and uses tokens: no key
-  could be held to its models and budgets. vLLM's is an open pull request (#35492).
+- **Codex** opens a WebSocket on `/v1/responses` first. It is relayed to backends with `websocket:
+  true`, for keys that may use every model and are held to no limit, budget or team; where neither
+  their models nor all have `limits`. The gateway does not read what goes through it: each message
+  names a model as the backend calls it and uses tokens that are not counted, and nothing that a
+  model's settings say holds there. All else is 426, after which Codex goes on by HTTP. No engine
+  tells whether it has one; vLLM's is an open pull request (#35492).
 - **Claude Code** begins its system prompt with `x-anthropic-billing-header: …`, another one in
   each request, which would keep every engine from using its cache. It goes to Anthropic's own
   servers only. Nothing else is taken out: dates, folders and git's state in the prompts of agents

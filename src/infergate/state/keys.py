@@ -32,7 +32,8 @@ class ValidKey:
 
     def policy(self, block: Block | None) -> Policy:
         tenant = f"k {self.identity[:IDENTITY_LENGTH]}" if self.team is None else f"t {self.team}"
-        return Policy(self.name, self.allowed, self.expires_at, block, tenant)
+        held = self.team is not None or bool(self.allowed.budget)
+        return Policy(self.name, self.allowed, self.expires_at, block, tenant, held)
 
 
 def valid_keys(

@@ -33,6 +33,7 @@ class Policy:
     expires_at: Unix seconds; None is never.
     block: why it may use nothing for now.
     tenant: whom it shares kept answers with (njs/keep.js); nobody, where it is empty.
+    held: what it uses is held against a budget or a team, and so has to be counted.
     """
 
     key: str
@@ -40,13 +41,14 @@ class Policy:
     expires_at: int | None = None
     block: Block | None = None
     tenant: str = ""
+    held: bool = False
 
     def compiled(self) -> str:
         """The lines that njs/policy.js and njs/admit.js read.
 
         flags · name · expiry · models, a tab before and after each · limits · networks, "!" before
-        those that are denied · block · tenant · services, a space before and after each. The flags
-        say which of the later lines a request has to look at: most need none.
+        those that are denied · block · tenant · services, a space before and after each · held. The
+        flags say which of the later lines a request has to look at: most need none.
         """
         expiry = "" if self.expires_at is None else str(self.expires_at)
         terms, limits, models = self.allowed, self.allowed.limits, self.allowed.models
@@ -75,7 +77,7 @@ class Policy:
             )
             if raised
         )
-        last = [block, self.tenant, services]
+        last = [block, self.tenant, services, "held" * self.held]
         while last and not last[-1]:
             last.pop()
         return "\n".join(
@@ -96,7 +98,7 @@ def policy_of(compiled: str) -> Policy:
     else."""
     lines = compiled.split("\n")
     flags, key, expiry, models, numbers, networks = lines[:6]
-    tenant, services = (*lines[7:], "", "")[:2]
+    tenant, services, held = (*lines[7:], "", "", "")[:3]
     counts = [int(number) for number in numbers.split(",")]
     names = ("requests_per_minute", "tokens_per_minute", "concurrent")
     limits = zip((*names, "max_prompt_bytes", "max_tokens"), counts, strict=False)
@@ -113,7 +115,7 @@ def policy_of(compiled: str) -> Policy:
     }
     usual = EVERYTHING.model_dump(mode="json")
     grant = Grant.model_validate({n: each for n, each in said.items() if each and each != usual[n]})
-    return Policy(key, grant, int(expiry) if expiry else None, tenant=tenant)
+    return Policy(key, grant, int(expiry) if expiry else None, tenant=tenant, held=bool(held))
 
 
 def name_in(compiled: str) -> str:

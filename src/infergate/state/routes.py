@@ -215,6 +215,7 @@ def _catalog(
         "keepers": _json(_keepers(config, models, inventories)),
         "engines": _json([{**own, "engines": engines}]),
         "version": _json([version for version in versions if version][:1]),
+        "responses": _json(_over_websockets(config, models, inventories)),
         "boxes": _json([_way_to(config, box) for box in boxes]),
     }
 
@@ -234,6 +235,28 @@ def _keepers(
         for backend in model.backends
         if kind_of(config.backends[backend], inventories.get(backend)) in KEEPERS
     ]
+
+
+def _over_websockets(
+    config: Config, models: Mapping[str, Model], inventories: Mapping[str, Inventory]
+) -> list[object]:
+    """The route of a WebSocket on /v1/responses, with all that is the same in each backend
+    (njs/responses.js). Nothing where no backend has it, or limits could not be held there."""
+    limited = {each for model in models.values() if any(_rates(model)) for each in model.backends}
+    able = [name for name, each in config.backends.items() if each.websocket]
+    able = [name for name in able if name not in limited and not any(_rates(config))]
+    if not able:
+        return []
+    name, balance, backends, options, names, *_ = compile_route(
+        config, "", Model(backends=able), inventories
+    )
+    same = backends[0][1:]
+    return [name, balance, [[each, *same] for each in names] if names else backends, options, 0]
+
+
+def _rates(whose: Config | Model) -> tuple[int | None, ...]:
+    limits = whose.limits
+    return (limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent)
 
 
 def _way_to(config: Config, backend: str) -> list[str]:

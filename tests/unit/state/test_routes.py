@@ -271,3 +271,22 @@ def test_every_rung_that_a_request_may_need_is_a_location() -> None:
 def test_times_that_cannot_be_are_refused(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         config(TWO + text + "\n")
+
+
+def test_a_websocket_on_responses_has_the_backends_that_take_one_and_that_nothing_limits() -> None:
+    text = """
+    backends:
+      a: { url: http://127.0.0.1:1, websocket: true, weight: 2 }
+      b: { url: https://b.example.com, websocket: true }
+      c: { url: http://127.0.0.1:3, websocket: true }
+      d: http://127.0.0.1:4
+    models:
+      m: [a, b, d]
+      limited: { backends: [c], limits: { tokens_per_minute: 9 } }
+    """
+    (_, _, backends, _, names) = json.loads(compile_routes(config(text), {}).catalog["responses"])
+    assert [each[:2] for each in backends] == [["a", 2], ["b", 1]]
+    assert (backends[1][5].endswith("_https"), names) == (True, 0)
+    everybody = text + "limits: { requests_per_minute: 9 }\n"
+    for other in (everybody, text.replace("websocket: true", "websocket: false")):
+        assert json.loads(compile_routes(config(other), {}).catalog["responses"]) == []

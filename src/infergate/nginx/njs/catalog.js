@@ -81,5 +81,11 @@ function boxes() {
     return entries('boxes');
 }
 
-export { list, one, keepers, boxes };
+// The route of a WebSocket on /v1/responses; undefined where no backend has it.
+function overWebSockets() {
+    const route = entries('responses');
+    return route.length === 0 ? undefined : route;
+}
+
+export { list, one, keepers, boxes, overWebSockets };
 export { admit } from './admit.js';

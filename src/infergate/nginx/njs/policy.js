@@ -2,11 +2,11 @@
 // (0.65 µs instead of 1.15 on the embedded engine). Lines:
 //   flags · name · expiry (epoch seconds) · the models, a tab before and after each ·
 //   requests/min, tokens/min, concurrent, body bytes, max_tokens, class, weight · networks · block ·
-//   tenant · services, a space before and after each: a tab would make models of them
+//   tenant · services, a space before and after each: a tab would make models of them · held, if a budget or a team is
 // '*' is every model. src/infergate/state/policy.py writes it. The flags: e expires, m may manage,
 // x explain, l has limits, q not the usual place in the queue, i networks, g patterns among the
 // models, b a budget is used up, s not all services.
-const MODELS = 3, NUMBERS = 4, BLOCK = 6, SERVICES = 8;
+const MODELS = 3, NUMBERS = 4, BLOCK = 6, SERVICES = 8, HELD = 9;
 
 function flags(policy) {
     return policy.slice(0, policy.indexOf('\n'));
@@ -58,7 +58,12 @@ function more() {
         return line(policy, SERVICES).indexOf(' ' + service + ' ') !== -1;
     }
 
-    return { line, matchesPattern, numbers, block, mayUse };
+    // Whether it may use every model, as much as it likes.
+    function isFree(policy) {
+        return policy.indexOf('\t*\t') !== -1 && !/[lb]/.test(flags(policy)) && !line(policy, HELD);
+    }
+
+    return { line, matchesPattern, numbers, block, mayUse, isFree };
 }
 
 export { flags, allowsModel, more };

@@ -65,7 +65,7 @@ function decide(r) {
         return;
     }
     variables.ig_backend = backend[route.NAME];
-    variables.ig_stored = encodeURIComponent(backend[route.UPSTREAM_NAME] || found[0]);
+    variables.ig_stored = '?model=' + encodeURIComponent(backend[route.UPSTREAM_NAME] || found[0]);
     const suffix = backend[route.RELAY].split('_').slice(firstByte.SUFFIX);
     r.internalRedirect(['@realtime'].concat(suffix).join('_'));
 }

@@ -11,6 +11,7 @@ import * as params from './params.js' with { load: 'lazy' };
 import * as policy from './policy.js';
 import * as queue from './queue.js';
 import * as refuse from './refuse.js';
+import * as responses from './responses.js' with { load: 'rare' };
 import * as route from './route.js';
 import * as shadow from './shadow.js';
 import * as state from './state.js';
@@ -28,7 +29,10 @@ function handle(r, format, met) {
 function decide(r, format, met) {
     if (r.method !== 'POST') {
         if (/^websocket$/i.test(r.variables.http_upgrade || '')) {   // Codex goes on without one after this alone
-            refuse.refuse(r, 426, 'no_websocket', 'This endpoint speaks HTTP here, and no WebSocket.');
+            const refused = responses.relay(r);
+            if (refused !== undefined) {
+                refuse.refuse(r, 426, 'no_websocket', refused);
+            }
             return;
         }
         refuse.refuse(r, 405, 'method_not_allowed', 'This endpoint takes POST, not ' + r.method + '.');
