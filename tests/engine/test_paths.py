@@ -70,6 +70,8 @@ def test_a_path_without_v1_or_with_too_many_slashes_is_the_same(stack: Stack, pa
         *((path, "llamacpp") for path in ("/rerank", "/infill", "/apply-template", "/reranking")),
         ("/v1/chat/completions/batch", "vllm"),
         ("/v1/responses/input_tokens", "llamacpp"),
+        ("/v1/chat/completions/input_tokens", "llamacpp"),
+        ("/v1/completions/render", "vllm"),
     ],
 )
 def test_an_endpoint_of_some_engines_is_theirs_and_others_are_told_so(
@@ -77,8 +79,8 @@ def test_an_endpoint_of_some_engines_is_theirs_and_others_are_told_so(
 ) -> None:
     it = stack.gateway
     key = it.new_key("some", "--models", f"{kind},ollama", "--max-tokens", "100")
-    for slash in ("", "/"):
-        answer = it.post(path + slash, {"model": kind, "prompt": "x"}, key=key)
+    for sent in (path, path + "/", path.removeprefix("/v1")):
+        answer = it.post(sent, {"model": kind, "prompt": "x"}, key=key)
         assert answer.status_code == 200, answer.text
         assert stack.backends[kind].requests("/")[-1]["path"] == path
     for way in ("-long", ""):

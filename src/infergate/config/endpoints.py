@@ -76,14 +76,6 @@ STORED = "/v1/responses/"
 OLLAMA_HAS = tuple(path for path in JSON_PATHS if path.startswith("/api/"))
 """The inference endpoints that only Ollama has; for others the dialect is wrong: 400."""
 
-WITHOUT_V1 = (
-    *("chat/completions", "completions", "embeddings", "responses", "models", "messages"),
-    *("messages/count_tokens", "moderations", "audio/speech", "audio/transcriptions"),
-    *("audio/translations", "images/generations", "images/edits", "images/variations"),
-    *("responses/input_tokens", "chat/completions/batch"),
-)
-"""What stands behind /v1/ may stand without it: whoever writes a base URL forgets it."""
-
 GENERATING = (
     *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/api/chat"),
     *("/api/generate", "/v1/chat/completions/batch", "/infill", "/completion"),
@@ -124,6 +116,14 @@ MANAGE_PATHS = ("/api/pull", "/api/push", "/api/create", "/api/copy", "/api/dele
 
 INFERENCE = (*JSON_PATHS, *FORM_PATHS, *SOME_HAVE, *SOME_HAVE_FORMS)
 """Where a model is asked for."""
+
+WITHOUT_V1 = tuple(
+    path.removeprefix("/v1/")
+    for path in (*INFERENCE, "/v1/models")
+    if path.startswith("/v1/") and path.removeprefix("/v1") not in SOME_HAVE
+)
+"""What stands behind /v1/ may stand without it: whoever writes a base URL forgets it, and llama.cpp
+has most of them so. Not where that is another path, as /rerank is."""
 
 PATHS = frozenset((*INFERENCE, *WEBSOCKETS, *LIST_PATHS, *MANAGE_PATHS, *HEALTH_PATHS, *OUR_HEALTH))
 """All that have a location of their own, but for those below /v1/models/, STORED and BLOBS."""
