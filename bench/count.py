@@ -46,15 +46,19 @@ _BY_THE_CLOCK = re.compile(r"^ *js_periodic .*;$| flush=\w+", re.MULTILINE)
 that is busy would have more of it in each request."""
 
 _CONFIG = """\
-models: {{ bench: [a, b, c], kept: {{ backends: [a], cache: {{ ttl: 1h }} }} }}
+models:
+  bench: [a, b, c]
+  kept: {{ backends: [a], cache: {{ ttl: 1h }} }}
+  patient: {{ backends: [a, b, c], timeouts: {{ connect: 7s }} }}
 services: {{ other: {{ url: http://127.0.0.1:{upstream}, path: /other/ }} }}
 """
 
 
 @dataclass(frozen=True)
 class Counted:
-    """One row. requests: so many of them are counted; key: whose, see `_KEYS`; chunks: of a stream,
-    where the row is what one more of them costs."""
+    """One row. requests: so many of them are counted; key: whose, see `_KEYS`; max_tokens:
+    None for a body that does not say; chunks: of a stream, where the row is what one more of them
+    costs."""
 
     name: str
     requests: int
@@ -63,11 +67,14 @@ class Counted:
     content: tuple[int, str] = (120, "x")
     key: str = "free"
     chunks: int = 0
+    max_tokens: int | None = 100
 
 
 ROWS = (
     Counted("200 B", 300),
     Counted("200 B, limits", 300, key="limited"),
+    Counted("200 B, no max_tokens", 200, max_tokens=None),
+    Counted("200 B, own timeouts", 200, model="patient"),
     Counted("20 kB", 100, content=(20_000, "x")),
     Counted("1 MB", 10, content=(1_000_000, "base64")),
     Counted("chunk", 4, chunks=200),
@@ -160,7 +167,9 @@ def _count_row(row: Counted, key: str, client: Client, nginx: Callgrind) -> int:
 
 def _request(row: Counted, key: str, chunks: int) -> bytes:
     content = prompt(*row.content)
-    asked: dict[str, object] = {"model": row.model, "max_tokens": chunks or 100}
+    asked: dict[str, object] = {"model": row.model}
+    if most := chunks or row.max_tokens:
+        asked["max_tokens"] = most
     if row.path.endswith("/embeddings"):
         asked["input"] = content
     else:
@@ -187,7 +196,7 @@ def read_baseline() -> dict[str, dict[str, int]]:
 
 
 def _in_words(name: str, instructions: int, before: int | None) -> str:
-    line = f"  {name:18}{instructions:>11,}"
+    line = f"  {name:22}{instructions:>11,}"
     return f"{line}  {instructions / before - 1:+7.1%}" if before else f"{line}  no baseline"
 
 

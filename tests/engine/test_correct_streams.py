@@ -56,6 +56,13 @@ def events(got: bytes) -> list[dict]:
     return [json.loads(line) for line in lines if line != "[DONE]"]
 
 
+def sends(backend: Scripted, pieces: list[bytes]) -> None:
+    """Lets it answer with a stream of exactly these pieces."""
+    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
+    backend.behave(path_prefix="/v1/chat", raw=(head + b"\r\n" + body).decode("latin-1"))
+
+
 CHAT = {"model": "m", "stream": True}
 
 
@@ -84,33 +91,40 @@ def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(stack: Pair, siz
     direct = httpx.post(
         a.url + "/v1/chat/completions", json={**CHAT, "stream_options": {"include_usage": True}}
     ).content
-    pieces = [direct[i : i + size] for i in range(0, len(direct), size)]
-    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
-    a.behave(path_prefix="/v1/chat", raw=(head + b"\r\n" + body).decode("latin-1"))
+    sends(a, [direct[i : i + size] for i in range(0, len(direct), size)])
     got, complete = read(it, "/v1/chat/completions", CHAT)
     assert complete
     assert got == whole
     assert tokens(it.log()[-1]) == [7, 5, 0]
 
 
-@pytest.mark.parametrize("size", [100, 333, 1000, 5000])
+@pytest.mark.parametrize("size", [1, 40, 100, 333, 1000, 5000])
 def test_usage_is_found_at_the_end_of_a_long_stream(stack: Pair, size: int) -> None:
     """Of such a stream the last bytes are kept, not all: also where a comment stands after them."""
     it, a, _ = stack
     content = json.dumps({"choices": [{"delta": {"content": "x" * 700}}], "usage": None})
     usage = json.dumps({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 8}})
     whole = (
-        f"data: {content}\n\n" * 12 + f"data: {usage}\n\n: {'y' * 900}\n\ndata: [DONE]\n\n"
+        f"data: {content}\n\n" * 30 + f"data: {usage}\n\n: {'y' * 900}\n\ndata: [DONE]\n\n"
     ).encode()
-    pieces = [whole[i : i + size] for i in range(0, len(whole), size)]
-    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
-    a.behave(path_prefix="/v1/chat", raw=(head + b"\r\n" + body).decode("latin-1"))
+    sends(a, [whole[i : i + size] for i in range(0, len(whole), size)])
     asked = {**CHAT, "stream_options": {"include_usage": True}}
     assert read(it, "/v1/chat/completions", asked) == (whole, True)
     line = it.log()[-1]
     assert (tokens(line), line["error"]) == ([9, 8, 0], "")
+
+
+@pytest.mark.parametrize("length", [1, 60, 500])
+def test_of_a_long_stream_that_tells_no_usage_each_event_is_a_token(
+    stack: Pair, length: int
+) -> None:
+    it, a, _ = stack
+    event = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % (b"x" * length)
+    sends(a, [event] * 700 + [b"data: [DONE]\n\n"])
+    got, _ = read(it, "/v1/chat/completions", {**CHAT, "stream_options": {"include_usage": True}})
+    assert got.count(event) == 700
+    _, counted, _, _ = tokens(it.log()[-1]) or []
+    assert 701 <= counted < 1000  # one that nginx reads in two parts counts twice
 
 
 def test_tokens_of_an_answer_in_one_piece_are_counted(stack: Pair) -> None:

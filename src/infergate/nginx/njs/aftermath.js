@@ -44,7 +44,7 @@ function open() {
             found[0] = estimatedPrompt(r);
         }
         if (completion === undefined) {
-            found[1] = streaming ? Math.ceil(streaming.state.events / share) : estimatedAnswer(r);
+            found[1] = streaming ? Math.ceil(streaming.events() / share) : estimatedAnswer(r);
         }
         if (prompt === undefined || completion === undefined) {
             found.push('counted');
@@ -54,9 +54,10 @@ function open() {
 
     // Of an answer in one piece; or of a stream that nobody asked for, and that did not say that it is one.
     function ofPiece(r, last) {
-        const text = last.text();
+        const end = last.end();
+        const text = end.text;
         return usages.ofBody(r.uri, text)
-            || usages.ofStream(r.uri, text.indexOf('data:') !== -1, text, text, last.isWhole()).tokens;
+            || usages.ofStream(r.uri, text.indexOf('data:') !== -1, text, text, end.isWhole).tokens;
     }
 
     // TEI, whose answers are bare arrays.

@@ -18,7 +18,7 @@ function open(r) {
             ? 'The backend began with the status ' + r.variables.status + ', and no answer came of it.'
             : 'The backend sent something that is not HTTP.', param: null };
     const body = JSON.stringify(dialect.shape(r.uri, refusal));
-    const state = { events: 0, failed: isOurs ? '' : 'backend_garbage' };
+    const state = { failed: isOurs ? '' : 'backend_garbage' };
     let said = false;
     r.variables.ig_error = refusal.code;
     newHead(r, refusal.status, 'application/json', body.length);
@@ -31,9 +31,10 @@ function open(r) {
             said = true;
             r.sendBuffer(isHttp ? body : headless(r, body), { last: true, flush: true });
         }
+        return 0;
     }
 
-    return { filter, state, tokens: () => [0, 0, 0], holding: () => undefined, failed: () => !isOurs };
+    return { filter, state, events: () => 0, tokens: () => [0, 0, 0], holding: () => undefined, failed: () => !isOurs };
 }
 
 // In a body filter, where nginx is about to join the two connections: they end instead.

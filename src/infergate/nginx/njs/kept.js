@@ -20,7 +20,7 @@ function filter(r, data, flags) {
         if (size > LARGEST_STREAM) {
             pieces = false;
         } else if (data.length !== 0) {
-            pieces.push(Buffer.from(data));   // nginx uses its memory again
+            pieces.push(data);
         }
         complete = flags.last;
     }

@@ -1,33 +1,63 @@
-// recent: what came last of an answer. Buffer.copy into memory that is there already, because njs frees
-// nothing that a request makes before it is over.
+// recent: what came last of an answer. The pieces themselves, and no copies of them: njs copies each piece for
+// its filter, and frees none before the request is over.
+
+// A piece that is shorter is joined to the one before, if that is short as well: two of them are as long.
+const SHORT = 32;
 
 // kept: bytes that are there at least, where so many came; up to twice as many.
 function open(kept) {
-    const bytes = Buffer.alloc(2 * kept);
-    let filled = 0;
-    let isWhole = true;
+    const size = 2 * kept / SHORT;   // of a row, in pieces: a full one has `kept` bytes at least
+    let newer = new Array(size);
+    let older;
+    let hasAll = true;   // none went for newer ones
 
-    // Whether older bytes went for it.
-    function add(data) {
-        let length = data.length;
-        let isFull = false;
-        if (length > kept) {
-            length = kept;
-            filled = 0;
-            isWhole = false;
-            isFull = true;
-        } else if (filled + length > 2 * kept) {
-            bytes.copy(bytes, 0, filled - kept, filled);
-            filled = kept;
-            isWhole = false;
-            isFull = true;
+    // How many pieces the newer row has: answer.js puts some there by itself.
+    function count() {
+        let low = 0;
+        for (let high = size; low !== high;) {
+            const middle = (low + high) >> 1;
+            if (newer[middle] === undefined) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
         }
-        data.copy(bytes, filled, data.length - length);
-        filled += length;
-        return isFull;
+        return low;
     }
 
-    return { add, text: () => bytes.slice(0, filled).toString(), isWhole: () => isWhole };
+    // Returns the place of the next one in the row; `size` if it is full.
+    function add(data) {
+        let at = count();
+        if (at === size) {
+            const oldest = older;
+            hasAll = oldest === undefined;
+            older = newer;
+            newer = hasAll ? new Array(size) : oldest.fill(undefined);
+            at = 0;
+        }
+        if (at !== 0 && data.length < SHORT && newer[at - 1].length < SHORT) {
+            newer[at - 1] = Buffer.concat([newer[at - 1], data]);
+            return at;
+        }
+        newer[at] = data;
+        return at + 1;
+    }
+
+    // The last ones as a text; isWhole: which is all of the answer.
+    function end() {
+        const pieces = (older || []).concat(newer.slice(0, count()));
+        let at = pieces.length;
+        let bytes = 0;
+        while (at !== 0 && bytes < kept) {
+            at--;
+            bytes += pieces[at].length;
+        }
+        const text = bytes === 0 ? ''
+            : Buffer.concat(pieces.slice(at)).slice(Math.max(0, bytes - 2 * kept)).toString();
+        return { text, isWhole: hasAll && at === 0 && bytes <= 2 * kept };
+    }
+
+    return { size, row: () => newer, count, add, end };
 }
 
-export { open };
+export { SHORT, open };

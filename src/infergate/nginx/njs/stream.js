@@ -1,8 +1,8 @@
 // stream: an answer in events (SSE) or lines (NDJSON), piece by piece. See answer.js.
 //
-// A search through a piece of 200 bytes takes 6,500 instructions of njs 0.8.9, three of them more than
-// everything else that is done for the piece. What matters stands at the end of a stream, so the last
-// pieces are kept and looked at once (usages.js).
+// A search through a piece of 200 bytes takes 6,500 instructions of njs 0.8.9, more than all else that is
+// done for the piece. What matters stands at the end of a stream, so the last pieces are kept and looked at
+// once (usages.js). Most pieces do not even come here: answer.js keeps them by itself.
 
 import * as choices from './choices.js' with { load: 'rare' };
 import * as held from './held.js' with { load: 'rare' };
@@ -12,12 +12,11 @@ import * as usages from './usages.js' with { load: 'lazy' };
 
 // Of an event that is none of the usage, and no last one of a choice: engines write it so, near its end.
 const GOES_ON = '"finish_reason":null';
-// An event is a few hundred bytes; two in a piece are counted when they could be.
-const TWO_EVENTS = 400;
+// An event is a few hundred bytes; two in a piece that is longer are counted.
+const LONG = 400;
 const LONGEST_EVENT = 1048576;
-// What comes between two looks at how much is held: so many times as much as is kept of small pieces,
-// where a large one counts as so many.
-const MOST = 64, LARGE = 8;
+// Bytes between two looks at how much is held.
+const UNSEEN = 131072;
 // Of what came last: so much at least, and up to twice as much. A usage takes up to 500 bytes; the last
 // event of /v1/responses holds the whole answer, with metadata of up to 8 kB behind its usage.
 const KEPT = 2048, KEPT_OF_RESPONSES = 16384;
@@ -69,68 +68,90 @@ function open(r, isSse, hold) {
         ? unasked.open() : undefined;
     const several = note.indexOf(' ') === -1 ? undefined
         : choices.open(Number(note.slice(note.indexOf(' '))));
-    const state = { events: 0, failed: '' };
+    // Whether pieces may pass without a look: then none of them is the last one, which nginx marks in those of
+    // its cache alone.
+    const isKept = strip === undefined && !r.variables.upstream_cache_status;
+    const state = { failed: '' };
     const kept = r.uri === '/v1/responses' ? KEPT_OF_RESPONSES : KEPT;
     const last = recent.open(kept);
     let first = '';        // of Anthropic's streams, which tell a part there
     let came = 0;          // NONE, COMMENTS or EVENTS
+    let events = 0;        // in the pieces that were looked at
+    let next = 0;          // the place in last's row of the one after it
     let called = false;    // without a piece
     let found;             // what usages.js found in it
     let begun;             // the start of an event that is not complete yet
-    let weight = 0;        // of what came since `holding` was asked
+    let unseen = 0;        // bytes since `holding` was asked, about
     let holding;           // held.js's state
 
     // data is empty when nginx has no more: flags.last says whether the answer is complete. One empty
-    // piece can come with the headers.
+    // piece can come with the headers. Returns the place in last.row() of the next piece, or 0 where answer.js
+    // may not put it there by itself.
     function filter(data, flags) {
-        if (data.length === 0) {
+        const length = data.length;
+        if (length === 0) {
             if (came === NONE && !called && !flags.last) {
                 called = true;
-                r.sendBuffer(data, flags);
+                r.sendBuffer(data);
             } else {
                 finish(flags);
             }
-            return;
+            return 0;
         }
         if (came !== EVENTS) {
             came = begins(r, data);
         }
-        state.events += data.length < TWO_EVENTS ? 1 : countEvents(data);
+        events += length <= LONG ? 1 : countEvents(data);
         if (strip !== undefined && (begun !== undefined || strip.isWaiting() || !goesOn(data))) {
             data = withoutUsage(data);
-        } else if (last.add(data)) {
-            weigh(data.length >= kept);
+        } else {
+            keep(data);
+            if (unseen >= UNSEEN) {
+                weigh();
+            }
         }
         if (flags.last) {
             r.sendBuffer(data, { last: false, flush: false });
             finish(flags);
-            return;
+            return 0;
         }
-        r.sendBuffer(data, flags);
+        r.sendBuffer(data);   // as nginx flagged it: to pass `flags` on takes 1,000 to 1,800 instructions
+        return isKept && came === EVENTS ? next : 0;
     }
 
     function filterAnthropic(data, flags) {
         if (first.length < KEPT) {
             first += data.slice(0, KEPT).toString();
+            filter(data, flags);
+            return 0;
         }
-        filter(data, flags);
+        return filter(data, flags);
     }
 
     function filterSeveral(data, flags) {
         several.add(data);
         filter(data, flags);
+        return 0;
+    }
+
+    function keep(data) {
+        unseen += unlooked() * LONG + data.length;
+        events += unlooked();
+        next = last.add(data);
+    }
+
+    // How many pieces answer.js has put into the row since.
+    function unlooked() {
+        return last.count() - next;
     }
 
     // Now and then: whether what is held is too much. The piece at hand goes out; what comes after it
     // goes on without this filter.
-    function weigh(isLarge) {
-        weight += isLarge ? LARGE : 1;
-        if (weight >= MOST) {
-            weight = 0;
-            holding = holding || held.open(r, hold);
-            if (holding.isTooMuch(0)) {
-                r.done();
-            }
+    function weigh() {
+        unseen = 0;
+        holding = holding || held.open(r, hold);
+        if (holding.isTooMuch(0)) {
+            r.done();
         }
     }
 
@@ -138,15 +159,16 @@ function open(r, isSse, hold) {
     // nothing added without making all of it unreadable. That it breaks off is the sign then.
     function encoded(data, flags) {
         if (data.length !== 0) {
-            if (state.events === 0) {
+            if (events === 0) {
                 begins(r, data);
             }
-            state.events++;
-        } else if (!flags.last && (called || state.events !== 0)) {
+            events++;
+        } else if (!flags.last && (called || events !== 0)) {
             state.failed = 'stream_truncated';
         }
         called = true;
-        r.sendBuffer(data, flags);
+        r.sendBuffer(data);
+        return 0;
     }
 
     function countEvents(data) {
@@ -181,7 +203,7 @@ function open(r, isSse, hold) {
             end = strip.endOf(all, start);
             end = end === -1 ? cut : end;
             const event = all.slice(start, end);
-            last.add(event);
+            next = last.add(event);
             strip.pass(event, passed);
         }
         return Buffer.concat(passed);
@@ -190,7 +212,8 @@ function open(r, isSse, hold) {
     // What it tells of itself, as far as it came.
     function look() {
         if (found === undefined) {
-            found = usages.ofStream(r.uri, isSse, first, last.text(), last.isWhole(), several);
+            const end = last.end();
+            found = usages.ofStream(r.uri, isSse, first, end.text, end.isWhole, several);
             state.failed = state.failed || found.failed;
         }
         return found;
@@ -201,7 +224,7 @@ function open(r, isSse, hold) {
         if (strip !== undefined) {
             const passed = [];
             if (begun !== undefined) {
-                last.add(begun);
+                next = last.add(begun);
                 strip.pass(begun, passed);
                 begun = undefined;
             }
@@ -246,8 +269,9 @@ function open(r, isSse, hold) {
     const usual = r.uri === '/v1/messages' ? filterAnthropic : several === undefined ? filter : filterSeveral;
     return {
         filter: isReadable ? usual : encoded, interrupt: isReadable ? interrupt : undefined,
-        state, tokens: () => look().tokens, holding: () => holding, failed: () => state.failed !== '',
+        row: last.row, size: last.size, state, events: () => events + unlooked(), tokens: () => look().tokens,
+        holding: () => holding, failed: () => state.failed !== '',
     };
 }
 
-export { begin };
+export { LONG, begin };

@@ -21,10 +21,12 @@ function open(r, e, streaming, flags) {
         } else if (r.variables.bytes_sent !== before) {
             throw new Error('an answer was broken off');
         }
+        return 0;
     }
 
     return {
-        filter, state: streaming.state, tokens: streaming.tokens, holding: streaming.holding, failed: () => false,
+        filter, state: streaming.state, events: streaming.events, tokens: streaming.tokens,
+        holding: streaming.holding, failed: () => false,
     };
 }
 
