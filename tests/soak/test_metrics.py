@@ -61,6 +61,16 @@ def killer(it: Gateway, over: threading.Event, kills: list[int]) -> None:
             kills.append(now)
 
 
+def answers(it: Gateway, histogram: str) -> Counter[str]:
+    """How many each model's histogram has."""
+    said = json.loads(it.run("metrics", "show", histogram, "--json").stdout)
+    found: Counter[str] = Counter()
+    for each in (each for item in said["items"] for each in item["samples"]):
+        if each["part"] == "_count":
+            found[each["labels"]["gen_ai_request_model"]] += int(each["value"])
+    return found
+
+
 def counted(it: Gateway) -> Counter[tuple[str, str]]:
     said = json.loads(it.run("metrics", "show", "infergate_requests_total", "--json").stdout)
     found: Counter[tuple[str, str]] = Counter()
@@ -98,6 +108,12 @@ def test_metrics_ledger_and_clients_agree_through_kills_and_rotations() -> None:
         for (model, _), number in clients.items():
             by_model[model] += number
         assert ledger == by_model
+        good = Counter({name: n for (name, status), n in clients.items() if status == "2xx"})
+        assert answers(it, "infergate_time_to_first_byte_seconds") == good
+        # Every fourth kind that is answered is a stream, of n.
+        streams = sum((at + number) % len(KINDS) == 3 for number in range(CLIENTS)
+                      for at in range(REQUESTS // CLIENTS))  # fmt: skip
+        assert answers(it, "gen_ai_server_time_to_first_token_seconds") == {"n": streams}
         rotated = len(list(Home(it.home).logs.glob("access.log.*")))
         print(f"{len(kills)} kills, {rotated} rotations, {clients}")
         assert len(kills) > 2

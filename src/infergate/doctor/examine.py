@@ -9,6 +9,7 @@ from pathlib import Path
 from infergate.config.load import LoadedConfig, load_config
 from infergate.config.problems import ConfigError
 from infergate.doctor.backends import check_backends
+from infergate.doctor.database import check_database
 from infergate.doctor.listeners import check_listeners
 from infergate.doctor.machine import check_clock, check_disk, check_limits
 from infergate.doctor.names import check_names
@@ -52,6 +53,7 @@ def _looked(path: Path | None, home: Home, *, offline: bool) -> Iterator[Check]:
     yield from _safely("ports", lambda: check_listeners(loaded.config, home))
     yield from _safely("files", lambda: check_files(loaded, home))
     yield from _safely("state", lambda: check_state(known, home))
+    yield from _safely("database", lambda: check_database(known.config, home))
     yield from _safely("certificate", lambda: check_certificates(loaded, home))
     if not offline:
         yield from _safely("names", lambda: check_names(loaded.config))

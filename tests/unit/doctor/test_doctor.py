@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from infergate.config.load import parse_config
 from infergate.config.root import Config
 from infergate.doctor import backends, machine, state
 from infergate.doctor.backends import check_backends
+from infergate.doctor.database import check_database
 from infergate.doctor.examine import examine, is_well
 from infergate.doctor.listeners import check_listeners
 from infergate.doctor.machine import check_clock, check_disk, check_limits
@@ -370,6 +372,23 @@ def test_a_damaged_state_file_is_told_with_the_way_to_be_rid_of_it(home: Home) -
     loaded = parse_config("backends: { a: http://127.0.0.1:9 }\n", home.root / "i.yaml", {})
     found = about("state.damaged", check_state(loaded, home))
     assert found.mend.endswith("health.json.unreadable'")
+
+
+def test_a_database_that_cannot_be_read_is_told_and_not_touched(home: Home) -> None:
+    plain = config({"a": "http://127.0.0.1:9"})
+    assert list(check_database(plain, home)) == [], "there is none yet"
+    with contextlib.closing(sqlite3.connect(home.store)) as made:
+        made.execute("CREATE TABLE t (x)")
+        made.executemany("INSERT INTO t VALUES (?)", [("x" * 1000,)] * 100)
+        made.commit()
+    (found,) = check_database(plain, home)
+    assert found.outcome == "good"
+    whole = home.store.read_bytes()
+    for damaged in (b"x" * 5000, whole[:4096] + b"\xff" * (len(whole) - 4096), whole[:3000]):
+        home.store.write_bytes(damaged)
+        (found,) = check_database(plain, home)
+        assert (found.outcome, found.severity) == ("bad", "high")
+        assert home.store.read_bytes() == damaged
 
 
 @pytest.mark.parametrize(("days", "severity"), [(-0.01, "high"), (3, "medium"), (60, "")])
