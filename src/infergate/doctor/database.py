@@ -27,8 +27,8 @@ def check_database(config: Config, home: Home) -> Iterator[Check]:
             "database",
             "high",
             f"the database cannot be read: {problem}; nginx goes on with the keys that it has",
-            f"`infergate restore` a backup; without one, move '{home.store}'* elsewhere and `infergate "
-            "up` begins anew, without the keys and the usage in it.",
+            f"`infergate restore` a backup; without one, move '{home.store}'* elsewhere, and "
+            "`infergate up` begins anew, without the keys and the usage in it.",
         )
     else:
         yield good("database", "high", "the database can be read")
