@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.others import OTHERS
 from bench.report import Row, write_results
 from bench.systems import System, cpu_us, gateway, mock, raw_nginx, rss_mb, streaming_mock
-from infergate.nginx.engine import Engine, find_engines
+from infergate.engine.choose import Engine, find_engines
 from tests.cache import ENGINES_HOME
 
 CHUNKS = 200

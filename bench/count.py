@@ -24,8 +24,8 @@ from pathlib import Path
 from bench.load import prompt
 from bench.lockstep import Client, mock
 from bench.systems import LIMITS, Instance
-from infergate.nginx.engine import Engine, find_engines
-from infergate.nginx.engine_facts import dotted
+from infergate.engine.choose import Engine, find_engines
+from infergate.engine.facts import dotted
 from tests.cache import ENGINES_HOME
 
 BASELINE = Path(__file__).parent / "counts.json"

@@ -32,7 +32,7 @@ from bench.other_installs import (
     run,
 )
 from bench.systems import System, mock
-from infergate.nginx.engine import find_engines
+from infergate.engine.choose import find_engines
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
 

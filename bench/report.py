@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from infergate.nginx.engine import Engine
-from infergate.nginx.engine_facts import dotted
+from infergate.engine.choose import Engine
+from infergate.engine.facts import dotted
 
 RESULTS = Path(__file__).parent / "results"
 

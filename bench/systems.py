@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infergate.nginx.engine import Engine
+from infergate.engine.choose import Engine
 from tests.backends.servers import free_port
 from tests.cache import ENGINES_HOME
 

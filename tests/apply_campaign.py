@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from infergate.nginx.drain import nginx_workers
+from infergate.live.drain import nginx_workers
 from tests.backends.servers import scripted
 from tests.gateway import gateway, until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from infergate.nginx.debian_mirror import SUITE as TRIXIE
+from infergate.engine.debian_mirror import SUITE as TRIXIE
 
 CACHE = Path(os.environ.get("INFERGATE_TEST_CACHE", "~/.cache/infergate-test")).expanduser()
 SUITE = os.environ.get("INFERGATE_TEST_SUITE", TRIXIE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from infergate.engine.debian import install_debian_engine
 from infergate.errors import EngineError
-from infergate.nginx.debian import install_debian_engine
 from tests.cache import ENGINES_HOME, SUITE
 
 ENGINES_HOME.mkdir(parents=True, exist_ok=True)

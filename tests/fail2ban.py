@@ -6,10 +6,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from infergate.engine.debian import package_name, unpack
+from infergate.engine.debian_apt import download, require_tools
+from infergate.engine.debian_mirror import machine_mirrors
 from infergate.errors import EngineError
-from infergate.nginx.debian import package_name, unpack
-from infergate.nginx.debian_apt import download, require_tools
-from infergate.nginx.debian_mirror import machine_mirrors
 from tests.cache import CACHE
 
 _ROOT = CACHE / "fail2ban"

@@ -24,7 +24,7 @@ import typer.main
 
 from infergate.cli import main
 from infergate.cli.unwell import UNWELL
-from infergate.nginx.shared_memory import push
+from infergate.live.shared_memory import push
 from infergate.paths import Home
 from tests.access_log import assert_lines_fit
 from tests.backends.servers import free_port

@@ -16,7 +16,7 @@
     │   └── NotIssued             an ACME authority gave none
     ├── StateError                the state could not be stored or pushed
     │   ├── StoreLost             the database is gone, or an older copy lies in its place
-    │   └── MemoryFull            nginx has no room for some of it; the rest is in force
+    │   └── MemoryFull            nginx has no room for some of it; the rest is active
     └── AlreadyRunning            a gateway already uses this state folder
 
 The command line prints them and ends with the exit code: 0 done, 1 failed, 2 your input. 3, which
@@ -87,7 +87,7 @@ class LintError(InfergateError):
 
 
 class ApplyError(InfergateError):
-    """A new configuration did not work: the previous one is in force, still or again."""
+    """A new configuration did not work: the previous one is active, still or again."""
 
 
 class CertificateError(InfergateError):
@@ -143,13 +143,13 @@ class StoreLost(StateError):
 
 
 class MemoryFull(StateError):
-    """A zone of nginx's shared memory is full. What ended has ended, and what had room is in force.
+    """A zone of nginx's shared memory is full. What ended has ended, and what had room is active.
 
     zones: zone, without "ig_" → entries that had no room.
     """
 
     def __init__(self, zones: Mapping[str, int], *, where: str) -> None:
-        full = (f"ig_{name} is full ({count} not in force)" for name, count in zones.items())
+        full = (f"ig_{name} is full ({count} not active)" for name, count in zones.items())
         super().__init__(
             f"nginx's shared memory has no room: {', '.join(full)}",
             where=where,

@@ -28,7 +28,7 @@ class Home:
 
     sites-enabled/ nginx files written by hand, taken into each revision
     revisions/N/   rendered nginx configurations, each with the YAML it came from; `current` links
-                   to the one in force
+                   to the active one
     state/         store.db, the snapshots nginx loads when it starts, the bans it includes
     run/           pid files, sockets, nginx's temporary files
     logs/          access.log (JSON), error.log, gateway.log, waf.log
@@ -126,7 +126,7 @@ class Home:
 
     @property
     def services(self) -> Path:
-        """The same of the web services beside the models."""
+        """The same of the web services next to the models."""
         return self.state / "services.json"
 
     @property
@@ -234,7 +234,7 @@ class Home:
 
     @property
     def bans(self) -> Path:
-        """What nginx includes to answer banned networks no more."""
+        """nginx includes this to drop banned networks."""
         return self.state / "bans"
 
     @property

@@ -63,7 +63,7 @@ _HEALTH = {"ok": None, "fail": Fault(status=503), "hang": Fault(hang=True)}
 
 
 class Faults:
-    """The faults in force. `health` is "ok", "fail" or "hang" until it is set again."""
+    """The faults active. `health` is "ok", "fail" or "hang" until it is set again."""
 
     def __init__(self, engine: str) -> None:
         self._health_paths = _HEALTH_PATHS.get(engine, ("/health",))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from infergate.nginx.debian_apt import KEYRINGS, sources_text
-from infergate.nginx.debian_mirror import SUITE, machine_mirrors
+from infergate.engine.debian_apt import KEYRINGS, sources_text
+from infergate.engine.debian_mirror import SUITE, machine_mirrors
 from tests.cache import CACHE
 from tests.deploy.run import attempt
 

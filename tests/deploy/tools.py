@@ -15,7 +15,7 @@ import venv
 from collections.abc import Sequence
 from pathlib import Path
 
-from infergate.nginx.debian_mirror import machine_mirrors
+from infergate.engine.debian_mirror import machine_mirrors
 from tests.cache import CACHE
 from tests.deploy import rootfs
 from tests.deploy.run import attempt

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from infergate.nginx.engine_find import find_debian
+from infergate.engine.find import find_debian
 from tests.backends.servers import Server, available, embedding_server, llama_server, scripted, vllm
 from tests.cache import ENGINES_HOME
 from tests.gateway import Gateway, gateway, until

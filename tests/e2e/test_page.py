@@ -301,15 +301,15 @@ def test_a_changed_configuration_is_checked_written_applied_and_taken_back(
     ).wait_for()
     page.get_by_label("Watch it for").select_option("0")
     page.get_by_role("button", name="Apply", exact=True).click()
-    page.get_by_text("Revision 2 is in force.").wait_for()
-    history = page.get_by_role("region", name="What was in force")
+    page.get_by_text("Revision 2 is active.").wait_for()
+    history = page.get_by_role("region", name="What was active")
     history.get_by_role("button", name="Back to it").first.click()
     page.get_by_role("button", name="Bring it back").click()
     history.get_by_text("brought back revision 1").wait_for()
     area = page.get_by_label("Configuration, YAML")
     area.fill(before)
     page.get_by_role("button", name="Write the file").click()
-    page.get_by_text("Nothing: the file is what is in force.").wait_for()
+    page.get_by_text("Nothing: the file is what is active.").wait_for()
 
 
 def test_the_editor_offers_what_may_stand_at_the_cursor(visitor: Visitor) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import Server, fetch
 from tests.gateway import gateway, until

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infergate.nginx.engine_find import find_debian
+from infergate.engine.find import find_debian
 from tests.backends.servers import Scripted, scripted
 from tests.cache import ENGINES_HOME, SUITE, TRIXIE
 from tests.engine.one_of_each import Stack, one_of_each

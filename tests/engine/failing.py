@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infergate.nginx.drain import nginx_workers
+from infergate.live.drain import nginx_workers
 from tests.gateway import Gateway, until
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from infergate.ledger.rotate import reopen_logs
-from infergate.nginx.drain import nginx_workers
+from infergate.live.drain import nginx_workers
 from infergate.nginx.folders import prepare_home
 from infergate.paths import Home
 from infergate.supervise.instance import nginx_master

@@ -114,9 +114,9 @@ def test_the_file_is_applied_and_taken_back_from_elsewhere(running: Running) -> 
     it.file.write_text(before + "limits: { requests_per_minute: 50000 }\n")
     assert "limits.requests_per_minute" in there("plan")
     assert "+limits:" in there("diff").replace("+ ", "+")
-    assert "is in force" in there("apply", "--window", "0s")
+    assert "is active" in there("apply", "--window", "0s")
     assert client.get("/v1/status").json()["file_applied"] is True
-    assert "is in force" in there("rollback")
+    assert "is active" in there("rollback")
     assert client.get("/v1/status").json()["file_applied"] is False
     newest = client.get("/v1/history", params={"limit": 2}).json()["items"]
     assert [each["who"] for each in newest] == ["token ops", "token ops"]
@@ -124,7 +124,7 @@ def test_the_file_is_applied_and_taken_back_from_elsewhere(running: Running) -> 
     it.file.write_text("backends: 7\n")
     wrong = client.get("/v1/plan")
     assert (wrong.status_code, "infergate.yaml:1:11" in wrong.json()["detail"]) == (409, True)
-    assert client.get("/v1/keys").is_success, "what is in force holds"
+    assert client.get("/v1/keys").is_success, "what is active holds"
     it.file.write_text(before)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from infergate.nginx.drain import nginx_workers
+from infergate.live.drain import nginx_workers
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 

@@ -1,4 +1,4 @@
-"""A backend that fails real requests is left alone, tried again by us, and taken back."""
+"""A backend that fails real requests is left alone, tried again by us, and rolled back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from infergate.nginx.drain import nginx_workers
-from infergate.nginx.revisions import current
+from infergate.live.drain import nginx_workers
+from infergate.live.revisions import current
 from infergate.paths import Home
 from infergate.supervise.instance import running
 from tests.apply_campaign import campaign
@@ -60,7 +60,7 @@ def test_plan_and_diff_say_what_would_change_and_touch_nothing(pair: Pair) -> No
     assert "+timeouts: { connect: 1s }" in it.run("diff").stdout
     assert "-        proxy_connect_timeout  2000ms;" in it.run("diff", "--nginx").stdout
     assert (workers(it), in_force(it)) == (before, number)
-    assert "is not what is in force" in it.run("status").stdout
+    assert "is not what is active" in it.run("status").stdout
 
 
 def test_a_change_of_state_does_not_reload_nginx(pair: Pair) -> None:
@@ -74,7 +74,7 @@ def test_a_change_of_state_does_not_reload_nginx(pair: Pair) -> None:
     assert "without a reload" in it.run("apply", "--window", "0s").stdout
     assert it.chat("n").json()["choices"][0]["message"]["content"] == "a"
     assert workers(it) == before
-    assert "in force already" in it.run("apply").stdout
+    assert "already active" in it.run("apply").stdout
 
 
 def test_what_is_broken_never_becomes_live(pair: Pair) -> None:
@@ -205,14 +205,14 @@ def test_a_change_that_makes_requests_fail_is_taken_back_by_itself(pair: Pair, h
         took_s = time.monotonic() - began
     assert ran.returncode == 1
     assert "failed with 5xx" in ran.stderr
-    assert f"Revision {number} is in force again" in ran.stderr
+    assert f"Revision {number} is active again" in ran.stderr
     assert took_s < 500, "as soon as it is seen, not when the window is over"
     assert it.file.read_text() == broken, "the file is the user's"
     b.reset()
     until(lambda: it.chat().json()["choices"][0]["message"]["content"] == "a")
     assert in_force(it) == number
     assert it.run("diff", str(number), str(number + 1)).stdout
-    assert f"Revision {number + 1} was taken back" in it.run("history").stdout
+    assert f"Revision {number + 1} was rolled back" in it.run("history").stdout
     it.file.write_text(good)
     assert json.loads(it.run("plan", "--format", "json").stdout)["kind"] == "nothing"
 
@@ -247,7 +247,7 @@ def test_rollback_brings_an_earlier_configuration_back_and_says_how_the_file_dif
     # The way back does not need a file that can be read.
     it.file.write_text("backends: [\n")
     said = it.run("rollback").stdout
-    assert "infergate.yaml is not what is in force" in said
+    assert "infergate.yaml is not what is active" in said
     home = Home(it.home)
     assert (home.current / "infergate.yaml").read_text() == one
     it.run("rollback")
@@ -307,7 +307,7 @@ def test_up_watch_applies_the_file_and_lives_through_typos(
     it.file.write_text(good.replace("models", "modells"))
     until(lambda: "infergate.yaml:5:1: unknown" in log.read_text())
     assert it.chat().status_code == 200
-    # The control plane does not take what is not in force when it is started again.
+    # The control plane does not take what is not active when it is started again.
     home = Home(it.home)
     control = running(home).control
     assert control is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infergate.nginx.shared_memory import push, read
+from infergate.live.shared_memory import push, read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.clock import Clock

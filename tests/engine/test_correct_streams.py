@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infergate.nginx import shared_memory
+from infergate.live import shared_memory
 from infergate.paths import Home
 from tests.access_log import tokens
 from tests.backends.servers import Scripted

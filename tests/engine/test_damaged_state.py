@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import scripted
 from tests.engine.conftest import PAIR

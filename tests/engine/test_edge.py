@@ -1,4 +1,4 @@
-"""TLS, services beside the models, limits for everybody, and changes that do not work."""
+"""TLS, services next to the models, limits for everybody, and changes that do not work."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from infergate.config.load import load_config
+from infergate.engine.choose import choose_engine
 from infergate.errors import ApplyError
-from infergate.nginx.apply import apply
-from infergate.nginx.engine import choose_engine
+from infergate.live.apply import apply
 from infergate.paths import Home
 from tests.backends.servers import Scripted, free_port, scripted
 from tests.gateway import Gateway, gateway
@@ -148,7 +148,7 @@ def test_a_configuration_that_nginx_cannot_run_leaves_the_old_one(pair: Pair) ->
         # And where nobody has looked before: nginx is asked whether it runs with it.
         loaded, home = load_config(it.file), Home(it.home)
         engine = choose_engine(it.engine, it.home).engine
-        with pytest.raises(ApplyError, match="in force again") as refused:
+        with pytest.raises(ApplyError, match="active again") as refused:
             apply(loaded, home, engine)
         assert "bind()" in str(refused.value)
     assert it.chat().status_code == 200

@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from infergate.changes import engine_upgrade
+from infergate.engine.find import find_debian
+from infergate.engine.running import running_engine
 from infergate.errors import ApplyError
-from infergate.nginx.engine_find import find_debian
-from infergate.nginx.running_engine import running_engine
 from infergate.paths import Home
 from infergate.supervise.engine_change import Wanted, change_engine
 from tests.backends.servers import scripted

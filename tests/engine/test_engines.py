@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from infergate.engine import debian, debian_apt
+from infergate.engine import fetch as engine_fetch
+from infergate.engine.ask import examine
+from infergate.engine.choose import choose_engine, find_engines
+from infergate.engine.debian import install_debian_engine
+from infergate.engine.debian_apt import download
+from infergate.engine.debian_mirror import Mirrors
+from infergate.engine.embedded import examine_embedded, find_embedded, platform_name
+from infergate.engine.facts import Engine
+from infergate.engine.fetch import fetch_if_missing
 from infergate.errors import EngineError
-from infergate.nginx import debian, debian_apt, engine_fetch
-from infergate.nginx.debian import install_debian_engine
-from infergate.nginx.debian_apt import download
-from infergate.nginx.debian_mirror import Mirrors
-from infergate.nginx.engine import choose_engine, find_engines
-from infergate.nginx.engine_ask import examine
-from infergate.nginx.engine_embedded import examine_embedded, find_embedded, platform_name
-from infergate.nginx.engine_facts import Engine
-from infergate.nginx.engine_fetch import fetch_if_missing
 from tests.cache import ENGINES_HOME as HOME
 
 needs_apt = pytest.mark.skipif(

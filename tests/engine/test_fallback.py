@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infergate.nginx import shared_memory
-from infergate.nginx.drain import nginx_workers
+from infergate.live import shared_memory
+from infergate.live.drain import nginx_workers
 from infergate.paths import Home
 from tests.backends.servers import Scripted
 from tests.engine.conftest import Pair, as_new, two_of

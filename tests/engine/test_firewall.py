@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from infergate.nginx.engine_find import find_debian
+from infergate.engine.find import find_debian
 from tests.backends.servers import scripted
 from tests.cache import ENGINES_HOME
 from tests.gateway import Gateway, gateway, until

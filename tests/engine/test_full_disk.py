@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infergate.nginx.revisions import current
+from infergate.live.revisions import current
 from infergate.paths import Home
 from tests.backends.servers import scripted
 from tests.cache import ENGINES_HOME

@@ -17,7 +17,7 @@ import pytest
 
 from infergate import files
 from infergate.errors import MemoryFull
-from infergate.nginx.shared_memory import push
+from infergate.live.shared_memory import push
 from infergate.paths import Home
 from infergate.supervise.instance import running
 from tests.backends.servers import scripted

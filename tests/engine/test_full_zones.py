@@ -15,7 +15,7 @@ import pytest
 from infergate.config.load import load_config
 from infergate.config.policies import Grant
 from infergate.errors import MemoryFull
-from infergate.nginx.shared_memory import UnixConnection, push
+from infergate.live.shared_memory import UnixConnection, push
 from infergate.nginx.zones import PAGE, entry_bytes
 from infergate.paths import Home
 from infergate.store.database import database_for

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from infergate.config.load import load_config
-from infergate.nginx.shared_memory import push
+from infergate.live.shared_memory import push
 from infergate.paths import Home
 from infergate.store.database import database_for
 from infergate.store.drained import drain

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.dns_server import DnsServer, dns_server

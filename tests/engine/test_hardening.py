@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from infergate.config.load import load_config
-from infergate.nginx.bans import enforce
+from infergate.live.bans import enforce
 from infergate.paths import Home
 from infergate.store.bans import ban, unban
 from infergate.store.database import database_for

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infergate.nginx import shared_memory
+from infergate.live import shared_memory
 from infergate.nginx.statuses import INTERNAL
 from infergate.paths import Home
 from tests.access_log import tokens

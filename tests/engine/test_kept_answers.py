@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.access_log import tokens
 from tests.backends.servers import Scripted, scripted

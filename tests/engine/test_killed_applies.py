@@ -1,4 +1,4 @@
-"""An apply that is killed at any step is finished or taken back, by itself and at once."""
+"""An apply that is killed at any step is finished or rolled back, by itself and at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from infergate.nginx.revisions import current
-from infergate.nginx.shared_memory import read
+from infergate.live.revisions import current
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import scripted
 from tests.gateway import Gateway, gateway, until
@@ -80,7 +80,7 @@ def test_an_apply_that_is_killed_between_its_steps_leaves_nothing_mixed(
         killed.check()
     assert killed.it.run("apply", "--window", "0s").returncode == 0
     killed.check()
-    assert "in force already" in killed.it.run("apply").stdout
+    assert "already active" in killed.it.run("apply").stdout
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from infergate.nginx.drain import nginx_workers
+from infergate.live.drain import nginx_workers
 from infergate.paths import Home
 from tests.access_log import in_logs
 from tests.backends.servers import Scripted, scripted

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infergate.nginx.shared_memory import push
+from infergate.live.shared_memory import push
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until

@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from infergate.config import document
-from infergate.nginx.drain import nginx_workers
+from infergate.live.drain import nginx_workers
 from infergate.store import database
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until

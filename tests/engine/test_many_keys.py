@@ -13,8 +13,8 @@ import pytest
 
 from infergate.config.load import load_config
 from infergate.config.policies import Grant
-from infergate.nginx.drain import nginx_workers
-from infergate.nginx.shared_memory import push
+from infergate.live.drain import nginx_workers
+from infergate.live.shared_memory import push
 from infergate.paths import Home
 from infergate.state.publish import publish_keys
 from infergate.store.database import database_for

@@ -14,7 +14,7 @@ from threading import Barrier
 import httpx
 import pytest
 
-from infergate.nginx.shared_memory import push, read
+from infergate.live.shared_memory import push, read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from infergate.nginx.engine_find import find_debian
+from infergate.engine.find import find_debian
 from tests.cache import ENGINES_HOME
 from tests.same_verdict import Four, Sent, four, requests
 

@@ -1,4 +1,4 @@
-"""Services beside the models: by path and by host, and each way of logging in."""
+"""Services next to the models: by path and by host, and each way of logging in."""
 
 from __future__ import annotations
 

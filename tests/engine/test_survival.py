@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infergate.nginx.drain import nginx_workers
+from infergate.live.drain import nginx_workers
 from infergate.paths import Home
 from infergate.supervise.instance import is_zombie
 from tests.backends.servers import Scripted, scripted

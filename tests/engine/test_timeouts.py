@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.engine.conftest import Pair, as_new, two_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import free_port
 from tests.gateway import Gateway, gateway, until

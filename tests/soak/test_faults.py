@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from contextlib import ExitStack
 
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import free_port
 from tests.gateway import Gateway, gateway, until

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from infergate.cli import app
 from infergate.config.root import Config
-from infergate.nginx.engine_find import find_debian
+from infergate.engine.find import find_debian
 from tests.backends.private_ca import PrivateCa
 from tests.cache import ENGINES_HOME
 from tests.gateway import run_here

@@ -10,15 +10,15 @@ from infergate.cli.status import engine_in_words
 from infergate.config.load import parse_config
 from infergate.config.root import Config
 from infergate.control.engine_upgrades import WEEK_S, is_due
+from infergate.engine.choose import choose_engine, pick
+from infergate.engine.facts import Engine
+from infergate.engine.find import debian_folder, find_debian, find_system, version_of
+from infergate.engine.running import note_engine
 from infergate.errors import EngineError
 from infergate.nginx.embedded_limits import (
     refuse_beyond_loopback,
     refuse_servers_beyond_loopback,
 )
-from infergate.nginx.engine import choose_engine, pick
-from infergate.nginx.engine_facts import Engine
-from infergate.nginx.engine_find import debian_folder, find_debian, find_system, version_of
-from infergate.nginx.running_engine import note_engine
 from infergate.nginx.tls import http2
 from infergate.paths import Home
 

@@ -5,23 +5,23 @@ from unittest.mock import patch
 
 import pytest
 
-from infergate.errors import EngineError
-from infergate.nginx.debian import install_debian_engine, package_name, package_version
-from infergate.nginx.debian_apt import (
+from infergate.engine.debian import install_debian_engine, package_name, package_version
+from infergate.engine.debian_apt import (
     failure_hint,
     failure_lines,
     machine_downloads,
     sources_text,
     takes_expired,
 )
-from infergate.nginx.debian_mirror import (
+from infergate.engine.debian_mirror import (
     Mirrors,
     choose_mirrors,
     machine_mirrors,
     parse_deb822,
     parse_one_line,
 )
-from infergate.nginx.engine_fetch import fetch_if_missing
+from infergate.engine.fetch import fetch_if_missing
+from infergate.errors import EngineError
 
 DEB822 = """\
 Types: deb
@@ -186,7 +186,7 @@ def test_a_folder_for_engines_that_cannot_be_written_says_so_and_auto_goes_on(
         install_debian_engine(tmp_path, print)
     assert caught.value.where == str(tmp_path / "engines")
     said: list[str] = []
-    with patch("infergate.nginx.engine_fetch.find_system", return_value=[]):
+    with patch("infergate.engine.fetch.find_system", return_value=[]):
         fetch_if_missing("auto", tmp_path, said.append)
     assert "so the embedded one has to do" in said[-1]
 

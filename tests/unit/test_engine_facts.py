@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infergate.nginx.engine_ask import why_it_failed
-from infergate.nginx.engine_facts import (
+from infergate.engine.ask import why_it_failed
+from infergate.engine.facts import (
     loadable_modules,
     module_of,
     parse_build,

@@ -11,8 +11,8 @@ import pytest
 from infergate.config.load import parse_config
 from infergate.config.problems import ConfigError
 from infergate.config.root import Config
+from infergate.engine.facts import Engine
 from infergate.errors import EngineError
-from infergate.nginx.engine_facts import Engine
 from infergate.nginx.render import Surroundings, render
 from infergate.nginx.waf import Firewall, firewall_for
 from infergate.paths import Home

@@ -9,8 +9,8 @@ import pytest
 
 from infergate.config.load import parse_config
 from infergate.config.root import Config
+from infergate.live.purge import cache_file
 from infergate.nginx.keeping import who_answers
-from infergate.nginx.purge import cache_file
 from infergate.nginx.render import Surroundings, render
 from infergate.paths import Home
 from infergate.state.routes import compile_routes

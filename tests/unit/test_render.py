@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 import infergate.nginx
 from infergate.certificates.served import Served
 from infergate.config.load import load_config, parse_config
-from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of
 from infergate.nginx.render import Surroundings, render
 from infergate.nginx.rendered import write
 from infergate.paths import Home
+from infergate.quoting import quoted, quoted_regex, regex_escaped
 
 PROGRAMS = Path(infergate.nginx.__file__).parent / "njs"
 EXAMPLES = Path(__file__).parents[2] / "examples"

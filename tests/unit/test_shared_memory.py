@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from infergate.errors import StateError
-from infergate.nginx import shared_memory
-from infergate.nginx.shared_memory import forget_answers, kept_answers, push, read
+from infergate.live import shared_memory
+from infergate.live.shared_memory import forget_answers, kept_answers, push, read
 
 GOOD = (
     '{"revision": 1, "keys": 0, "routes": 0, "inflight": {"a": 1}, "backends": {}, "load": {},'

@@ -10,9 +10,9 @@ import pytest
 from infergate.certificates.report import read_report as read_certificates
 from infergate.control.report import read_inventories, read_report
 from infergate.control.services import read_services
-from infergate.nginx.drain import drain
+from infergate.live.drain import drain
+from infergate.live.revisions import current, forget_old, next_number, revisions
 from infergate.nginx.folders import prepare_home
-from infergate.nginx.revisions import current, forget_old, next_number, revisions
 from infergate.nginx.zones import _entries
 from infergate.paths import Home
 from infergate.state.in_force import read_changes, read_groups

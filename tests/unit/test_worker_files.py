@@ -15,7 +15,7 @@ import pytest
 
 from infergate.control.firewall import collect
 from infergate.ledger.tail import Tail, log_files
-from infergate.nginx.purge import FOLDER, purge_service, size_bytes
+from infergate.live.purge import FOLDER, purge_service, size_bytes
 from infergate.paths import Home
 from infergate.worker_files import WorkersFolder, entry_in, open_regular, scratch_folder, tail_of
 from tests.unit.test_firewall import REPORT

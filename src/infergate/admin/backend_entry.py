@@ -21,7 +21,7 @@ class BackendChange(Document):
 
 
 class BackendEntry(Document):
-    """A backend that is in force, and who says that it is there."""
+    """A backend that is active, and who says that it is there."""
 
     url: str
     engine: str

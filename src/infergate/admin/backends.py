@@ -15,7 +15,7 @@ from infergate.config.types import ModelName
 from infergate.control import backends
 from infergate.control.backend_list import backend_list
 from infergate.errors import StateError
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 
 Share = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000})]
 Slots = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100_000})]
@@ -104,7 +104,7 @@ class ResetBackend(Document):
 
 @operation("GET", "/backends")
 def list_backends(gateway: Gateway, *, after: AfterName = "", limit: Limit = 100) -> BackendPage:
-    """The backends in force, their weights, and who says that they are there."""
+    """The active backends, their weights, and who says that they are there."""
     found = backend_list(gateway.applied, gateway.home)
     named = [NamedBackend(name=name, **each) for name, each in found["backends"].items()]
     items, following = page_of(named, lambda backend: backend.name, after, limit)
@@ -141,7 +141,7 @@ def add_backend(gateway: Gateway, backend: BackendName, body: NewBackend) -> Add
 
 @operation("DELETE", "/backends/{backend}")
 def remove_backend(gateway: Gateway, backend: Which) -> RemovedBackend:
-    """Take it out for good; what it is answering goes on."""
+    """Take it out permanently; what it is answering goes on."""
     done = backends.remove(_control(gateway), backend)
     return RemovedBackend(**done, in_flight=backends.in_flight(gateway.home, backend))
 

@@ -12,7 +12,7 @@ from infergate.admin.operation import LARGEST, Document, Request, operation
 from infergate.bans.judge import Network, network_of, protected_networks, protector_of
 from infergate.config.root import Config
 from infergate.errors import NotThere, UserError
-from infergate.nginx.bans import enforce
+from infergate.live.bans import enforce
 from infergate.store import bans as store
 
 Networked = Annotated[

@@ -8,8 +8,8 @@ from infergate.admin.gateway import Gateway
 from infergate.admin.operation import Document, Request, Which, operation
 from infergate.config.root import ANY_MODEL
 from infergate.errors import NotThere
-from infergate.nginx.purge import FOLDER, purge, purge_service, service_folder, size_bytes
-from infergate.nginx.shared_memory import kept_answers, read
+from infergate.live.purge import FOLDER, purge, purge_service, service_folder, size_bytes
+from infergate.live.shared_memory import kept_answers, read
 
 
 class ModelKept(Document):

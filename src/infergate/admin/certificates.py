@@ -15,10 +15,10 @@ from infergate.certificates.served import served_certificates
 from infergate.certificates.sites import Site, sites
 from infergate.certificates.watch import due_sites
 from infergate.config.tls import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, Acme
+from infergate.engine.choose import choose_engine
 from infergate.errors import InfergateError, NotRunning, NotThere, UserError
-from infergate.nginx.apply import apply_again
-from infergate.nginx.engine import choose_engine
-from infergate.nginx.revisions import load_applied
+from infergate.live.apply import apply_again
+from infergate.live.revisions import load_applied
 from infergate.state.in_force import bring_into_force
 from infergate.store.revisions import note_revision
 from infergate.supervise.instance import running
@@ -76,7 +76,7 @@ def list_certificates(gateway: Gateway) -> Certificates:
 
 @operation("GET", "/certificates:ca")
 def show_ca(gateway: Gateway) -> Authority:
-    """The CA of the certificates made here, for clients that shall trust them."""
+    """The CA of the certificates made here, for clients that should trust them."""
     _need_tls(gateway)
     served_certificates(gateway.loaded, gateway.home)
     if not gateway.home.ca.exists():
@@ -126,7 +126,7 @@ def _wanted(gateway: Gateway, acme: Acme, body: Wanted, *, trial: bool) -> list[
 
 
 def _take_over(gateway: Gateway) -> int | None:
-    """Have nginx serve what was issued, with the configuration that is in force; its revision."""
+    """Have nginx serve what was issued, with the configuration that is active; its revision."""
     home = gateway.home
     if running(home).nginx is None:
         return None

@@ -1,4 +1,4 @@
-"""Changes of the configuration: what the file would change, bringing it into force, and back."""
+"""Changes of the configuration: what the file would change, activating it, and back."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Difference(Document):
 
 
 class Apply(Request):
-    """How the file is brought into force."""
+    """How the file is activated."""
 
     window_s: float | None = Field(
         WINDOW_S,
         ge=0,
         le=3600,
-        description="How long it is watched, and taken back if it breaks something. null: at "
+        description="How long it is watched, and rolled back if it breaks something. null: at "
         "once, whatever the backends say, as `infergate reload`.",
     )
 
@@ -44,7 +44,7 @@ class Back(Request):
 
 
 class HistoryPage(Document):
-    """Moments at which a configuration came into force, the newest first; `next` counts them."""
+    """Moments at which a configuration took effect, the newest first; `next` counts them."""
 
     items: list[Past]
     next: int | None
@@ -66,7 +66,7 @@ def show_diff(
     after: Number | None = None,
     nginx: bool = False,
 ) -> Difference:
-    """The lines that differ between what is in force and the file, or between two revisions."""
+    """The lines that differ between what is active and the file, or between two revisions."""
     declared = load_config(gateway.declared.path)
     lines = plan.diff(declared, gateway.home, before=before, after=after, nginx=nginx)
     return Difference(lines=list(lines))
@@ -74,14 +74,14 @@ def show_diff(
 
 @operation("POST", "/apply")
 def apply_file(gateway: Gateway, body: Apply = Apply()) -> Applied:  # noqa: B008 - frozen
-    """Bring the file into force: tested, tried beside, watched, and taken back if it fails."""
+    """Activate the file: tested, tried alongside, watched, and rolled back if it fails."""
     declared = load_config(gateway.declared.path)
     return apply(declared, gateway.home, window_s=body.window_s, said=gateway.said)
 
 
 @operation("POST", "/rollback")
 def roll_back(gateway: Gateway, body: Back = Back()) -> Applied:  # noqa: B008
-    """Bring an earlier configuration into force again. The file stays as it is."""
+    """Activate an earlier configuration again. The file stays as it is."""
     return history.rollback(
         gateway.declared, gateway.home, back=body.back, to=body.to, said=gateway.said
     )
@@ -89,7 +89,7 @@ def roll_back(gateway: Gateway, body: Back = Back()) -> Applied:  # noqa: B008
 
 @operation("GET", "/history")
 def list_history(gateway: Gateway, *, after: After = 0, limit: Limit = 100) -> HistoryPage:
-    """Which configurations were in force, since when, and who brought them there."""
+    """Which configurations were active, since when, and who brought them there."""
     last = after + limit + 1
     found = history.history(gateway.declared, gateway.home, gateway.database, last=last)[::-1]
     page = list(found[after : after + limit])

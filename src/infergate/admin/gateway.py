@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from infergate.config.load import LoadedConfig
-from infergate.nginx.revisions import current, load_applied
+from infergate.live.revisions import current, load_applied
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
 from infergate.supervise.instance import nginx_master
@@ -56,7 +56,7 @@ class Gateway:
         return database_for(self.declared.config, self.home, keep=self._keep)
 
     def publish_keys(self) -> int:
-        """Bring changed keys, policies or teams into force; returns how many keys are valid."""
+        """Activate changed keys, policies or teams; returns how many keys are valid."""
         from infergate.state.publish import publish_keys
 
         return publish_keys(self.home, self.loaded, self.database)

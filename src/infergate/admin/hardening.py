@@ -8,9 +8,9 @@ from pydantic import Field
 
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import Document, operation
+from infergate.engine.choose import choose_engine
 from infergate.hardening.audit import audit
 from infergate.hardening.check import score, worst_first
-from infergate.nginx.engine import choose_engine
 from infergate.supervise.instance import running
 
 

@@ -198,7 +198,7 @@ def create_key(gateway: Gateway, body: NewKey) -> KeySecret:
 def _publish_or_withdraw(
     gateway: Gateway, made: key_changes.NewKey, before: StoredKey | None
 ) -> None:
-    """Bring a new secret into force, or take it back: nobody has seen it, so it must not be valid.
+    """Activate a new secret, or take it back: nobody has seen it, so it must not be valid.
 
     before: the key as it was without it; None if it is a new key. Raises StateError.
     """
@@ -212,7 +212,7 @@ def _publish_or_withdraw(
             raise StateError(
                 f"{made.stored.name!r} has a new secret that nobody saw: {problem.what}",
                 where=problem.where,
-                hint=f"It could not be taken back ({other.what}). Once there is room, "
+                hint=f"It could not be undone ({other.what}). Once there is room, "
                 f"`infergate keys revoke {made.stored.name}` does.",
             ) from problem
         raise

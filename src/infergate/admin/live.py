@@ -12,8 +12,8 @@ from infergate.admin.activity import MINUTES, Minute, activity_of
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import After, Document, operation
 from infergate.errors import StateError
+from infergate.live.shared_memory import read
 from infergate.metrics.steps import percentile_s
-from infergate.nginx.shared_memory import read
 
 _NOW_MINUTES = 2
 """What is said of now is of the minute that goes on and the one before: less would jump."""

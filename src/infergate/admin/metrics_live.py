@@ -10,10 +10,10 @@ from infergate.admin.status import BackendState, Status, status
 from infergate.control.budget_shares import read_uses
 from infergate.control.seen import is_open
 from infergate.errors import StateError
+from infergate.live.drain import open_connections
+from infergate.live.shared_memory import connections, read
 from infergate.metrics import live as of
 from infergate.metrics.family import Measured, averaged, measured, one
-from infergate.nginx.drain import open_connections
-from infergate.nginx.shared_memory import connections, read
 
 _SERVES = ("up", "slow")
 _MOST_QUEUES = 200

@@ -85,7 +85,7 @@ class Operation(Generic[P, R]):
 
     @cached_property
     def parameters(self) -> tuple[inspect.Parameter, ...]:
-        """Those beside the gateway."""
+        """The parameters other than `gateway`."""
         found = inspect.signature(self.function, eval_str=True).parameters.values()
         return tuple(found)[1:]
 

@@ -27,8 +27,8 @@ from infergate.config.addresses import is_loopback
 from infergate.config.load import LoadedConfig
 from infergate.config.url import own_url_of
 from infergate.errors import InfergateError
+from infergate.live.revisions import load_applied
 from infergate.log import log
-from infergate.nginx.revisions import load_applied
 from infergate.page.app import Page
 from infergate.paths import Home, home_for
 
@@ -38,7 +38,7 @@ _CONNECTIONS = 200
 
 
 class CurrentGateway:
-    """The gateway as it is in force, whatever has been written into its file since."""
+    """The gateway as it is active, whatever has been written into its file since."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._home = path, home_for(path)

@@ -19,21 +19,21 @@ from infergate.control.backend_list import backend_list
 from infergate.control.report import read_report
 from infergate.control.seen import not_asked, seen, unknown_since
 from infergate.control.services import read_services
+from infergate.engine.find import fetched_at
+from infergate.engine.running import running_engine
 from infergate.errors import StateError
 from infergate.ledger.status import read_status
+from infergate.live.drain import drain
+from infergate.live.revisions import current
+from infergate.live.shared_memory import read
 from infergate.loops import read_failing
-from infergate.nginx.drain import drain
-from infergate.nginx.engine_find import fetched_at
-from infergate.nginx.revisions import current
-from infergate.nginx.running_engine import running_engine
-from infergate.nginx.shared_memory import read
 from infergate.state.keys_file import read_keys_file
 from infergate.state_file import set_aside
 from infergate.supervise.instance import running
 
 if TYPE_CHECKING:
-    from infergate.nginx.revisions import Revision
-    from infergate.nginx.shared_memory import LiveState
+    from infergate.live.revisions import Revision
+    from infergate.live.shared_memory import LiveState
     from infergate.paths import Home
 
 
@@ -68,7 +68,7 @@ class Counting(Document):
 
 
 class OldWorkers(Document):
-    """What is left of earlier configurations (nginx/drain.py)."""
+    """What is left of earlier configurations (live/drain.py)."""
 
     workers: int
     streams: int
@@ -121,7 +121,7 @@ class LoginState(Document):
 
 
 class ServiceState(LoginState):
-    """One web service beside the models, as it was last seen."""
+    """One web service next to the models, as it was last seen."""
 
     name: str
     login: LoginState | None = Field(description="null where nobody is asked.")
@@ -185,7 +185,7 @@ class Status(Document):
     processes: Processes
     engine: RunningEngine | None = Field(description="Null where none runs.")
     revision: int | None
-    file_applied: bool = Field(description="Whether the file is what is in force.")
+    file_applied: bool = Field(description="Whether the file is what is active.")
     drain: OldWorkers
     keys: int | None
     keys_file: KeysFileState | None = Field(description="Null where none is configured.")

@@ -80,7 +80,7 @@ def set_team(gateway: Gateway, team: Which, body: TeamBudget) -> TeamBudget:
 
 
 class Removed(Document):
-    """What is gone."""
+    """The team that was removed."""
 
     name: str
 

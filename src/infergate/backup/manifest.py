@@ -30,7 +30,7 @@ class Manifest:
     """made_at: Unix seconds. infergate: the version that made it. host, home, config_path: where
     the gateway was. config: the YAML's name in the archive.
     tables: the version of its database's tables; None where it was left out.
-    current: the revision in force. environment: names that the YAML takes values of."""
+    current: the active revision. environment: names that the YAML takes values of."""
 
     made_at: int
     infergate: str

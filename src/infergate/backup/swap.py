@@ -26,7 +26,7 @@ STAGING = ".restore-"
 class Exchange:
     """fresh comes to where path is, and what is there goes to aside. All on one disk.
 
-    fresh: None where only what is there shall go.
+    fresh: None where only what is there is to go.
     """
 
     fresh: str | None

@@ -34,7 +34,7 @@ from infergate.config.document import environment_names
 from infergate.config.load import LoadedConfig, load_config
 from infergate.errors import InfergateError, StateError, UserError
 from infergate.ledger.tail import Tail, log_files
-from infergate.nginx.revisions import current
+from infergate.live.revisions import current
 from infergate.paths import Home
 from infergate.store.audit import newest, note
 from infergate.store.database import database_for
@@ -88,7 +88,7 @@ def take(
 ) -> Taken:
     """Write a backup to a file that is not there yet; nobody else may read it.
 
-    loaded: the configuration in force, or of its file where nothing is.
+    loaded: the active configuration, or of its file where nothing is.
     Raises UserError if there is such a file or the database is not ours to copy, and StateError if
     something cannot be read or written. Then there is no file.
     """
@@ -176,7 +176,7 @@ def _contents(
 
 
 def _known(loaded: LoadedConfig) -> Iterator[LoadedConfig]:
-    """As it is in force, and as the file says now, unless that is broken."""
+    """As it is active, and as the file says now, unless that is broken."""
     yield loaded
     with contextlib.suppress(InfergateError):
         yield load_config(loaded.path)

@@ -1,4 +1,5 @@
-"""What the control plane last said of the certificates, for who asks without looking at them."""
+"""What the control plane last said of the certificates, for readers that do not inspect the files
+themselves."""
 
 from __future__ import annotations
 

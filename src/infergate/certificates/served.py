@@ -77,7 +77,7 @@ def _admin_hosts(config: Config) -> tuple[str, ...]:
 
 
 def needs_ours(site: Site, home: Home) -> bool:
-    """Whether one made here is served, for good or until an authority issues one."""
+    """Whether one made here is served, permanently or until an authority issues one."""
     if site.source == "acme":
         facts = facts_at(certificate_path(site, home))
         return facts is None or not set(facts.names) & set(site.names)

@@ -1,2 +1,2 @@
-"""Changes with proof: what a changed configuration would do, bringing it into force so that it
+"""Changes with proof: what a changed configuration would do, activating it so that it
 cannot break what works, and the way back."""

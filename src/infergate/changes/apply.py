@@ -1,6 +1,6 @@
-"""Brings a configuration into force so that it cannot break what works.
+"""Activates a configuration so that it cannot break what works.
 
-render → lint → `nginx -t` → a real start beside the gateway → switch → reload → watch → back, by
+render → lint → `nginx -t` → a real start alongside the gateway → switch → reload → watch → back, by
 itself, if it is worse than what was before.
 """
 
@@ -24,11 +24,11 @@ from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.groups import look_up_new
 from infergate.control.report import note_asked, read_inventories, read_report
 from infergate.control.settle import publish_all, settle
+from infergate.engine.choose import Engine, choose_engine
 from infergate.errors import ApplyError, InfergateError, MemoryFull, NotRunning, StateError
 from infergate.files import locked
 from infergate.health.inventory import Inventory
-from infergate.nginx.addresses import Addresses
-from infergate.nginx.apply import (
+from infergate.live.apply import (
     apply_lock,
     change_lock,
     go_live,
@@ -37,10 +37,8 @@ from infergate.nginx.apply import (
     put_in_force,
     stage,
 )
-from infergate.nginx.drain import Drain, drain
-from infergate.nginx.engine import Engine, choose_engine
-from infergate.nginx.hand_written import by_hand, copies_in
-from infergate.nginx.revisions import (
+from infergate.live.drain import Drain, drain
+from infergate.live.revisions import (
     Revision,
     current,
     forget,
@@ -49,7 +47,9 @@ from infergate.nginx.revisions import (
     mark_failed,
     switch,
 )
-from infergate.nginx.unfinished import Unfinished, begin, finish
+from infergate.live.unfinished import Unfinished, begin, finish
+from infergate.nginx.addresses import Addresses
+from infergate.nginx.hand_written import by_hand, copies_in
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force, note_changes
 from infergate.store.database import database_for
@@ -67,7 +67,7 @@ Said = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Applied:
-    """A configuration came into force, or was so already.
+    """A configuration took effect, or was so already.
 
     revision: its number; plan: what it changed; keys: how many are valid.
     took_s: step → seconds.
@@ -94,15 +94,15 @@ def apply(
     of: int | None = None,
     said: Said | None = None,
 ) -> Applied:
-    """Bring a configuration into force in the gateway that runs; no stream is cut.
+    """Activate a configuration in the gateway that runs; no stream is cut.
 
     loaded: as the file has it; what discovery found and operators changed is added.
     window_s: how long it is watched. None: backends are not asked before, nor anything watched
-        after; for a change that shall come into force whatever they say.
+        after; for a change that must take effect whatever they say.
     of: the earlier revision that it brings back. said: for who wants to tell how far it is.
     Waits while another change is being applied. Blocks; not to be called from an event loop.
-    Raises UserError, EngineError or LintError for one that cannot come into force, and ApplyError
-    for one that did not prove itself: the one before is in force then, still or again.
+    Raises UserError, EngineError or LintError for one that cannot take effect, and ApplyError
+    for one that did not prove itself: the one before is active then, still or again.
     """
     with locked(change_lock(home)):
         settle(home, loaded.path)
@@ -149,14 +149,14 @@ class _Change:
                 keys = self._publish(self._loaded)
                 self._note(revision.number)
         except MemoryFull:
-            finish(self._home)  # what had room is in force
+            finish(self._home)  # what had room is active
             raise
         except StateError as problem:
             if previous is None or before is None:
                 raise
             self._take_back(revision, previous, before, planned, problem.what)
             raise ApplyError(
-                f"{problem.what}; revision {previous.number} is in force again",
+                f"{problem.what}; revision {previous.number} is active again",
                 where=problem.where,
                 hint=problem.hint,
             ) from problem
@@ -214,7 +214,7 @@ class _Change:
             raise ApplyError(
                 f"{lost}{why}; nothing has changed",
                 where=str(self._loaded.path),
-                hint="`infergate reload` brings it into force all the same.",
+                hint="`infergate reload` activates it all the same.",
             )
         self._asked = {
             name: each for name, each in known.inventories.items() if each != inventories.get(name)
@@ -246,7 +246,7 @@ class _Change:
             )
         with self._step("render, lint and nginx -t"):
             revision = stage(loaded, home, self._engine, addresses, of=self._of)
-        with self._step("start beside"), self._forgotten(revision):
+        with self._step("start alongside"), self._forgotten(revision):
             self._warnings = trial(loaded, home, self._engine, addresses)
         with self._step("reload"):
             go_live(home, revision)
@@ -254,7 +254,7 @@ class _Change:
 
     @contextmanager
     def _forgotten(self, revision: Revision) -> Iterator[None]:
-        """What fails within leaves nothing of a revision that never was in force."""
+        """What fails within leaves nothing of a revision that never was active."""
         try:
             yield
         except (InfergateError, OSError):
@@ -284,7 +284,7 @@ class _Change:
             return
         self._take_back(revision, previous, before, planned, problem)
         raise ApplyError(
-            f"{problem}\nRevision {previous.number} is in force again.",
+            f"{problem}\nRevision {previous.number} is active again.",
             where=str(self._loaded.path),
             hint=f"`infergate diff {previous.number} {revision.number}` shows what was changed; "
             f"{self._loaded.path.name} is as you left it.",
@@ -306,7 +306,7 @@ class _Change:
             put_in_force(home, previous, reload=reload)
             with suppress(StateError):  # nginx has them; the control plane tries again
                 self._publish(before)
-                why = f"revision {revision.number} was taken back: {problem}"
+                why = f"revision {revision.number} was rolled back: {problem}"
                 note_revision(self._database, previous.number, before, why=why, back=True)
             finish(home)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from infergate.changes.trial import trial
 from infergate.changes.watch import Watch
 from infergate.config.load import LoadedConfig
+from infergate.engine.choose import Engine, choose_engine
+from infergate.engine.debian import install_debian_engine
+from infergate.engine.find import set_aside
 from infergate.errors import ApplyError, EngineError
 from infergate.files import locked
-from infergate.nginx.apply import apply_lock, change_lock, look_up, stage
-from infergate.nginx.debian import install_debian_engine
-from infergate.nginx.engine import Engine, choose_engine
-from infergate.nginx.engine_find import set_aside
-from infergate.nginx.revisions import Revision, current, forget, forget_old, mark_failed
+from infergate.live.apply import apply_lock, change_lock, look_up, stage
+from infergate.live.revisions import Revision, current, forget, forget_old, mark_failed
 from infergate.nginx.waf import wanted as wants_waf
 from infergate.paths import Home
 from infergate.supervise.engine_change import Wanted, change_engine
@@ -35,10 +35,10 @@ def upgrade(
 ) -> Upgraded:
     """Have nginx run on the newest engine that `engine:` allows; no stream is cut.
 
-    loaded: what is in force (nginx/revisions.py). window_s: how long the new one is watched.
+    loaded: what is active (live/revisions.py). window_s: how long the new one is watched.
     said: called with one line per step.
     Fetches Debian's where the engine is Debian's; the system's is what the machine has by now. It
-    is started beside, then takes the sockets over, and is watched.
+    is started alongside, then takes the sockets over, and is watched.
     Raises EngineError if there is none, ApplyError if it does not prove itself: the one before
     runs then, and a newer one of Debian is set aside.
     """
@@ -82,7 +82,7 @@ def _prove(
 ) -> None:
     """Raises ApplyError; the engine before runs then."""
     addresses = look_up(loaded, home)
-    said(f"Starting beside: {engine}")
+    said(f"Starting alongside: {engine}")
     for warning in trial(loaded, home, engine, addresses):
         said(warning)
     with locked(apply_lock(home)):

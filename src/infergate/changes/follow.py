@@ -24,7 +24,7 @@ INTERVAL_S = 0.5
 def follow(path: Path) -> None:
     """Until SIGTERM, or until the supervisor that started us is gone.
 
-    A file that cannot be applied is reported, once, and the configuration before stays in force.
+    A file that cannot be applied is reported, once, and the configuration before stays active.
     """
     home, parent, stop = home_for(path), os.getppid(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,9 +56,9 @@ def take(path: Path, home: Home) -> None:
             log.warning(str(warning))
         applied = apply(loaded, home)
     except InfergateError as problem:
-        log.error("the file was not applied; what was before stays in force", problem=str(problem))
+        log.error("the file was not applied; what was before stays active", problem=str(problem))
     except Exception:
         log.exception("a fault of ours: the file was not applied")
     else:
         if applied.plan.kind != "nothing":
-            log.info("the file is in force", revision=applied.revision, change=applied.plan.kind)
+            log.info("the file is active", revision=applied.revision, change=applied.plan.kind)

@@ -1,4 +1,4 @@
-"""Which configurations were in force, and the way back to one of them."""
+"""Which configurations were active, and the way back to one of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from infergate.changes.apply import Applied, Said, apply
 from infergate.config.load import LoadedConfig
 from infergate.errors import Conflict
-from infergate.nginx.revisions import Revision, current, load_revision, revision, revisions
+from infergate.live.revisions import Revision, current, load_revision, revision, revisions
 from infergate.paths import Home
 from infergate.store.database import Database
 from infergate.store.revisions import applied_revisions
@@ -17,12 +17,12 @@ from infergate.store.revisions import applied_revisions
 
 @dataclass(frozen=True)
 class Past:
-    """A moment at which a configuration came into force.
+    """A moment at which a configuration took effect.
 
     at: Unix seconds. who: user@host. node: the gateway's machine. revision: its number there.
     sha256: of the YAML. here: it was this gateway, and not another that shares the database.
-    kept: `rollback` and `diff` can still have it. in_force: it is in force here.
-    of: the revision whose YAML it brought back. failed: why it was taken back.
+    kept: `rollback` and `diff` can still have it. in_force: it is active here.
+    of: the revision whose YAML it brought back. failed: why it was rolled back.
     """
 
     at: int
@@ -65,9 +65,9 @@ def history(loaded: LoadedConfig, home: Home, database: Database, *, last: int) 
 
 
 def earlier(home: Home, back: int) -> Revision:
-    """The revision that was in force so many changes ago.
+    """The revision that was active so many changes ago.
 
-    Those that were taken back do not count, nor do restarts, which bring the same YAML into force
+    Those that were rolled back do not count, nor do restarts, which activate the same YAML
     again. After a rollback it is counted from where that led: a second one goes further back.
     Raises Conflict if so many are not kept.
     """
@@ -99,11 +99,11 @@ def rollback(
     to: int | None = None,
     said: Said | None = None,
 ) -> Applied:
-    """Bring an earlier configuration into force again, as a new revision.
+    """Activate an earlier configuration again, as a new revision.
 
     loaded: of the YAML file, which stays as it is. back: how many changes ago. to: a revision
     instead. Its YAML is rendered anew, linted, tested and tried as any other; backends are not
-    asked and nothing is watched, because what it shall end may be worse.
+    asked and nothing is watched, because what it is meant to end may be worse.
     Raises what apply does, and NotThere for a revision that is not kept.
     """
     target = revision(home, to) if to is not None else earlier(home, back)

@@ -13,13 +13,12 @@ from infergate.changes.settings import (
     secrets_of,
 )
 from infergate.config.load import LoadedConfig
+from infergate.engine.choose import Engine, choose_engine
+from infergate.engine.running import running_engine
 from infergate.errors import Conflict, StateError, UserError
-from infergate.nginx.addresses import Addresses
-from infergate.nginx.apply import rendered
-from infergate.nginx.drain import Drain, drain
-from infergate.nginx.engine import Engine, choose_engine
-from infergate.nginx.rendered import SECRET_FILES
-from infergate.nginx.revisions import (
+from infergate.live.apply import rendered
+from infergate.live.drain import Drain, drain
+from infergate.live.revisions import (
     UNKNOWN_ENGINE,
     Revision,
     certificates_of,
@@ -28,8 +27,9 @@ from infergate.nginx.revisions import (
     load_revision,
     revision,
 )
-from infergate.nginx.running_engine import running_engine
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
+from infergate.nginx.addresses import Addresses
+from infergate.nginx.rendered import SECRET_FILES
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
 
@@ -41,7 +41,7 @@ Kind = Literal["nothing", "state", "reload"]
 class Plan:
     """What would change.
 
-    revision: the one in force; None before the first.
+    revision: the active one; None before the first.
     settings: what differs in the YAML.
     files: nginx's files that differ, and certificates whose content does.
     open_requests: backend → requests in flight there now; none of them would be cut.
@@ -62,7 +62,7 @@ def plan(
     engine: Engine | None = None,
     addresses: Addresses | None = None,
 ) -> Plan:
-    """Compare a configuration with the one in force. Nothing that runs is touched.
+    """Compare a configuration with the active one. Nothing that runs is touched.
 
     loaded: as the file has it. engine: the one it asks for; chosen if None.
     addresses: of its names; looked up if None.
@@ -127,14 +127,14 @@ def diff(
 ) -> tuple[str, ...]:
     """The lines that differ between two configurations, as of `diff -u`, without secrets.
 
-    before: a revision; the one in force if None. after: a revision; the YAML file if None.
+    before: a revision; the active one if None. after: a revision; the YAML file if None.
     nginx: compare the rendered files instead of the YAML.
     Raises NotThere for a revision that is not kept.
     """
     old = revision(home, before) if before is not None else current(home)
     new = revision(home, after) if after is not None else None
     if old is None:
-        raise Conflict("nothing is in force yet", where=str(home.root))
+        raise Conflict("nothing is active yet", where=str(home.root))
     names = (f"revision {old.number}", f"revision {new.number}" if new else loaded.path.name)
     if nginx:
         return _files_diff(loaded, home, old, new, names)

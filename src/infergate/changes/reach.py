@@ -75,7 +75,7 @@ def served(config: Config, report: Report | None, inventories: Mapping[str, Inve
 def unserved(was: Served, config: Config, known: Known) -> Iterator[Unserved]:
     """Models that were served and would have no backend left.
 
-    config: the one that comes into force. What it says outright counts as meant: a model that it
+    config: the one that takes effect. What it says outright counts as meant: a model that it
     does not name any longer, a backend that it does not have any longer.
     """
     now = who_serves(config, known.inventories)

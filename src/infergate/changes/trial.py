@@ -28,14 +28,14 @@ from infergate.certificates.sites import Site, sites
 from infergate.config.access import Access
 from infergate.config.load import LoadedConfig
 from infergate.control.report import read_inventories
+from infergate.engine.choose import Engine
 from infergate.errors import ApplyError, StateError
+from infergate.live.apply import rendered
+from infergate.live.shared_memory import UnixConnection, read
 from infergate.nginx.addresses import Addresses
-from infergate.nginx.apply import rendered
-from infergate.nginx.engine import Engine
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.passwords import passwords_of, publish_passwords
 from infergate.nginx.rendered import Rendered, write
-from infergate.nginx.shared_memory import UnixConnection, read
 from infergate.nginx.worker_user import account, worker_user
 from infergate.paths import Home
 from infergate.state.policy import Policy
@@ -74,7 +74,7 @@ def trial(
     with scratch_folder("ig-") as folder:
         scratch = Home(folder / "home")
         # Without what depends on the caller's address, which a unix socket does not have, and
-        # without a model for those that nobody has.
+        # without the default model.
         config = loaded.config
         bare = config.model_copy(
             update={
@@ -270,5 +270,5 @@ def _look_at_certificate(listener: Listener, site: Site) -> Iterator[str]:
 def _refused(what: str) -> ApplyError:
     return ApplyError(
         f"{what}\nIt was tried in a folder of its own; nothing has changed.",
-        hint="`infergate diff` shows what is different from what is in force.",
+        hint="`infergate diff` shows what is different from what is active.",
     )

@@ -1,4 +1,4 @@
-"""Looks at a change that has just come into force: error rate, backends, nginx itself."""
+"""Looks at a change that has just taken effect: error rate, backends, nginx itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infergate.changes.window import Answers, broken, count
 from infergate.config.root import Config
 from infergate.control.report import read_inventories, read_report
 from infergate.errors import StateError
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from infergate.worker_files import entry_in
 
@@ -32,11 +32,11 @@ _SILENCES = 4
 class Watch:
     """What a gateway did before a change, and what it does since.
 
-    To be made before the change comes into force, and started when it has.
+    To be made before the change takes effect, and started when it has.
     """
 
     def __init__(self, home: Home, config: Config) -> None:
-        """config: the one in force before."""
+        """config: the active one before."""
         self._home = home
         self._served = served(config, read_report(home.health), read_inventories(home.health))
         self._log = _Log(home.access_log)
@@ -47,13 +47,13 @@ class Watch:
         self._silent = 0
 
     def start(self) -> None:
-        """The change is in force from now on."""
+        """The change is active from now on."""
         self._since = time.time()
 
     def until(self, config: Config, seconds: float) -> str | None:
-        """Look for so long; what is broken, as soon as something is.
+        """Watch for `seconds`; return the first problem, or None.
 
-        config: the one in force since.
+        config: the active one since.
         """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""The decision whether a change that is in force has broken something. Pure."""
+"""The decision whether a change that is active has broken something. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`nginx -s reload`, `-t` and `-s quit`, typed where Infergate runs nginx: in our container.
 
-`-s reload` returns when the edit is in force, and like nginx it fails and leaves all as it was when
+`-s reload` returns when the edit is active, and like nginx it fails and leaves all as it was when
 a file is not understood: the configuration, `auth.keys_file`, and files of `discover`.
 """
 

@@ -118,7 +118,7 @@ def add(
         print(json.dumps(done.model_dump()))
         return
     print(f"{name} is there, and gets requests as soon as it was found to be up.")
-    print("It stays over restarts; to keep it for good, write it into the configuration.")
+    print("It stays over restarts; to keep it permanently, write it into the configuration.")
 
 
 @app.command()
@@ -131,7 +131,7 @@ def remove(
     config: ConfigOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Take it out for good; what it is answering goes on."""
+    """Take it out permanently; what it is answering goes on."""
     from infergate.admin import backends
     from infergate.cli.options import seconds_of
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from infergate.config.load import LoadedConfig
 from infergate.config.url import page_url_of, url_of
 from infergate.control.report import Report, read_report
+from infergate.engine.choose import Engine
+from infergate.engine.facts import dotted
 from infergate.errors import StateError
 from infergate.files import write_atomically
 from infergate.health.model_kind import embeds
 from infergate.nginx.embedded_limits import FOR_TRYING
-from infergate.nginx.engine import Engine
-from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
 from infergate.supervise.notify import is_kept
 

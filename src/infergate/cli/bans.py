@@ -41,7 +41,7 @@ def list_(config: ConfigOption = None, json_: JsonOption = False) -> None:
 def add(
     network: Annotated[str, typer.Argument(help="An address, or a network: 203.0.113.0/24.")],
     for_: Annotated[
-        str | None, typer.Option("--for", help="How long, such as 1h or 7d; bans.duration, if not.")
+        str | None, typer.Option("--for", help="Such as 1h or 7d; default: bans.duration.")
     ] = None,
     forever: Annotated[bool, typer.Option("--forever", help="Until it is removed.")] = False,
     reason: Annotated[str, typer.Option(help="Why, for the list.")] = "by hand",

@@ -69,7 +69,7 @@ def renew(
 def ca(config: ConfigOption = None) -> None:
     """Print the CA of the certificates made here.
 
-    For clients that shall trust them.
+    For clients that should trust them.
     """
     from infergate.admin.certificates import show_ca
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from infergate.cli.ledger import ago
 from infergate.cli.options import counted
 from infergate.cli.rows import print_rows
-from infergate.nginx.revisions import current
+from infergate.live.revisions import current
 
 if TYPE_CHECKING:
     from infergate.changes.apply import Applied
     from infergate.changes.history import Past
     from infergate.changes.plan import Plan
-    from infergate.nginx.drain import Drain
+    from infergate.live.drain import Drain
     from infergate.paths import Home
 
 _WIDTH = 80
@@ -27,12 +27,12 @@ _MOST_FILES = 8
 def plan_in_words(plan: Plan, name: str) -> Iterator[str]:
     """What would change, and what runs now. name: the file's."""
     if plan.revision is None:
-        yield f"Nothing is in force yet; `infergate up` starts {name}."
+        yield f"Nothing is active yet; `infergate up` starts {name}."
         return
     if plan.kind == "nothing":
-        yield f"{name} is in force already (revision {plan.revision})."
+        yield f"{name} is already active (revision {plan.revision})."
     else:
-        yield f"{name} against revision {plan.revision}, which is in force:"
+        yield f"{name} against revision {plan.revision}, which is active:"
         yield from _settings(plan)
         yield from _files(plan)
     if plan.open_requests:
@@ -79,11 +79,11 @@ def applied_in_words(applied: Applied) -> Iterator[str]:
     for warning in applied.warnings:
         yield f"warning: {warning}"
     if applied.plan.kind == "nothing":
-        yield f"Revision {applied.revision} is in force already; nothing changed."
+        yield f"Revision {applied.revision} is already active; nothing changed."
     else:
         how = "nginx was reloaded" if applied.plan.kind == "reload" else "without a reload"
         keys = counted(applied.keys, "key")
-        yield f"Revision {applied.revision} is in force ({how}; {keys})."
+        yield f"Revision {applied.revision} is active ({how}; {keys})."
         steps = ", ".join(f"{name} {s:.1f} s" for name, s in took_s.items() if s >= 0.05)
         yield from textwrap.wrap(f"It took: {steps}.", _WIDTH)
     if "watch" in took_s:
@@ -96,20 +96,20 @@ def applied_in_words(applied: Applied) -> Iterator[str]:
 
 
 def file_and_force(path: Path, home: Home) -> Iterator[str]:
-    """Where the file is not what is in force: that it is so, and what to do."""
+    """Where the file is not what is active: that it is so, and what to do."""
     now = current(home)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         text = None
     if now is not None and text != now.text:
-        yield f"{path.name} is not what is in force; `infergate diff` shows the difference."
-        yield "To apply it: infergate apply. To have the file as what is in force:"
+        yield f"{path.name} is not what is active; `infergate diff` shows the difference."
+        yield "To apply it: infergate apply. To have the file as what is active:"
         yield f"  cp '{home.current}/infergate.yaml' '{path}'"
 
 
 def print_history(found: Sequence[Past]) -> None:
-    """A row for each moment at which a configuration came into force, the newest last."""
+    """A row for each moment at which a configuration took effect, the newest last."""
     head = ["REVISION", "SINCE", "WHO", "YAML", ""]
     rows = []
     for at, each in enumerate(found):
@@ -119,7 +119,7 @@ def print_history(found: Sequence[Past]) -> None:
     if rows:
         print_rows(head, rows)
     for number, why in {each.revision: each.failed for each in found if each.failed}.items():
-        text = f"Revision {number} was taken back: {why}."
+        text = f"Revision {number} was rolled back: {why}."
         print(textwrap.fill(text, _WIDTH, subsequent_indent="  "))
 
 
@@ -127,10 +127,10 @@ def _remark(past: Past, is_last: bool) -> str:
     if not past.here:
         return f"at {past.node}: {past.source}"
     if past.failed:
-        return "taken back"
+        return "rolled back"
     said = [f"brought back {past.of}"] if past.of else []
     if past.in_force and is_last:
-        said.append("in force")
+        said.append("active")
     elif not past.kept:
         said.append("no longer kept")
     return ", ".join(said)

@@ -53,7 +53,7 @@ def plan(
 
 def diff(
     before: Annotated[
-        int | None, typer.Argument(help="A revision; the one in force if not given.")
+        int | None, typer.Argument(help="A revision; the active one if not given.")
     ] = None,
     after: Annotated[int | None, typer.Argument(help="A revision; the file if not given.")] = None,
     nginx: Annotated[bool, typer.Option("--nginx", help="Of nginx's files.")] = False,
@@ -62,7 +62,7 @@ def diff(
 ) -> None:
     """Show the lines that differ.
 
-    Between what is in force and the file, or of two revisions.
+    Between what is active and the file, or of two revisions.
     """
     from infergate.admin import changes
 
@@ -80,15 +80,15 @@ def apply(
     ] = "10s",
     config: ConfigOption = None,
 ) -> None:
-    """Bring the file into force, with proof.
+    """Activate the file, with proof.
 
-    It is tested, tried beside, watched, and taken back if it fails.
+    It is tested, tried alongside, watched, and rolled back if it fails.
     """
     _apply(config, seconds_of(window, "--window"))
 
 
 def reload(config: ConfigOption = None) -> None:
-    """As apply, at once and whatever the backends say.
+    """Like `apply`, but immediately and without asking the backends first.
 
     Nothing is watched afterwards.
     """
@@ -107,7 +107,7 @@ def rollback(
     to: Annotated[int | None, typer.Option(help="A revision instead.")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Bring an earlier configuration into force again. The file stays as it is."""
+    """Activate an earlier configuration again. The file stays as it is."""
     from infergate.admin import changes
     from infergate.cli.change_words import file_and_force
 
@@ -124,7 +124,7 @@ def history(
     format_: FormatOption = "table",
     json_: JsonOption = False,
 ) -> None:
-    """Show which configurations were in force, and by whom."""
+    """Show which configurations were active, and by whom."""
     from infergate.admin import changes
     from infergate.cli.change_words import print_history
 

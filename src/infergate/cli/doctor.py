@@ -19,7 +19,7 @@ from infergate.paths import default_config, home_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from infergate.nginx.engine_facts import Engine
+    from infergate.engine.facts import Engine
     from infergate.paths import Home
 
 _TELLING = ("http_ssl", "http_v2", "http_v3", "stub_status", "brotli", "modsecurity")
@@ -39,8 +39,8 @@ def doctor(
     wrong that matters (high, medium), else 0.
     """
     from infergate.doctor.examine import examine, is_well
+    from infergate.engine.choose import find_engines
     from infergate.hardening.check import worst_first
-    from infergate.nginx.engine import find_engines
 
     path = find_config(config)
     home = home_for(path or default_config().absolute())
@@ -97,7 +97,7 @@ def _as_json(engine: Engine) -> dict[str, object]:
 
 
 def _print_engines(engines: list[Engine]) -> None:
-    from infergate.nginx.engine_facts import dotted
+    from infergate.engine.facts import dotted
 
     print("Engines on this machine:" if engines else "Engines on this machine: none")
     for engine in engines:

@@ -24,8 +24,8 @@ def install(
 
     No root is needed; it is about 20 MB.
     """
-    from infergate.nginx.debian import install_debian_engine
-    from infergate.nginx.engine_facts import dotted
+    from infergate.engine.debian import install_debian_engine
+    from infergate.engine.facts import dotted
 
     home = home_for(find_config(config) or default_config().absolute())
     engine = install_debian_engine(home.root, print, force=force, waf=waf)
@@ -42,8 +42,8 @@ def upgrade(
 ) -> None:
     """Have the running gateway use the newest nginx, with proof.
 
-    It is fetched where Infergate fetched it, started beside, takes the sockets over, is watched,
-    and taken back if it fails. No stream is cut.
+    It is fetched where Infergate fetched it, started alongside, takes the sockets over, is watched,
+    and rolled back if it fails. No stream is cut.
     """
     from infergate.changes.engine_upgrade import upgrade as upgrade_engine
     from infergate.state.in_force import bring_into_force

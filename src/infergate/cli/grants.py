@@ -125,7 +125,7 @@ def grant_of(given: dict[str, Any]) -> Grant:
 def unset_fields(names: str | None, also: Mapping[str, str] = MappingProxyType({})) -> set[str]:
     """The settings that an --unset names by their options.
 
-    also: options beside those of a grant, and their settings.
+    also: options besides those of a grant, and their settings.
     Raises KeyInputError for a name that is no option.
     """
     options = {name: name for name in inspect.signature(_options).parameters}

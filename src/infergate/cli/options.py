@@ -191,9 +191,9 @@ def seconds_of(text: str, option: str) -> float:
 
 
 def load_applied(given: Path | None) -> tuple[LoadedConfig, Home]:
-    """The configuration in force and its state folder: of the file only its place counts, it may be
-    broken or changed. The file, where nothing was ever in force."""
-    from infergate.nginx import revisions
+    """The active configuration and its state folder: of the file only its place counts, it may be
+    broken or changed. The file, where nothing was ever active."""
+    from infergate.live import revisions
 
     path = find_config(given)
     if path is None:

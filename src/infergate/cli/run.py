@@ -35,8 +35,8 @@ def up(
     """Start the gateway: nginx and what keeps it honest."""
     from infergate.backup.swap import finish_exchange
     from infergate.cli.banner import announce
-    from infergate.nginx.engine import choose_engine
-    from infergate.nginx.engine_fetch import fetch_if_missing
+    from infergate.engine.choose import choose_engine
+    from infergate.engine.fetch import fetch_if_missing
     from infergate.nginx.waf import wanted
     from infergate.supervise.detached import start_detached
     from infergate.supervise.foreground import become_supervisor

@@ -49,7 +49,7 @@ SECTIONS = {
 EXAMPLES = (
     ("infergate up", "start, with the backends of this machine if there is no file"),
     ("infergate keys create alice", "make a key"),
-    ("infergate check && infergate apply", "bring a changed file into force"),
+    ("infergate check && infergate apply", "activate a changed file"),
     ("infergate backend drain gpu1", "let a box finish, and give it no more"),
     ("infergate usage --by key,day", "who used what"),
     ("infergate doctor", "what is wrong, and the cure"),

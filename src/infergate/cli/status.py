@@ -14,9 +14,9 @@ from infergate.cli.change_words import drain_in_words
 from infergate.cli.ledger import COUNTING, ago, ledger_in_words
 from infergate.cli.options import counted
 from infergate.cli.terminal import Cell, Styled
+from infergate.engine.find import STALE_S
 from infergate.ledger.status import LedgerStatus
-from infergate.nginx.drain import Drain
-from infergate.nginx.engine_find import STALE_S
+from infergate.live.drain import Drain
 from infergate.nginx.zones import MB, Fill
 
 _COLOURS = {"up": "green", "down": "red", "hung": "red"}
@@ -49,7 +49,7 @@ def print_status(document: Mapping[str, Any], *, everything: bool = False) -> No
             terminal.line(line)
         if not document["file_applied"]:
             name = Path(document["config"]).name
-            said = "is not what is in force; `infergate plan` shows what applying it would change."
+            said = "is not what is active; `infergate plan` shows what applying it would change."
             terminal.line((f"{name} {said}", "yellow"))
     if (keys_file := document["keys_file"]) and keys_file["problem"]:
         terminal.line(f"keys_file: {keys_file['problem']}.")

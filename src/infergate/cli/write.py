@@ -34,9 +34,9 @@ def check(config: ConfigOption = None, json_: JsonOption = False) -> None:
     from infergate.certificates.files import expired_files
     from infergate.config.problems import ConfigError
     from infergate.control.groups import listed
-    from infergate.nginx.apply import test_elsewhere
-    from infergate.nginx.engine import choose_engine
-    from infergate.nginx.engine_facts import dotted
+    from infergate.engine.choose import choose_engine
+    from infergate.engine.facts import dotted
+    from infergate.live.apply import test_elsewhere
     from infergate.nginx.worker_user import worker_user
     from infergate.state.in_force import bring_into_force
     from infergate.state.keys_file import wrong_keys_file
@@ -85,7 +85,7 @@ def check(config: ConfigOption = None, json_: JsonOption = False) -> None:
 
 
 def _warn(loaded: LoadedConfig, home: Home) -> None:
-    """What does not keep it from coming into force, and may not be meant."""
+    """What does not keep it from taking effect, and may not be meant."""
     from infergate.certificates.files import doubtful_files
     from infergate.control.report import read_inventories
     from infergate.state.conflicts import conflicts
@@ -102,8 +102,8 @@ def render(
     config: ConfigOption = None,
 ) -> None:
     """Write the nginx configuration to a folder, to read it."""
-    from infergate.nginx.apply import rendered
-    from infergate.nginx.engine import choose_engine
+    from infergate.engine.choose import choose_engine
+    from infergate.live.apply import rendered
     from infergate.nginx.rendered import write
 
     loaded, home = load(config)

@@ -38,12 +38,12 @@ class Access(Rules):
     """Who may talk to the gateway at all."""
 
     trusted_proxies: list[Network] = Field(
-        [], description="Whose word on the client's address is believed; nobody's, when empty."
+        [], description="Proxies trusted to state the client's address; empty: none."
     )
     origins: list[Origin] = Field(
         [],
         description="Web pages that may call a gateway without keys, such as "
-        "https://chat.example.com, beside those of this machine.",
+        "https://chat.example.com, besides those of this machine.",
     )
     identity_headers: list[HeaderPattern] = Field(
         [],
@@ -66,7 +66,7 @@ class Cors(Section):
         [], description="Headers they may send; whichever they ask for, when empty."
     )
     expose: list[HeaderName] = Field(
-        [], description="Headers of an answer that they may read, beside those of the gateway."
+        [], description="Headers of an answer that they may read, besides those of the gateway."
     )
     credentials: bool = Field(
         False, description="Cookies and passwords of the browser go along; not for any origin."

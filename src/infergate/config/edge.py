@@ -68,7 +68,7 @@ class Admin(Section):
         "if other machines can reach it. None, if not given.",
     )
     hosts: list[Host] = Field(
-        [], description="Names it is called by, beside localhost and those of listen."
+        [], description="Names it is called by, besides localhost and those of listen."
     )
     page: bool = Field(True, description="The page for people, there too.")
     edit: bool = Field(

@@ -51,7 +51,7 @@ class Config(Section):
         {},
         min_length=1,
         max_length=1000,
-        description="The inference servers, beside those of serve.",
+        description="The inference servers, besides those of serve.",
     )
     serve: dict[Name, Served] = Field(
         {}, max_length=200, description="Engines that `infergate deploy serve` brings as services."
@@ -81,7 +81,7 @@ class Config(Section):
         "services",
         description="What is compressed: services and lists; the answers of models too; nothing.",
     )
-    services: dict[Name, Service] = Field({}, description="Web services beside the models.")
+    services: dict[Name, Service] = Field({}, description="Web services next to the models.")
     waf: Waf = Field(Waf(), description="Web application firewall.")
     bans: Bans = Field(Bans(), description="Addresses that are no longer answered.")
     metrics: Metrics = Field(Metrics(), description="Numbers for Prometheus.")

@@ -1,4 +1,4 @@
-"""Web services beside the models: Qdrant, n8n, Open WebUI, Portainer."""
+"""Web services next to the models: Qdrant, n8n, Open WebUI, Portainer."""
 
 from __future__ import annotations
 

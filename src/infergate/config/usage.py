@@ -108,10 +108,10 @@ class Keep(Section):
     minutes: Seconds = Field(2 * _DAY_S, ge=3600, description="Usage by the minute.")
     hours: Seconds = Field(92 * _DAY_S, ge=32 * _DAY_S, description="Usage by the hour.")
     days: Seconds | None = Field(
-        None, ge=32 * _DAY_S, description="Usage by the day; for good, if not given."
+        None, ge=32 * _DAY_S, description="Usage by the day; forever, if not given."
     )
     audit: Seconds | None = Field(
-        None, ge=_DAY_S, description="The audit log; for good, if not given."
+        None, ge=_DAY_S, description="The audit log; forever, if not given."
     )
     logs: Seconds = Field(7 * _DAY_S, ge=7200, description="Rotated access logs, once counted.")
 

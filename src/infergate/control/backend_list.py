@@ -15,7 +15,7 @@ def backend_list(declared: LoadedConfig, home: Home) -> dict[str, Any]:
     """What there is, as JSON.
 
     declared: the configuration as the file has it.
-    backends: of each in force, its settings, where it comes from (`origin`: "file", "by hand", or
+    backends: of each active, its settings, where it comes from (`origin`: "file", "by hand", or
         how its group is found), and its `changes`. removed: those that operators took out.
     groups: how each is found, what of it, why not (`problem`), and what has the name of another
         backend (`left_out`).

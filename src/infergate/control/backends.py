@@ -21,7 +21,7 @@ from infergate.config.types import Name
 from infergate.control.follow import follow
 from infergate.control.report import read_inventories
 from infergate.errors import Conflict, InfergateError, NotThere, StateError, UserError
-from infergate.nginx.shared_memory import read
+from infergate.live.shared_memory import read
 from infergate.paths import Home
 from infergate.state.in_force import (
     bring_into_force,
@@ -120,7 +120,7 @@ def add(gateway: Gateway, name: str, given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def remove(gateway: Gateway, name: str) -> dict[str, Any]:
-    """Take a backend out for good: it gets no new requests, and finishes what it has.
+    """Take a backend out permanently: it gets no new requests, and finishes what it has.
 
     One that the file or discovery names stays out until `reset`, which the answer tells.
     Raises UserError for an unknown backend.
@@ -153,7 +153,7 @@ def make_as_declared(gateway: Gateway, name: str) -> tuple[str, ...]:
 
 
 def end_lapsed(gateway: Gateway) -> tuple[Change, ...]:
-    """End the changes that the file, which comes into force now, has overtaken; returns them.
+    """End the changes that the file, which takes effect now, has overtaken; returns them.
 
     Raises StateError if the database cannot be read.
     """
@@ -176,7 +176,7 @@ def in_flight(home: Home, name: str) -> int:
 
 @contextmanager
 def _taken_back_if_refused(gateway: Gateway, name: str) -> Iterator[None]:
-    """What nginx or the disk refuses must not come into force later, when nobody expects it."""
+    """What nginx or the disk refuses must not take effect later, when nobody expects it."""
     before = [each for each in all_changes(gateway.database) if each.backend == name]
     try:
         yield

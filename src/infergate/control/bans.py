@@ -1,7 +1,7 @@
 """Watches the access log for offenders, bans them, and keeps nginx's list true.
 
 A reload of nginx starts new workers, and the old ones stay until their streams end; so bans are
-brought into force together, and what runs out waits longer than what is new.
+activated together, and what runs out waits longer than what is new.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from infergate.bans.offences import offence_in
 from infergate.config.root import Config
 from infergate.errors import InfergateError
 from infergate.ledger.tail import Tail
+from infergate.live.bans import enforce
 from infergate.log import log
-from infergate.nginx.bans import enforce
 from infergate.paths import Home
 from infergate.store.audit import newest
 from infergate.store.bans import Ban, active_bans, ban_anew
@@ -51,7 +51,7 @@ class BanWatch:
             except (InfergateError, OSError) as problem:
                 if self._problem != str(problem):
                     self._problem = str(problem)
-                    log.error("bans are not brought into force; trying again", why=self._problem)
+                    log.error("bans are not activated; trying again", why=self._problem)
             await asyncio.sleep(INTERVAL_S)
 
     def _once(self) -> None:

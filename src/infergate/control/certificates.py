@@ -10,12 +10,13 @@ from collections.abc import Callable
 from infergate.certificates.sites import sites
 from infergate.config.load import LoadedConfig
 from infergate.errors import InfergateError
+from infergate.live.revisions import current, digests
 from infergate.log import log
-from infergate.nginx.revisions import current, digests
 from infergate.paths import Home
 
 _LOOK_INTERVAL_S = 5.0
-"""Between two looks at the files: so soon a certificate that somebody else put there is served."""
+"""Between two looks at the files: a certificate that somebody else put there is served within this
+time."""
 
 _SHORTEST_S = 0.2
 
@@ -23,7 +24,7 @@ _SHORTEST_S = 0.2
 class Certificates:
     """Keeps one gateway's certificates current, as long as `run` runs.
 
-    apply_again: brings the configuration in force anew, in a revision of its own; told why.
+    apply_again: brings the active configuration anew, in a revision of its own; told why.
     """
 
     def __init__(

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infergate.config.root import Config
+from infergate.engine.find import fetched_at
+from infergate.engine.running import running_engine
 from infergate.log import log
-from infergate.nginx.engine_find import fetched_at
-from infergate.nginx.running_engine import running_engine
 from infergate.paths import Home
 
 WEEK_S = 7 * 86400.0

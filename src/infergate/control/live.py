@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infergate.errors import InfergateError
-from infergate.nginx.shared_memory import LiveState, read
+from infergate.live.shared_memory import LiveState, read
 
 INTERVAL_S = 0.5
 """Between two readings."""

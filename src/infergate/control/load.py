@@ -1,4 +1,4 @@
-"""Keeps njs told what each backend has beside our requests: see health/load.py."""
+"""Keeps njs told what each backend has besides our requests: see health/load.py."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from infergate.control.live import Live
 from infergate.errors import InfergateError
 from infergate.health.load import LEAST, beside_ours, others, slow_start
 from infergate.health.monitor import BackendStatus
+from infergate.live.shared_memory import LiveState, NginxNotThere, push
 from infergate.log import log
 from infergate.nginx.compiled_route import backends_of
-from infergate.nginx.shared_memory import LiveState, NginxNotThere, push
 from infergate.paths import Home
 
 STALE_INTERVALS = 3
@@ -43,7 +43,7 @@ class Load:
         self._told: dict[str, tuple[tuple[float, int], ...]] = {}
 
     async def run(self) -> None:
-        """Until cancelled; then nothing stays that nobody would keep true."""
+        """Until cancelled; on exit, removes the values that it would no longer update."""
         try:
             while True:
                 state = await self._live.next()
@@ -91,7 +91,7 @@ class Load:
         return {name: round(load, 1) for name, load in loads.items() if load >= LEAST}
 
     def _beside(self, status: BackendStatus, interval_s: float) -> float:
-        """What one backend has beside our requests. Keeps its two latest readings."""
+        """What one backend has besides our requests. Keeps its two latest readings."""
         vitals, name = status.vitals, status.name
         age_s = time.monotonic() - vitals.read_at
         work = vitals.work if age_s <= STALE_INTERVALS * interval_s * vitals.spacing else None

@@ -31,13 +31,13 @@ from infergate.control.tracing import Traces
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError, MemoryFull
 from infergate.health.monitor import BackendStatus, Monitor
+from infergate.live.revisions import current, load_applied, named
+from infergate.live.shared_memory import push
+from infergate.live.unfinished import read_unfinished
 from infergate.log import log
 from infergate.loops import Loops
 from infergate.nginx.addresses import Addresses, host_names, resolve
-from infergate.nginx.revisions import current, load_applied, named
-from infergate.nginx.shared_memory import push
 from infergate.nginx.tls import responders, served
-from infergate.nginx.unfinished import read_unfinished
 from infergate.paths import home_for
 from infergate.state.in_force import bring_into_force
 from infergate.state.publish import (
@@ -71,7 +71,7 @@ class ControlPlane:
 
     def __init__(self, config_path: Path) -> None:
         self._home = home_for(config_path)
-        # Not the file: what somebody has begun to write there is not in force.
+        # Not the file: what somebody has begun to write there is not active.
         self._declared = load_applied(self._home, config_path)
         self._applied = named(self._home)
         self._loaded: LoadedConfig = bring_into_force(self._declared, self._home)
@@ -176,7 +176,7 @@ class ControlPlane:
                     log.error("the report could not be written", problem=str(problem))
 
     def _reload(self) -> None:
-        """SIGHUP: a new configuration has come into force."""
+        """SIGHUP: a new configuration has taken effect."""
         store = self._loaded.config.store
         self._applied = named(self._home)
         try:
@@ -202,12 +202,12 @@ class ControlPlane:
 
     async def _follow_changes(self, database: Database | None = None) -> bool:
         """Backends that discovery found and, by the database, operators changed. Whether they are
-        in force now."""
+        active now."""
         declared = self._declared
         try:
             loaded = await asyncio.to_thread(follow, declared, self._home, database)
         except InfergateError as problem:
-            log.error("changed backends are not in force; trying again", problem=str(problem))
+            log.error("changed backends are not active; trying again", problem=str(problem))
             await asyncio.sleep(AGAIN_AFTER_S)
             return False
         if declared is not self._declared:
@@ -247,7 +247,7 @@ class ControlPlane:
             await asyncio.sleep(FOLLOW_INTERVAL_S)
 
     async def _settle(self) -> None:
-        """End what somebody was killed at, and take over what came into force without a word."""
+        """End what somebody was killed at, and take over what took effect without a word."""
         try:
             if read_unfinished(self._home) is not None:
                 from infergate.control.settle import settle_abandoned  # it brings the renderer
@@ -266,7 +266,7 @@ class ControlPlane:
             found = await asyncio.to_thread(self._addresses)
             now = current(self._home)
             known = now.addresses if now else {}
-            # A name that stopped resolving keeps its addresses (nginx/apply.py, look_up).
+            # A name that stopped resolving keeps its addresses (live/apply.py, look_up).
             if any(list(found[name]) != list(known.get(name, ())) for name in found):
                 try:
                     await asyncio.to_thread(self._apply_again, "addresses changed")
@@ -282,9 +282,9 @@ class ControlPlane:
         return resolve(names)
 
     def _apply_again(self, why: str) -> None:
-        """Render the configuration in force anew, and let nginx have it."""
-        from infergate.nginx.apply import apply_again  # the renderer takes long to load
-        from infergate.nginx.engine import choose_engine
+        """Render the active configuration anew, and let nginx have it."""
+        from infergate.engine.choose import choose_engine
+        from infergate.live.apply import apply_again  # the renderer takes long to load
 
         loaded = self._loaded
         engine = choose_engine(loaded.config.engine, self._home.root).engine

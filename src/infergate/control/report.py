@@ -103,7 +103,7 @@ def write_report(
 
 def note_asked(path: Path, inventories: Mapping[str, Inventory]) -> None:
     """Leave the control plane what backends said that it has not asked yet: they are routed to as
-    soon as they are in force."""
+    soon as they are active."""
     write_atomically(path, json.dumps({"v": _VERSION, "inventories": _dumped(inventories)}))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from infergate.control.report import BackendReport
-from infergate.nginx.shared_memory import LiveState
+from infergate.live.shared_memory import LiveState
 
 _SINCE, _REQUESTS, _FAILURES, _UNTIL = 1, 2, 3, 4  # places in a breaker's entry: njs/breaker.js
 

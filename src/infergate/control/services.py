@@ -1,4 +1,4 @@
-"""Whether the web services beside the models are there, as a file for `infergate status`."""
+"""Whether the web services next to the models are there, as a file for `infergate status`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings a change that somebody began and did not end to its end (nginx/unfinished.py)."""
+"""Brings a change that somebody began and did not end to its end (live/unfinished.py)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from infergate.config.load import LoadedConfig
 from infergate.control.report import read_inventories
 from infergate.errors import NotThere
 from infergate.files import locked, locked_now
+from infergate.live.apply import apply_lock, change_lock, put_in_force
+from infergate.live.revisions import forget_old, load_revision, revision
+from infergate.live.unfinished import finish, read_unfinished
 from infergate.log import log
-from infergate.nginx.apply import apply_lock, change_lock, put_in_force
-from infergate.nginx.revisions import forget_old, load_revision, revision
-from infergate.nginx.unfinished import finish, read_unfinished
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
 from infergate.state.publish import publish_keys, publish_routes

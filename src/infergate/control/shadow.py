@@ -15,8 +15,8 @@ import httpx
 from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.errors import InfergateError
+from infergate.live.shared_memory import take_shadow_copies
 from infergate.log import log
-from infergate.nginx.shared_memory import take_shadow_copies
 from infergate.paths import Home
 
 INTERVAL_S = 0.1

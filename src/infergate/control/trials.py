@@ -20,8 +20,8 @@ from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.control.live import Live
 from infergate.errors import InfergateError
+from infergate.live.shared_memory import push
 from infergate.log import log
-from infergate.nginx.shared_memory import push
 from infergate.paths import Home
 
 TIMEOUT_S = 10.0

@@ -15,12 +15,12 @@ from infergate.doctor.machine import check_clock, check_disk, check_limits
 from infergate.doctor.names import check_names
 from infergate.doctor.processes import check_processes, check_sockets
 from infergate.doctor.state import check_certificates, check_ledger, check_state, check_zones
+from infergate.engine.choose import choose_engine
 from infergate.errors import EngineError, InfergateError, of_machine
 from infergate.hardening.check import Check, bad, good, unknown
 from infergate.hardening.files import check_files
+from infergate.live.revisions import load_applied
 from infergate.nginx.embedded_limits import FOR_TRYING
-from infergate.nginx.engine import choose_engine
-from infergate.nginx.revisions import load_applied
 from infergate.paths import DEFAULT_NAME, Home
 from infergate.state.in_force import bring_into_force
 
@@ -88,7 +88,7 @@ def _configuration(path: Path | None) -> tuple[LoadedConfig | None, list[Check]]
 
 
 def _in_force(path: Path, home: Home) -> LoadedConfig | None:
-    """What was last in force, while the file is broken."""
+    """What was last active, while the file is broken."""
     try:
         return load_applied(home, path)
     except InfergateError:

@@ -37,7 +37,7 @@ def check_listeners(config: Config, home: Home) -> Iterator[Check]:
                 f"ports.{where}",
                 "high",
                 f"nobody answers at {address}: {problem.strerror or 'no answer in time'}",
-                "`infergate apply` brings the file into force; logs/error.log says what nginx met.",
+                "`infergate apply` activates the file; logs/error.log says what nginx met.",
             )
         else:
             yield good(f"ports.{where}", "high", f"{address} answers")

@@ -14,9 +14,9 @@ from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.hardening.check import Check, Severity, bad, good
 from infergate.ledger.status import read_status
+from infergate.live.revisions import current
+from infergate.live.shared_memory import read
 from infergate.loops import read_failing
-from infergate.nginx.revisions import current
-from infergate.nginx.shared_memory import read
 from infergate.nginx.zones import MB
 from infergate.paths import Home
 from infergate.state_file import set_aside
@@ -44,7 +44,7 @@ def check_state(declared: LoadedConfig, home: Home) -> Iterator[Check]:
         yield bad(
             "config.in_force",
             "low",
-            f"{declared.path.name} is not what is in force",
+            f"{declared.path.name} is not what is active",
             "`infergate plan` shows what `infergate apply` would change.",
         )
 

@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from infergate.engine.facts import Version, parse_version
 from infergate.hardening.check import Severity
-from infergate.nginx.engine_facts import Version, parse_version
 
 _TABLE = Path(__file__).parent / "advisories.json"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
+from infergate.engine.choose import Engine
 from infergate.errors import InfergateError
 from infergate.hardening.backends import ask, check_backends, listening_addresses
 from infergate.hardening.check import Check, unknown
@@ -18,8 +19,7 @@ from infergate.hardening.gixy import check_with_gixy
 from infergate.hardening.keys import check_keys
 from infergate.hardening.live import check_live
 from infergate.hardening.settings import check_settings
-from infergate.nginx.apply import rendered
-from infergate.nginx.engine import Engine
+from infergate.live.apply import rendered
 from infergate.nginx.hand_written import by_hand
 from infergate.nginx.rendered import write
 from infergate.paths import Home

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from infergate.engine.choose import Engine
+from infergate.engine.facts import dotted
+from infergate.engine.find import STALE_S, fetched_at, version_of
 from infergate.hardening.advisories import Changelog, holes, is_newer, known, read_changelog
 from infergate.hardening.check import Check, bad, good, unknown
 from infergate.nginx.embedded_limits import FOR_TRYING
-from infergate.nginx.engine import Engine
-from infergate.nginx.engine_facts import dotted
-from infergate.nginx.engine_find import STALE_S, fetched_at, version_of
 
 _OF_NGINX_ORG = re.compile(r"[\d.]+-\d+~\w+")
 """1.30.4-1~trixie: the nginx project's own packages, which are its releases."""

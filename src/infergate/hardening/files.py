@@ -40,7 +40,7 @@ def check_files(loaded: LoadedConfig, home: Home) -> Iterator[Check]:
 
 
 def _written(loaded: LoadedConfig, home: Home) -> Iterator[Check]:
-    """Of nginx files by hand: unmarked ways to backends do not come into force, marked ones do."""
+    """Of nginx files by hand: unmarked ways to backends do not take effect, marked ones do."""
     written = by_hand(home)
     ways = [way for each in written for way in ways_in(each, known(loaded.config, {}))]
     for way in ways:

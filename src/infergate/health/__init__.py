@@ -10,7 +10,7 @@ work      asks for them after each good probe
 tracker   rise and fall: from single results to up and down
 vitals    from readings of the work: does it move, is it slow
 condition the state that both make
-load      what a backend has beside our requests, for the choice of one
+load      what a backend has besides our requests, for the choice of one
 watch     one backend: its probe loop, its discovery loop, what they found out
 monitor   all of them, for the configuration as it is now
 local     engines on this machine, for a start without a configuration

@@ -1,4 +1,4 @@
-"""What a backend has beside our requests, as the score of njs/route.js counts it. Pure.
+"""What a backend has besides our requests, as the score of njs/route.js counts it. Pure.
 
 The score is (requests in flight + this) / weight, the lowest wins. Everything here is therefore
 in requests: so many more than we have there ourselves is it taken to have.

@@ -241,7 +241,7 @@ class Watch:
         return self.target.kind, *told, self.discovered
 
     def _note(self, found: Inventory | Unreadable) -> None:
-        """Keep what was found; a list that cannot be read leaves the previous one in force."""
+        """Keep what was found; a list that cannot be read leaves the previous active one."""
         self.discovered = True
         if isinstance(found, Unreadable):
             if self.backend.models is None and found.reason != self.models_problem:

@@ -94,7 +94,7 @@ def _model(name: str, said: dict[str, Any], backend: str, place: str, draft: Dra
     if said.get("unlisted") is True:
         section["unlisted"] = True
     if mapping(said.get("filters")):
-        draft.yours(place, "filters stay in force: llama-swap applies them")
+        draft.yours(place, "filters stay active: llama-swap applies them")
 
 
 def _peer(name: str, said: dict[str, Any], place: str, draft: Draft) -> None:

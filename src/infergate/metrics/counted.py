@@ -73,7 +73,7 @@ REROUTES = Family(
     "infergate_reroutes_total",
     "counter",
     "Where requests went besides: retry (an attempt after one that failed), fallback (to another "
-    "model), hedge (a second backend asked beside a late one).",
+    "model), hedge (a second backend asked next to a late one).",
     (MODEL, "kind"),
     closed=frozenset(("kind",)),
     at_most=200,
@@ -115,7 +115,7 @@ WAF = Family(
 SERVICES = Family(
     "infergate_service_requests_total",
     "counter",
-    "Requests to web services beside the models.",
+    "Requests to web services next to the models.",
     ("service", "status"),
     closed=frozenset(("status",)),
     at_most=50,

@@ -13,8 +13,8 @@ BUILD = _family("build_info", "Always 1.", "version", "engine")
 PROCESS = _family(
     "process_up", "Whether it runs: 1 or 0. Of supervisor, nginx, control.", "process"
 )
-REVISION = _family("configuration_revision", "Number of the configuration in force.")
-APPLIED = _family("configuration_applied", "Whether infergate.yaml is what is in force: 1 or 0.")
+REVISION = _family("configuration_revision", "Number of the active configuration.")
+APPLIED = _family("configuration_applied", "Whether infergate.yaml is what is active: 1 or 0.")
 KEYS = _family("keys", "Valid keys.")
 IN_FLIGHT = _family("in_flight_requests", "Requests that a backend has of us now.", "backend")
 QUEUED = _family("queued_requests", "Requests that wait for a free backend now.")
@@ -83,7 +83,7 @@ TOKEN_TIME = _family(
     "backend",
     kind="summary",
 )
-SERVICE_UP = _family("service_up", "Whether a web service beside the models answers.", "service")
+SERVICE_UP = _family("service_up", "Whether a web service next to the models answers.", "service")
 MISSING = _family(
     "missing_models", "Pairs of a model and a backend that the file names and that are not there."
 )

@@ -103,7 +103,7 @@ ADDED = frozenset((FIRST_CHUNK,))
 
 CACHE = Field("cache", "ig_cached", "text", "HIT, MISS, EXPIRED, BYPASS; where a model has `cache`")
 SERVICE = Field(
-    "service", "ig_service", "text", "The web service beside the models that it was for"
+    "service", "ig_service", "text", "The web service next to the models that it was for"
 )
 TRACE = (
     Field("trace_id", "ig_trace_id", "text", "The trace, in hex; where `tracing` is configured"),
@@ -169,7 +169,7 @@ def log_formats(*, keeps: bool, traces: bool, services: bool, hedges: bool) -> d
     every request 250 to 700 instructions.
     """
     models = fields(keeps=keeps, traces=traces)
-    # What is asked beside a late one is asked through a socket of ours.
+    # What is asked next to a late one is asked through a socket of ours.
     address = "$ig_address" if hedges else "$upstream_addr"
     once = _attempt("$ig_backend", address, "upstream")
     last = _attempt("$ig_backend", "$ig_last_address", "ig_last")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from infergate.config.addresses import is_loopback
 from infergate.config.root import Config
+from infergate.engine.facts import Engine
 from infergate.errors import EngineError
-from infergate.nginx.engine_facts import Engine
 from infergate.nginx.lint import is_beyond_loopback, parse
 
 FOR_TRYING = "a beta without security updates, for trying on this machine"

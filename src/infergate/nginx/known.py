@@ -1,4 +1,4 @@
-"""Which backends the revision in force has: nginx's files are a superset of what is routed to, so
+"""Which backends the active revision has: nginx's files are a superset of what is routed to, so
 taking a backend out or changing its share needs no reload, and putting one in does."""
 
 from __future__ import annotations

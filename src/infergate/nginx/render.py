@@ -22,23 +22,23 @@ from infergate.config.log import WRITTEN_BY_NGINX
 from infergate.config.root import Config
 from infergate.nginx import access_line, known
 from infergate.nginx.access import distinct, guard_of_api
-from infergate.nginx.drain import SHUTDOWN_TIMEOUT_S
 from infergate.nginx.headers import ANSWERED, EXPOSED, claimed, stripped
 from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
 from infergate.nginx.keeping import keeps
 from infergate.nginx.made import Compiled
 from infergate.nginx.programs import programs
 from infergate.nginx.quick import HASHED_PREFIX, longest_relay, peers, quick_relay, servers
-from infergate.nginx.quoting import quoted, quoted_regex, regex_escaped
 from infergate.nginx.relays import relays_of, watches
 from infergate.nginx.rendered import Rendered
 from infergate.nginx.sampling import sampled_pattern
+from infergate.nginx.shutdown import SHUTDOWN_TIMEOUT_S
 from infergate.nginx.statuses import INTERNAL
 from infergate.nginx.tls_values import tls_values
 from infergate.nginx.upstreams import backend_headers, backend_of, service_of
 from infergate.nginx.waf import Firewall, profiles
 from infergate.nginx.zones import Needs, zones
 from infergate.paths import Home
+from infergate.quoting import quoted, quoted_regex, regex_escaped
 
 if TYPE_CHECKING:  # it brings cryptography, which only what makes certificates needs
     from infergate.certificates.served import Served

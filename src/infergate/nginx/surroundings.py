@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
+from infergate.engine.choose import Engine
 from infergate.errors import UserError
 from infergate.nginx import tls
-from infergate.nginx.engine import Engine
 from infergate.nginx.passwords import passwords_of
 from infergate.nginx.render import Surroundings
 from infergate.nginx.waf import firewall_for

@@ -11,9 +11,9 @@ from infergate.config.addresses import is_ip
 from infergate.config.load import LoadedConfig
 from infergate.config.problems import ConfigError
 from infergate.config.root import Config
+from infergate.engine.choose import Engine
+from infergate.engine.facts import dotted
 from infergate.errors import EngineError
-from infergate.nginx.engine import Engine
-from infergate.nginx.engine_facts import dotted
 from infergate.paths import Home
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pathlib import Path
 from infergate.config.root import Config
 from infergate.config.services import Service
 from infergate.config.waf import Exclusion, Mode
+from infergate.engine.facts import Engine
 from infergate.errors import EngineError
-from infergate.nginx.engine_facts import Engine
 
 RULES_FOLDERS = (
     Path("/usr/share/modsecurity-crs"),  # Debian, Ubuntu

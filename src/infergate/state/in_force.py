@@ -1,4 +1,4 @@
-"""The configuration in force, for every process of a gateway: the file, with what two snapshots in
+"""The active configuration, for every process of a gateway: the file, with what two snapshots in
 the state folder add, so that nobody needs the database or DNS to know it.
 
 changes.json     what operators changed, from the database; written by whoever changes something

@@ -18,7 +18,7 @@ from typing import Any
 from infergate.config.load import LoadedConfig
 from infergate.errors import StateError
 from infergate.files import locked, replace_or_overwrite
-from infergate.nginx.shared_memory import NginxNotThere, push, read
+from infergate.live.shared_memory import NginxNotThere, push, read
 from infergate.paths import Home
 from infergate.state.budgets import Budgeted, used_up
 from infergate.state.keys import ValidKey, compile_keys, valid_keys

@@ -66,7 +66,7 @@ def set_change(
 
 
 def put_back(database: Database, backend: str, changes: Sequence[Change]) -> None:
-    """Have exactly these changes of a backend again: one that came since is not in force."""
+    """Have exactly these changes of a backend again: one that came since is not active."""
     with database.write() as connection:
         connection.execute(delete(backend_changes).where(backend_changes.c.backend == backend))
         for change in changes:

@@ -178,7 +178,7 @@ def withdraw(database: Database, made: NewKey, before: StoredKey | None) -> None
 
 
 def revoke_key(database: Database, which: str) -> StoredKey:
-    """End the validity of the key with this id or name, for good.
+    """End the validity of the key with this id or name, permanently.
 
     Raises NotThere if no valid key has it.
     """

@@ -45,7 +45,7 @@ class StoredKey:
         return self.secrets[-1].hash
 
     def public(self) -> dict[str, Any]:
-        """It in JSON, without anything that would let somebody in or guess."""
+        """The key as JSON, without secrets or hashes."""
         return {
             "id": self.id,
             "name": self.name,

@@ -1,4 +1,4 @@
-"""Which configurations were in force, since when, and who brought them there."""
+"""Which configurations were active, since when, and who brought them there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infergate.store.tables import config_revisions
 
 @dataclass(frozen=True)
 class Applied:
-    """A revision came into force.
+    """A revision took effect.
 
     number: counts up. at: Unix seconds. who: user@host. node: the gateway's machine.
     revision: its folder below revisions/ there. source: the YAML file. sha256: of its text.
@@ -40,10 +40,10 @@ def note_revision(
     why: str | None = None,
     back: bool = False,
 ) -> None:
-    """Write down that a rendered configuration came into force.
+    """Write down that a rendered configuration took effect.
 
     Of the file only its SHA-256 is kept here: it may hold secrets. The revision's folder has it.
-    why: where nobody has changed the file. back: it is one that was in force before.
+    why: where nobody has changed the file. back: it is one that was active before.
     """
     digest = hashlib.sha256(loaded.text.encode()).hexdigest()
     with database.write() as connection:
@@ -66,7 +66,7 @@ def note_revision(
 
 
 def applied_revisions(database: Database, *, last: int) -> tuple[Applied, ...]:
-    """The last revisions that came into force, oldest first, of every gateway that shares the
+    """The last revisions that took effect, oldest first, of every gateway that shares the
     database."""
     query = select(config_revisions).order_by(config_revisions.c.number.desc()).limit(last)
     with database.read() as connection:
@@ -77,7 +77,7 @@ def applied_revisions(database: Database, *, last: int) -> tuple[Applied, ...]:
 def move_revisions(
     connection: Connection, *, from_node: str, from_source: str, source: str
 ) -> None:
-    """What came into force elsewhere came into force here: the gateway has moved."""
+    """What took effect elsewhere took effect here: the gateway has moved."""
     at = (config_revisions.c.node == from_node) & (config_revisions.c.source == from_source)
     moved = update(config_revisions).where(at)
     connection.execute(moved.values(node=socket.gethostname(), source=source))

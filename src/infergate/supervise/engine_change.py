@@ -85,7 +85,7 @@ async def _change(home: Home, nginx: NginxProcess, wanted: Wanted) -> str:
 
 
 def _point(home: Home, revision: str) -> None:
-    """As nginx/revisions.py, which takes long to load, switches."""
+    """As live/revisions.py, which takes long to load, switches."""
     temporary = home.root / ".current"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(revision)

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 from infergate.backoff import Backoff
+from infergate.engine.running import note_engine
 from infergate.errors import EngineError
+from infergate.live.drain import nginx_workers
 from infergate.log import log
-from infergate.nginx.drain import nginx_workers
-from infergate.nginx.running_engine import note_engine
 from infergate.paths import Home
 from infergate.supervise.instance import nginx_master
 from infergate.supervise.taken_over import listening_sockets
@@ -35,7 +35,7 @@ class NginxProcess:
     """
 
     argv: tuple[str, ...]
-    """What starts it (nginx/engine_facts.py); known when the configuration is."""
+    """What starts it (engine/facts.py); known when the configuration is."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -88,7 +88,7 @@ class NginxProcess:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while nginx_master(self._home) != self._child.pid or not self._answers():
             if self._child.poll() is not None or time.monotonic() > deadline:
-                from infergate.nginx.apply import error_log_tail  # the renderer takes long to load
+                from infergate.live.apply import error_log_tail  # the renderer takes long to load
 
                 words = tail_of(self._home.logs / "nginx.out").strip()
                 raise EngineError(

@@ -16,14 +16,14 @@ from infergate.control.backend_list import in_words
 from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.groups import look_once
 from infergate.control.process import run
+from infergate.engine.choose import Engine, choose_engine
 from infergate.errors import StateError, StoreLost
+from infergate.live.apply import apply, stage
+from infergate.live.revisions import forget_old, switch
+from infergate.live.unfinished import finish
 from infergate.log import log
-from infergate.nginx.apply import apply, stage
-from infergate.nginx.engine import Engine, choose_engine
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.hand_written import by_hand
-from infergate.nginx.revisions import forget_old, switch
-from infergate.nginx.unfinished import finish
 from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home, home_for
 from infergate.state.in_force import bring_into_force
@@ -55,7 +55,7 @@ def prepare(path: Path, home: Home, *, adopt: bool) -> Prepared:
     """Have `current` and the snapshots say what the file says.
 
     Raises InfergateError for what is wrong with the configuration, the engine or the machine; what
-    was in force before is in force then.
+    was active before is active then.
     """
     declared = load_config(path)
     prepare_home(home, worker_user(declared.config, home))
@@ -70,7 +70,7 @@ def prepare(path: Path, home: Home, *, adopt: bool) -> Prepared:
     else:
         check_ports(loaded.config, by_hand(home))
         number = _stage(loaded, home, engine)
-    finish(home)  # what an earlier process began: this is what is in force now
+    finish(home)  # what an earlier process began: this is what is active now
     # Before the first request: no valid key is ever refused.
     _publish_keys(loaded, home, number)
     return Prepared(engine.argv, listen)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from infergate.errors import InfergateError, NotRunning
-from infergate.nginx.drain import client_connections, still_open
+from infergate.live.drain import client_connections, still_open
 from infergate.paths import Home
 from infergate.supervise.instance import DRAIN_TIMEOUT_S, is_zombie, running
 

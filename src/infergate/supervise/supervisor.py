@@ -16,8 +16,8 @@ from pathlib import Path
 from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.files import stamp
+from infergate.live.shared_memory import read
 from infergate.log import log
-from infergate.nginx.shared_memory import read
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.supervise.admin_api import AdminApi
 from infergate.supervise.child import Child

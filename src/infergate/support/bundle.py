@@ -26,11 +26,11 @@ from infergate.config.load import LoadedConfig, load_config
 from infergate.config.problems import ConfigError
 from infergate.control.report import read_inventories
 from infergate.doctor.examine import examine
+from infergate.engine.find import find_engines
 from infergate.errors import InfergateError, UserError, of_machine
-from infergate.nginx.engine_find import find_engines
+from infergate.live.revisions import load_applied
 from infergate.nginx.lint import is_by_hand
 from infergate.nginx.rendered import SECRET_FILES
-from infergate.nginx.revisions import load_applied
 from infergate.paths import Home
 from infergate.support.known import known_secrets
 from infergate.support.log_lines import strangers_lines
@@ -54,7 +54,7 @@ clients wrote (prompts are in no log), their addresses, paths and names; answers
 Whatever looked like a secret reads [redacted]. Read it all the same before you give it away: names
 of hosts, models, backends, teams and files are in it.
 
-config.yaml    the settings in force, without comments
+config.yaml    the active settings, without comments
 status.json    `infergate status --json`      doctor.json   `infergate doctor --json --offline`
 metrics.txt    `infergate metrics show`       versions.json what it runs on
 nginx/         the files that were rendered   logs/         the last lines

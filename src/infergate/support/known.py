@@ -31,9 +31,9 @@ _WORD = re.compile(r"[^\s\"'{}\[\],]{8,}")
 def known_secrets(
     text: str, configurations: list[LoadedConfig], home: Home, *, broken: bool
 ) -> Iterator[str]:
-    """text: of the file. configurations: what can be understood of the file's and the one in force.
+    """text: of the file. configurations: what can be understood of the file's and the active one.
 
-    broken: the file cannot be: then any word of it that is no setting, and not in force as
+    broken: the file cannot be: then any word of it that is no setting, and not active as
         something harmless, may be a secret.
     """
     if broken:

@@ -28,7 +28,7 @@ def check_health(gateway: Gateway) -> list[Result]:
         verdict.said = said.url
     with checking(SUITE, "gateway.configuration", found) as verdict:
         if not said.file_applied:
-            raise Failed("the file is not what is in force; `infergate plan` shows the difference")
+            raise Failed("the file is not what is active; `infergate plan` shows the difference")
         verdict.said = f"revision {said.revision}"
     _backends(said, found)
     for service in said.services:

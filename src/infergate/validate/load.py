@@ -16,7 +16,7 @@ import httpx
 from infergate.admin.gateway import Gateway
 from infergate.errors import UserError
 from infergate.health.model_kind import embeds
-from infergate.nginx.drain import nginx_workers
+from infergate.live.drain import nginx_workers
 from infergate.supervise.instance import running
 from infergate.validate.client import asking
 from infergate.validate.result import Failed, Result, checking

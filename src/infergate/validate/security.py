@@ -9,9 +9,9 @@ from infergate.admin.gateway import Gateway
 from infergate.admin.serve import with_tls
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
+from infergate.engine.choose import choose_engine
 from infergate.hardening.audit import audit
 from infergate.hardening.live import reachable
-from infergate.nginx.engine import choose_engine
 from infergate.supervise.instance import running
 from infergate.validate.client import answer, asking
 from infergate.validate.result import Failed, Result, Skipped, checking

@@ -1,4 +1,4 @@
-"""The services beside the models, each driven as its own clients do.
+"""The services next to the models, each driven as its own clients do.
 
 What a service is, it says itself: by the document at a path that its product is known for. One
 that is none of these has to answer.

@@ -35,7 +35,7 @@ def test_a_key_lives_and_ends_as_on_the_command_line(client: httpx.Client, api: 
     assert body.items() <= made.items()
     assert "priority" not in made, "only what was said"
     snapshot = api.gateway.home.keys_snapshot.read_text()
-    assert key_hash(made["key"]) in snapshot, "it is in force"
+    assert key_hash(made["key"]) in snapshot, "it is active"
     shown = client.get("/v1/keys/ci").json()
     assert shown["id"] == made["id"]
     assert "key" not in shown

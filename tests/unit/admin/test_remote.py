@@ -14,7 +14,7 @@ import pytest
 
 from infergate.cli.grants import _options
 from infergate.config.policies import Grant
-from infergate.nginx.purge import service_folder
+from infergate.live.purge import service_folder
 from tests.admin_api import CONFIG, Served, served
 from tests.gateway import Ran, run_here
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from infergate.config.load import parse_config
 from infergate.control import bans as control
 from infergate.control.bans import BanWatch
-from infergate.nginx.bans import enforce
+from infergate.live.bans import enforce
 from infergate.paths import Home
 from infergate.store.audit import entries
 from infergate.store.bans import Ban, active_bans, ban, ban_anew, unban
@@ -166,7 +166,7 @@ def test_bans_are_brought_into_force_together(
     home: Home, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reloads: list[float] = []
-    monkeypatch.setattr("infergate.nginx.apply.reload_nginx", lambda _: reloads.append(1))
+    monkeypatch.setattr("infergate.live.apply.reload_nginx", lambda _: reloads.append(1))
     it = watch(home, database, "'off'")
     for host in range(5):
         ban(database, f"192.0.2.{host}/32", duration_s=3600, reason="")

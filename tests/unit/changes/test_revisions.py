@@ -14,10 +14,9 @@ from infergate.changes.history import earlier
 from infergate.config import document
 from infergate.config.load import parse_config
 from infergate.config.problems import ConfigError
+from infergate.engine.facts import Engine
 from infergate.errors import UserError
-from infergate.nginx.engine_facts import Engine
-from infergate.nginx.rendered import Rendered
-from infergate.nginx.revisions import (
+from infergate.live.revisions import (
     KEPT_REVISIONS,
     Revision,
     current,
@@ -30,6 +29,7 @@ from infergate.nginx.revisions import (
     revisions,
     switch,
 )
+from infergate.nginx.rendered import Rendered
 from infergate.paths import Home
 
 FILES = Rendered({"nginx.conf": "events {}\n", "njs/hot.js": "1"}, {"link.conf": "nginx.conf"})
@@ -86,7 +86,7 @@ def test_the_files_that_nginx_has_stay_however_many_changes_need_no_reload(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "infergate.nginx.shared_memory.read", lambda _: types.SimpleNamespace(revision=1)
+        "infergate.live.shared_memory.read", lambda _: types.SimpleNamespace(revision=1)
     )
     for port in range(1, KEPT_REVISIONS + 4):
         applied(home, port)

@@ -1,4 +1,4 @@
-"""A start beside needs no port, and nobody else can reach it."""
+"""A start alongside needs no port, and nobody else can reach it."""
 
 from __future__ import annotations
 

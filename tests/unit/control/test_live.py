@@ -13,7 +13,7 @@ from infergate.control import live
 from infergate.control.live import Live
 from infergate.control.load import peers_of
 from infergate.errors import StateError
-from infergate.nginx.shared_memory import LiveState
+from infergate.live.shared_memory import LiveState
 
 pytestmark = pytest.mark.anyio
 

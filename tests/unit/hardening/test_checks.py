@@ -13,6 +13,7 @@ import pytest
 
 from infergate.config.load import parse_config
 from infergate.config.root import Config
+from infergate.engine.facts import Engine
 from infergate.hardening import engine as hardening_engine
 from infergate.hardening.advisories import is_affected, known
 from infergate.hardening.backends import check_backends, listening_addresses
@@ -22,7 +23,6 @@ from infergate.hardening.files import check_files
 from infergate.hardening.gixy import check_with_gixy
 from infergate.hardening.keys import check_keys
 from infergate.hardening.settings import check_settings
-from infergate.nginx.engine_facts import Engine
 from infergate.paths import Home
 from infergate.store.keys import StoredKey
 from infergate.store.secrets import StoredSecret

@@ -1,4 +1,4 @@
-"""What a backend is taken to have beside our requests."""
+"""What a backend is taken to have besides our requests."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _backends(status: dict[str, object]) -> object:
 
 
 def _targets(config: Path | None) -> Callable[[], Target]:
-    """The gateway anew where the file or what is in force has changed: to read it takes long."""
+    """The gateway anew where the file or what is active has changed: to read it takes long."""
     if remote(config) is not None:
         elsewhere = target(config)
         return lambda: elsewhere

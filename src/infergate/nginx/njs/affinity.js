@@ -122,7 +122,7 @@ function open() {
         return isOverloaded(home, backends) ? undefined : home[NAME];
     }
 
-    // The request went there; the next one of its kind shall, too.
+    // The request went there; the next one of its kind should, too.
     function remember(route, request, name) {
         if (!request.affinity || route[1] === 'ip_hash') {
             return;

@@ -14,7 +14,7 @@ const PARAMETER = /; *([a-z]+)=(?:"([^"]*)"|([^\s;]+))/gi;
 const MOST_PARTS = 100;
 const LONGEST_HEAD = 4096;   // of a part
 
-// Fields that are read beside the model: how much is asked for (tokens.js).
+// Fields that are read besides the model: how much is asked for (tokens.js).
 const READ = /^(?:max_tokens|max_completion_tokens|max_output_tokens|max_new_tokens|n|best_of)$/i;
 const LONGEST_FIELD = 64;
 

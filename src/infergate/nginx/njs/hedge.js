@@ -32,7 +32,7 @@ function race(r) {
     }
 }
 
-// What fails here shall not fail the request: its backend is asked without us (hedge_retry.js).
+// A failure here must not fail the request: its backend is asked without us (hedge_retry.js).
 function broken(r, e) {
     r.headersOut['x-infergate-hedge'] = JSON.stringify({ broken: String(e) });
     r.return(settings.undecided, 'broken');

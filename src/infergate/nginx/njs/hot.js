@@ -13,7 +13,7 @@ import * as query from './query.js' with { load: 'rare' };
 import * as quick from './quick.js';
 import * as state from './state.js';
 
-// The variable $ig_out: the body for the backend; the choice of it on the way.
+// The variable $ig_out: the body for the backend, which is chosen as a side effect.
 function out(r) {
     let body;
     try {

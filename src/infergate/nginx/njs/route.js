@@ -11,7 +11,7 @@
 // priority, u understands stream_options, h is Anthropic's own. priority: not there for those that are asked first.
 //
 // One score decides, the lowest wins:
-//   occupancy  (requests in flight + those it has beside ours) / weight
+//   occupancy  (requests in flight + those it has besides ours) / weight
 //   residency  + COLD where the model would have to be loaded first
 //   affinity   the backend that balance prefix, session or ip_hash means, unless it is overloaded
 //   priority   + BACKUP for each step of it

@@ -1,4 +1,4 @@
-// service: who may use a web service beside the models by a key. Runs in the rewrite phase, as the
+// service: who may use a web service next to the models by a key. Runs in the rewrite phase, as the
 // variable $ig_admitted.
 import * as admit from './admit.js';
 import * as limits from './limits.js' with { load: 'lazy' };

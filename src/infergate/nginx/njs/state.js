@@ -6,7 +6,7 @@
 // ig_backends  backend → 'down' (probes say so), 'drained' (an operator does) or 'until:<ms>' (a
 //              request just failed there; believed until that time). No entry: up
 // ig_breakers  backend → its circuit breaker (breaker.js)
-// ig_load      backend → requests it has beside ours, told by its own metrics, and what strain and a
+// ig_load      backend → requests it has besides ours, told by its own metrics, and what strain and a
 //              slow start count for (docs/health.md)
 // ig_inflight  backend, or '@' and a bucket of limits.js (charge.js) → requests in flight;
 //              '<pid>:<name>' → those of one worker; '/<model>' → count of picks; '' is there while any

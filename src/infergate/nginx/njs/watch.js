@@ -7,7 +7,7 @@
 // websocket.js) it has to end, too, because nginx closes the connection after both.
 //
 // njs frees nothing while a request lasts: 550 bytes for each look. Hence the turns. A worker of before a
-// reload gives its turn up, because its ig_keys may be another memory than the one that is in force;
+// reload gives its turn up, because its ig_keys may be another memory than the one that is active;
 // ig_ended always is the same.
 import * as admit from './admit.js';
 import * as policyOf from './policy.js';

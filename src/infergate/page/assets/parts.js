@@ -102,7 +102,7 @@ function dialog(kind, title, children, closed) {
 export const drawer = (title, closed, ...children) => dialog('drawer', title, children, closed);
 export const box = (title, ...children) => dialog('box', title, children);
 
-// Ask before what cannot be taken back, or is felt by others. act: what is done; its problem is shown.
+// Ask before what cannot be undone, or is felt by others. act: what is done; its problem is shown.
 export function confirm(title, said, label, act, danger = true) {
     const place = h('div');
     const press = button(label, async () => {

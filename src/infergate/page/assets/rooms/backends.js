@@ -97,7 +97,7 @@ function inMemory({loaded, models}) {
 
 function drain(name) {
     return h('button', {type: 'button', onclick: () => confirm(`Drain ${name}?`, [
-        h('p', {}, 'It gets no new requests. Those that it has go on. It stays so until it is taken back, also over a restart.'),
+        h('p', {}, 'It gets no new requests. Those that it has go on. It stays so until it is undone, also over a restart.'),
         same(`infergate backend drain ${word(name)}`)], 'Drain it', async () => {
         await post(`/backends/${named(name)}/drain`);
         note(`${name} gets no new requests.`);

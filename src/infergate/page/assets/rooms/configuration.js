@@ -22,7 +22,7 @@ export async function show({place, head, who, isCurrent}) {
     const apply = button('Apply', () => bringIntoForce(), applied, 'main');
     fill(place, h('div', {class: 'two'}, panel('The file', file),
         h('div', {}, panel('What applying it would change', plan, mayChange && h('div', {class: 'row', style: {'margin-top': '8px'}}, apply, h('span', {class: 'quiet'}, 'and watch it for'), window_), applied, same('infergate plan; infergate apply')))),
-    panel('What was in force', history));
+    panel('What was active', history));
     head.append(h('span', {class: 'far'}, button('Look again', () => Promise.all([lookAtPlan(), lookAtHistory()]))));
 
     async function lookAtPlan() {
@@ -52,7 +52,7 @@ export async function show({place, head, who, isCurrent}) {
 
     async function bringIntoForce() {
         const seconds_ = Number(window_.value);
-        await watched(() => post('/apply', {window_s: seconds_}), seconds_, 'It is tested, tried beside what runs, and taken over');
+        await watched(() => post('/apply', {window_s: seconds_}), seconds_, 'It is tested, tried next to what runs, and taken over');
     }
 
     // What is done takes its time: what happens meanwhile is told, by the clock and by requests.
@@ -71,7 +71,7 @@ export async function show({place, head, who, isCurrent}) {
         ticking = setInterval(tick, 500);
         try {
             const done = await act();
-            fill(applied, h('div', {class: 'banner'}, h('p', {}, h('strong', {}, `Revision ${done.revision} is in force.`), ` ${count(done.keys, 'valid key')}.`),
+            fill(applied, h('div', {class: 'banner'}, h('p', {}, h('strong', {}, `Revision ${done.revision} is active.`), ` ${count(done.keys, 'valid key')}.`),
                 h('p', {}, `In the minute before: ${count(done.before.total, 'request')}, ${done.before.errors} failed. Since: ${count(done.after.total, 'request')}, ${done.after.errors} failed.`),
                 done.warnings.map((each) => h('p', {class: 'problem'}, each)),
                 done.drain.streams > 0 && h('p', {}, `${count(done.drain.streams, 'stream')} of before go on.`)));
@@ -146,7 +146,7 @@ async function drawFile(place, isCurrent, written) {
 }
 
 function drawPlan(place, found, lines) {
-    const what = {nothing: 'Nothing: the file is what is in force.', state: 'No reload: only what is in memory changes.', reload: 'nginx is reloaded; no request is cut.'}[found.kind];
+    const what = {nothing: 'Nothing: the file is what is active.', state: 'No reload: only what is in memory changes.', reload: 'nginx is reloaded; no request is cut.'}[found.kind];
     const flying = Object.values(found.open_requests).reduce((sum, each) => sum + each, 0);
     fill(place, h('p', {}, what, found.kind === 'reload' && flying > 0 && ` ${count(flying, 'request goes', 'requests go')} on meanwhile.`),
         found.settings.length > 0 && table('Settings that change', [['Setting', 'name'], ['Now', 'name'], ['Then', 'name']], h('tbody', {}, found.settings.slice(0, 200).map((each) => h('tr', {}, h('th', {scope: 'row', class: 'name'}, each.path), h('td', {class: 'name'}, each.before ?? NONE), h('td', {class: 'name'}, each.after ?? NONE))))),
@@ -157,9 +157,9 @@ function drawPlan(place, found, lines) {
 const diff = (lines) => h('pre', {class: 'diff'}, lines.map((line) => h('span', {class: line.startsWith('+') ? 'plus' : line.startsWith('-') ? 'minus' : null}, line, '\n')));
 
 function drawHistory(place, items, mayChange, back) {
-    fill(place, items.length === 0 ? nothing('Nothing yet.') : table('What was in force', [['Revision'], ['When'], ['Who', 'name'], ['What', 'name'], ['']], h('tbody', {}, items.map((each) => h('tr', {},
+    fill(place, items.length === 0 ? nothing('Nothing yet.') : table('What was active', [['Revision'], ['When'], ['Who', 'name'], ['What', 'name'], ['']], h('tbody', {}, items.map((each) => h('tr', {},
         h('td', {}, each.revision), h('td', {class: 'short'}, ago(each.at)), h('td', {class: 'name'}, each.who),
-        h('td', {class: 'name'}, each.in_force && h('span', {class: 'mark good'}, 'in force'), each.failed ? h('span', {class: 'problem'}, ` taken back: ${each.failed}`) : each.of ? ` brought back revision ${each.of}` : '', !each.here && ` at ${each.node}`),
+        h('td', {class: 'name'}, each.in_force && h('span', {class: 'mark good'}, 'active'), each.failed ? h('span', {class: 'problem'}, ` rolled back: ${each.failed}`) : each.of ? ` brought back revision ${each.of}` : '', !each.here && ` at ${each.node}`),
         h('td', {}, each.kept && each.here && !each.in_force && h('span', {class: 'row'}, button('Compare', async () => {
             const {lines} = await get('/diff', {before: each.revision});
             box(`Revision ${each.revision} and the file`, lines.length === 0 ? nothing('They are the same.') : diff(lines));

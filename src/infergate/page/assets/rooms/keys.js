@@ -57,7 +57,7 @@ export async function show({place, head, query, who, said, isCurrent}) {
             rows = [...rows, ...following.items];
             next = following.next;
             draw(null);
-        }), others.length > 0 && h('p', {class: 'quiet small'}, `Beside these: ${others.slice(0, 10).join(', ')}${others.length > 10 ? ` and ${others.length - 10} more` : ''}.`));
+        }), others.length > 0 && h('p', {class: 'quiet small'}, `Besides these: ${others.slice(0, 10).join(', ')}${others.length > 10 ? ` and ${others.length - 10} more` : ''}.`));
     }
 
     function row(each) {
@@ -246,7 +246,7 @@ function rotate(key, changed) {
 }
 
 function revoke(key, done) {
-    confirm(`Revoke ${key.name}?`, [h('p', {}, 'It is refused from the next request on. This cannot be taken back; its usage and its place in the audit log stay.'), same(`infergate keys revoke ${word(key.name)}`)], 'Revoke it', async () => {
+    confirm(`Revoke ${key.name}?`, [h('p', {}, 'It is refused from the next request on. This cannot be undone; its usage and its place in the audit log stay.'), same(`infergate keys revoke ${word(key.name)}`)], 'Revoke it', async () => {
         await post(`/keys/${named(key.id)}/revoke`);
         note(`${key.name} is revoked.`);
         done();

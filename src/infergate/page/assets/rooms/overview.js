@@ -124,7 +124,7 @@ function drawVerdict(place, found, status) {
             wrong.push(`Failing since a while: ${each.loop}: ${each.problem}`);
         }
         if (!status.file_applied) {
-            wrong.push('The configuration’s file is not what is in force: Configuration has the plan.');
+            wrong.push('The configuration’s file is not what is active: Configuration has the plan.');
         }
     }
     const lately = found.models.reduce((sum, each) => sum + each.requests_per_s, 0);

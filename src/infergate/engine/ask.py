@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from infergate.nginx.engine_facts import (
+from infergate.engine.facts import (
     Build,
     Engine,
     Origin,
@@ -27,7 +27,7 @@ from infergate.nginx.engine_facts import (
     parse_version,
     version_problems,
 )
-from infergate.nginx.quoting import quoted
+from infergate.quoting import quoted
 
 ANSWER_WITHIN_S = 5.0
 """An answer takes about 10 ms; this is for a machine that is busy or has a cold disk."""

@@ -26,12 +26,12 @@ from infergate.paths import Home
 from infergate.state_file import SET_ASIDE, read_state, set_aside
 
 if TYPE_CHECKING:  # rendering takes longer to load than `infergate status` to run
+    from infergate.engine.choose import Engine
     from infergate.nginx.addresses import Addresses
-    from infergate.nginx.engine import Engine
     from infergate.nginx.rendered import Rendered
 
 KEPT_REVISIONS = 10
-"""With different YAML: restarts and changed addresses bring the same one into force again."""
+"""With different YAML: restarts and changed addresses activate the same one again."""
 
 UNKNOWN_ENGINE = "nginx, of which the record was damaged"
 """Of a revision of which only the files are left."""
@@ -54,7 +54,7 @@ class Revision:
     of: the earlier revision whose YAML it brought back; None for a YAML of its own.
     certificates: path → SHA-256 of the certificates and keys that nginx reads besides its files.
     addresses: name → those that the files have of it.
-    failed: why it was taken back, if it was.
+    failed: why it was rolled back, if it was.
     """
 
     number: int
@@ -115,7 +115,7 @@ def keep(
 
 
 def mark_failed(revision: Revision, why: str) -> None:
-    """Say that this revision was taken back; its folder stays, to be looked at."""
+    """Say that this revision was rolled back; its folder stays, to be looked at."""
     _record(dataclasses.replace(revision, failed=why))
 
 
@@ -192,8 +192,8 @@ def _digest_of(text: str) -> str:
 
 
 def load_applied(home: Home, path: Path) -> LoadedConfig:
-    """The configuration in force: as the file at path was when it was applied, whatever is in it
-    now. The file itself where nothing is in force yet. Raises what load_config raises."""
+    """The active configuration: as the file at path was when it was applied, whatever is in it
+    now. The file itself where nothing is active yet. Raises what load_config raises."""
     applied = current(home)
     if applied is None:
         return load_config(path)
@@ -201,7 +201,7 @@ def load_applied(home: Home, path: Path) -> LoadedConfig:
         return load_revision(applied, path)
     except ConfigError as problem:
         log.error(
-            "the YAML in force is damaged; the file counts", revision=applied.number, why=problem
+            "the active YAML is damaged; the file counts", revision=applied.number, why=problem
         )
         return load_config(path)
 
@@ -237,12 +237,12 @@ def switch(home: Home, revision: Revision) -> None:
 
 
 def forget(revision: Revision) -> None:
-    """Remove one that never was in force."""
+    """Remove one that never was active."""
     shutil.rmtree(revision.path, ignore_errors=True)
 
 
 def forget_unused(home: Home) -> None:
-    """Remove those that somebody made who was killed before they came into force."""
+    """Remove those that somebody made who was killed before they took effect."""
     now = current(home)
     for number in _numbers(home):
         found = _read(home.revisions / str(number))
@@ -251,9 +251,9 @@ def forget_unused(home: Home) -> None:
 
 
 def forget_old(home: Home) -> None:
-    """Remove all but the last revisions. The one in force always stays, that whose files nginx has
+    """Remove all but the last revisions. The active one always stays, that whose files nginx has
     (a change that needs no reload leaves it those of before), and the newest two: a change may
-    still be taken back."""
+    still be rolled back."""
     kept: list[str | None] = []
     in_use = {home.current.resolve(), home.revisions / str(_of_nginx(home))}
     for number in sorted(_numbers(home), reverse=True):
@@ -269,7 +269,7 @@ def forget_old(home: Home) -> None:
 
 
 def _of_nginx(home: Home) -> int | None:
-    from infergate.nginx.shared_memory import read
+    from infergate.live.shared_memory import read
 
     try:
         return read(home.socket).revision

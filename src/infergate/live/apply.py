@@ -1,4 +1,4 @@
-"""Bring a configuration into force: render, test, switch, reload, prove it, else roll back."""
+"""Activate a configuration: render, test, switch, reload, prove it, else roll back."""
 
 from __future__ import annotations
 
@@ -11,22 +11,11 @@ import time
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
+from infergate.engine.choose import Engine
 from infergate.errors import ApplyError, EngineError, InfergateError, StateError
 from infergate.files import locked
-from infergate.nginx.addresses import Addresses, host_names, resolve
-from infergate.nginx.drain import note_old_workers, wait_until_closed
-from infergate.nginx.embedded_limits import (
-    refuse_beyond_loopback,
-    refuse_servers_beyond_loopback,
-)
-from infergate.nginx.engine import Engine
-from infergate.nginx.folders import prepare_home
-from infergate.nginx.hand_written import Written, by_hand, joined
-from infergate.nginx.lint import refuse_findings
-from infergate.nginx.passwords import publish_passwords
-from infergate.nginx.render import render
-from infergate.nginx.rendered import Rendered, write
-from infergate.nginx.revisions import (
+from infergate.live.drain import note_old_workers, wait_until_closed
+from infergate.live.revisions import (
     Revision,
     current,
     forget,
@@ -37,10 +26,21 @@ from infergate.nginx.revisions import (
     next_number,
     switch,
 )
-from infergate.nginx.shared_memory import NginxNotThere, read
+from infergate.live.shared_memory import NginxNotThere, read
+from infergate.live.unfinished import Unfinished, begin, finish
+from infergate.nginx.addresses import Addresses, host_names, resolve
+from infergate.nginx.embedded_limits import (
+    refuse_beyond_loopback,
+    refuse_servers_beyond_loopback,
+)
+from infergate.nginx.folders import prepare_home
+from infergate.nginx.hand_written import Written, by_hand, joined
+from infergate.nginx.lint import refuse_findings
+from infergate.nginx.passwords import publish_passwords
+from infergate.nginx.render import render
+from infergate.nginx.rendered import Rendered, write
 from infergate.nginx.surroundings import survey
 from infergate.nginx.tls import refuse_wrong_files, responders, served
-from infergate.nginx.unfinished import Unfinished, begin, finish
 from infergate.nginx.ways_past_keys import refuse_ways_past_keys
 from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home
@@ -177,10 +177,10 @@ def test(engine: Engine, folder: Path, home: Home) -> str:
 
 
 def apply(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
-    """Bring the configuration into force in the nginx that runs, without dropping a stream.
+    """Activate the configuration in the nginx that runs, without dropping a stream.
 
     Raises EngineError if nginx refuses the files: nothing has changed then. Raises ApplyError if
-    nginx did not come up with them: the previous revision is in force again.
+    nginx did not come up with them: the previous revision is active again.
     """
     with locked(apply_lock(home)):
         return _stage_and_go_live(loaded, home, engine)
@@ -194,14 +194,14 @@ def _stage_and_go_live(loaded: LoadedConfig, home: Home, engine: Engine) -> Revi
 
 
 def apply_again(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
-    """The same for the configuration in force, whose certificates or addresses have changed.
+    """The same for the active configuration, whose certificates or addresses have changed.
 
-    Raises what `apply` does, and ApplyError if another one came into force meanwhile.
+    Raises what `apply` does, and ApplyError if another one took effect meanwhile.
     """
     with locked(apply_lock(home)):
         now = current(home)
         if now is not None and now.text != loaded.text:
-            raise ApplyError("another configuration came into force meanwhile", where=str(now.path))
+            raise ApplyError("another configuration took effect meanwhile", where=str(now.path))
         return _stage_and_go_live(loaded, home, engine)
 
 
@@ -238,10 +238,10 @@ def go_live(home: Home, revision: Revision) -> None:
         if previous is not None:
             switch(home, previous)
             reload_nginx(home)
-            again = f"; revision {previous.number} is in force again"
+            again = f"; revision {previous.number} is active again"
         finish(home)
         raise ApplyError(
-            f"the new configuration did not come into force ({problem}){again}",
+            f"the new configuration did not take effect ({problem}){again}",
             where=str(home.logs / "error.log"),
             hint=error_log_tail(home),
         )

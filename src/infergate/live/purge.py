@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path, PurePath
 
-from infergate.nginx.shared_memory import forget_answers
+from infergate.live.shared_memory import forget_answers
 from infergate.paths import Home
 from infergate.worker_files import WorkersFolder
 

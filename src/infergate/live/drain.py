@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infergate.files import write_atomically
+from infergate.nginx.shutdown import SHUTDOWN_TIMEOUT_S
 from infergate.paths import Home
 from infergate.state_file import read_state
-
-SHUTDOWN_TIMEOUT_S = 3600
-"""How long open streams may keep an old worker alive after a reload: longer than any answer."""
 
 _CLOSED_WITHIN_S = 2.0
 

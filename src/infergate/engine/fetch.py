@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from infergate.engine.debian import install_debian_engine
+from infergate.engine.find import find_debian, find_system
 from infergate.errors import EngineError
-from infergate.nginx.debian import install_debian_engine
-from infergate.nginx.engine_find import find_debian, find_system
 
 
 def fetch_if_missing(

@@ -8,10 +8,10 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
-from infergate.nginx.debian_version import Part, order
-from infergate.nginx.engine_ask import examine
-from infergate.nginx.engine_embedded import find_embedded
-from infergate.nginx.engine_facts import Engine
+from infergate.engine.ask import examine
+from infergate.engine.debian_version import Part, order
+from infergate.engine.embedded import find_embedded
+from infergate.engine.facts import Engine
 
 USUAL_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin")
 """Where nginx is installed; the PATH of an ordinary user has none of them."""

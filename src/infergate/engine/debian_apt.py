@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from infergate.engine.debian_mirror import SUITE, Mirrors
 from infergate.errors import EngineError
-from infergate.nginx.debian_mirror import SUITE, Mirrors
 
 KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.gpg"),

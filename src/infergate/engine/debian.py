@@ -17,17 +17,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from infergate.errors import EngineError
-from infergate.nginx.debian_apt import download, require_tools
-from infergate.nginx.debian_mirror import SUITE, machine_mirrors
-from infergate.nginx.engine_facts import Engine
-from infergate.nginx.engine_find import (
+from infergate.engine.debian_apt import download, require_tools
+from infergate.engine.debian_mirror import SUITE, machine_mirrors
+from infergate.engine.facts import Engine
+from infergate.engine.find import (
     ENGINES_FOLDER,
     MANIFEST,
     debian_folder,
     examine_debian,
     find_debian,
 )
+from infergate.errors import EngineError
 
 WANTED = ("nginx", "libnginx-mod-http-js")
 WANTED_FOR_WAF = ("libnginx-mod-http-modsecurity", "modsecurity-crs")

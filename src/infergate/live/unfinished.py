@@ -19,7 +19,7 @@ from infergate.state_file import read_state
 class Unfinished:
     """A change that was begun.
 
-    goal: the revision that is to be in force: the one before until nginx answers with the new one,
+    goal: the revision that is to be active: the one before until nginx answers with the new one,
         and then the new one. reload: whether nginx is reloaded for it.
     """
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infergate.engine.ask import examine
+from infergate.engine.embedded import DISTRIBUTION, find_embedded
+from infergate.engine.facts import NGINX_AT_LEAST, NJS_AT_LEAST, Engine, dotted
+from infergate.engine.find import find_debian, find_engines, find_system
+from infergate.engine.running import running_engine
 from infergate.errors import EngineError
-from infergate.nginx.engine_ask import examine
-from infergate.nginx.engine_embedded import DISTRIBUTION, find_embedded
-from infergate.nginx.engine_facts import NGINX_AT_LEAST, NJS_AT_LEAST, Engine, dotted
-from infergate.nginx.engine_find import find_debian, find_engines, find_system
-from infergate.nginx.running_engine import running_engine
 
 __all__ = ["Choice", "Engine", "choose_engine", "find_engines"]
 

@@ -1,0 +1,1 @@
+"""The nginx that runs: its shared memory, its revisions, and how another one is activated."""
