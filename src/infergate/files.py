@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -127,4 +127,6 @@ def _lock_file(path: Path) -> TextIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a")
     except OSError as problem:
+        with suppress(OSError):  # one that is there can be held on a disk for reading only, too
+            return path.open()
         raise of_machine(problem, "cannot be made", str(path)) from problem

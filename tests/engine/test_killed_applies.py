@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import scripted
 from tests.gateway import Gateway, gateway, until
-from tests.killed_apply import apply_killed
+from tests.killed_apply import apply_killed, apply_read_only
 
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
 """What our processes do beside nginx: one engine tells as much as two (`make soak`: both)."""
@@ -27,17 +28,19 @@ timeouts: {{ connect: {connect}ms }}
 health: {{ interval: 5s }}
 """
 
+_READ_ONLY = "Read-only file system|readonly database"
+
 
 class Killed:
     """A gateway, and changes of it that are killed. reload: whether nginx is reloaded for them."""
 
     def __init__(self, it: Gateway, url: str) -> None:
-        self.it, self._url, self._number = it, url, 0
+        self.it, self._url, self.number = it, url, 0
 
     def write(self, *, reload: bool) -> None:
-        self._number += 1
-        connect = 1000 + self._number if reload else 900
-        self.it.write(CONFIG.format(a=self._url, number=self._number, connect=connect))
+        self.number += 1
+        connect = 1000 + self.number if reload else 900
+        self.it.write(CONFIG.format(a=self._url, number=self.number, connect=connect))
 
     def check(self) -> None:
         """All is of one configuration: files, nginx, its memory."""
@@ -46,8 +49,8 @@ class Killed:
         now = current(home)
         assert now is not None
         names = {each["id"] for each in self.it.get("/v1/models").json()["data"]}
-        assert [f"name-{n}" for n in range(self._number + 1) if f"name-{n}" in names] == [
-            f"name-{n}" for n in range(self._number + 1) if f"[name-{n}]" in now.text
+        assert [f"name-{n}" for n in range(self.number + 1) if f"name-{n}" in names] == [
+            f"name-{n}" for n in range(self.number + 1) if f"[name-{n}]" in now.text
         ]
         assert read(home.socket).revision <= now.number
         site = (home.revisions / str(read(home.socket).revision) / "infergate.yaml").read_text()
@@ -101,3 +104,30 @@ def test_an_apply_that_was_killed_is_settled_at_the_next_command_or_start(killed
         assert not (home.run / "change.json").exists()
         killed.check()
         it.run("up", "--detach", check=False)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("reload", [True, False])
+def test_an_apply_whose_disk_turns_read_only_says_what_is_active_and_mixes_nothing(
+    killed: Killed, *, reload: bool
+) -> None:
+    killed.write(reload=reload)
+    steps = apply_killed(killed.it, None)
+    killed.check()
+    for step in range(int(reload), len(steps), 2):
+        killed.write(reload=reload)
+        code, _, said = apply_read_only(killed.it, step).partition(" ")
+        assert code == "0" or re.search(_READ_ONLY, said), (steps[step], said)
+        assert "Traceback" not in said
+        killed.check()
+        now = current(Home(killed.it.home))
+        assert now is not None
+        is_new = f"[name-{killed.number}]" in now.text
+        told = f"Revision {now.number} is active" in said
+        assert is_new or code == "1", "it did not become active"
+        if code == "1" and step > 4:  # it was switched to
+            assert "is active again" in said or "it is settled, by itself" in said, steps[step]
+        assert told or code == "1"
+        assert killed.it.run("apply", "--window", "0s").returncode == 0
+        killed.check()

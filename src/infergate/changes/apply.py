@@ -149,18 +149,19 @@ class _Change:
                 keys = self._publish(self._loaded)
                 self._note(revision.number)
         except MemoryFull:
-            finish(self._home)  # what had room is active
+            with suppress(StateError):
+                finish(self._home)  # what had room is active
             raise
         except StateError as problem:
             if previous is None or before is None:
                 raise
-            self._take_back(revision, previous, before, planned, problem.what)
             raise ApplyError(
-                f"{problem.what}; revision {previous.number} is active again",
+                f"{problem.what}; {self._back(revision, previous, before, planned, problem.what)}",
                 where=problem.where,
                 hint=problem.hint,
             ) from problem
-        finish(self._home)
+        with suppress(StateError):  # all is done: to settle it once more does no harm
+            finish(self._home)
         if watch is not None and previous is not None and before is not None:
             self._prove(watch, revision, previous, before, planned)
         self._end_lapsed()
@@ -282,13 +283,31 @@ class _Change:
             problem = watch.until(self._loaded.config, self._window_s or 0.0)
         if problem is None:
             return
-        self._take_back(revision, previous, before, planned, problem)
+        back = self._back(revision, previous, before, planned, problem)
         raise ApplyError(
-            f"{problem}\nRevision {previous.number} is active again.",
+            f"{problem}\n{back[0].upper()}{back[1:]}.",
             where=str(self._loaded.path),
             hint=f"`infergate diff {previous.number} {revision.number}` shows what was changed; "
             f"{self._loaded.path.name} is as you left it.",
         )
+
+    def _back(
+        self,
+        revision: Revision,
+        previous: Revision,
+        before: LoadedConfig,
+        planned: Plan,
+        problem: str,
+    ) -> str:
+        """Take it back; says what is active then."""
+        try:
+            self._take_back(revision, previous, before, planned, problem)
+        except StateError:
+            return (
+                f"revision {revision.number} was begun and could not be taken back: it is settled, "
+                "by itself, when the disk can be written"
+            )
+        return f"revision {previous.number} is active again"
 
     def _take_back(
         self,

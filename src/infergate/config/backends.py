@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -40,6 +41,10 @@ _OURS = frozenset(
 
 NOWHERE = "http://missing.invalid"
 """Stands where a URL must be and there is none (RFC 6761: never a real host)."""
+
+
+_split = lru_cache(maxsize=4096)(urlsplit)
+"""Python's own memory has 128 places, and each step of an apply asks of every backend."""
 
 
 class Discover(Section):
@@ -166,20 +171,20 @@ class Backend(Section):
 
     @property
     def scheme(self) -> str:
-        return urlsplit(self.url).scheme
+        return _split(self.url).scheme
 
     @property
     def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
+        return _split(self.url).hostname or ""
 
     @property
     def port(self) -> int:
-        return urlsplit(self.url).port or (443 if self.scheme == "https" else 80)
+        return _split(self.url).port or (443 if self.scheme == "https" else 80)
 
     @property
     def path_prefix(self) -> str:
         """What comes before /v1 or /api in the backend's own paths; usually empty."""
-        return urlsplit(self.url).path.rstrip("/").removesuffix("/v1")
+        return _split(self.url).path.rstrip("/").removesuffix("/v1")
 
     @property
     def root_url(self) -> str:

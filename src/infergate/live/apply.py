@@ -189,7 +189,8 @@ def apply(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
 def _stage_and_go_live(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:
     revision = stage(loaded, home, engine)
     go_live(home, revision)
-    finish(home)
+    with contextlib.suppress(StateError):  # all is done: to settle it once more does no harm
+        finish(home)
     return revision
 
 
@@ -227,7 +228,8 @@ def go_live(home: Home, revision: Revision) -> None:
         begin(home, Unfinished(previous.number if previous else revision.number, reload=True))
         switch(home, revision)
     except StateError:
-        finish(home)
+        with contextlib.suppress(StateError):
+            finish(home)
         forget(revision)
         raise
     problem = _reloaded(home, revision)
@@ -235,11 +237,12 @@ def go_live(home: Home, revision: Revision) -> None:
         with contextlib.suppress(StateError):  # the disk is full
             mark_failed(revision, problem)
         again = ""
-        if previous is not None:
-            switch(home, previous)
-            reload_nginx(home)
-            again = f"; revision {previous.number} is active again"
-        finish(home)
+        with contextlib.suppress(StateError):  # the disk: it is settled when that can be written
+            if previous is not None:
+                switch(home, previous)
+                reload_nginx(home)
+                again = f"; revision {previous.number} is active again"
+            finish(home)
         raise ApplyError(
             f"the new configuration did not take effect ({problem}){again}",
             where=str(home.logs / "error.log"),

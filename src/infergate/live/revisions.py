@@ -264,7 +264,7 @@ def forget_old(home: Home) -> None:
         if needed or (text not in (None, kept[-1]) and len(list(groupby(kept))) < KEPT_REVISIONS):
             kept.append(text)
         else:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
     forget_passwords(home)
 
 

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from infergate.errors import of_machine
 from infergate.files import replace_or_overwrite
 from infergate.paths import Home
 from infergate.state_file import read_state
@@ -38,8 +39,11 @@ def read_unfinished(home: Home) -> Unfinished | None:
 
 
 def finish(home: Home) -> None:
-    """All is done."""
-    _file(home).unlink(missing_ok=True)
+    """All is done. Raises StateError if the disk does not take that; it is settled again then."""
+    try:
+        _file(home).unlink(missing_ok=True)
+    except OSError as problem:
+        raise of_machine(problem, "cannot be removed", str(_file(home))) from problem
 
 
 _LENGTH = 64

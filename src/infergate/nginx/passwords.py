@@ -6,6 +6,7 @@ import hashlib
 import os
 import pwd
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
@@ -92,4 +93,5 @@ def forget_passwords(home: Home) -> None:
     named = "".join(path.read_text() for path in sites)
     for path in home.passwords_folder.glob("*"):
         if path.name not in named:
-            path.unlink()
+            with suppress(OSError):  # the disk may be for reading only
+                path.unlink()
