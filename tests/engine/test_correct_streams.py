@@ -22,7 +22,10 @@ CONFIG = """
 backends:
   a: {{ url: {a}, engine: vllm }}
   o: {{ url: {o}, engine: ollama }}
-models: {{ m: [a], l: [o] }}
+models:
+  m: [a]
+  l: [o]
+  falls: {{ backends: [o], upstream_name: l, fallback: [m] }}
 breaker: {{ failures: 1000, error_rate: 1 }}
 """
 
@@ -447,3 +450,18 @@ def test_an_answer_that_the_gateway_fails_on_is_an_error_in_the_log(
                 until(lambda lines=lines: len(it.log()) > lines)
                 line = it.log()[-1]
                 assert (line["error"], line["completed"]) == ("server_error", False)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_whose_engine_lacks_the_endpoint_is_no_fallback(stack: Pair, stream: bool) -> None:
+    it, a, o = stack
+    o.behave(path_prefix="/", status=503)
+    it.forget_failures()
+    refused = it.post("/api/chat", {"model": "falls", "messages": [], "stream": stream})
+    assert refused.status_code == 503
+    assert "`falls`" in refused.json()["error"]
+    assert it.log()[-1]["gen_ai.request.model"] == "falls"
+    it.forget_failures()
+    answer = it.chat("falls", stream=stream)
+    assert (answer.status_code, answer.headers["x-infergate-model"]) == (200, "m")
+    assert not a.requests("/api/")

@@ -274,6 +274,7 @@ def test_who_is_held_to_something_is_told_426_and_goes_on_by_http(https: Https) 
         ("--max-tokens", "9"),
         ("--budget", "9-requests/day"),
         ("--team", "some"),
+        ("--expires", "9d"),
     ):
         headers = {**it.headers(it.new_key("held", *held)), **UPGRADE}
         refused = httpx.get(it.url + "/v1/responses", headers=headers, timeout=60)

@@ -142,7 +142,7 @@ class Backend(Section):
     websocket: bool = Field(
         False,
         description="It takes a WebSocket on /v1/responses, which is relayed unread: only for keys "
-        "that may use every model and have no limit, budget or team.",
+        "that may use every model and have no limit, budget, team or end.",
     )
     models: list[ModelName] | None = Field(
         None, description="The models it has, where it cannot be asked; else they are discovered."

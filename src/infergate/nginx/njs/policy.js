@@ -58,9 +58,9 @@ function more() {
         return line(policy, SERVICES).indexOf(' ' + service + ' ') !== -1;
     }
 
-    // Whether it may use every model, as much as it likes.
+    // Whether it may use every model, as much as it likes and as long as nobody revokes it.
     function isFree(policy) {
-        return policy.indexOf('\t*\t') !== -1 && !/[lb]/.test(flags(policy)) && !line(policy, HELD);
+        return policy.indexOf('\t*\t') !== -1 && !/[lbe]/.test(flags(policy)) && !line(policy, HELD);
     }
 
     return { line, matchesPattern, numbers, block, mayUse, isFree };

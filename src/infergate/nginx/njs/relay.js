@@ -145,7 +145,8 @@ function fallBack(r, found, request, format, tried) {
         : JSON.parse(r.variables.ig_fallback);
     for (let i = 0; i < chain.length; i++) {
         const other = policy.allowsModel(r.variables.ig_policy, chain[i]) ? route.find(chain[i]) : undefined;
-        if (other) {
+        // One whose backends have no such endpoint would only be blamed for it.
+        if (other && kinds.problem(r.uri, other[0], other[route.BACKENDS], route.FLAGS) === undefined) {
             const variables = r.variables;
             const charged = variables.ig_charge !== '' || other[route.OPTIONS].limits !== undefined;
             limited = charged ? limits.move(r, other[route.OPTIONS], request) : undefined;
