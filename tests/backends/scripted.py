@@ -76,7 +76,7 @@ class Backend:
 
     async def _answer(self, request: Request, response: Response) -> None:
         fault = self.faults.take(request.method, request.path)
-        if fault.hold:
+        if fault.hold == "before_headers":
             await self.faults.held()
         await asyncio.sleep(FOREVER_S if fault.hang == "before_headers" else fault.delay_s)
         if fault.die == "before_headers":
@@ -124,6 +124,8 @@ class Backend:
     async def _broke_off(self, place: str, fault: Fault, response: Response) -> bool:
         if fault.hang == place:
             await asyncio.sleep(FOREVER_S)
+        if fault.hold == place:
+            await self.faults.held()
         if fault.die == place:
             response.abort()
         return fault.die == place

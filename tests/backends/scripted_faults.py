@@ -25,7 +25,7 @@ class Fault:
     raw: written as it is instead of HTTP, then the connection is closed.
     die: reset the connection "before_headers", "after_headers" or "mid_stream".
     hang: the same places, and silence there; true means before_headers.
-    hold: silence before the headers until all faults are ended.
+    hold: silence until all faults are ended, at the same places; true means before_headers.
     after_chunks: where "mid_stream" is.
     """
 
@@ -41,13 +41,15 @@ class Fault:
     raw: str | None = None
     die: str | None = None
     hang: str | bool | None = None
-    hold: bool = False
+    hold: str | bool | None = None
     after_chunks: int = 2
 
     def __post_init__(self) -> None:
         if self.hang is True:
             self.hang = "before_headers"
-        for place in (self.die, self.hang):
+        if self.hold is True:
+            self.hold = "before_headers"
+        for place in (self.die, self.hang, self.hold):
             if place not in (None, False, "before_headers", "after_headers", "mid_stream"):
                 raise ValueError(f"there is no place {place!r} in an answer")
 

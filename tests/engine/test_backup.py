@@ -166,7 +166,7 @@ def backup(old: Old) -> Backup:
     log = it.home / "logs" / "access.log"
     until(lambda: sum(usage(it).values()) == len(log.read_text().splitlines()))
     counted = usage(it)
-    old.backend.behave(chunk_delay_s=0.5, chunks=14, path_prefix="/v1/chat")
+    old.backend.behave(hold="mid_stream", path_prefix="/v1/chat", times=STREAMS)
     control = it.status()["processes"]["control"]
     with streams(old, STREAMS) as said:
         os.kill(control, signal.SIGSTOP)
@@ -177,8 +177,8 @@ def backup(old: Old) -> Backup:
         it.run("backup", str(it.folder / "gateway.backup"), "--passphrase-file", str(secret))
         assert old.backend.stats()["open"] == STREAMS, "all of them are there after it"
         os.kill(control, signal.SIGCONT)
+        old.backend.behave()
     assert [b"[DONE]" in each for each in said] == [True] * STREAMS
-    old.backend.behave()
     counted["carol"] += len(asked)
     return Backup(it.folder / "gateway.backup", counted, history(it))
 

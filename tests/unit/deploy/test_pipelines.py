@@ -172,7 +172,8 @@ def test_elasticsearch_s_own_pipeline_makes_of_a_line_what_ecs_has(tmp_path: Pat
 def run_processor(document: dict[str, Any], processor: dict[str, Any]) -> None:
     (kind, about), *_ = processor.items()
     if kind == "dot_expander":
-        put(document, about["field"], document.pop(about["field"]))
+        if about["field"] in document:  # fields that are not in every line
+            put(document, about["field"], document.pop(about["field"]))
     elif kind == "rename":
         value = taken(document, about["field"])
         if value is not None:
