@@ -168,6 +168,7 @@ def test_all_addresses_of_a_name_are_used_on_both_ways(
 ) -> None:
     a = start(scripted, name="a")
     text = f"backends: {{ a: http://localhost:{a.port} }}\n"
+    text += f"services: {{ web: {{ url: http://localhost:{a.port}, path: /web/ }} }}\n"
     it = start(gateway, engine, text + f"models: {{ m: {{ backends: [a], {timeouts} }} }}\n")
 
     def several(name: str) -> tuple[str, ...]:
@@ -179,7 +180,11 @@ def test_all_addresses_of_a_name_are_used_on_both_ways(
     for _ in range(4):
         answer = it.chat()
         assert (answer.status_code, answer.json()["choices"][0]["message"]["content"]) == (200, "a")
+        asked = it.post("/web/v1/chat/completions", {"model": "m", "messages": []})
+        assert asked.status_code == 200, "a web service's, too"
     assert it.backend("a")["in_flight"] == 0
-    for line in it.log()[-4:]:  # an address is no other backend, and all of them are told
+    for line in [each for each in it.log() if "service" not in each][
+        -4:
+    ]:  # an address is no other backend, and all of them are told
         assert {each["backend"] for each in line["attempts"]} == {"a"}
         assert [each["status"] for each in line["attempts"] if each["status"] != 502] == [200]
