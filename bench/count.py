@@ -36,7 +36,7 @@ MOST = 1.03
 LEAST = 0.5
 """Half of it is no saving but a count of something else."""
 
-_START_WITHIN_S = 180.0
+_START_WITHIN_S = 600.0
 _DUMP_WITHIN_S = 60.0
 _WARM = 3
 """Requests before the count: connections are opened, memory is taken, answers are kept."""

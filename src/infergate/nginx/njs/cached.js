@@ -63,7 +63,7 @@ function recall(r, tenant, name) {
     const parts = known.split('\n');
     const flags = admit.flags;
     if (parts[keep.LIMITED] !== '' || flags.indexOf('l') !== -1 || flags.indexOf('b') !== -1
-        || !(policy.allowsModel(keyPolicy, parts[keep.MODEL]) || policy.allowsModel(keyPolicy, parts[keep.NAMED]))) {
+        || !policy.mayUse(keyPolicy, parts[keep.MODEL], parts[keep.NAMED])) {
         return false;
     }
     model = parts[keep.MODEL];
@@ -85,7 +85,7 @@ function look(r, tenant, name) {
     }
     const named = request.model;
     found = request.error || named === undefined ? undefined : route.look(named);
-    if (!found || !(policy.allowsModel(keyPolicy, found[0]) || policy.allowsModel(keyPolicy, named))) {
+    if (!found || !policy.mayUse(keyPolicy, found[0], named)) {
         short = false;
         return '';
     }

@@ -17,6 +17,11 @@ function allowsModel(policy, model) {
         || (model !== undefined && more().matchesPattern(policy, model));
 }
 
+// Whether it allows the model, by its own name or by the one that it was asked for with.
+function mayUse(policy, model, named) {
+    return allowsModel(policy, model) || allowsModel(policy, named);
+}
+
 function more() {
     function line(policy, number) {
         return policy.split('\n', number + 1)[number];
@@ -66,4 +71,4 @@ function more() {
     return { line, matchesPattern, numbers, block, mayUse, isFree };
 }
 
-export { flags, allowsModel, more };
+export { flags, allowsModel, mayUse, more };

@@ -30,7 +30,7 @@ function decide(r, request, found, met) {
         return undefined;
     }
     const asked = request.model;
-    if (!found || !(policy.allowsModel(door.keyPolicy, found[0]) || policy.allowsModel(door.keyPolicy, asked))) {
+    if (!found || !policy.mayUse(door.keyPolicy, found[0], asked)) {
         return undefined;
     }
     const options = found[route.OPTIONS];

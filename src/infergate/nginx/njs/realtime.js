@@ -39,7 +39,7 @@ function decide(r) {
         refuse.refuse(r, 400, 'missing_model', "Name the model in the address: ?model=NAME.", 'model');
         return;
     }
-    if (!found || !(policy.allowsModel(variables.ig_policy, found[0]) || policy.allowsModel(variables.ig_policy, named))) {
+    if (!found || !policy.mayUse(variables.ig_policy, found[0], named)) {
         refuse.refuse(r, 404, 'model_not_found',
             'The model `' + named + '` does not exist or you do not have access to it.', 'model');
         return;

@@ -59,7 +59,7 @@ function decide(r, format, met) {
         refuse.refuse(r, 400, 'missing_model', "You must provide a 'model'.", 'model');
         return;
     }
-    if (!found || !(policy.allowsModel(keyPolicy, found[0]) || policy.allowsModel(keyPolicy, request.named))) {
+    if (!found || !policy.mayUse(keyPolicy, found[0], request.named)) {
         refuse.refuse(r, 404, 'model_not_found',
             'The model `' + request.named + '` does not exist or you do not have access to it.', 'model');
         return;
