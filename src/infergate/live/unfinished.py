@@ -1,4 +1,4 @@
-"""What somebody began to bring into force: noted before the first step, gone after the last one.
+"""What somebody began to activate: noted before the first step, gone after the last one.
 
 Whoever does it may be killed between any two steps. Then this says where the gateway is to be in
 the end, and who finds it brings it there (control/settle.py).
