@@ -129,7 +129,7 @@ function drawVerdict(place, found, status) {
     }
     const lately = found.models.reduce((sum, each) => sum + each.requests_per_s, 0);
     const flying = Object.values(found.in_flight).reduce((sum, each) => sum + each, 0);
-    const doing = `${number(lately)} requests/s, ${number(flying)} in flight, ${found.waiting === 0 ? 'nobody waits' : `${count(found.waiting, 'request waits', 'requests wait')}`}.`;
+    const doing = `${pace(lately)}, ${number(flying)} in flight, ${found.waiting === 0 ? 'nobody waits' : `${count(found.waiting, 'request waits', 'requests wait')}`}.`;
     const key = JSON.stringify([wrong, doing]);
     if (place.said === key) {
         return;
@@ -142,6 +142,11 @@ function drawVerdict(place, found, status) {
     }
 }
 
+/** Requests in the unit in which they are more than a fraction. */
+function pace(perSecond) {
+    return perSecond < 1 ? `${number(60 * perSecond)} requests a minute` : `${number(perSecond)} requests a second`;
+}
+
 function drawPictures(place, found, range, past) {
     const [step, steps] = STEPS[range];
     if (range === 'hour') {
@@ -151,7 +156,7 @@ function drawPictures(place, found, range, past) {
         const first = all.at(-1)?.first_byte_p95_s;
         fill(place,
             bars('Requests a minute', all.map((each) => ({at: each.begun, value: each.requests, bad: each.errors, said: `${count(each.requests, 'request')}, ${count(each.errors, 'failure')}`})), from, step, steps,
-                {now: `${number(found.models.reduce((sum, each) => sum + each.requests_per_s, 0))} /s`, empty: 'none in the last hour'}),
+                {now: `${number(60 * found.models.reduce((sum, each) => sum + each.requests_per_s, 0))} /min`, empty: 'none in the last hour'}),
             bars('First byte, 95 % sooner', all.map((each) => ({at: each.begun, value: each.first_byte_p95_s ?? 0, said: seconds(each.first_byte_p95_s)})), from, step, steps,
                 {now: first === undefined || first === null ? NONE : seconds(first), empty: 'no answers in the last hour', as: seconds}),
             bars('Tokens of answers a second', all.map((each) => ({at: each.begun, value: each.output_tokens / 60, said: `${number(each.output_tokens)} tokens`})), from, step, steps,
