@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 End = Literal["keep", "close", "reset", "hang"]
 
-NUMBER = b"active active active active "
+NUMBER = b"@@@@@@@@"
 """In a repeated step: replaced by the eight digits of the repetition, so that order shows."""
 
 
