@@ -211,6 +211,8 @@ def test_a_beta_goes_on_untouched_and_an_unknown_version_is_refused(stack: Stack
         seen = stack.backends["vllm"].requests("/v1/messages?beta=true")[-1]["headers"]
         assert {name: seen[name] for name in beta} == beta
         assert it.post("/v1/messages", body).status_code == 200
+        newest = {"anthropic-version": "2026-10-21"}  # what Anthropic's client sends since then
+        assert it.post("/v1/messages", body, headers=newest).status_code == 200
         refused = it.post("/v1/messages", body, headers={"anthropic-version": "2099-01-01"})
         assert (refused.status_code, refused.json()["type"]) == (400, "error")
         assert "2023-06-01" in refused.json()["error"]["message"]

@@ -10,7 +10,7 @@ const ATTRIBUTION = 'x-anthropic-billing-header:';
 const LINE = /^[^\n]*\n*/;
 // https://docs.anthropic.com/en/api/versioning
 const CHAT = '/v1/chat/completions';
-const VERSION = '2023-06-01', OLDER = '2023-01-01';
+const VERSION = '2023-06-01', NEWER = '2026-10-21', OLDER = '2023-01-01';
 // Of route.js: of a backend that is Anthropic's own.
 const OWN = 'h';
 
@@ -46,8 +46,9 @@ function attributed(uri, request) {
 // Why no backend of the model takes this version of the API: a message, or undefined.
 function problem(r, flags) {
     const version = r.variables.http_anthropic_version;
-    return version === undefined || version === VERSION || version === OLDER || flags.some((each) => each.indexOf(OWN) !== -1)
-        ? undefined : "'anthropic-version' must be " + VERSION + ' or ' + OLDER + ", not '" + version + "'.";
+    return version === undefined || version === VERSION || version === NEWER || version === OLDER
+        || flags.some((each) => each.indexOf(OWN) !== -1)
+        ? undefined : "'anthropic-version' must be " + NEWER + ', ' + VERSION + ' or ' + OLDER + ", not '" + version + "'.";
 }
 
 // Puts into request.splices what takes the line out.
