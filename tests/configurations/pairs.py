@@ -7,6 +7,7 @@ in minimal.conf. Write them anew with `python -m tests.configurations.pairs`, an
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in HERE.glob("*.yaml") if path.stem != BASE))
 
 
+@functools.cache
 def files_of(name: str) -> Mapping[str, str]:
     """nginx's files by name, without njs' programs, which other tests look at."""
     certificate = Served(Path("tls/cert.pem"), Path("tls/key.pem"), client_ca=None, responder=None)

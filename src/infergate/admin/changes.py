@@ -89,7 +89,7 @@ def roll_back(gateway: Gateway, body: Back = Back()) -> Applied:  # noqa: B008
 
 @operation("GET", "/history")
 def list_history(gateway: Gateway, *, after: After = 0, limit: Limit = 100) -> HistoryPage:
-    """Which configurations were active, since when, and who brought them there."""
+    """Which configurations were active, since when, and who activated them."""
     last = after + limit + 1
     found = history.history(gateway.declared, gateway.home, gateway.database, last=last)[::-1]
     page = list(found[after : after + limit])

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from infergate.config.json_schema import json_schema
+from infergate.config.json_schema import json_schema, sections_of, under_names
 
 _HEAD = """\
 # Every setting of infergate.yaml, with its default. Written by
@@ -41,13 +41,13 @@ class _Writer:
     """Walks through the schema's sections. quiet: what is written is a comment."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        self.sections = {"Config": schema, **schema["$defs"]}
+        self.sections = sections_of(schema)
 
     def settings(
         self, name: str, indent: str, seen: set[str], *, quiet: bool = False, **given: Any
     ) -> Iterator[str]:
         """The lines of a section. seen: sections that were written already, to name them only."""
-        section = self._resolved(name)
+        section = self.sections[name]
         for setting, value in section["properties"].items():
             yield from _comment(value.get("description", ""), indent)
             below = self._below(value)
@@ -66,7 +66,7 @@ class _Writer:
     def _section(
         self, setting: str, value: Any, below: str, indent: str, seen: set[str], quiet: bool
     ) -> Iterator[str]:
-        is_named = _named(value) is not None
+        is_named = bool(under_names(value))
         default = value.get("default")
         hushed = quiet or (setting != "backends" if is_named else default is None)
         deeper = indent + ("    " if is_named else "  ")
@@ -88,24 +88,12 @@ class _Writer:
 
     def _below(self, value: Any) -> str | None:
         """The section that a value is, or has under names of the operator's own."""
-        for each in (value, *value.get("anyOf", ()), *value.get("allOf", ()), _named(value) or {}):
+        inside = under_names(value)
+        for each in (value, *value.get("anyOf", ()), *value.get("allOf", ()), *inside):
             reference = str(each.get("$ref", "")).rpartition("/")[2]
-            if reference and "properties" in self._resolved(reference):
+            if reference and "properties" in self.sections[reference]:
                 return reference
-        inner = _named(value)
-        return self._below(inner) if inner else None
-
-    def _resolved(self, name: str) -> Mapping[str, Any]:
-        section: Mapping[str, Any] = self.sections[name]
-        if "properties" in section:
-            return section
-        shapes = (each for each in section.get("anyOf", ()) if "properties" in each)
-        return next(shapes, section)
-
-
-def _named(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    inside = (value.get("additionalProperties"), *value.get("patternProperties", {}).values())
-    return next((each for each in inside if isinstance(each, dict)), None)
+        return self._below(inside[0]) if inside else None
 
 
 def _comment(description: str, indent: str) -> Iterator[str]:

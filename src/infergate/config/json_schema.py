@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from infergate.config.root import Config
@@ -38,3 +39,18 @@ def json_schema() -> dict[str, Any]:
         "title": "infergate.yaml",
         **{key: value for key, value in schema.items() if key != "title"},
     }
+
+
+def sections_of(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Each section by its name, without its short form; the whole file's is "Config"."""
+    found = {"Config": schema, **schema["$defs"]}
+    return {
+        name: each if "properties" in each or "anyOf" not in each else each["anyOf"][0]
+        for name, each in found.items()
+    }
+
+
+def under_names(value: Mapping[str, Any]) -> list[Any]:
+    """What stands under names of the operator's own."""
+    inside = [value.get("additionalProperties"), *value.get("patternProperties", {}).values()]
+    return [each for each in inside if isinstance(each, dict)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infergate.config.json_schema import json_schema
+from infergate.config.json_schema import json_schema, sections_of, under_names
 
 INTRODUCTION = """# infergate.yaml
 
@@ -39,12 +39,7 @@ _TITLES = {_CONFIG: "The file"}
 
 def reference() -> str:
     """The whole page: every section once, in the order in which the file may have them."""
-    schema = json_schema()
-    sections = {_CONFIG: schema, **schema["$defs"]}
-    sections = {
-        n: each if "properties" in each or "anyOf" not in each else each["anyOf"][0]
-        for n, each in sections.items()
-    }
+    sections = sections_of(json_schema())
     places = _places(sections)
     parts = [INTRODUCTION]
     for name, paths in places.items():
@@ -98,16 +93,10 @@ def _sections_in(value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, _name(value)
     for each in (*value.get("anyOf", ()), *value.get("allOf", ())):
         yield from _sections_in(each, path)
-    for each in _named(value):
+    for each in under_names(value):
         yield from _sections_in(each, f"{path}.NAME")
     if isinstance(value.get("items"), dict):
         yield from _sections_in(value["items"], path)
-
-
-def _named(value: Mapping[str, Any]) -> list[Any]:
-    """What stands under names of the operator's own."""
-    inside = [value.get("additionalProperties"), *value.get("patternProperties", {}).values()]
-    return [each for each in inside if isinstance(each, dict)]
 
 
 def _name(reference: Mapping[str, Any]) -> str:
@@ -135,7 +124,7 @@ def _takes(value: dict[str, Any], places: Mapping[str, list[str]]) -> str:
     if value.get("type") == "array":
         return "list"
     if value.get("type") == "object":
-        sections = [each for each in _named(value) if "$ref" in each]
+        sections = [each for each in under_names(value) if "$ref" in each]
         return f"name: {_takes(sections[0], places) if sections else 'value'}"
     if isinstance(value.get("type"), list):
         return "text or number"

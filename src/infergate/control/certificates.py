@@ -24,7 +24,7 @@ _SHORTEST_S = 0.2
 class Certificates:
     """Keeps one gateway's certificates current, as long as `run` runs.
 
-    apply_again: brings the active configuration anew, in a revision of its own; told why.
+    apply_again: renders the active configuration anew, in a revision of its own; told why.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ def _found() -> Iterator[Kind]:
 KINDS: Mapping[KindName, Kind] = MappingProxyType(
     {kind.name: kind for kind in sorted(_found(), key=lambda each: (each.name == OTHER, each.name))}
 )
-"""By name; the last one is OTHER."""
+"""By name; OTHER is the last one."""
 
 
 def _asked(*, imitating: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which configurations were active, since when, and who brought them there."""
+"""Which configurations were active, since when, and who activated them."""
 
 from __future__ import annotations
 

@@ -112,12 +112,16 @@ function explains(r, found, request, backend, seconds) {
     return promptOf(request).ms + (answer === undefined ? 0 : answer.ms / ROOM) > seconds * 1000;
 }
 
+// The end of a location's name, which tells how the backend is reached (nginx/relays.py): '' or _…
+function ending(location) {
+    return [''].concat(location.split('_').slice(SUFFIX)).join('_');
+}
+
 // While nginx is being reloaded, workers and routes may be of two revisions for a moment. A location of
 // the other one is none here, and would be answered 500: the one with the longest timeouts will do.
 function ofAnotherRevision(location) {
-    const kind = location.split('_').slice(SUFFIX).join('_');
-    const same = settings.relays.trim().split(' ').filter((each) => each.split('_').slice(SUFFIX).join('_') === kind);
+    const same = settings.relays.trim().split(' ').filter((each) => ending(each) === ending(location));
     return same.length === 0 ? location : same[same.length - 1];
 }
 
-export { SUFFIX, of, explains };
+export { ending, of, explains };

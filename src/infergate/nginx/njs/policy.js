@@ -59,7 +59,7 @@ function more() {
         return line(policy, BLOCK).split('\t');
     }
 
-    function mayUse(policy, service) {
+    function allowsService(policy, service) {
         return line(policy, SERVICES).indexOf(' ' + service + ' ') !== -1;
     }
 
@@ -68,7 +68,7 @@ function more() {
         return policy.indexOf('\t*\t') !== -1 && !/[lbe]/.test(flags(policy)) && !line(policy, HELD);
     }
 
-    return { line, matchesPattern, numbers, block, mayUse, isFree };
+    return { line, matchesPattern, numbers, block, allowsService, isFree };
 }
 
 export { flags, allowsModel, mayUse, more };

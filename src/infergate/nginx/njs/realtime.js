@@ -66,8 +66,7 @@ function decide(r) {
     }
     variables.ig_backend = backend[route.NAME];
     variables.ig_stored = '?model=' + encodeURIComponent(backend[route.UPSTREAM_NAME] || found[0]);
-    const suffix = backend[route.RELAY].split('_').slice(firstByte.SUFFIX);
-    r.internalRedirect(['@realtime'].concat(suffix).join('_'));
+    r.internalRedirect('@realtime' + firstByte.ending(backend[route.RELAY]));
 }
 
 export { query, serve };

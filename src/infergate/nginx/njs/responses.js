@@ -26,7 +26,7 @@ function relay(r) {
     }
     variables.ig_backend = backend[route.NAME];
     variables.ig_stored = '';
-    r.internalRedirect(['@realtime'].concat(backend[route.RELAY].split('_').slice(firstByte.SUFFIX)).join('_'));
+    r.internalRedirect('@realtime' + firstByte.ending(backend[route.RELAY]));
     return undefined;
 }
 

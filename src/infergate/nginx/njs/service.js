@@ -15,7 +15,7 @@ function enter(r) {
     }
     const flags = admit.flags;
     const name = r.variables.ig_service;
-    if (flags.indexOf('s') !== -1 && !policyOf.more().mayUse(policy, name)) {
+    if (flags.indexOf('s') !== -1 && !policyOf.more().allowsService(policy, name)) {
         return refused(r, 'forbidden', { status: 403, code: 'service_not_allowed',
             message: 'This API key may not use the service ' + name + '.', param: null });
     }

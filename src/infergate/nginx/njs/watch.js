@@ -24,7 +24,7 @@ function mayGoOn(r) {
         return false;
     }
     return policyOf.flags(policy).indexOf('s') === -1
-        || policyOf.more().mayUse(policy, r.headersIn['x-infergate-service']);
+        || policyOf.more().allowsService(policy, r.headersIn['x-infergate-service']);
 }
 
 // 200: it may go on, ask again. 204: it is over. 403: it must end.
