@@ -35,4 +35,8 @@ def is_plain(text: str) -> bool:
 
 def _escaped(match: re.Match[str]) -> str:
     number = ord(match[0])
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    if number < 0x10000:
+        return f"\\u{number:04x}"
+    # Two halves, as JSON has it: what was JSON stays the same JSON.
+    first, second = divmod(number - 0x10000, 0x400)
+    return f"\\u{0xD800 + first:04x}\\u{0xDC00 + second:04x}"

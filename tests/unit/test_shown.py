@@ -39,6 +39,13 @@ def test_every_character_that_a_terminal_obeys_is_shown_as_its_number() -> None:
     assert (is_plain("Grüße"), is_plain(EVIL)) == (True, False)
 
 
+def test_what_is_json_stays_the_same_json() -> None:
+    said = "".join(chr(each) for each in range(0x110000) if not 0xD800 <= each < 0xE000)
+    text = json.dumps(said, ensure_ascii=False)
+    assert is_plain(shown(text))
+    assert json.loads(shown(text)) == said
+
+
 @pytest.fixture
 def printed() -> io.StringIO:
     return io.StringIO()

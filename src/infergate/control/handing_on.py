@@ -14,6 +14,7 @@ from infergate.ledger.follower import Follower
 from infergate.ledger.rotate import remove_old_copies, rotate
 from infergate.ledger.sinks import Sink, to_file, to_stdout, to_syslog
 from infergate.paths import Home
+from infergate.shown import shown
 
 INTERVAL_S = 0.25
 _TIDIED_EVERY_S = 10.0
@@ -83,6 +84,7 @@ class HandingOn:
 
 
 def _as(settings: Log, lines: list[str]) -> list[str]:
+    """A terminal or a program that ends lines at more than a line feed may be at the other end."""
     if settings.format != "ecs":
-        return [each for each in lines if each]
+        return [shown(each) for each in lines if each]
     return [each for each in map(as_ecs, lines) if each is not None]

@@ -73,6 +73,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "attempts_address": f"unix:{around.home.attempts_socket}",
         "line": for_njs(keeps=keeps(config) is not None, traces=config.tracing is not None),
         "line_version": VERSION,
+        "listed": int(config.log.format == "main_ext"),
         "ready": config.health.ready,
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": {

@@ -66,6 +66,7 @@ declare const settings: {
     readonly attempts_address: string;
     readonly line: any;
     readonly line_version: number;
+    readonly listed: number;
     readonly ready: any;
     readonly mark_failed_ms: number;
     readonly breaker: {

@@ -31,10 +31,24 @@ function value(r, field) {
     case 'text':
         return JSON.stringify(r.variables[field[1]] || '');
     case 'attempts':
-        return JSON.stringify(attempts(r.variables));
+        return JSON.stringify(ofBackends(r.variables));
     default:
         return field[1] === '' ? String(settings.line_version) : r.variables[field[1]];
     }
+}
+
+// Where the log is also nginx's own text (templates/own_formats.j2), that has the same attempts, as nginx lists them.
+function ofBackends(variables) {
+    const found = attempts(variables);
+    if (settings.listed) {
+        variables.ig_told_addresses = listed(found, 'address');
+        variables.ig_told_statuses = listed(found, 'status');
+    }
+    return found;
+}
+
+function listed(found, name) {
+    return found.map((each) => each[name] || '-').join(GROUP) || '-';
 }
 
 // What was sent to backends, in order: the queue and the short way's own server are none.
