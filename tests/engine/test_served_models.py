@@ -88,6 +88,33 @@ def test_the_first_move_to_a_list_of_backends_is_a_move_like_any_other(pair: Pai
     until(lambda: it.chat("only-a").status_code == 200)
 
 
+def test_a_model_that_a_silent_backend_may_have_is_awaited_and_not_denied(pair: Pair) -> None:
+    it, _, _ = pair
+    other = it.new_key("other", "--models", "m")
+    hello = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+
+    def asked(key: str) -> set[tuple[int, str | None]]:
+        said = [
+            it.post(path, {"model": "only-late", **hello}, key=key)
+            for path in ("/v1/chat/completions", "/v1/messages", "/api/chat", "/rerank")
+        ]
+        said.append(it.get("/v1/models/only-late", key=key))
+        return {(each.status_code, each.headers.get("retry-after")) for each in said}
+
+    assert asked(it.key) == {(404, None)}
+    port = free_port()
+    it.run("backend", "add", "late", f"http://127.0.0.1:{port}")
+    try:
+        until(lambda: asked(it.key) == {(503, "5")})
+        assert asked(other) == {(404, None)}, "what is not for a key is not there, now as ever"
+        assert it.chat("only-a").status_code == 200
+        with scripted(name="late", models=["only-late"], port=port):
+            until(lambda: it.chat("only-late").status_code == 200)
+            assert it.chat("nobody-s").status_code == 404
+    finally:
+        it.run("backend", "remove", "late")
+
+
 def test_who_names_no_model_is_told_to_wait_while_the_usual_one_is_not_known_yet(
     engine: str,
 ) -> None:

@@ -143,7 +143,8 @@ def _give_state(scratch: Home, tried: LoadedConfig, home: Home, key: str) -> Non
     """A key that is valid here only, and the routes as they would be."""
     routes = compile_routes(tried.config, read_inventories(home.health))
     _snapshot(scratch.keys_snapshot, keys={key_hash(key): Policy("trial").compiled()})
-    _snapshot(scratch.routes_snapshot, routes=routes.routes, catalog=routes.catalog)
+    catalog = {**routes.catalog, "untold": "[]"}  # as if every backend had told its models
+    _snapshot(scratch.routes_snapshot, routes=routes.routes, catalog=catalog)
 
 
 def _snapshot(path: Path, **zones: Mapping[str, str]) -> None:

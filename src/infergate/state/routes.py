@@ -216,6 +216,7 @@ def _catalog(
         "engines": _json([{**own, "engines": engines}]),
         "version": _json([version for version in versions if version][:1]),
         "responses": _json(_over_websockets(config, models, inventories)),
+        "untold": _json(_untold(config, inventories)),
         "boxes": _json([_way_to(config, box) for box in boxes]),
     }
 
@@ -252,6 +253,15 @@ def _over_websockets(
     )
     same = backends[0][1:]
     return [name, balance, [[each, *same] for each in names] if names else backends, options, 0]
+
+
+def _untold(config: Config, inventories: Mapping[str, Inventory]) -> list[int]:
+    """Not empty where a model that nobody knows may be there all the same: every model is served,
+    and a backend has not told yet which it has, or none was found yet (njs/catalog.js)."""
+    everything = any_model(config)
+    if everything is None:
+        return [] if config.models or config.backends else [1]
+    return [] if everything.backends and set(everything.backends) <= set(inventories) else [1]
 
 
 def _rates(whose: Config | Model) -> tuple[int | None, ...]:

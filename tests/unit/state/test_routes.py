@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infergate.config.in_force import Change, in_force, said
+from infergate.config.in_force import Change, in_force, said, with_found
 from infergate.config.load import parse_config
 from infergate.config.problems import ConfigError
 from infergate.config.root import Config
@@ -54,6 +54,26 @@ def test_a_named_model_is_routed_before_its_backend_was_ever_reached() -> None:
     assert backends_of(compile_routes(config(TWO + "models: { m: [a] }\n"), {}).routes["m"]) == [
         "a"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "may_be_there"),
+    [
+        (TWO, (), True),
+        (TWO, ("a",), True),
+        (TWO, ("a", "b"), False),
+        (TWO + "models: { m: [a], '*': [b] }\n", ("b",), False),
+        (TWO + "models: { m: [a], '*': [b] }\n", ("a",), True),
+        (TWO + "models: { m: [a] }\n", (), False),
+        ("backends: { g: { discover: { file: boxes.json } } }\n", (), True),
+    ],
+)
+def test_a_model_that_nobody_knows_may_be_there_until_all_who_may_have_it_have_told(
+    text: str, told: tuple[str, ...], may_be_there: bool
+) -> None:
+    expanded = with_found(config(text), {})
+    catalog = compile_routes(expanded, {name: has("m") for name in told}).catalog
+    assert bool(json.loads(catalog["untold"])) is may_be_there
 
 
 def test_ollama_s_latest_may_be_left_out() -> None:

@@ -51,11 +51,22 @@ function one(r) {
     const models = allowed(r, 'models');
     const found = models.filter((entry) => entry.id === id)[0] || meant(models, id);
     if (!found) {
-        refuse.refuse(r, 404, 'model_not_found',
-            'The model `' + id + '` does not exist or you do not have access to it.', 'model');
+        refuseUnknown(r, id);
         return;
     }
     answer(r, found);
+}
+
+// For a name without a route, or one that is not for this key: the two must not be told apart. A backend that
+// has not told its models since it was configured may have any, so that is no reason to give it up.
+function refuseUnknown(r, named) {
+    if (entries('untold').length !== 0 && policy.allowsModel(r.variables.ig_policy, named)) {
+        refuse.refuse(r, 503, 'no_backend', 'The model `' + named
+            + '` is not known yet: a backend that may have it has not told its models.');
+        return;
+    }
+    refuse.refuse(r, 404, 'model_not_found',
+        'The model `' + named + '` does not exist or you do not have access to it.', 'model');
 }
 
 // Of another name by which a request reaches it: Ollama's, in any case or without a tag.
@@ -87,5 +98,5 @@ function overWebSockets() {
     return route.length === 0 ? undefined : route;
 }
 
-export { list, one, keepers, boxes, overWebSockets };
+export { list, one, refuseUnknown, keepers, boxes, overWebSockets };
 export { admit } from './admit.js';

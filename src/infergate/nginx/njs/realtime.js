@@ -1,5 +1,6 @@
 // realtime: a WebSocket to a model, /v1/realtime?model=NAME. nginx hands its bytes on without any of our
 // code, so it counts as one request, and ends when one of both ends it.
+import * as catalog from './catalog.js' with { load: 'rare' };
 import * as firstByte from './first_byte.js' with { load: 'rare' };
 import * as kinds from './kinds.js';
 import * as limits from './limits.js';
@@ -40,8 +41,7 @@ function decide(r) {
         return;
     }
     if (!found || !policy.mayUse(variables.ig_policy, found[0], named)) {
-        refuse.refuse(r, 404, 'model_not_found',
-            'The model `' + named + '` does not exist or you do not have access to it.', 'model');
+        catalog.refuseUnknown(r, named);
         return;
     }
     const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS], route.FLAGS);

@@ -2,6 +2,7 @@
 // reads the body: plain.js, scan.js or body.js for JSON, form.js for an upload.
 import * as affinity from './affinity.js';
 import * as anthropic from './anthropic.js' with { load: 'lazy' };
+import * as catalog from './catalog.js' with { load: 'rare' };
 import * as firstByte from './first_byte.js';
 import * as hedging from './hedging.js';
 import * as kinds from './kinds.js';
@@ -60,8 +61,7 @@ function decide(r, format, met) {
         return;
     }
     if (!found || !policy.mayUse(keyPolicy, found[0], request.named)) {
-        refuse.refuse(r, 404, 'model_not_found',
-            'The model `' + request.named + '` does not exist or you do not have access to it.', 'model');
+        catalog.refuseUnknown(r, request.named);
         return;
     }
     const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS], route.FLAGS);
