@@ -1,8 +1,9 @@
-"""A WebSocket lasts as long as its key may use the service, and no longer."""
+"""A WebSocket lasts as long as its key may use the service or the model, and no longer."""
 
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import socket
@@ -39,8 +40,13 @@ def stack(engine: str) -> Iterator[Stack]:
         gateway(
             engine,
             f"""
-backends: {{ a: http://127.0.0.1:9 }}
+backends:
+  a: {{ url: {web.url}, engine: vllm, websocket: true }}
+  gone: {{ url: http://127.0.0.1:9, engine: vllm }}
+models: {{ m: {{ backends: [a], aliases: [called] }}, nobody-s: [gone] }}
+auth: {{ key_in_query: true }}
 services:
+  dead: {{ url: http://127.0.0.1:9, path: /dead/ }}
   below: {{ url: {web.url}, path: /below/ }}
   host: {{ url: {web.url}, host: host.test }}
   plain: {{ url: {plain.url}, path: /plain/ }}
@@ -121,6 +127,52 @@ def test_a_websocket_ends_with_what_let_it_in(stack: Stack, ending: tuple[str, .
         stack.it.run(*(part.format(name=name) for part in ending))
         assert it.is_closed(within_s=10)
         assert other.says("still here") == "still here"
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime?model=m", "/v1/realtime?model=called"])
+def test_a_websocket_to_a_model_ends_with_its_key(stack: Stack, path: str) -> None:
+    name = f"realtime-{path[-1]}"
+    key = stack.key(name, "--models", path.partition("=")[2])
+    with opened(stack.it, key, path) as it, opened(stack.it, stack.it.key, path) as other:
+        assert it.says("hello") == "hello"
+        stack.it.run("keys", "set", name, "--models", "other")
+        assert it.is_closed(within_s=60)
+        assert other.says("still here") == "still here"
+    until(lambda: stack.it.backend("a")["in_flight"] == 0)
+
+
+def test_a_websocket_to_a_model_keeps_a_key_that_came_in_its_address(stack: Stack) -> None:
+    key = stack.key("address")
+    with opened(stack.it, "dummy", f"/v1/realtime?key={key}&model=m") as it:
+        assert it.says("hello") == "hello"
+        assert not it.is_closed(within_s=2), "it was looked at several times"
+        stack.it.run("keys", "revoke", "address")
+        assert it.is_closed(within_s=60)
+
+
+def test_a_websocket_on_responses_ends_when_its_key_is_held_to_something(stack: Stack) -> None:
+    with opened(stack.it, stack.key("codex"), "/v1/responses") as it:
+        assert it.says("hello") == "hello"
+        stack.it.run("keys", "set", "codex", "--rpm", "9")
+        assert it.is_closed(within_s=60)
+
+
+@pytest.mark.parametrize("path", ["/dead/ws", "/v1/realtime?model=nobody-s"])
+def test_a_websocket_that_nobody_answers_is_over_with_the_error(stack: Stack, path: str) -> None:
+    """Another request may follow on the connection, and the log has both."""
+    ask = (
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Authorization: Bearer {stack.it.key}\r\n\r\n"
+    )
+    before = [each["status"] for each in stack.it.log()].count(502)
+    with socket.create_connection(("127.0.0.1", stack.it.port), 60) as connection:
+        answers = connection.makefile("rb")
+        for _ in range(2):
+            connection.sendall(ask.encode())
+            status, head = answers.readline(), http.client.parse_headers(answers)
+            assert status.split()[1] == b"502"
+            assert b"server_error" in answers.read(int(head["Content-Length"]))
+    until(lambda: [each["status"] for each in stack.it.log()].count(502) == before + 2)
 
 
 def test_a_websocket_ends_when_its_key_expires(stack: Stack) -> None:

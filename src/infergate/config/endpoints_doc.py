@@ -17,7 +17,8 @@ may stand without it ({without}). Everything else is 404, or a [service](service
 {rows}
 A model that is served by no such engine: 404 `unknown_endpoint`, which says who would; on
 Ollama's paths 400 `wrong_dialect`, which says where to ask instead. While an engine has not said
-yet what it is: 503.
+yet what it is: 503. A model that nobody has, or that is not for this key: 404 `model_not_found`;
+but 503 with `Retry-After` where every model is served and a backend has not told its models yet.
 
 ## What clients need to know
 
@@ -29,8 +30,8 @@ yet what it is: 503.
   true`, for keys that may use every model and have no limit, budget, team or end; where neither
   their models nor all have `limits`. The gateway does not read what goes through it: each message
   names a model as the backend calls it and uses tokens that are not counted, and nothing that a
-  model's settings say holds there; a key that is revoked is so for the next one. All else is 426,
-  after which Codex goes on by HTTP. No engine tells whether it has one; vLLM's is an open pull
+  model's settings say holds there. It ends within a second after its key is revoked or is held
+  to something. All else is 426, after which Codex goes on by HTTP. No engine tells whether it has one; vLLM's is an open pull
   request (#35492).
 - **Claude Code** begins its system prompt with `x-anthropic-billing-header: …`, another one in
   each request, which would keep every engine from using its cache. It goes to Anthropic's own
@@ -44,7 +45,8 @@ yet what it is: 503.
 - **Files of models** (`/api/blobs/`) may be of any size, and need a key that may manage.
 - **Answers by their id** (`/v1/responses/ID`): the backends of the key's models are asked which has
   it; `x-infergate-backend` names one. Who knows an id may read the answer, as at the engines.
-- A **WebSocket** counts as one request, without tokens, and goes on when its key ends, as a stream.
+- A **WebSocket** counts as one request, without tokens, and ends with its key, as one of a
+  [service](services.md): within a second. A stream that has begun is finished.
 """
 
 

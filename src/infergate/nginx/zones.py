@@ -180,6 +180,7 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
         Zone("waiting", _mb(2, 3 * _NUMBER * models), number),
         Zone("tags", 2, f"{number} timeout=10m evict"),
         Zone("locks", _mb(1, numbers), f"{number} timeout=5s"),
+        Zone("ended", 1, "timeout=60s evict"),  # WebSockets that are over (njs/watch.js)
         *(
             (
                 Zone(

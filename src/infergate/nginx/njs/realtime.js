@@ -1,10 +1,11 @@
 // realtime: a WebSocket to a model, /v1/realtime?model=NAME. nginx hands its bytes on without any of our
-// code, so it counts as one request, and ends when one of both ends it.
+// code, so it counts as one request, and ends when one of both ends it, or its key does (watch.js).
 import * as catalog from './catalog.js' with { load: 'rare' };
 import * as firstByte from './first_byte.js' with { load: 'rare' };
 import * as kinds from './kinds.js';
 import * as limits from './limits.js';
 import * as lines from './line.js' with { load: 'rare' };
+import * as modelInQuery from './model_in_query.js';
 import * as policy from './policy.js';
 import * as refuse from './refuse.js';
 import * as route from './route.js';
@@ -18,22 +19,13 @@ function serve(r) {
     refuse.unlessFull(r, () => decide(r));
 }
 
-function modelIn(address) {
-    const found = /[?&]model=([^&#]*)/.exec(address);
-    try {
-        return found === null ? undefined : decodeURIComponent(found[1].split('+').join(' '));
-    } catch (e) {
-        return undefined;
-    }
-}
-
 function decide(r) {
     const variables = r.variables;
     if (r.method !== 'GET' || !/^websocket$/i.test(r.variables.http_upgrade || '')) {
         refuse.refuse(r, 426, 'websocket_needed', 'This endpoint is a WebSocket: ask for one with Upgrade.');
         return;
     }
-    const named = modelIn(variables.request_uri);
+    const named = modelInQuery.of(variables.request_uri);
     const found = route.find(named);
     variables.ig_model_asked = (named || '').slice(0, lines.LONGEST_NAME);
     if (!found && named === undefined) {

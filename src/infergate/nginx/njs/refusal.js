@@ -6,6 +6,7 @@ import * as lines from './line.js' with { load: 'rare' };
 import * as page from './page.js' with { load: 'lazy' };
 import * as queue from './queue.js';
 import * as state from './state.js';
+import * as websocketEnd from './websocket_end.js' with { load: 'rare' };
 
 const KEY_REFUSALS = {
     missing_api_key: "You didn't provide an API key. Send it as 'Authorization: Bearer KEY'.",
@@ -28,6 +29,9 @@ function worded(r, refusal) {
         r.headersOut['Retry-After'] = String(refusal.retry_after || 5);
     }
     giveBack(r);
+    if (r.variables.http_upgrade) {
+        websocketEnd.over(r);   // of a WebSocket that was to be, beside which a watch waits
+    }
     const uri = r.uri.startsWith('/.') ? r.variables.request_uri || '' : r.uri;
     if ((r.variables.http_accept || '').indexOf('text/html') !== -1 && page.isFor(r, uri)) {
         return page.html(r, refusal);

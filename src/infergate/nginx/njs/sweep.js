@@ -41,9 +41,7 @@ function moved() {
 }
 
 function tellRevision() {
-    if (ngx.shared.ig_ended !== undefined) {   // see watch.js
-        ngx.shared.ig_ended.set('revision', String(settings.revision));
-    }
+    ngx.shared.ig_ended.set('revision', String(settings.revision));   // see watch.js
 }
 
 function sweepQueue() {

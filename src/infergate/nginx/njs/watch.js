@@ -1,30 +1,37 @@
-// watch: whether the key of a WebSocket still may use its service, in the internal server.
+// watch: whether the key of a WebSocket still may use its service, or its model, in the internal server.
 //
-//   @websocket_NAME ─ mirror ─▶ /.infergate/watch/NAME ─ unix socket ─▶ watching.js ─ a turn each ─▶ here
+//   @websocket_NAME, @realtime ─ mirror ─▶ /.infergate/watch ─ unix socket ─▶ watching.js ─ a turn each ─▶ here
 //
 // nginx hands the bytes of a WebSocket on without any of our code. So a subrequest waits beside it: if
 // the answer is 403 it ends the whole request (@closed), and if the WebSocket is over (ig_ended, set by
-// websocket.js) it has to end, too, because nginx closes the connection after both.
+// websocket_end.js) it has to end, too, because nginx closes the connection after both.
 //
 // njs frees nothing while a request lasts: 550 bytes for each look. Hence the turns. A worker of before a
 // reload gives its turn up, because its ig_keys may be another memory than the one that is active;
 // ig_ended always is the same.
 import * as admit from './admit.js';
+import * as modelInQuery from './model_in_query.js';
 import * as policyOf from './policy.js';
 
 const BETWEEN_LOOKS_MS = 400;
 const LOOKS = 450;   // three minutes
 
 function mayGoOn(r) {
+    const headers = r.headersIn;
+    const service = headers['x-infergate-service'];
+    const address = headers['x-infergate-asked'];   // of a WebSocket to a model, which may bring its key there
     const policy = admit.find({
-        headersIn: r.headersIn,
-        variables: { remote_addr: r.headersIn['x-infergate-address'] },
+        headersIn: headers,
+        variables: { remote_addr: headers['x-infergate-address'], request_uri: address, ig_service: service },
     });
     if (policy.indexOf('\n') === -1) {
         return false;
     }
-    return policyOf.flags(policy).indexOf('s') === -1
-        || policyOf.more().allowsService(policy, r.headersIn['x-infergate-service']);
+    if (service !== undefined) {
+        return policyOf.flags(policy).indexOf('s') === -1 || policyOf.more().allowsService(policy, service);
+    }
+    return headers['x-infergate-model'] === undefined ? policyOf.more().isFree(policy)   // responses.js
+        : policyOf.mayUse(policy, headers['x-infergate-model'], modelInQuery.of(address));
 }
 
 // 200: it may go on, ask again. 204: it is over. 403: it must end.
