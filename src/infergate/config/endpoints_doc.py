@@ -31,8 +31,8 @@ but 503 with `Retry-After` where every model is served and a backend has not tol
   their models nor all have `limits`. The gateway does not read what goes through it: each message
   names a model as the backend calls it and uses tokens that are not counted, and nothing that a
   model's settings say holds there. It ends within a second after its key is revoked or is held
-  to something. All else is 426, after which Codex goes on by HTTP. No engine tells whether it has one; vLLM's is an open pull
-  request (#35492).
+  to something. All else is 426, after which Codex goes on by HTTP. No engine tells whether it has
+  one; vLLM's is an open pull request (#35492).
 - **Claude Code** begins its system prompt with `x-anthropic-billing-header: …`, another one in
   each request, which would keep every engine from using its cache. It goes to Anthropic's own
   servers only. Nothing else is taken out: dates, folders and git's state in the prompts of agents

@@ -12,6 +12,7 @@
 import * as admit from './admit.js';
 import * as modelInQuery from './model_in_query.js';
 import * as policyOf from './policy.js';
+import * as route from './route.js' with { load: 'rare' };
 
 const BETWEEN_LOOKS_MS = 400;
 const LOOKS = 450;   // three minutes
@@ -30,8 +31,12 @@ function mayGoOn(r) {
     if (service !== undefined) {
         return policyOf.flags(policy).indexOf('s') === -1 || policyOf.more().allowsService(policy, service);
     }
-    return headers['x-infergate-model'] === undefined ? policyOf.more().isFree(policy)   // responses.js
-        : policyOf.mayUse(policy, headers['x-infergate-model'], modelInQuery.of(address));
+    if (headers['x-infergate-query'] === undefined) {   // responses.js
+        return policyOf.more().isFree(policy);
+    }
+    const named = modelInQuery.of(address);
+    const found = route.find(named);
+    return policyOf.mayUse(policy, found === undefined ? named : found[0], named);
 }
 
 // 200: it may go on, ask again. 204: it is over. 403: it must end.
