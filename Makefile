@@ -65,10 +65,10 @@ test: $(VENV)/.installed-test  ## Run the unit tests and, on the embedded nginx,
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, long ones, Debian's nginx
 	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n javascript njs
-	@$(call run_tests,tests/e2e -m 'not slow')
-	@$(call run_tests,tests/engine -m 'debian or long',$(ALL_BUSY))
+	@$(call run_tests,tests/e2e -m 'not slow',-n 2 --dist loadgroup)
+	@$(call run_tests,tests/unit tests/engine -m 'debian or (long and not twice)',$(ALL_BUSY))
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
-	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'debian and requests and not long',$(ALL_BUSY))
+	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'debian and nginx and not long',$(ALL_BUSY))
 	$(BIN)/python -m tests.deploy.tools
 	$(BIN)/pytest tests/deploy -m 'not slow' -n 2 --dist loadfile
 
@@ -86,6 +86,9 @@ soak: $(VENV)/.installed-e2e  ## Run the long campaigns: faults, slow streams, f
 	$(BIN)/python -m tests.deploy.tools
 	$(BIN)/python tests/backends/cache.py install vllm llamacpp ray aider guidellm openwebui
 	$(BIN)/pytest -s tests/soak
+	@$(call run_tests,tests/engine -m 'long and twice',$(ALL_BUSY))
+	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
+	@export INFERGATE_TEST_SUITE=forky; $(call run_tests,tests/engine -m 'requests and not nginx',$(ALL_BUSY))
 	$(BIN)/pytest tests/e2e tests/deploy -m slow
 
 bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx

@@ -14,6 +14,16 @@ from tests.cache import ENGINES_HOME
 from tests.gateway import Gateway, gateway, until
 
 
+SHARED = frozenset(("vllm_chat", "vllm_embed", "llama", "minilm"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes share these tests: all that ask the shared servers are one's, a file is one's."""
+    for item in items:
+        asks = SHARED & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("servers" if asks else item.path.stem))
+
+
 def _real(name: str) -> None:
     reason = available(name)
     if reason is not None:

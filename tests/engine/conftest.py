@@ -1,7 +1,8 @@
 """Every test of this folder that takes `engine` runs on each nginx that Infergate supports.
 
 `make test` runs on the embedded one all that takes no more than two seconds of CPU. `make e2e` runs
-the long ones, all on Debian's, and what requests meet (REQUESTS) on that of Debian's next release.
+all on Debian's, the long ones that requests meet (REQUESTS) on the embedded one, too, and what the
+program of nginx itself does (NGINX) on that of Debian's next release. `make soak` runs the rest.
 """
 
 from __future__ import annotations
@@ -28,14 +29,28 @@ REQUESTS = frozenset(
 )
 """The modules that another nginx and njs could answer otherwise."""
 
+NGINX = frozenset(
+    """correct_streams edge grpc hostile_backends kept_answers long_connections mutual_tls queue
+    routing services streaming tls transport""".split()
+)
+"""Those of them that show nginx's own work more than ours: how it reads, relays, cuts and encrypts.
+The next release's lies between the two that run everything."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ids = {item.nodeid for item in items}
     for item in items:
-        if item.path.stem.removeprefix("test_") in REQUESTS:
-            item.add_marker(pytest.mark.requests)
+        module = item.path.stem.removeprefix("test_")
+        if module in NGINX:
+            item.add_marker(pytest.mark.nginx)
         spec = getattr(item, "callspec", None)
-        if spec is not None and spec.params.get("engine") == "debian":
+        engine = spec.params.get("engine") if spec is not None else None
+        if engine == "debian":
             item.add_marker(pytest.mark.debian)
+        if module in REQUESTS:
+            item.add_marker(pytest.mark.requests)
+        elif engine == "embedded" and item.nodeid.replace("embedded", "debian") in ids:
+            item.add_marker(pytest.mark.twice)
 
 
 @pytest.fixture(scope="session", autouse=True)

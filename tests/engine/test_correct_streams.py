@@ -15,7 +15,7 @@ from infergate.paths import Home
 from tests.access_log import tokens
 from tests.backends.servers import Scripted
 from tests.engine.conftest import Pair, as_new, vllm_and_ollama
-from tests.engine.failing import failing
+from tests.engine.failing import Failing
 from tests.gateway import Gateway, until
 
 CONFIG = """
@@ -411,9 +411,15 @@ WAYS: dict[str, dict[str, Any]] = {"short": {}, "long": {"user": "x" * 20_000}}
 """A body of 20 kB takes the long way."""
 
 
+@pytest.fixture(scope="module")
+def failing(running: Pair) -> Failing:
+    functions = ["finish", "withoutUsage", "answer$look", "stream$begin"]
+    return Failing(running[0], dict.fromkeys(["hot.js", "answer.js"], functions))
+
+
 @pytest.mark.parametrize("path", ASKED)
 def test_a_stream_that_the_gateway_fails_on_says_so_to_the_client_and_in_the_log(
-    stack: Pair, path: str
+    stack: Pair, failing: Failing, path: str
 ) -> None:
     it, _, _ = stack
     has_failed = {
@@ -422,7 +428,7 @@ def test_a_stream_that_the_gateway_fails_on_says_so_to_the_client_and_in_the_log
         "/api/chat": lambda it: isinstance(it["error"], str),
     }.get(path, lambda it: it["error"]["code"] == "server_error")
     for function in ("finish", *(["withoutUsage"] if "completions" in path else [])):
-        with failing(it, function, "hot.js", "answer.js"):
+        with failing(function):
             for way, more in WAYS.items():
                 model = "l" if path == "/api/chat" else "m"
                 got, _ = read(it, path, {"model": model, "stream": True, **ASKED[path], **more})
@@ -435,11 +441,11 @@ def test_a_stream_that_the_gateway_fails_on_says_so_to_the_client_and_in_the_log
 
 @pytest.mark.parametrize("function", ["answer$look", "stream$begin"])
 def test_an_answer_that_the_gateway_fails_on_is_an_error_in_the_log(
-    stack: Pair, function: str
+    stack: Pair, failing: Failing, function: str
 ) -> None:
     """Its head has gone out already: all that is left is to close the connection."""
     it, _, _ = stack
-    with failing(it, function, "hot.js", "answer.js"):
+    with failing(function):
         for more in WAYS.values():
             for streams in (False, True):
                 if (function, streams, more) == ("stream$begin", False, {}):

@@ -86,8 +86,15 @@ def test_a_start_without_room_says_so(small: Gateway, what: str) -> None:
     small.run("down", "--now")
 
 
-@pytest.mark.parametrize("what", ["space", "inodes"])
-@pytest.mark.parametrize("reload", [True, False])
+@pytest.mark.parametrize(
+    ("reload", "what"),
+    [
+        (True, "space"),
+        (False, "inodes"),
+        pytest.param(True, "inodes", marks=pytest.mark.long),
+        pytest.param(False, "space", marks=pytest.mark.long),
+    ],
+)
 def test_an_apply_without_room_changes_nothing_and_leaves_nothing_half_made(
     small: Gateway, what: str, *, reload: bool
 ) -> None:

@@ -91,14 +91,16 @@ def _state(it: Gateway) -> dict[str, Any]:
 
 
 def _fill(it: Gateway, zone: str) -> list[str]:
-    """Entries of every size, until there is no room for any; their keys."""
+    """Entries of every size, until there is no room for one of each; their keys."""
     numbers = zone not in (*VALUES, "retries", "affinity", "routes", "catalog", "shadow")
     value: Any = 0 if numbers else VALUES.get(zone, "x")
-    fillers = [f"~{n}{'x' * size}" for size in KEY_SIZES for n in range(2200)]
-    for at in range(0, len(fillers), 1100):
+    fillers = []
+    for size in KEY_SIZES:
         with suppress(MemoryFull):
-            some = dict.fromkeys(fillers[at : at + 1100], value)
-            push(Home(it.home).socket, {zone: {"set": some}})
+            for at in range(0, 2200, 200):
+                some = [f"~{n}{'x' * size}" for n in range(at, at + 200)]
+                fillers += some
+                push(Home(it.home).socket, {zone: {"set": dict.fromkeys(some, value)}})
     return fillers
 
 

@@ -17,7 +17,7 @@ from infergate.nginx.statuses import INTERNAL
 from tests.access_log import LINE, tokens
 from tests.backends.servers import Scripted, free_port, scripted
 from tests.engine.conftest import as_new
-from tests.engine.failing import failing
+from tests.engine.failing import Failing
 from tests.gateway import Gateway, gateway, until
 from tests.wire import raw
 
@@ -324,11 +324,19 @@ FAILURES = [
     ("refusal.js", "refusal$found", 404),
     ("refusal.js", "refusal$worded", 500),
 ]
+AT_THE_END = ["line$attempts", "charge$settle"]
+
+
+@pytest.fixture(scope="module")
+def failing(running: Pair) -> Failing:
+    programs = {program for program, _, _ in FAILURES}
+    functions = {p: [each for at, each, _ in FAILURES if at == p] for p in programs}
+    return Failing(running[0], {**functions, "answer.js": AT_THE_END})
 
 
 @pytest.mark.parametrize(("program", "function", "status"), FAILURES)
 def test_a_request_that_njs_fails_on_is_refused_in_its_dialect_and_logged(
-    pair: Pair, program: str, function: str, status: int
+    pair: Pair, failing: Failing, program: str, function: str, status: int
 ) -> None:
     it, _, _ = pair
     key = it.new_key("few", "--models", "m")
@@ -336,7 +344,7 @@ def test_a_request_that_njs_fails_on_is_refused_in_its_dialect_and_logged(
     if program != "refusal.js":  # answers to one of them may be kept, which has another program
         is_kept = program == "missed.js"
         paths = {p: code for p, code in DIALECTS.items() if (p == "/v1/embeddings") is is_kept}
-    with failing(it, function, program):
+    with failing(function):
         for path, code in paths.items():
             body = {"model": "nobody has it", "messages": [], "input": "a", "max_tokens": 1}
             path += "/nothing" * (status == 404)
@@ -350,13 +358,13 @@ def test_a_request_that_njs_fails_on_is_refused_in_its_dialect_and_logged(
             assert (entry["status"], entry["error"]) == (status, "server_error")
 
 
-@pytest.mark.parametrize("function", ["line$attempts", "charge$settle"])
+@pytest.mark.parametrize("function", AT_THE_END)
 def test_a_request_that_njs_fails_on_at_its_end_is_logged_and_frees_its_slot(
-    pair: Pair, function: str
+    pair: Pair, failing: Failing, function: str
 ) -> None:
     it, _, _ = pair
     key = it.new_key("few", "--rpm", "1000", "--concurrency", "5")
-    with failing(it, function, "answer.js"):
+    with failing(function):
         answer = it.chat("gone", key=key)
         assert answer.status_code == 200
         assert line(it, answer)["status"] == 200

@@ -147,13 +147,13 @@ def test_only_who_may_is_told(seen: Seen) -> None:
     it.run("reload")
 
 
+def word(url: str) -> tuple[int, str]:
+    answer = httpx.get(f"{url}/readyz", timeout=60)
+    return answer.status_code, answer.text
+
+
 def test_ready_is_a_gateway_with_a_backend_for_each_model(seen: Seen) -> None:
     it, _, b, admin = seen
-
-    def word(url: str) -> tuple[int, str]:
-        answer = httpx.get(f"{url}/readyz", timeout=60)
-        return answer.status_code, answer.text
-
     for url in (it.url, admin):
         until(lambda url=url: word(url) == (200, "ready\n"))
     assert httpx.get(f"{admin}/healthz", timeout=60).text == "ok\n"
@@ -170,6 +170,15 @@ def test_ready_is_a_gateway_with_a_backend_for_each_model(seen: Seen) -> None:
     ran = it.run("ready", check=False)
     assert ran.returncode == 1
     assert "n      not ready  b down" in ran.stdout
+    b.start()
+    until(lambda: word(it.url) == (200, "ready\n"))
+
+
+@pytest.mark.long
+def test_ready_is_a_gateway_with_a_backend_for_the_models_that_are_named(seen: Seen) -> None:
+    it, _, b, admin = seen
+    b.kill()
+    until(lambda: word(it.url) == (503, "not ready\n"))
     text = it.file.read_text()
     it.file.write_text(text.replace("health: {", "health: { ready: [m],"))
     it.run("reload")

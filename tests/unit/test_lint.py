@@ -150,6 +150,7 @@ KNOWN = {
 """(gixy's check, part of its reason) → why it is no fault here."""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not GIXY.exists(), reason="`python -m tests.tools` brings gixy")
 def test_gixy_finds_nothing_in_the_examples_that_is_not_known(tmp_path: Path) -> None:
     folders = [

@@ -46,7 +46,13 @@ def _recorded(suite: Path, **environ: str) -> dict[str, str]:
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "recorder", "-p", "no:cacheprovider"],
         cwd=suite,
-        env={**os.environ, "PYTHONPATH": folder, "PEERS_OUTCOMES": str(told), **environ},
+        env={
+            **os.environ,
+            "PYTHONPATH": folder,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the suite has none of ours
+            "PEERS_OUTCOMES": str(told),
+            **environ,
+        },
         check=False,
         capture_output=True,
     )

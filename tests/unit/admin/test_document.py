@@ -11,7 +11,7 @@ from infergate.admin.openapi import openapi
 from tests.admin_api import Served, schemathesis, served
 
 ROOT = Path(__file__).parents[3]
-MAX_TIME_S = 5
+MAX_TIME_S = 2
 """tests/soak has the long version."""
 
 

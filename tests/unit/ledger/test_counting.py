@@ -402,7 +402,6 @@ COPIES: dict[str, Callable[[list[str]], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["access.log.1", "access.log.20261129T155500"])
 @pytest.mark.parametrize("rotated", [False, True])
 @pytest.mark.parametrize("case", COPIES)
 def test_a_copy_under_a_name_that_rotation_gives_is_not_counted_again(
@@ -413,7 +412,6 @@ def test_a_copy_under_a_name_that_rotation_gives_is_not_counted_again(
     open_database: Callable[[], Database],
     case: str,
     rotated: bool,
-    name: str,
 ) -> None:
     """Of the log, or of a file it was rotated to; the next process passes it over, too."""
     lines = [line(key="alice" if number % 2 else "bob") for number in range(10)]
@@ -421,10 +419,11 @@ def test_a_copy_under_a_name_that_rotation_gives_is_not_counted_again(
     ledger.step()
     if rotated:
         home.access_log.rename(home.access_log.with_name("access.log.2"))
-    home.access_log.with_name(name).write_text("".join(COPIES[case](lines)))
     append(home, line())
-    ledger.step()
-    assert in_store(database)[0] == 11
+    for name in ("access.log.1", "access.log.20261129T155500"):
+        home.access_log.with_name(name).write_text("".join(COPIES[case](lines)))
+        ledger.step()
+        assert in_store(database)[0] == 11
     ledger.close()
     append(home, line())
     again = Ledger(home, open_database(), lambda: config)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import ledger_campaign
 
 
@@ -25,5 +27,8 @@ def campaign(folder: Path, kills: int, seed: int, store_line: str) -> str:
     return ran.stdout
 
 
+@pytest.mark.parametrize(
+    "store_line", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
 def test_after_ten_kills_every_line_is_counted_once(tmp_path: Path, store_line: str) -> None:
     campaign(tmp_path, 10, 7, store_line)
