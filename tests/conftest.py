@@ -60,8 +60,8 @@ def certificates_loaded_once() -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def words_of_a_file_found_once() -> Any:
-    """Most files of nginx are the same for every gateway, and crossplane finds their words letter by
-    letter: a tenth of what a gateway's start takes. What it refuses is read anew, with its name."""
+    """Most files of nginx are the same for every gateway, and crossplane finds their words letter
+    by letter: half of what a look through them takes. What it refuses is read anew."""
     find = crossplane.parser.lex
     found: dict[bytes, Sequence[Any]] = {}
 

@@ -36,7 +36,7 @@ LOGGED = ("status", "method", "uri", "backend", "error", "queue_ms", "completed"
 """What a line of the log must have the same; times and why it went where it did may differ."""
 
 ONCE = b"proxy-authorization"
-"""Told twice, newer nginx refuses it while it reads the head, and 1.26 leaves that to our program."""
+"""Told twice, newer nginx refuses it while it reads the head; 1.26 leaves that to our program."""
 
 
 @dataclass(frozen=True)

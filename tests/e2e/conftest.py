@@ -13,12 +13,11 @@ from tests.backends.servers import Server, available, embedding_server, llama_se
 from tests.cache import ENGINES_HOME
 from tests.gateway import Gateway, gateway, until
 
-
 SHARED = frozenset(("vllm_chat", "vllm_embed", "llama", "minilm"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes share these tests: all that ask the shared servers are one's, a file is one's."""
+    """Two processes share these tests: what asks the servers below is one's, and so is a file."""
     for item in items:
         asks = SHARED & set(getattr(item, "fixturenames", ()))
         item.add_marker(pytest.mark.xdist_group("servers" if asks else item.path.stem))
