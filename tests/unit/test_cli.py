@@ -115,15 +115,26 @@ def test_many_backends_are_counted_at_the_start_and_not_listed() -> None:
     assert "999 up, 1 down" in line
 
 
-def test_a_container_s_log_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Path(os.devnull).open("w") as out:
-        monkeypatch.setenv("container", "podman")
-        monkeypatch.setattr(notify, "_FIRST_PROCESS_SAYS", os.devnull)
-        assert notify.is_kept(out)
-        # What somebody runs in a container, into a file or a pipe of their own, is theirs.
-        monkeypatch.setattr(notify, "_FIRST_PROCESS_SAYS", "/dev/zero")
-        assert not notify.is_kept(out)
-        monkeypatch.setattr(notify, "_FIRST_PROCESS_SAYS", os.devnull)
-        monkeypatch.delenv("container")
-        monkeypatch.setattr(notify, "_MARKS", ())
-        assert not notify.is_kept(out)
+def test_all_but_a_terminal_that_somebody_looks_at_may_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master, slave = os.openpty()
+    reads, writes = os.pipe()
+    try:
+        with os.fdopen(slave, "w") as terminal, os.fdopen(writes, "w") as pipe:
+            monkeypatch.setattr(notify, "_FIRST_PROCESS_SAYS", os.devnull)
+            assert not notify.is_kept(terminal)
+            assert notify.is_kept(pipe), "a journal's, a container's or another program's"
+            with (tmp_path / "up.log").open("w") as file:
+                assert notify.is_kept(file)
+            # A container's first process with a terminal, as `docker run --tty` has it.
+            monkeypatch.setattr(notify, "_FIRST_PROCESS_SAYS", os.ttyname(terminal.fileno()))
+            assert notify.is_kept(terminal)
+            # Where process 1 is somebody else's, as for anyone but root.
+            monkeypatch.setattr(notify, "_FIRST_PROCESS_SAYS", str(tmp_path / "none"))
+            for inside in (True, False):
+                monkeypatch.setattr(notify, "in_container", lambda: inside)  # noqa: B023
+                assert notify.is_kept(terminal) is inside
+    finally:
+        os.close(master)
+        os.close(reads)

@@ -1,4 +1,4 @@
-"""What systemd is told, and what its journal is not."""
+"""What systemd is told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infergate.supervise.notify import READY, notify, writes_to_journal
+from infergate.supervise.notify import READY, notify
 
 
 def test_systemd_is_told_at_the_socket_that_it_names(
@@ -22,13 +22,3 @@ def test_systemd_is_told_at_the_socket_that_it_names(
             notify(READY, "STATUS=answering")
             assert systemd.recv(100) == b"READY=1\nSTATUS=answering"
     notify(READY)  # nobody listens any more: the gateway goes on
-
-
-def test_only_the_stream_that_systemd_names_is_its_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with (tmp_path / "a").open("w") as journal, (tmp_path / "b").open("w") as other:
-        facts = os.fstat(journal.fileno())
-        monkeypatch.setenv("JOURNAL_STREAM", f"{facts.st_dev}:{facts.st_ino}")
-        assert writes_to_journal(journal)
-        assert not writes_to_journal(other)

@@ -29,8 +29,8 @@ _MOST_LINES = 20
 def announce(loaded: LoadedConfig, home: Home, engine: Engine, *, demo: bool) -> None:
     """Print the URL, what is behind it, a first key if there is none yet, and a curl line.
 
-    A journal and a container's log get no key, because they are kept and read by others: `infergate
-    keys first` shows it.
+    Only a terminal gets the key, because all else may be kept and read by others: `infergate keys
+    first` shows it.
     """
     report = read_report(home.health)
     url = url_of(loaded.config)

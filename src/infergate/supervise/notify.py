@@ -29,9 +29,13 @@ def notify(*lines: str) -> None:
 
 
 def is_kept(stream: TextIO) -> bool:
-    """Whether what is written there is kept, for others to read: systemd's journal, or a
-    container's log."""
-    return writes_to_journal(stream) or (in_container() and _is_the_first_process_s(stream))
+    """Whether what is written there may be kept, for others to read.
+
+    That is so of all but a terminal that somebody looks at: of a journal, a container's log, a
+    file, and a pipe to who knows what. A container's log has also what its first process writes to
+    a terminal (`docker run --tty`).
+    """
+    return not stream.isatty() or _is_the_first_process_s(stream)
 
 
 def in_container() -> bool:
@@ -40,19 +44,9 @@ def in_container() -> bool:
 
 
 def _is_the_first_process_s(stream: TextIO) -> bool:
-    """Whether it leads where process 1 writes, and to no terminal: that is a container's log."""
+    """Whether it leads where process 1 writes. Who may not see that is no container's only program,
+    unless everything else tells of a container."""
     try:
-        same = os.path.samestat(os.fstat(stream.fileno()), Path(_FIRST_PROCESS_SAYS).stat())
+        return os.path.samestat(os.fstat(stream.fileno()), Path(_FIRST_PROCESS_SAYS).stat())
     except OSError:
-        return False
-    return same and not stream.isatty()
-
-
-def writes_to_journal(stream: TextIO) -> bool:
-    """Whether it leads to systemd's journal, which is kept and which others read:
-    $JOURNAL_STREAM of systemd.exec(5)."""
-    try:
-        facts = os.fstat(stream.fileno())
-    except OSError:  # no file at all, too
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{facts.st_dev}:{facts.st_ino}"
+        return in_container()
