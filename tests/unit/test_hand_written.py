@@ -84,6 +84,16 @@ def test_what_is_usual_is_not(line: str, tmp_path: Path) -> None:
         "map $uri $to { default b; }\n" + SERVER % "location / { proxy_pass http://$to; }",
         "geo $to { default 10.0.0.1:8000; }\n" + SERVER % "location / { proxy_pass http://$to; }",
         SERVER % "location / { if ($args) { proxy_pass http://10.0.0.1:8000; } }",
+        SERVER % "location / { proxy_pass $scheme://10.0.0.1:8000; }",
+        SERVER % "set $port 8001; location / { proxy_pass http://127.0.0.1:$port; }",
+        SERVER % "set $a 10.0; set $b 8000; location / { proxy_pass http://$a.0.1:$b; }",
+        "map $uri $n { ~x 3; default 1; }\n"
+        + SERVER % "location / { proxy_pass http://10.0.0.$n; }",
+        SERVER % "location / { proxy_pass http://$upstream_http_x:8000; }",
+        SERVER % "location / { proxy_pass http://127.1:8001; }",
+        SERVER % "location / { proxy_pass http://0.0.0.0:8001; }",
+        SERVER % "location / { proxy_pass http://[::ffff:10.0.0.1]:8000; }",
+        SERVER % "location / { proxy_pass http://localhost.:08001; }",
     ],
 )
 def test_a_way_to_a_backend_is_told_however_it_is_written(text: str, tmp_path: Path) -> None:
@@ -94,11 +104,28 @@ def test_a_way_to_a_backend_is_told_however_it_is_written(text: str, tmp_path: P
 @pytest.mark.parametrize(
     "text",
     [
+        SERVER % "location ~ ^/(?<port>[0-9]+)/ { proxy_pass http://127.0.0.1:$port; }",
+        SERVER % "location ~ ^/(?P<to>.+)$ { set $there $to; proxy_pass http://$there; }",
+        "map $uri $to { ~^/(?<x>.+)$ $x; }\n" + SERVER % "location / { proxy_pass http://$to; }",
+    ],
+)
+def test_who_asks_does_not_choose_the_server_by_a_name_in_a_pattern(
+    text: str, tmp_path: Path
+) -> None:
+    (found,) = told(tmp_path, text)
+    assert "the client chooses the server" in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "upstream web { server 10.0.0.1:3000; }",
         "map $uri $color { default a; }\nlog_format x $color;",  # no address is made of it
         SERVER % "set $who 10.0.0.1:8000; add_header X-Who $who;",
         SERVER % "location / { proxy_pass http://localhost; }",
         SERVER % "location / { proxy_pass http://unix:/run/web.sock; }",
+        SERVER % "set $port 3000; location / { proxy_pass $scheme://127.0.0.1:$port$request_uri; }",
+        SERVER % "set $a $b; set $b $a; location / { proxy_pass http://127.0.0.1:3000/$a; }",
     ],
 )
 def test_another_server_of_the_same_machine_is_no_such_way(text: str, tmp_path: Path) -> None:
