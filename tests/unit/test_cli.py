@@ -20,7 +20,7 @@ from infergate.config.load import parse_config
 from infergate.control.report import BackendReport, Report
 from infergate.paths import Home
 from infergate.supervise import notify
-from tests.gateway import run_here
+from tests.gateway import Ran, run_here
 
 
 def test_every_command_is_in_one_section() -> None:
@@ -138,3 +138,27 @@ def test_all_but_a_terminal_that_somebody_looks_at_may_be_kept(
     finally:
         os.close(master)
         os.close(reads)
+
+
+def test_what_is_granted_and_not_there_is_told_and_the_audit_log_fits_a_terminal(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "infergate.yaml").write_text(
+        "backends: { a: http://127.0.0.1:1 }\nmodels: { m: [a] }\n"
+    )
+    environ = {"INFERGATE_HOME": str(tmp_path / "home"), "COLUMNS": "60"}
+
+    def run(*command: str) -> Ran:
+        ran = run_here([*command, "-c", str(tmp_path / "infergate.yaml")], environ)
+        assert ran.returncode == 0, ran.stderr
+        return ran
+
+    granted = ("--models", "m,mm", "--services", "n8n,*")
+    for command in (("keys", "create", "a"), ("keys", "set", "a"), ("policies", "set", "p")):
+        said = run(*command, *granted).stderr
+        assert "nobody serves 'mm' now" in said
+        assert "no service is called 'n8n'" in said
+    assert "warning" not in run("keys", "set", "a", "--rpm", "7").stderr
+    log = run("audit", "log").stdout
+    assert max(map(len, log.splitlines())) <= 60
+    assert 'services: ["n8n", "*"]' in " ".join(log.split())

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from infergate.admin.gateway import Gateway
-from infergate.admin.model_names import unknown_models
+from infergate.admin.model_names import Unknown, unknown
 from infergate.admin.money import check_currency
 from infergate.admin.operation import (
     After,
@@ -85,13 +85,14 @@ class KeyChange(Terms):
     )
 
 
-class KeySecret(Key):
+class ChangedKey(Key, Unknown):
+    """A key as it is now."""
+
+
+class KeySecret(ChangedKey):
     """A key with its secret: the only time it is shown."""
 
     key: str = Field(description="The secret, as clients send it.")
-    unknown_models: list[str] = Field(
-        [], description="Models that it may use and that nobody serves now: misspelt, perhaps."
-    )
 
 
 class Secret(Document):
@@ -191,8 +192,8 @@ def create_key(gateway: Gateway, body: NewKey) -> KeySecret:
         expires_at=body.expires_at,
     )
     _publish_or_withdraw(gateway, made, None)
-    unknown = unknown_models(gateway.loaded.config, gateway.home, allowed.models)
-    return _with_secret(made).model_copy(update={"unknown_models": unknown})
+    update = unknown(gateway.loaded.config, gateway.home, allowed)
+    return _with_secret(made).model_copy(update=update)
 
 
 def _publish_or_withdraw(
@@ -259,7 +260,7 @@ def _budgets(database: Database, key: StoredKey, allowed: Grant, now: float) -> 
 
 
 @operation("PATCH", "/keys/{key}")
-def set_key(gateway: Gateway, key: Which, body: KeyChange) -> Key:
+def set_key(gateway: Gateway, key: Which, body: KeyChange) -> ChangedKey:
     """Change what a key may do; what is not said stays as it is."""
     given = body.grant()
     check_currency(given.budget, gateway.loaded)
@@ -273,7 +274,8 @@ def set_key(gateway: Gateway, key: Which, body: KeyChange) -> Key:
         expires_at=body.expires_at,
     )
     gateway.publish_keys()
-    return _key(changed)
+    said = unknown(gateway.loaded.config, gateway.home, given)
+    return ChangedKey.model_validate({**changed.public(), **said})
 
 
 @operation("POST", "/keys/{key}/rotate")

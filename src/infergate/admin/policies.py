@@ -8,6 +8,7 @@ from typing import get_args
 from pydantic import Field
 
 from infergate.admin.gateway import Gateway
+from infergate.admin.model_names import Unknown, unknown
 from infergate.admin.money import check_currency
 from infergate.admin.operation import AfterName, Document, Limit, ThingName, Which, operation
 from infergate.admin.pages import page_of
@@ -22,6 +23,10 @@ class Policy(Document):
 
     name: str
     allowed: Grant
+
+
+class ChangedPolicy(Policy, Unknown):
+    """A policy as it is now."""
 
 
 class PolicyPage(Document):
@@ -55,16 +60,17 @@ def set_policy(gateway: Gateway, policy: ThingName, body: Terms) -> Policy:
 
 
 @operation("PATCH", "/policies/{policy}")
-def change_policy(gateway: Gateway, policy: ThingName, body: PolicyChange) -> Policy:
+def change_policy(gateway: Gateway, policy: ThingName, body: PolicyChange) -> ChangedPolicy:
     """Make a policy, or change it for every key that has it; what is not said stays as it is."""
     return _set(gateway, policy, body.grant(), set(body.unset))
 
 
-def _set(gateway: Gateway, name: str, given: Grant, unset: Collection[str]) -> Policy:
+def _set(gateway: Gateway, name: str, given: Grant, unset: Collection[str]) -> ChangedPolicy:
     check_currency(given.budget, gateway.loaded)
     allowed = policies.set_policy(gateway.database, name, given, unset)
     gateway.publish_keys()
-    return Policy(name=name, allowed=allowed)
+    said = unknown(gateway.loaded.config, gateway.home, given)
+    return ChangedPolicy(name=name, allowed=allowed, **said)
 
 
 @operation("DELETE", "/policies/{policy}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
+import textwrap
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,9 +42,11 @@ def log(
     if json_:
         print(json.dumps([each.model_dump() for each in found]))
         return
+    width = shutil.get_terminal_size().columns  # 80, where nothing tells
     for each in found:
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.at))
-        print(f"{clock}  {each.who}  {each.action}  {each.subject}{_difference(each)}")
+        text = f"{clock}  {each.who}  {each.action}  {each.subject}{_difference(each)}"
+        print("\n".join(textwrap.wrap(text, width, subsequent_indent=" " * 4)))
 
 
 def _difference(entry: AuditEntry) -> str:

@@ -13,6 +13,7 @@ from infergate.config.problems import did_you_mean
 from infergate.errors import KeyInputError
 
 if TYPE_CHECKING:
+    from infergate.admin.model_names import Unknown
     from infergate.config.policies import Grant
 
 _LIMITS = {
@@ -142,3 +143,13 @@ def unset_fields(names: str | None, also: Mapping[str, str] = MappingProxyType({
         if name:
             fields.add(options[name])
     return fields
+
+
+def warn_of_unknown(granted: Unknown) -> None:
+    """Of models and services that are not there: the key is good, and may be misspelt."""
+    if granted.unknown_models:
+        names = ", ".join(map(repr, granted.unknown_models))
+        typer.echo(f"warning: nobody serves {names} now; `infergate status` lists models", err=True)
+    if granted.unknown_services:
+        names = ", ".join(map(repr, granted.unknown_services))
+        typer.echo(f"warning: no service is called {names}", err=True)

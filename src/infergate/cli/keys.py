@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infergate.cli import complete
-from infergate.cli.grants import UnsetOption, grant_of, unset_fields, with_grant
+from infergate.cli.grants import (
+    UnsetOption,
+    grant_of,
+    unset_fields,
+    warn_of_unknown,
+    with_grant,
+)
 from infergate.cli.options import (
     ConfigOption,
     JsonOption,
@@ -61,9 +67,7 @@ def create(
     said |= {"name": name, "team": team, "policy": policy, "expires_at": _end_of(expires)}
     key = target(config, quiet=json_).run(keys.create_key, filled(keys.NewKey, **said))
     _show_secret(key, f"Key {name!r} ({key.id}) is valid now.", json_=json_)
-    if key.unknown_models:
-        names = ", ".join(map(repr, key.unknown_models))
-        typer.echo(f"warning: nobody serves {names} now; `infergate status` lists models", err=True)
+    warn_of_unknown(key)
 
 
 @app.command()
@@ -133,6 +137,7 @@ def set_(
         print(json.dumps(_shown(changed)))
     else:
         print(f"Key {changed.name!r} ({changed.id}) is changed; `infergate keys show` tells all.")
+    warn_of_unknown(changed)
 
 
 @app.command("list")

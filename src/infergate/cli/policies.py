@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from infergate.cli.grants import UnsetOption, grant_of, unset_fields, with_grant
+from infergate.cli.grants import UnsetOption, grant_of, unset_fields, warn_of_unknown, with_grant
 from infergate.cli.options import ConfigOption, JsonOption
 from infergate.cli.target import filled, target
 
@@ -28,8 +28,9 @@ def set_(
 
     said = grant_of(allowed).model_dump(exclude_unset=True)
     body = filled(policies.PolicyChange, **said, unset=sorted(unset_fields(unset)))
-    target(config).run(policies.change_policy, name, body)
+    changed = target(config).run(policies.change_policy, name, body)
     print(f"Policy {name!r} holds now.")
+    warn_of_unknown(changed)
 
 
 @app.command("list")

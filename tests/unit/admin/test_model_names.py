@@ -1,11 +1,12 @@
-"""Models that a key may use and that nobody serves are told when the key is made."""
+"""Models and services that a key may use and that are not there are told when that is said."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from infergate.admin.model_names import unknown_models
+from infergate.admin.model_names import unknown as unknown_of
 from infergate.config.load import parse_config
+from infergate.config.policies import Grant
 from infergate.paths import Home
 
 NAMED = "backends: { a: http://a:1 }\nmodels: { llama3: { backends: [a], aliases: [gpt-4] } }\n"
@@ -13,7 +14,7 @@ NAMED = "backends: { a: http://a:1 }\nmodels: { llama3: { backends: [a], aliases
 
 def unknown(text: str, folder: Path, *wanted: str) -> list[str]:
     config = parse_config(text, folder / "infergate.yaml", {}).config
-    return unknown_models(config, Home(folder), wanted)
+    return unknown_of(config, Home(folder), Grant(models=list(wanted)))["unknown_models"]
 
 
 def test_a_misspelt_model_is_told_and_a_pattern_is_understood(tmp_path: Path) -> None:
