@@ -5,9 +5,9 @@ const longest = (max) => ({ max, skipBlankLines: true, skipComments: true });
 
 // What is more than that, and how much: until it is taken apart it does not grow. [complexity, lines of a function]
 const exceptions = {
-    'affinity.js': [15, 116],
     'aftermath.js': [23, 76],
     'answer.js': [26, 60],
+    'balance.js': [15, 91],
     'body.js': [21, 60],
     'breaker.js': [16, 116],
     'cached.js': [18, 60],
@@ -21,7 +21,7 @@ const exceptions = {
     'realtime.js': [15, 60],
     'refusal.js': [18, 60],
     'relay.js': [34, 86],
-    'route.js': [57, 95],
+    'route.js': [17, 60],
     'stream.js': [15, 179],
     'usages.js': [29, 60],
 };

@@ -13,9 +13,7 @@ import * as late from './late.js' with { load: 'rare' };
 import * as queue from './queue.js';
 import * as route from './route.js';
 import * as state from './state.js';
-import * as usable from './usable.js';
 
-const MAX_IN_FLIGHT = 2;
 // Between two looks whether somebody still waits for the answer, in ms: a fraction of the time so far.
 // Once it was sent, that will not be for long.
 const SHORTEST = 10, LONGEST = 250, FRACTION = 8, SOON = 2;
@@ -111,22 +109,15 @@ function start(r) {
     // The first is late.
     function hedge() {
         timer = undefined;
-        const free = candidates();
-        if (free.length === 0) {
+        const request = {};
+        const backend = route.pick(r, found, request, unlike(), true, kinds.only(r.uri), true);
+        if (backend === undefined) {
             none = 'no other backend is free';
             return;
         }
         if (!times.mayHedge(found[route.OPTIONS].hedge)) {
+            giveBack({ name: backend[route.NAME], held: true });
             none = 'extra_load is used up';
-            return;
-        }
-        const others = found[route.BACKENDS].map((each) => each[route.NAME])
-            .filter((name) => free.indexOf(name) === -1);
-        const request = {};
-        const backend = route.pick(r, found, request, others.join(',') + ',', true,
-            kinds.only(r.uri));
-        if (backend === undefined) {
-            none = 'no other backend is free';
             return;
         }
         second = { name: backend[route.NAME], location: firstByte.of(r, found, request, backend).location.slice(1),
@@ -134,21 +125,16 @@ function start(r) {
         ask(second);
     }
 
-    // The names of the others that have a slot and nothing against them, and take the same body.
-    function candidates() {
-        const able = usable.open(found[route.MODEL]);
-        const only = kinds.only(r.uri);
+    // The names of those that are not to be asked, each followed by ',': the first itself, and what is not for the same
+    // body or comes after it.
+    function unlike() {
         const backends = found[route.BACKENDS];
-        const asked = backends.filter((each) => each[route.NAME] === first.name)[0];
-        return backends.filter((each) => each[route.NAME] !== first.name && asked !== undefined
-            && (each[route.PRIORITY] || 0) <= (asked[route.PRIORITY] || 0)
-            && each[route.UPSTREAM_NAME] === asked[route.UPSTREAM_NAME]
-            && (each[route.FLAGS].indexOf('p') === -1) === (asked[route.FLAGS].indexOf('p') === -1)
-            && (only === undefined || kinds.has(each[route.FLAGS], only))
-            && (each[MAX_IN_FLIGHT] === 0
-                || (ngx.shared.ig_inflight.get(each[route.NAME]) || 0) < each[MAX_IN_FLIGHT])
-            && able.conditionOf(each[route.NAME]) === undefined && !able.isHalfOpen(each[route.NAME]))
-            .map((each) => each[route.NAME]);
+        const asked = backends.find((each) => each[route.NAME] === first.name);
+        return backends.filter((each) => asked === undefined || each === asked
+            || (each[route.PRIORITY] || 0) > (asked[route.PRIORITY] || 0)
+            || each[route.UPSTREAM_NAME] !== asked[route.UPSTREAM_NAME]
+            || (each[route.FLAGS].indexOf('p') === -1) !== (asked[route.FLAGS].indexOf('p') === -1))
+            .map((each) => each[route.NAME] + ',').join('');
     }
 
     function ended(attempt, status, headers, body) {

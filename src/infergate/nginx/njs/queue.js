@@ -17,6 +17,7 @@
 import * as kinds from './kinds.js' with { load: 'rare' };
 import * as memory from './memory.js';
 import * as policy from './policy.js';
+import * as route from './route.js';
 import * as state from './state.js';
 import * as usable from './usable.js';
 
@@ -122,36 +123,14 @@ function tagOf(model, key, weight) {
     return tag;
 }
 
-// A slot of one of the route's backends, the least busy one; its name, or undefined.
+// A slot of one of the route's backends, the least busy one; its name, or undefined. No worker has it yet.
 function freeSlot(found, ticket) {
-    let best;
-    let lowest = Infinity;
-    serving(found, ticket[URI], ticket[TRIED] || '').forEach((backend) => {
-        const busy = ngx.shared.ig_inflight.get(backend[NAME]) || 0;
-        if ((backend[MAX_IN_FLIGHT] === 0 || busy < backend[MAX_IN_FLIGHT]) && busy / backend[1] < lowest) {
-            lowest = busy / backend[1];
-            best = backend;
-        }
-    });
-    if (best === undefined) {
-        return undefined;
-    }
-    const busy = memory.perhaps(() => hold(best[NAME], 1));
-    if (busy === undefined) {
-        return undefined;
-    }
-    const able = usable.open(found[MODEL]);
-    if ((best[MAX_IN_FLIGHT] !== 0 && busy > best[MAX_IN_FLIGHT])
-        || (able.isHalfOpen(best[NAME]) && !able.lets(best[NAME]))) {
-        hold(best[NAME], -1);
-        return undefined;
-    }
-    return best[NAME];
+    const backend = memory.perhaps(() => route.pick(undefined, found, {}, ticket[TRIED] || '', true, kinds.only(ticket[URI])));
+    return backend === undefined ? undefined : backend[NAME];
 }
 
-// A slot that no worker has yet: the request it is for may be another one's.
-function hold(backend, count) {
-    return ngx.shared.ig_inflight.incr(backend, count, 0);
+function giveBack(backend) {
+    ngx.shared.ig_inflight.incr(backend, -1, 0);
 }
 
 // Gives the free slots to those whose turn it is. One at a time does this.
@@ -195,12 +174,12 @@ function handOut() {
                 }
                 // The slot first: who finds no ticket looks for a slot, and leaves without one.
                 if (memory.perhaps(() => zone.set('g ' + id, backend + '\n' + now)) === undefined) {
-                    hold(backend, -1);
+                    giveBack(backend);
                     break;
                 }
                 if (zone.pop('t ' + id) === undefined) {   // it left meanwhile
                     if (zone.pop('g ' + id) !== undefined) {
-                        hold(backend, -1);
+                        giveBack(backend);
                     }
                     continue;
                 }
@@ -228,7 +207,7 @@ function leave(id) {
     }
     const backend = granted(id);
     if (backend !== undefined) {
-        hold(backend, -1);
+        giveBack(backend);
         slotFreed();
     }
 }

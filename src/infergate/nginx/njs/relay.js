@@ -1,6 +1,6 @@
 // relay: hand an admitted request to the backend that route.js picks. `format` is the module that
 // reads the body: plain.js, scan.js or body.js for JSON, form.js for an upload.
-import * as affinity from './affinity.js';
+import * as affinity from './affinity.js' with { load: 'rare' };
 import * as anthropic from './anthropic.js' with { load: 'lazy' };
 import * as catalog from './catalog.js' with { load: 'rare' };
 import * as firstByte from './first_byte.js';
@@ -12,6 +12,7 @@ import * as params from './params.js' with { load: 'lazy' };
 import * as policy from './policy.js';
 import * as queue from './queue.js';
 import * as refuse from './refuse.js';
+import * as residents from './residents.js' with { load: 'rare' };
 import * as responses from './responses.js' with { load: 'rare' };
 import * as route from './route.js';
 import * as shadow from './shadow.js';
@@ -90,7 +91,7 @@ function decide(r, format, met) {
     const flags = policy.flags(keyPolicy);
     const asked = found;
     if (options.canary !== undefined && policy.allowsModel(keyPolicy, options.canary[0])
-        && affinity.open().share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
+        && affinity.share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
         found = route.find(options.canary[0]) || found;
     }
     const its = found[route.OPTIONS];   // whose limits it counts by
@@ -213,7 +214,7 @@ function dispatch(r, found, asked, format, backend) {
         insert += '"priority":' + policy.more().numbers(variables.ig_policy)[5] + ',';
     }
     if (flags.indexOf('o') !== -1) {
-        affinity.open().warm(found[0], backend[route.NAME]);
+        residents.warm(found[0], backend[route.NAME]);
     }
     if (options.total !== undefined && variables.ig_deadline === '') {
         variables.ig_deadline = String(Date.now() + options.total);

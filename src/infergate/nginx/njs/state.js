@@ -11,7 +11,7 @@
 // ig_inflight  backend, or '@' and a bucket of limits.js (charge.js) → requests in flight;
 //              '<pid>:<name>' → those of one worker; '/<model>' → count of picks; '' is there while any
 //              backend has an entry in ig_backends, ig_breakers or ig_load: else nobody has to look there
-// ig_turns     how fast models answer, how conversations are spread (affinity.js); '/<model>' → turns of
+// ig_turns     how fast models answer, how conversations are spread (homes.js); '/<model>' → turns of
 //              backends that were out, gone to the next in route.js
 // ig_hedge, ig_hedging   see hedge_times.js and hedging.js
 //

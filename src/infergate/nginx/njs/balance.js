@@ -1,0 +1,150 @@
+// balance: what each backend of a route costs a request; the lowest score gets it.
+//
+//   policy     what `balance` of the model means, in its own unit: see policyOf
+//   priority   + BACKUP for each step of it
+//   condition  + FULL, OPEN or DOWN
+//
+// One more policy is a file and a line in policyOf, and its name in src/infergate/config/models.py. Its open gets
+// (r, route, request, tried, those): those() being the backends with nothing against them, of the first priority that
+// has any. It returns
+//   score(backend, busy, others, isLast)   what the request costs there; told in the log, for `infergate explain`.
+//            busy: requests in flight; others: what the backend has besides ours (health/load.py); isLast:
+//            something stands against it, so that it comes last in any case
+//   taken(name)   it goes there
+import * as addresses from './addresses.js' with { load: 'rare' };
+import * as busyness from './busyness.js';
+import * as homes from './homes.js' with { load: 'rare' };
+import * as kinds from './kinds.js' with { load: 'rare' };
+import * as state from './state.js';
+import * as turns from './turns.js' with { load: 'rare' };
+import * as usable from './usable.js' with { load: 'lazy' };
+
+// Of a route and a backend in it: see route.js.
+const NAME = 0, MAX_IN_FLIGHT = 2, FLAGS = 4, PRIORITY = 6;
+const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3;
+
+// Added to a score so that a backend is taken only when there is no better one. Those with an open breaker
+// and down ones last, but taken all the same where a model has no other: a breaker may be wrong, and the
+// control plane that could say that they are back may be gone. A backup before one with an open breaker, and at
+// most nine steps of it (src/infergate/config/backends.py).
+const FULL = 1e6, BACKUP = 1e7, OPEN = 1e8, DOWN = 1e9, NONE = 1e99;
+
+function policyOf(balance) {
+    switch (balance) {
+    case 'round_robin': return turns;
+    case 'ip_hash': return addresses;
+    case 'session':
+    case 'prefix': return homes;
+    default: return busyness;   // least_busy, least_conn
+    }
+}
+
+// The arguments are pick's, in route.js.
+function open(r, route, request, tried, waits, only, sound, shunned) {
+    const model = route[MODEL];
+    const backends = route[BACKENDS];
+    const count = backends.length;
+    const slots = state.slots();
+    const able = slots.get('') === undefined ? undefined : usable.open(model);
+    const sequence = route[OPTIONS] === 0 ? undefined : route[OPTIONS].sequence;
+    const turn = count === 1 ? 0 : turnOf();
+    const first = sequence === undefined ? turn : sequence[turn];
+    const policy = (count === 1 || r === undefined ? busyness : policyOf(route[BALANCE]))
+        .open(r, route, request, tried, those);
+    const judge = { count, first, isCalm: able === undefined, told: '', score, take };
+    let full = NONE;   // what those that are full and else fine add for their priority, at least
+
+    function turnOf() {
+        const picked = r === undefined ? slots.get('/' + model) || 0 : slots.incr('/' + model, 1, -1);
+        return (picked + (ngx.shared.ig_turns.get('/' + model) || 0)) % (sequence === undefined ? count : sequence.length);
+    }
+
+    function conditionOf(name) {
+        return name === shunned ? 'open' : able === undefined ? undefined : able.conditionOf(name);
+    }
+
+    function those() {
+        return usable.first(backends.filter((backend) =>
+            (only === undefined || kinds.has(backend[FLAGS], only)) && conditionOf(backend[NAME]) === undefined));
+    }
+
+    // Whether it is none of those that are to be weighed.
+    function isOut(name, flags) {
+        return (only !== undefined && !kinds.has(flags, only))
+            || (tried !== '' && (',' + tried).indexOf(',' + name + ',') !== -1)
+            || (sound === true && able !== undefined && (able.conditionOf(name) !== undefined || able.isHalfOpen(name)));
+    }
+
+    // judge.told: the same for the log.
+    function score(at) {
+        const backend = backends[at];
+        const name = backend[NAME];
+        judge.told = '';
+        if (isOut(name, backend[FLAGS])) {
+            return NONE;
+        }
+        const busy = slots.get(name) || 0;
+        const backup = backend[PRIORITY] === undefined ? 0 : backend[PRIORITY] * BACKUP;
+        const condition = conditionOf(name);
+        let against = 0;
+        if (backend[MAX_IN_FLIGHT] !== 0 && busy >= backend[MAX_IN_FLIGHT]) {
+            if (waits) {
+                judge.told = name + ' full;';
+                if (backup < full && condition === undefined) {
+                    full = backup;
+                }
+                return NONE;
+            }
+            against = FULL;
+        }
+        if (condition === 'drained') {
+            judge.told = name + ' drained;';
+            return NONE;
+        }
+        if (condition !== undefined) {
+            against += condition === 'open' ? OPEN : DOWN;
+        }
+        const others = able === undefined ? 0 : ngx.shared.ig_load.get(name) || 0;
+        const sum = backup + against + policy.score(backend, busy, others, against !== 0);
+        judge.told = (condition === 'open' ? name + ' open;' : '') + name + '=' + sum + ';';
+        return sum;
+    }
+
+    // The backend with its slot; undefined if there is none; its name if it is to be shunned.
+    function take(at, lowest) {
+        if (at === undefined || lowest >= full + BACKUP || (lowest >= OPEN && lowest < DOWN && fallsBack())) {
+            return undefined;   // rather wait for one that is usable and comes first, or ask the next model
+        }
+        const backend = backends[at];
+        const name = backend[NAME];
+        if (at !== first && sequence === undefined && r !== undefined) {   // who is out must not give its turns to its neighbour
+            ngx.shared.ig_turns.incr('/' + model, (at - first + count) % count, 0);
+        }
+        // From here on nothing fails: whoever called has the slot, or nobody has.
+        if (hold(name, 1) > backend[MAX_IN_FLIGHT] && waits && backend[MAX_IN_FLIGHT] !== 0) {   // another was quicker
+            hold(name, -1);
+            return undefined;
+        }
+        if (lowest < OPEN && able !== undefined && !able.lets(name)) {
+            hold(name, -1);
+            return name;
+        }
+        policy.taken(name);
+        return backend;
+    }
+
+    // What is handed out is nobody's yet: the request it is for may be another worker's (queue.js).
+    function hold(name, number) {
+        return r === undefined ? slots.incr(name, number, 0) : state.hold(name, number);
+    }
+
+    // Whether there is a model to fall back to: then an open breaker is no last resort.
+    function fallsBack() {
+        const left = r === undefined ? '[]' : r.variables.ig_fallback;
+        return left === '' ? route[OPTIONS] !== 0 && route[OPTIONS].fallback !== undefined : left !== '[]';
+    }
+
+    return judge;
+}
+
+export { open };
