@@ -11,7 +11,8 @@ from infergate.nginx.access_line import FIRST_CHUNK
 
 _DUE = "first byte "
 """How the time of the first byte begins, with the rule that set it (njs/first_byte.js)."""
-_SCORE = re.compile(r"(.+)=(-?[\d.e+]+)")
+_SCORE = re.compile(r"(.+)=(-?[\d.e+]+)(?::([\d.,]+))?")
+"""name=score, and with balance: work the terms of its sum (njs/work.js)."""
 _CACHE = {
     "HIT": "a kept answer was given again",
     "MISS": "no answer was kept; this one is, if it is good",
@@ -73,26 +74,51 @@ def _outcome(entry: Mapping[str, Any]) -> str:
 def steps(why: str) -> Iterator[str]:
     """What njs noted on the way, one decision a line: scores together, lowest chosen."""
     scores: list[tuple[str, str]] = []
+    terms: list[str] = []
+    unit = " ms" if why.startswith("work;") else ""
     for part in (each for each in why.split(";") if each):
         match = _SCORE.fullmatch(part)
         if match:
             scores.append((match[1], match[2]))
+            if match[3]:
+                terms.append(_sum(match[1], match[3], match[2]))
             continue
         full = part.endswith((" full", " open", " drained"))
         if scores and not full:
-            yield _choice(scores)
-            scores = []
+            yield _choice(scores, unit)
+            yield from terms
+            scores, terms = [], []
         if full:
             yield part.replace(" open", ": its breaker is open")
         else:
             yield part
     if scores:
-        yield _choice(scores)
+        yield _choice(scores, unit)
+        yield from terms
 
 
-def _choice(scores: list[tuple[str, str]]) -> str:
+def _sum(name: str, terms: str, score: str) -> str:
+    """The terms of njs/work.js, so that its sum can be done again with a pencil."""
+    pending, uncached, speed, busy, others, share, filled, load = map(float, terms.split(","))
+    for_weight = "" if share == 1 else f" / {share:g} for its weight"
+    parts = [
+        f"({pending:g} tokens pending + 3 x {uncached:g} not in its cache) / {speed:g} a ms",
+        f"50 x {busy:g} in flight{for_weight}",
+        f"250 x {others:g} of others{for_weight}" if others else "",
+        f"{_filled(filled):g} for a KV cache {filled:g} full",
+        f"{load:g} to load the model or wait for a slot" if load else "",
+    ]
+    return f"{name}: {' + '.join(filter(None, parts))} = {_score(score)}"
+
+
+def _filled(part: float) -> float:
+    brim = 0.9
+    return round(1000 * (part / (1 - part) if part <= brim else 9 + 10 * min(1.0, part - brim)))
+
+
+def _choice(scores: list[tuple[str, str]], unit: str = "") -> str:
     chosen = min(scores, key=lambda each: float(each[1]))
-    shown = ", ".join(f"{name} {_score(value)}" for name, value in scores)
+    shown = ", ".join(f"{name} {_score(value)}{unit}" for name, value in scores)
     return f"{chosen[0]} of: {shown} (lowest score wins)"
 
 

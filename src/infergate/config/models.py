@@ -20,7 +20,7 @@ from infergate.config.policies import (
 from infergate.config.types import HeaderName, ModelName, ModelSize, Name, Seconds
 from infergate.config.usage import Price
 
-Balance = Literal["round_robin", "least_conn", "ip_hash", "least_busy", "prefix", "session"]
+Balance = Literal["round_robin", "least_conn", "ip_hash", "least_busy", "prefix", "session", "work"]
 
 
 class Timeouts(Section):

@@ -41,6 +41,9 @@ class LiveState:
     in_flight: backend → requests in flight.
     conditions: backend → "down", "drained" or "until:<ms>" (njs/state.js).
     load: backend → requests it is taken to have besides ours (health/load.py).
+    pending: backend → prompt tokens sent there that have no first token yet, of answers that are
+        streamed; prompts: all prompt tokens in flight (njs/owed.js).
+    engines: what njs is told of them, as njs/work.js describes it.
     breakers: backend → its circuit breaker (njs/breaker.js); only of those that failed lately.
     waiting: requests in the queue; waiting_by_model: those that wait for each (njs/queue.js).
     kept: model → requests answered with a kept answer, and those for which there was none, since
@@ -61,6 +64,9 @@ class LiveState:
     zones: tuple[Fill, ...] = ()
     uncopied: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     waiting_by_model: Mapping[str, int] = field(default_factory=dict)
+    pending: Mapping[str, int] = field(default_factory=dict)
+    prompts: Mapping[str, int] = field(default_factory=dict)
+    engines: Mapping[str, float] = field(default_factory=dict)
 
 
 class _Bounded(socket.socket):
@@ -195,10 +201,13 @@ def _live(answer: dict[str, Any]) -> LiveState:
         in_flight={
             k: int(v)
             for k, v in answer["inflight"].items()
-            if k and ":" not in k and k[0] not in "@/"
+            if k and ":" not in k and k[0].isalnum()  # njs/state.js and njs/work.js have the others
         },
         conditions={k: str(v) for k, v in answer["backends"].items() if k},
         load={k: float(v) for k, v in answer["load"].items()},
+        pending=_tokens("+", answer["inflight"]),
+        prompts=_tokens("=", answer["inflight"]),
+        engines={k: float(v) for k, v in answer.get("engines", {}).items()},
         breakers={k: tuple(json.loads(v)) for k, v in answer["breakers"].items()},
         waiting=int(answer["waiting"].get("", 0)),
         kept=_kept(answer["kept"]),
@@ -210,6 +219,10 @@ def _live(answer: dict[str, Any]) -> LiveState:
             if name.startswith(_OF_MODEL)
         },
     )
+
+
+def _tokens(mark: str, counts: Mapping[str, float]) -> dict[str, int]:
+    return {k[1:]: int(v) for k, v in counts.items() if k.startswith(mark)}
 
 
 def _uncopied(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:

@@ -39,6 +39,9 @@ _BYTES_PER_PAIR = 60
 """Of a backend of a model, in a route (state/route.py)."""
 _QUEUED = 1024
 """A ticket in the queue, and the slot it is given."""
+_BLOCK, _BLOCKS = 512, 1024
+"""Of the index of prompts (njs/blocks.js): an entry, and how many there are for a backend. A KV
+cache of 800,000 tokens is 400 blocks of 8 kB."""
 _FOR_EVER = "11574d"
 """1e12 ms."""
 _BUCKETS = 92
@@ -161,11 +164,15 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
             "inflight",
             _mb(
                 2,
-                backends * _NUMBER * workers * _GENERATIONS + numbers + 3 * _NUMBER * need.keys,
+                3 * backends * _NUMBER * workers * _GENERATIONS
+                + 5 * numbers
+                + 3 * _NUMBER * need.keys,
             ),
             f"{number} timeout={_FOR_EVER}",
         ),
         Zone("load", _mb(1, numbers), number),
+        Zone("engines", _mb(1, 4 * numbers), number),
+        Zone("blocks", _mb(8, _BLOCKS * _BLOCK * backends // _ROOM), "timeout=1h evict"),
         Zone("turns", _mb(2, (7 * models + need.pairs) * _NUMBER), number),
         Zone(
             "limits",

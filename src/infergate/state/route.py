@@ -20,8 +20,8 @@ from infergate.nginx.relays import SLOWEST_MS, ladder, relay_for, timeouts_of
 
 _WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY, _STEP = 1, 2, 4, 5, 6  # their places in a backend's list
 
-_BY_LOAD = frozenset({"least_busy", "least_conn"})
-"""Ways of balancing that ask only how busy the backends are."""
+_BY_LOAD = frozenset({"least_busy", "least_conn", "work"})
+"""Ways of balancing to which backends are alike that differ in nothing but how busy they are."""
 
 _IN_TURN = _BY_LOAD | {"round_robin"}
 """Ways of balancing by which idle backends take turns, as their weights say."""

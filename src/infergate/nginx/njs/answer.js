@@ -12,6 +12,7 @@ import * as charge from './charge.js' with { load: 'lazy' };
 import * as held from './held.js' with { load: 'rare' };
 import * as improper from './improper.js' with { load: 'rare' };
 import * as lines from './line.js' with { load: 'rare' };
+import * as owed from './owed.js' with { load: 'lazy' };
 import * as pace from './pace.js' with { load: 'rare' };
 import * as recent from './recent.js' with { load: 'lazy' };
 import * as state from './state.js';
@@ -37,14 +38,16 @@ let mine;              // the backend, where hot.js told it; else it is in $ig_b
 let charged = true;    // something was taken from limits, perhaps
 let holding;           // held.js's state, of an answer in many pieces
 let settled = false;   // it is over
+let owes = true;       // prompt tokens, perhaps (owed.js)
 let calm = false;      // no breaker counts, and nobody can wait for this slot
 
 // hot.js knows that the answer is no stream, and saves the looks at what it knows.
-function expectOnePiece(backend, isCharged, isCalm) {
+function expectOnePiece(backend, isCharged, isCalm, isOwing) {
     streaming = false;
     mine = backend;
     charged = isCharged;
     calm = isCalm;
+    owes = isOwing;
 }
 
 // The answer was kept (kept.js), or none was asked for (cached.js): no backend worked for it.
@@ -155,6 +158,13 @@ function takeUsage(data, at) {
     return usage !== undefined;
 }
 
+function free(r, backend) {
+    state.hold(backend, -1);
+    if (owes && r.variables.ig_owed !== '') {
+        owed.settle(r, state.hold);
+    }
+}
+
 // The request is over, however it ended. Named first in $ig_sent_times (maps.conf), so it runs in the log
 // phase exactly once, also when the client left, and what it finds out stands in the line.
 function settle(r) {
@@ -163,7 +173,7 @@ function settle(r) {
     const backend = mine === undefined ? variables.ig_backend : mine;
     let tokens;
     if (backend !== '') {
-        state.hold(backend, -1);   // before anything that may fail
+        free(r, backend);   // before anything that may fail
     }
     if (usage === undefined && (last !== undefined || streaming || (backend !== '' && r.status === 200))) {
         usage = aftermath.open().usage(r, streaming, last, front, holding);

@@ -10,6 +10,7 @@
 //   score(backend, busy, others, isLast)   what the request costs there; told in the log, for `infergate explain`.
 //            busy: requests in flight; others: what the backend has besides ours (health/load.py); isLast:
 //            something stands against it, so that it comes last in any case
+//   told     for the log, of the score given last: its terms; '' if there are none to tell
 //   taken(name)   it goes there
 import * as addresses from './addresses.js' with { load: 'rare' };
 import * as busyness from './busyness.js';
@@ -18,6 +19,7 @@ import * as kinds from './kinds.js' with { load: 'rare' };
 import * as state from './state.js';
 import * as turns from './turns.js' with { load: 'rare' };
 import * as usable from './usable.js' with { load: 'lazy' };
+import * as work from './work.js' with { load: 'lazy' };
 
 // Of a route and a backend in it: see route.js.
 const NAME = 0, MAX_IN_FLIGHT = 2, FLAGS = 4, PRIORITY = 6;
@@ -35,6 +37,7 @@ function policyOf(balance) {
     case 'ip_hash': return addresses;
     case 'session':
     case 'prefix': return homes;
+    case 'work': return work;
     default: return busyness;   // least_busy, least_conn
     }
 }
@@ -106,7 +109,7 @@ function open(r, route, request, tried, waits, only, sound, shunned) {
         }
         const others = able === undefined ? 0 : ngx.shared.ig_load.get(name) || 0;
         const sum = backup + against + policy.score(backend, busy, others, against !== 0);
-        judge.told = (condition === 'open' ? name + ' open;' : '') + name + '=' + sum + ';';
+        judge.told = (condition === 'open' ? name + ' open;' : '') + name + '=' + sum + policy.told + ';';
         return sum;
     }
 
@@ -147,4 +150,9 @@ function open(r, route, request, tried, waits, only, sound, shunned) {
     return judge;
 }
 
-export { open };
+// A backend was chosen elsewhere: it had its turn in the queue (granted.js).
+function placed(r, route, request, name) {
+    policyOf(route[BALANCE]).open(r, route, request, '', () => []).taken(name);
+}
+
+export { open, placed };

@@ -10,11 +10,11 @@ const COLD = 8;
 // See balance.js.
 function open(r, route) {
     function score(backend, busy, others) {
-        const isCold = backend[FLAGS].indexOf('c') !== -1 && !residents.isWarm(route[0], backend[NAME]);
+        const isCold = backend[FLAGS].indexOf('c') !== -1 && residents.sentAt(route[0], backend[NAME]) === undefined;
         return (busy + others) / backend[WEIGHT] + (isCold ? COLD : 0);
     }
 
-    return { score, taken: () => undefined };
+    return { score, taken: () => undefined, told: '' };
 }
 
 // The same with one backend before all others, unless something stands against it.
@@ -22,7 +22,7 @@ function before(preferred, r, route) {
     const usual = open(r, route);
     const score = (backend, busy, others, isLast) =>
         backend[NAME] === preferred && !isLast ? -1 : usual.score(backend, busy, others);
-    return { score, taken: usual.taken };
+    return { score, taken: usual.taken, told: '' };
 }
 
 export { open, before };

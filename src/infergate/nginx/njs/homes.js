@@ -42,7 +42,7 @@ function open(r, route, request, tried, those) {
         }
     }
 
-    return { score, taken };
+    return { score, taken, told: '' };
 }
 
 function firstHome(route, key, backends) {

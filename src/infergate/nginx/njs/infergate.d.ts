@@ -8,6 +8,8 @@ interface NgxGlobalShared {
     readonly ig_backends: NgxSharedDict<string>;
     readonly ig_inflight: NgxSharedDict<number>;
     readonly ig_load: NgxSharedDict<number>;
+    readonly ig_engines: NgxSharedDict<number>;
+    readonly ig_blocks: NgxSharedDict<string>;
     readonly ig_turns: NgxSharedDict<number>;
     readonly ig_limits: NgxSharedDict<number>;
     readonly ig_affinity: NgxSharedDict<string>;

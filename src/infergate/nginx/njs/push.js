@@ -70,6 +70,7 @@ function state(r) {
         routes: ngx.shared.ig_routes.size(),
         backends: entries(ngx.shared.ig_backends),
         load: entries(ngx.shared.ig_load),
+        engines: entries(ngx.shared.ig_engines),
         breakers: entries(ngx.shared.ig_breakers),
         waiting: entries(ngx.shared.ig_waiting),
         inflight: inFlight(),

@@ -94,9 +94,8 @@ function decide(r, request, found, met) {
     if (backend === undefined) {
         return undefined;
     }
-    const name = backend[route.NAME];
     const variables = r.variables;
-    variables.ig_backend = name;   // at once: see state.drop
+    const name = variables.ig_backend = backend[route.NAME];   // at once: see state.drop
     if (backend[route.FLAGS].indexOf('c') !== -1   // it is loaded first, or does not read what bounds the answer
         || (request.verdict === 'fine' && !isStream && request.parsed.max_completion_tokens !== undefined
             && backend[route.FLAGS].indexOf('o') !== -1)) {
@@ -120,6 +119,7 @@ function decide(r, request, found, met) {
             headers['x-infergate-queue-ms'] = '0';
         }
     }
+    const owes = route.place(r, found, request, name);
     variables.ig_model = found[0];
     if (asked !== found[0]) {
         variables.ig_model_asked = asked;
@@ -142,7 +142,7 @@ function decide(r, request, found, met) {
             return edited(request, wanted, streamOptions.OURS);
         }
     } else if (!isOllama) {
-        answer.expectOnePiece(name, charged, state.calm && !waits);
+        answer.expectOnePiece(name, charged, state.calm && !waits, owes);
     }
     return asked === wanted ? request.buffer || request.text : edited(request, wanted, '');
 }

@@ -193,6 +193,7 @@ function dispatch(r, found, asked, format, backend) {
     const wanted = backend[route.UPSTREAM_NAME] || found[route.MODEL];
     let insert = '';
     variables.ig_backend = backend[route.NAME];
+    route.place(r, found, asked, backend[route.NAME]);
 
     request.splices = [];
     if (variables.ig_note !== '') {

@@ -4,13 +4,17 @@ import * as memory from './memory.js';
 // Ollama keeps a model for five minutes (OLLAMA_KEEP_ALIVE).
 const KEPT = 240000;
 
-// Whether a model was sent to this box lately, so that it is in memory by now.
-function isWarm(model, name) {
-    return ngx.shared.ig_affinity.get('warm ' + model + '\n' + name) !== undefined;
+// Since when a model has been sent to this box, so that it is in its memory by now, or soon: a time in ms;
+// undefined if it was not sent there lately.
+function sentAt(model, name) {
+    const since = ngx.shared.ig_affinity.get('warm ' + model + '\n' + name);
+    return since === undefined ? undefined : Number(since);
 }
 
+// It is sent there now.
 function warm(model, name) {
-    memory.perhaps(() => ngx.shared.ig_affinity.set('warm ' + model + '\n' + name, '1', KEPT));
+    const since = sentAt(model, name) || Date.now();
+    memory.perhaps(() => ngx.shared.ig_affinity.set('warm ' + model + '\n' + name, String(since), KEPT));
 }
 
-export { isWarm, warm };
+export { sentAt, warm };

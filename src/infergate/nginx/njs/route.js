@@ -12,7 +12,9 @@
 //
 // Which of them gets a request: the lowest score; see balance.js.
 import * as balance from './balance.js' with { load: 'lazy' };
+import * as owed from './owed.js' with { load: 'lazy' };
 import * as state from './state.js';
+import * as work from './work.js' with { load: 'lazy' };
 
 const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, FLAGS = 4, RELAY = 5, PRIORITY = 6;
 const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3, NAMES = 4, PACE = 5;
@@ -51,11 +53,14 @@ function find(model) {
 //
 // Each time it starts at another one, or as the weights say, so that equally busy ones share; Math.random
 // would seed itself anew for every request. Where only how busy they are tells the backends apart, as on most
-// routes, there is nothing to judge: balance.js would cost 2 µs more.
+// routes, there is nothing to judge: balance.js would cost 2 µs more. So it is with balance: work for a prompt that
+// is too small to count.
 function pick(r, route, request, tried, waits, only, sound, shunned) {
     const slots = state.slots();
     const names = route[NAMES];
+    const isWork = route[BALANCE] === 'work';
     const judge = names !== 0 && tried === '' && slots.get('') === undefined && only === undefined
+        && (!isWork || names.length === 1 || request.bytes < owed.SMALL)
         ? undefined : balance.open(r, whole(route), request, tried, waits, only, sound, shunned);
     const count = judge === undefined ? names.length : judge.count;
     let at = judge !== undefined ? judge.first : count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
@@ -66,6 +71,9 @@ function pick(r, route, request, tried, waits, only, sound, shunned) {
         let score;
         if (judge === undefined) {
             score = slots.get(names[at]) || 0;
+            if (isWork && score !== 0 && count !== 1) {
+                score = crowd(slots, names[at], score);
+            }
             why += names[at] + '=' + score + ';';
         } else {
             score = judge.score(at);
@@ -92,9 +100,30 @@ function pick(r, route, request, tried, waits, only, sound, shunned) {
     return backend;
 }
 
+// What others are in the way of a small prompt, in ms: work.js without what is the same for all.
+function crowd(slots, name, busy) {
+    const filled = Math.min(0.9, (slots.get('=' + name) || 0) / work.CAPACITY);
+    return Math.round(work.WRITING * busy + ((slots.get('+' + name) || 0)
+        + owed.unstreamed(slots, name, work.SPEED, Date.now())) / work.SPEED + 1000 * filled / (1 - filled));
+}
+
+// The request goes to this backend: what its policy keeps in mind of it. Returns whether it owes anything (owed.js).
+function place(r, route, request, name) {
+    if (request.place === undefined) {
+        if (route[BALANCE] !== 'work' || !(request.bytes >= owed.SMALL) || r.variables.ig_owed !== ''
+            || route[BACKENDS].length === 1) {
+            return false;
+        }
+        balance.placed(r, route, request, name);   // it had its turn in the queue, and was not weighed
+    }
+    request.place();
+    request.place = undefined;
+    return true;
+}
+
 // With all its backends, where one stands for those that are like it.
 function whole(route) {
     return route[BACKENDS].length < route[NAMES].length ? find(route[MODEL]) : route;
 }
 
-export { NAME, WEIGHT, MAX_IN_FLIGHT, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BALANCE, BACKENDS, OPTIONS, PACE, look, find, pick };
+export { NAME, WEIGHT, MAX_IN_FLIGHT, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BALANCE, BACKENDS, OPTIONS, PACE, look, find, pick, place };

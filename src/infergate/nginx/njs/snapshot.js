@@ -46,7 +46,7 @@ function stampOf(path) {
 }
 
 // Brings shared memory to what the document says, zone by zone:
-// { keys | routes | catalog | backends | load | breakers: { replace: bool, set: {key: value}, delete: [key] } }.
+// { keys | routes | catalog | backends | load | engines | breakers: { replace: bool, set: {key: value}, delete: [key] } }.
 // overwrite is false for a snapshot. What ends comes first, in every zone: that needs no memory, so it
 // holds whatever fails after it. Returns what had no room: { zone: how many entries }, {} if all had.
 function merge(document, overwrite) {

@@ -10,7 +10,9 @@
 //              slow start count for (docs/health.md)
 // ig_inflight  backend, or '@' and a bucket of limits.js (charge.js) → requests in flight;
 //              '<pid>:<name>' → those of one worker; '/<model>' → count of picks; '' is there while any
-//              backend has an entry in ig_backends, ig_breakers or ig_load: else nobody has to look there
+//              backend has an entry in ig_backends, ig_breakers or ig_load: else nobody has to look there;
+//              '+', '=', '<' and '%' before a backend: see work.js
+// ig_engines, ig_blocks   see work.js and blocks.js
 // ig_turns     how fast models answer, how conversations are spread (homes.js); '/<model>' → turns of
 //              backends that were out, gone to the next in route.js
 // ig_hedge, ig_hedging   see hedge_times.js and hedging.js
@@ -24,6 +26,7 @@
 // object (0.3 µs with its functions), each function at the top of a file costs 0.05 µs. So the short
 // way uses few kinds of each, and what few requests need stands inside a function called open or
 // more, or in a file that is imported seldom (nginx/bundle.py). docs/decisions/010 has the numbers.
+import * as owed from './owed.js' with { load: 'lazy' };
 import * as snapshot from './snapshot.js' with { load: 'rare' };
 
 function find(zone, key) {
@@ -81,9 +84,12 @@ function hold(name, count, timeout) {
     }
 }
 
-// Gives back the slot that the request has, if it has one. It stands in $ig_backend from the moment it
+// Gives back the slot that the request has, if it has one, and what it owes (owed.js). It stands in $ig_backend from the moment it
 // was taken, so whoever meets a failure gives it back so, and once.
 function drop(r) {
+    if (r.variables.ig_owed !== '') {
+        owed.settle(r, hold);
+    }
     const name = r.variables.ig_backend;
     if (name !== '') {
         hold(name, -1);

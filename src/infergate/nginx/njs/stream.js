@@ -6,6 +6,7 @@
 
 import * as choices from './choices.js' with { load: 'rare' };
 import * as held from './held.js' with { load: 'rare' };
+import * as owed from './owed.js' with { load: 'lazy' };
 import * as recent from './recent.js' with { load: 'lazy' };
 import * as unasked from './unasked.js' with { load: 'lazy' };
 import * as usages from './usages.js' with { load: 'lazy' };
@@ -41,11 +42,14 @@ function begin(r, data, flags, hold) {
 }
 
 // COMMENTS or EVENTS; that these began is written down for the log.
-function begins(r, data) {
+function begins(r, data, hold) {
     if (data[0] === 0x3a && data.indexOf('data:') === -1) {   // :
         return COMMENTS;
     }
     r.variables.ig_first_chunk = r.variables.request_time;
+    if (r.variables.ig_owed !== '') {
+        owed.begun(r, hold);
+    }
     return EVENTS;
 }
 
@@ -99,7 +103,7 @@ function open(r, isSse, hold) {
             return 0;
         }
         if (came !== EVENTS) {
-            came = begins(r, data);
+            came = begins(r, data, hold);
         }
         events += length <= LONG ? 1 : countEvents(data);
         if (strip !== undefined && (begun !== undefined || strip.isWaiting() || !goesOn(data))) {
@@ -160,7 +164,7 @@ function open(r, isSse, hold) {
     function encoded(data, flags) {
         if (data.length !== 0) {
             if (events === 0) {
-                begins(r, data);
+                begins(r, data, hold);
             }
             events++;
         } else if (!flags.last && (called || events !== 0)) {
