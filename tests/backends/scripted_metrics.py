@@ -12,6 +12,7 @@ class Metrics:
     tokens: pieces of answers written so far.
     others: requests it pretends to have beside those that are there.
     waiting, kv_cache_use: as they are told.
+    kv_blocks: of 16 tokens, in its KV cache; 0: it does not say.
     hidden: /metrics is a 404.
     """
 
@@ -19,19 +20,22 @@ class Metrics:
     others: int = 0
     waiting: int = 0
     kv_cache_use: float = 0.0
+    kv_blocks: int = 0
     hidden: bool = False
 
     def set(self, given: dict) -> None:
         """Lie like that; ValueError for what is none of the fields."""
         for name, value in given.items():
-            if name not in ("others", "waiting", "kv_cache_use", "hidden"):
+            if name not in ("others", "waiting", "kv_cache_use", "kv_blocks", "hidden"):
                 raise ValueError(f"there is no metric {name!r}")
             setattr(self, name, value)
 
     def text(self, running: int) -> str:
         """The answer of /metrics. running: requests that are there."""
         labels = '{engine="0",model_name="m"}'
-        return "".join(
+        cache = f'num_gpu_blocks="{self.kv_blocks}",block_size="16",enable_prefix_caching="True"'
+        info = f"vllm:cache_config_info{{{cache}}} 1.0\n" if self.kv_blocks else ""
+        return info + "".join(
             f"{name}{labels} {float(value)}\n"
             for name, value in (
                 ("vllm:num_requests_running", running + self.others),

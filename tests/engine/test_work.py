@@ -307,3 +307,29 @@ def test_explain_has_what_a_pencil_needs(two: Two) -> None:
     assert who(answer) == min(scores, key=lambda each: scores[each])
     assert max(scores.values()) > min(scores.values())
     assert json.loads(it.run("explain", answer.headers["x-infergate-request-id"], "--json").stdout)
+
+
+def test_the_size_of_a_cache_is_the_engine_s_own_word_and_a_restart_empties_it(two: Two) -> None:
+    it, backends = two
+    for backend in backends.values():
+        backend.tell(kv_blocks=4000)
+    until(lambda: live(it).engines.get("capacity c") == 64_000)
+    content = text("restart", 40 * KB)
+    home = ask(it, "m", content)
+
+    def uncached() -> int:
+        answer = it.post("/v1/chat/completions", body("m", content), timeout=60)
+        told = explained(it, answer)
+        found = re.search(rf"{home}: \(\d+ tokens pending \+ 3 x (\d+) not in its cache\)", told)
+        assert found, told
+        return int(found[1])
+
+    assert uncached() < 2_100
+    read_so_far = len(backends[home].requests("/metrics"))
+    until(lambda: len(backends[home].requests("/metrics")) > read_so_far + 1)
+    backends[home].restart()
+    backends[home].tell(kv_blocks=4000)
+    until(lambda: live(it).engines.get(f"moved {home}") == 64_001)
+    until(lambda: it.backend(home)["state"] == "up")
+    it.forget_failures()
+    assert uncached() > 9_000

@@ -125,6 +125,18 @@ class Backend(Section):
         le=100_000,
         description="Requests at once it gets at most; more wait in the queue.",
     )
+    kv_cache_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="Tokens that its KV cache holds, for balance: work; else what it tells (vLLM).",
+    )
+    prefill_speed: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Prompt tokens it reads in a second, for balance: work; else 8000 by weight.",
+    )
     api_key: Secret | None = Field(None, description="Key the backend wants; write it as ${NAME}.")
     api_key_header: HeaderName = Field(
         "authorization",

@@ -16,6 +16,7 @@ from infergate.control.bans import BanWatch
 from infergate.control.certificates import Certificates
 from infergate.control.counting import Counting
 from infergate.control.engine_upgrades import EngineUpgrades
+from infergate.control.engines import Engines
 from infergate.control.firewall import FirewallLog
 from infergate.control.follow import follow
 from infergate.control.groups import AGAIN_AFTER_S, Groups
@@ -141,6 +142,10 @@ class ControlPlane:
             ("shadowing", Shadow(home, self._config).run),
             ("trying backends that failed", Trials(home, self._live, self._config).run),
             ("telling the backends' load", self._load.run),
+            (
+                "telling what the engines hold",
+                Engines(home, self._live, self._config, self._monitor.statuses).run,
+            ),
             ("renewing certificates", self._certificates.run),
             ("upgrading the engine", EngineUpgrades(self._declared.path, home, self._config).run),
             ("enlarging memory", Memory(home, self._live, loaded, self._apply_again).run),

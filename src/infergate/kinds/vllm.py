@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infergate.kinds.kind import Kind, Replies, paths
-from infergate.kinds.work import WorkNames, histogram, read_metrics
+from infergate.kinds.work import CacheInfo, WorkNames, histogram, read_metrics
 
 NAMES = WorkNames(
     running=("vllm:num_requests_running",),
@@ -11,6 +11,11 @@ NAMES = WorkNames(
     # The second name is an older vLLM's. It is part of the pulse because the token counters stand
     # still while a long prompt is read in pieces.
     kv_cache_use=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+    kv_cache=(
+        CacheInfo(
+            "vllm:cache_config_info", "num_gpu_blocks", "block_size", "enable_prefix_caching"
+        ),
+    ),
     generation_tokens=("vllm:generation_tokens_total",),
     prompt_tokens=("vllm:prompt_tokens_total",),
     pulse=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),

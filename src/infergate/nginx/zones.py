@@ -39,7 +39,7 @@ _BYTES_PER_PAIR = 60
 """Of a backend of a model, in a route (state/route.py)."""
 _QUEUED = 1024
 """A ticket in the queue, and the slot it is given."""
-_BLOCK, _BLOCKS = 512, 1024
+_BLOCK, _BLOCKS = 512, 256
 """Of the index of prompts (njs/blocks.js): an entry, and how many there are for a backend. A KV
 cache of 800,000 tokens is 400 blocks of 8 kB."""
 _FOR_EVER = "11574d"

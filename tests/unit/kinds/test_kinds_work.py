@@ -26,9 +26,34 @@ def test_a_busy_vllm() -> None:
     assert work is not None
     assert (work.running, work.waiting, work.requests) == (8, 4, 12)
     assert work.kv_cache_use == pytest.approx(0.047, abs=0.0001)
+    assert (work.kv_cache_tokens, work.keeps_prefixes) == (65_536, True)
     assert (work.generation_tokens, work.prompt_tokens) == (3941, 190)
     assert work.first_tokens == pytest.approx((0.359327, 10))
     assert work.tokens == pytest.approx((10.106526, 3931))
+
+
+@pytest.mark.parametrize(
+    ("told", "tokens", "keeps"),
+    [
+        ('num_gpu_blocks="512",block_size="16",enable_prefix_caching="False"', 8192, False),
+        ('num_gpu_blocks="None",block_size="16"', None, None),
+        ('num_gpu_blocks="-3",block_size="1e9"', None, None),
+        ('num_gpu_blocks="999999999999999",block_size="999999999999999"', 2**53, None),
+    ],
+)
+def test_what_a_vllm_says_of_its_cache(told: str, tokens: int | None, keeps: bool | None) -> None:
+    text = f"vllm:cache_config_info{{{told}}} 1.0\n"
+    work = read_metrics("vllm", text)
+    assert work is not None
+    assert (work.kv_cache_tokens, work.keeps_prefixes) == (tokens, keeps)
+
+
+def test_the_caches_of_several_engines_are_one() -> None:
+    labels = 'num_gpu_blocks="10",block_size="16",engine='
+    text = "".join(f'vllm:cache_config_info{{{labels}"{n}"}} 1.0\n' for n in range(4))
+    work = read_metrics("vllm", text)
+    assert work is not None
+    assert work.kv_cache_tokens == 640
 
 
 def test_a_busy_llama_cpp() -> None:

@@ -13,7 +13,7 @@
 //              '<pid>:+<backend>'. '<<backend>' → when the tokens that are pending there for answers that are not
 //              streamed are read, in ms. '%<backend>' → its odometer: tokens that it was sent to read
 // ig_engines   what the control plane knows of them: 'capacity <backend>' → tokens of its KV cache; 'speed
-//              <backend>' → tokens it reads in a ms; 'moved <backend>' → of its odometer, because it restarted;
+//              <backend>' → tokens it reads in a ms; 'distrust <backend>' → 1 where it keeps no prefixes; 'moved <backend>' → of its odometer, because it restarted;
 //              'evicts <backend>' → 1 where another model has to leave its memory for one that is loaded. '' is
 //              there while anything else is
 import * as blocks from './blocks.js';
@@ -71,7 +71,7 @@ function open(r, route, request) {
         const capacity = of('capacity', name, CAPACITY);
         const pending = busy === 0 ? 0 : (slots.get('+' + name) || 0)
             + owed.unstreamed(slots, name, speed, now);
-        const matched = prompt.matched(name, odometer, capacity);
+        const matched = prompt.matched(name, odometer, capacity) * (1 - of('distrust', name, 0));
         const uncached = unread[name] = Math.max(LEAST, prompt.tokens - matched);
         const filled = ((busy === 0 ? 0 : slots.get('=' + name) || 0) + prompt.tokens) / capacity;
         const full = filled <= BRIM ? filled / (1 - filled) : 9 + 10 * Math.min(1, filled - BRIM);

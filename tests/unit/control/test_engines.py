@@ -1,0 +1,107 @@
+"""What njs is told of the engines for `balance: work`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infergate.config.root import Config
+from infergate.control.engines import Engines
+from infergate.control.live import Live
+from infergate.health.inventory import ModelInfo
+from infergate.health.monitor import BackendStatus
+from infergate.health.vitals import Vitals
+from infergate.kinds.work import Work
+from infergate.paths import Home
+
+
+def status(work: Work | None, **more: Any) -> BackendStatus:
+    given: dict[str, Any] = {
+        "name": "a",
+        "state": "up",
+        "reason": "",
+        "since": 0.0,
+        "recovered_at": None,
+        "vitals": Vitals(moved_at=0.0, work=work),
+        "kind": "vllm",
+        "version": None,
+        "models": (),
+        "discovered": True,
+        "models_problem": None,
+        "last_latency_s": None,
+        "checks": 1,
+        "failures": 0,
+        **more,
+    }
+    return BackendStatus(**given)
+
+
+class Told:
+    """What is told of one backend after each of its states."""
+
+    def __init__(self, tmp_path: Path, **backend: object) -> None:
+        declared = {"url": "http://127.0.0.1:9", **backend}
+        config = Config.model_validate({"backends": {"a": declared}, "models": {"m": ["a"]}})
+        self.now = status(None)
+        self.there: dict[str, float] = {}
+        home = Home(tmp_path)
+        self.engines = Engines(home, Live(home.socket), lambda: config, lambda: (self.now,))
+
+    def after(self, work: Work | None, **more: Any) -> dict[str, float]:
+        self.now = status(work, **more)
+        self.there = self.engines.wanted(self.there)
+        return self.there
+
+
+def test_nothing_is_told_of_who_says_nothing(tmp_path: Path) -> None:
+    assert Told(tmp_path).after(None) == {}
+
+
+def test_what_it_said_holds_while_it_is_down(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    said = {"": 1.0, "capacity a": 65536.0}
+    assert told.after(Work(kv_cache_tokens=65536, keeps_prefixes=True)) == said
+    assert told.after(None, state="down") == said
+
+
+def test_the_file_knows_better(tmp_path: Path) -> None:
+    told = Told(tmp_path, kv_cache_tokens=1000, prefill_speed=2500)
+    assert told.after(Work(kv_cache_tokens=65536)) == {"": 1, "capacity a": 1000, "speed a": 2.5}
+
+
+def test_one_without_a_prefix_cache_is_not_trusted_to_have_anything(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    assert told.after(Work(keeps_prefixes=False)) == {"": 1, "distrust a": 1}
+
+
+def test_each_restart_moves_its_odometer_by_its_capacity(tmp_path: Path) -> None:
+    told = Told(tmp_path, kv_cache_tokens=1000)
+    assert "moved a" not in told.after(Work(generation_tokens=500, prompt_tokens=10))
+    assert "moved a" not in told.after(None, state="down")
+    assert told.after(Work(generation_tokens=3, prompt_tokens=10))["moved a"] == 1001
+    assert told.after(Work(generation_tokens=9, prompt_tokens=10))["moved a"] == 1001
+    assert told.after(Work(generation_tokens=0, prompt_tokens=0))["moved a"] == 2002
+
+
+@pytest.mark.parametrize("work", [None, Work(running=1)])
+def test_one_without_counters_restarted_when_it_was_down(tmp_path: Path, work: Work | None) -> None:
+    told = Told(tmp_path)
+    assert told.after(work) == {}
+    assert told.after(None, state="down") == {}
+    assert told.after(work, recovered_at=5.0) == {"": 1, "moved a": 1_000_001}
+    assert told.after(work, recovered_at=5.0) == {"": 1, "moved a": 1_000_001}
+
+
+def test_a_full_box_says_that_a_model_has_to_leave(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+
+    def of(*loaded: bool) -> dict[str, float]:
+        models = tuple(ModelInfo(id=str(number), loaded=each) for number, each in enumerate(loaded))
+        return told.after(None, kind="ollama", models=models)
+
+    assert of(False, False, False) == {}
+    assert of(True, False, False) == {"": 1, "evicts a": 1}
+    assert of(True, True, False) == {"": 1, "evicts a": 1}
+    assert of(True, False, False) == {}, "it had two, and there is room for another"
