@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from infergate.nginx import zones
 from infergate.paths import Home
 from tests.backends.servers import scripted
 from tests.backends.web_service import WebService, web_service
+from tests.engine.failing import Failing
 from tests.gateway import Gateway, gateway, until
 
 
@@ -67,6 +68,10 @@ class Opened:
         masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
         self.connection.sendall(bytes([0x81, 0x80 | len(payload)]) + mask + masked)
         return self.connection.recv(2 + len(payload))[2:].decode()
+
+    def leaves(self) -> None:
+        """A frame that says so, which the service answers with its end."""
+        self.connection.sendall(bytes([0x88, 0x80, 0, 0, 0, 0]))
 
     def is_closed(self, within_s: float) -> bool:
         self.connection.settimeout(within_s)
@@ -229,3 +234,59 @@ def test_a_service_that_speaks_no_websocket_answers_as_ever(stack: Stack) -> Non
                 assert piece
                 answer += piece
             assert answer.startswith(b"HTTP/1.1 200 "), answer
+
+
+@pytest.fixture(scope="module")
+def failing(stack: Stack) -> Failing:
+    functions = {
+        "websocket.js": ["websocket_end$ended", "websocket_end$over"],
+        "watch.js": ["watch$look", "watch$mayGoOn"],
+        "watching.js": ["watching$untilItMayNot"],
+    }
+    return Failing(stack.it, functions)
+
+
+@pytest.mark.parametrize("who", ["client", "service", "key"])
+def test_a_websocket_whose_end_cannot_be_told_ends_and_is_logged(
+    stack: Stack, failing: Failing, who: str
+) -> None:
+    name = f"untold-{who}"
+    with failing("websocket_end$over"), opened(stack.it, stack.key(name)) as it:
+        assert it.says("hello") == "hello"
+        if who == "client":
+            it.connection.close()
+        elif who == "service":
+            it.leaves()
+        else:
+            stack.it.run("keys", "revoke", name)
+        if who != "client":
+            assert it.is_closed(within_s=60)
+        until(lambda: [each for each in stack.it.log() if each["key"] == name])
+    (line,) = [each for each in stack.it.log() if each["key"] == name]
+    assert line["status"] == 101
+
+
+def test_an_open_websocket_whose_key_cannot_be_looked_at_ends(
+    stack: Stack, failing: Failing
+) -> None:
+    with failing(""), opened(stack.it, stack.it.key) as it:
+        assert it.says("hello") == "hello"
+        with failing("watch$mayGoOn"):
+            assert it.is_closed(within_s=60)
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["websocket_end$ended", "watch$look", "watch$mayGoOn", "watching$untilItMayNot"],
+)
+def test_a_websocket_that_the_gateway_fails_on_does_not_stay_open(
+    stack: Stack, failing: Failing, function: str
+) -> None:
+    name = f"failed-{function.replace('$', '.')}"
+    key, closed = stack.key(name), list[bool]()
+    with failing(function), ExitStack() as opening:
+        opening.enter_context(suppress(AssertionError, ConnectionResetError))
+        it = opening.enter_context(opened(stack.it, key))  # or it ends before its head has come
+        closed.append(it.is_closed(within_s=60))
+    assert all(closed)
+    until(lambda: [each for each in stack.it.log() if each["key"] == name])

@@ -46,6 +46,16 @@ function look(r) {
     const ours = String(settings.revision);
     let left = LOOKS;
 
+    // Of what fails in a timer, nginx tells nobody: the WebSocket would stay, whatever becomes of its key.
+    function guarded() {
+        try {
+            again();
+        } catch (e) {
+            r.error('whether a WebSocket may go on could not be told, and it is closed: ' + e);
+            r.return(403);
+        }
+    }
+
     function again() {
         const inForce = ended.get('revision');   // sweep.js
         if (ended.has(id)) {
@@ -56,11 +66,11 @@ function look(r) {
             r.return(200, '');
         } else {
             left--;
-            setTimeout(again, BETWEEN_LOOKS_MS);
+            setTimeout(guarded, BETWEEN_LOOKS_MS);
         }
     }
 
-    again();
+    guarded();
 }
 
 export { look };
