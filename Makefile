@@ -17,7 +17,7 @@ ALL_BUSY := -n $$((3 * $$(nproc))) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 DOCS := config.reference_doc:configuration.md config.endpoints_doc:endpoints.md \
         metrics.reference_doc:metrics.md admin.openapi:admin-api.openapi.json
-.PHONY: help up install docs check deb test e2e test-deploy peers soak bench count lint format lock clean
+.PHONY: help up install docs check deb test e2e test-deploy peers soak bench bench-routing count lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -93,6 +93,9 @@ soak: $(VENV)/.installed-e2e  ## Run the long campaigns: faults, slow streams, f
 
 bench: $(VENV)/.installed-test  ## Measure CPU per request against raw nginx
 	$(BIN)/python -m bench
+
+bench-routing: $(VENV)/.installed-test  ## Measure the time to first token behind routers (ARGS=)
+	$(BIN)/python -m bench.routing $(ARGS)
 
 count: $(VENV)/.installed-test  ## Count instructions per request (needs valgrind); fails above 3 % more
 	$(BIN)/python -m bench.count

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench.load import prompt
 from bench.lockstep import Client, mock
-from bench.systems import LIMITS, Instance
+from bench.systems import LIMITS, Instance, three_backends
 from infergate.engine.choose import Engine, find_engines
 from infergate.engine.facts import dotted
 from tests.cache import ENGINES_HOME
@@ -104,7 +104,8 @@ def count(
 ) -> Iterator[tuple[str, int]]:
     """Row → instructions of one request, or of one chunk, as they are counted."""
     with mock() as backend:
-        it = Instance(engine, folder, backend.port, _CONFIG.format(upstream=backend.port))
+        config = three_backends(backend.port) + _CONFIG.format(upstream=backend.port)
+        it = Instance(engine, folder / f"ig-{engine.origin}", config)
         with it.up():
             keys = {name: it.new_key(name, *limits) for name, limits in _KEYS.items()}
         with _alone(engine, it) as nginx:

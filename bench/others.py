@@ -117,19 +117,15 @@ def _await_answer(process: subprocess.Popen[bytes], other: Other, upstream: int)
 
 
 @contextmanager
-def _running(
-    command: Sequence[str | Path],
-    folder: Path,
-    other: Callable[[int], Other],
-    upstream: int,
-    environ: dict[str, str] | None = None,
-) -> Iterator[Other]:
-    """The process, once it answers; killed at the end, for none has anything to save."""
-    log = folder / "log"
+def process(
+    command: Sequence[str | Path], folder: Path, environ: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """It runs in `folder` and writes to its file `log`; killed at the end, for none has anything to
+    save. Raises NotInstalled if there is no such command."""
     dies_with_us = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
-    with log.open("wb") as sink:
+    with (folder / "log").open("wb") as sink:
         try:
-            process = subprocess.Popen(
+            started = subprocess.Popen(
                 [*dies_with_us, *(str(part) for part in command)],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -140,15 +136,29 @@ def _running(
         except FileNotFoundError:
             raise NotInstalled(f"there is no {command[0]}") from None
     try:
-        started = other(process.pid)
-        try:
-            _await_answer(process, started, upstream)
-        except NotInstalled as reason:
-            raise NotInstalled(f"{reason}\n{log.read_text(errors='replace')[-1500:]}") from None
         yield started
     finally:
-        process.kill()
-        process.wait()
+        started.kill()
+        started.wait()
+
+
+@contextmanager
+def _running(
+    command: Sequence[str | Path],
+    folder: Path,
+    other: Callable[[int], Other],
+    upstream: int,
+    environ: dict[str, str] | None = None,
+) -> Iterator[Other]:
+    """The process, once it answers."""
+    with process(command, folder, environ) as it:
+        started = other(it.pid)
+        try:
+            _await_answer(it, started, upstream)
+        except NotInstalled as reason:
+            said = (folder / "log").read_text(errors="replace")[-1500:]
+            raise NotInstalled(f"{reason}\n{said}") from None
+        yield started
 
 
 def _litellm(home: Path, folder: Path, upstream: int) -> AbstractContextManager[Other]:
@@ -172,22 +182,32 @@ def _litellm(home: Path, folder: Path, upstream: int) -> AbstractContextManager[
     )
 
 
+ONE_THREAD = {"TOKIO_WORKER_THREADS": "1"}
+
+
+def router_options(port: int, urls: Sequence[str], policy: str) -> list[str]:
+    """What vLLM's router and SGLang's are both told."""
+    return f"""--host 127.0.0.1 --port {port} --log-level error --policy {policy}
+        --prometheus-host 127.0.0.1 --prometheus-port {free_port()}
+        --worker-urls {" ".join(urls)} --worker-startup-check-interval 1""".split()
+
+
 def _router(
     name: str, version: str, *subcommand: str
 ) -> Callable[[Path, Path, int], AbstractContextManager[Other]]:
     """vLLM's router, or SGLang's, of which it is a fork: one worker, no request log."""
 
     def start(home: Path, folder: Path, upstream: int) -> AbstractContextManager[Other]:
-        port, metrics = free_port(), free_port()
-        options = f"""--host 127.0.0.1 --port {port} --log-level error --policy round_robin
-            --prometheus-host 127.0.0.1 --prometheus-port {metrics}
-            --worker-urls http://127.0.0.1:{upstream} --worker-startup-check-interval 1"""
+        port = free_port()
         return _running(
-            (home / "bin" / name, *subcommand, *options.split()),
+            (
+                *(home / "bin" / name, *subcommand),
+                *router_options(port, [f"http://127.0.0.1:{upstream}"], "round_robin"),
+            ),
             folder,
             lambda pid: Other(System(name, "", port, nginx=pid), version),
             upstream,
-            {"TOKIO_WORKER_THREADS": "1"},
+            ONE_THREAD,
         )
 
     return start

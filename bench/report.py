@@ -87,7 +87,8 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _machine(engines: Sequence[Engine], rounds: int) -> dict[str, object]:
+def machine(engines: Sequence[Engine]) -> dict[str, object]:
+    """When, on what and at which commit it is measured."""
     cpu = next(
         (
             line.partition(":")[2].strip()
@@ -105,7 +106,6 @@ def _machine(engines: Sequence[Engine], rounds: int) -> dict[str, object]:
         "cores": os.cpu_count(),
         "kernel": platform.release(),
         "commit": commit,
-        "rounds": rounds,
         "engines": {
             engine.origin: f"nginx {dotted(engine.nginx_version)}, "
             f"njs {dotted(engine.njs_version or ())}"
@@ -158,7 +158,7 @@ def write_results(
     """
     beside = min(engine.origin for engine in engines)  # debian, else embedded
     notes = _footnotes(rows, rounds, beside, versions, fewer_rounds)
-    machine = {**_machine(engines, rounds), "others": dict(versions)}
+    head = {**machine(engines), "rounds": rounds, "others": dict(versions)}
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for column in _COLUMNS:
         table.add_column(column, justify="left" if column in _COLUMNS[:3] else "right")
@@ -170,12 +170,12 @@ def write_results(
     for note in notes:
         console.print(note)
     lines = [
-        f"# Benchmark of {machine['date']}",
+        f"# Benchmark of {head['date']}",
         "",
-        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; commit "
-        f"{machine['commit']}; medians of {rounds} rounds.",
+        f"{head['cpu']}, {head['cores']} cores, Linux {head['kernel']}; commit "
+        f"{head['commit']}; medians of {rounds} rounds.",
         "",
-        *(f"- {name}: {version}" for name, version in machine["engines"].items()),  # type: ignore[attr-defined]
+        *(f"- {name}: {version}" for name, version in head["engines"].items()),  # type: ignore[attr-defined]
         "",
         "| " + " | ".join(_COLUMNS) + " |",
         "|" + "---|" * len(_COLUMNS),
@@ -186,8 +186,8 @@ def write_results(
         "",
     ]
     RESULTS.mkdir(exist_ok=True)
-    document = json.dumps({**machine, "rows": [dataclasses.asdict(row) for row in rows]}, indent=1)
-    stamp = str(machine["date"]).replace(" UTC", "").replace(" ", "-").replace(":", "")
+    document = json.dumps({**head, "rows": [dataclasses.asdict(row) for row in rows]}, indent=1)
+    stamp = str(head["date"]).replace(" UTC", "").replace(" ", "-").replace(":", "")
     for name in ("latest", stamp):
         (RESULTS / f"{name}.md").write_text("\n".join(lines))
         (RESULTS / f"{name}.json").write_text(document + "\n")

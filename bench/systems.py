@@ -38,7 +38,7 @@ ANSWER = json.dumps(
         "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30},
     }
 )
-_HEAD = """
+HEAD = """
 daemon off; worker_processes 1; error_log {folder}/error.log; pid {folder}/nginx.pid;
 events {{ worker_connections 4096; }}
 http {{
@@ -48,7 +48,7 @@ http {{
     uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
 """
 _MOCK = (
-    _HEAD
+    HEAD
     + """
     server {{
         listen 127.0.0.1:{port};
@@ -60,7 +60,7 @@ _MOCK = (
 """
 )
 _RAW = (
-    _HEAD
+    HEAD
     + """
     upstream mock {{ server 127.0.0.1:{upstream}; keepalive 64; }}
     server {{
@@ -115,7 +115,8 @@ def rss_mb(pids: tuple[int, ...]) -> float:
 
 
 @contextmanager
-def _nginx(engine: Engine, folder: Path, text: str) -> Iterator[int]:
+def nginx(engine: Engine, folder: Path, text: str) -> Iterator[int]:
+    """One that runs with this configuration; its master's pid."""
     folder.mkdir()
     (folder / "nginx.conf").write_text(text)
     command = engine.command(
@@ -135,7 +136,7 @@ def mock(engine: Engine, folder: Path) -> Iterator[System]:
     """The upstream of the non-streamed scenarios."""
     port = free_port()
     text = _MOCK.format(folder=folder / "mock", port=port, answer=ANSWER)
-    with _nginx(engine, folder / "mock", text):
+    with nginx(engine, folder / "mock", text):
         yield System("direct", "", port)
 
 
@@ -158,23 +159,27 @@ def streaming_mock(chunks: int, rate: float) -> Iterator[System]:
 def raw_nginx(engine: Engine, folder: Path, upstream: int) -> Iterator[System]:
     """The least an nginx does to relay a request: no keys, no routing, no log."""
     port, below = free_port(), folder / f"raw-{engine.origin}-{upstream}"
-    with _nginx(engine, below, _RAW.format(folder=below, port=port, upstream=upstream)) as pid:
+    with nginx(engine, below, _RAW.format(folder=below, port=port, upstream=upstream)) as pid:
         yield System("raw nginx", engine.origin, port, nginx=pid)
 
 
-class Instance:
-    """One gateway on three backends at `upstream`, and what else `config` has; not started."""
+def three_backends(upstream: int) -> str:
+    """a, b and c, all of them at this port of ours."""
+    address = f"{{ url: http://127.0.0.1:{upstream}, engine: vllm }}"
+    return f"backends: {{ a: {address}, b: {address}, c: {address} }}\n"
 
-    def __init__(self, engine: Engine, folder: Path, upstream: int, config: str) -> None:
-        self._folder = folder / f"ig-{engine.origin}-{upstream}"
+
+class Instance:
+    """One gateway with what `config` has, in a folder of its own; not started."""
+
+    def __init__(self, engine: Engine, folder: Path, config: str) -> None:
+        self._folder = folder
         self.home = self._folder / "home"
         self.home.mkdir(parents=True)
         (self.home / "engines").symlink_to(ENGINES_HOME / "engines")
         self.port, self._file = free_port(), self._folder / "infergate.yaml"
-        address = f"{{ url: http://127.0.0.1:{upstream}, engine: vllm }}"
         self._file.write_text(
-            f"engine: {engine.origin}\nworkers: 1\nlisten: 127.0.0.1:{self.port}\n"
-            f"backends: {{ a: {address}, b: {address}, c: {address} }}\n" + config
+            f"engine: {engine.origin}\nworkers: 1\nlisten: 127.0.0.1:{self.port}\n" + config
         )
 
     def run(self, *arguments: str) -> str:
@@ -205,7 +210,8 @@ def gateway(engine: Engine, folder: Path, upstream: int) -> Iterator[tuple[Syste
 
     Two systems of the same processes: a key without limits, and one whose limits are counted.
     """
-    it = Instance(engine, folder, upstream, "models: { bench: [a, b, c] }\n")
+    config = three_backends(upstream) + "models: { bench: [a, b, c] }\n"
+    it = Instance(engine, folder / f"ig-{engine.origin}-{upstream}", config)
     with it.up():
         keys = {
             "gateway": it.new_key("bench"),

@@ -16,6 +16,7 @@ ELSEWHERE = {
     "install-docker.md": "tests/deploy/test_docker.py runs it in containers",
     "install-ec2.md": "it needs an account at AWS; tests/deploy/test_ec2_files.py has its files",
     "install-lxc.md": "tests/deploy/test_lxc.py runs it in LXC",
+    "routing-benchmark.md": "it takes half an hour; tests/e2e/test_routing_benchmark.py has a run",
     "serve.md": "tests/deploy/test_deb.py runs it under systemd, test_docker.py in containers",
     "tls.md": "it needs port 80 and a public name; tests/engine/test_tls.py and test_acme.py",
 }

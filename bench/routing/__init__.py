@@ -1,0 +1,1 @@
+"""The routing benchmark: simulated engines, traffic, routers, and what users waited for."""
