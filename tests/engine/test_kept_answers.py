@@ -206,6 +206,22 @@ def test_an_answer_is_as_old_as_its_ttl_at_most(kept: Kept) -> None:
     until(lambda: ask(it, asked) == "MISS")
 
 
+def test_a_kept_answer_is_given_to_a_post_alone(kept: Kept) -> None:
+    it, _, _ = kept
+    asked = body("own")
+    assert [ask(it, asked) for _ in range(2)] == ["MISS", "HIT"]
+    for method in ("GET", "PUT", "DELETE"):
+        answer = httpx.request(
+            method,
+            it.url + EMBED,
+            content=json.dumps(asked).encode(),
+            headers=it.headers(),
+            timeout=60,
+        )
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert ask(it, asked) == "HIT"
+
+
 def test_the_callers_cache_control_is_honoured(kept: Kept) -> None:
     it, a, _ = kept
     asked = body("own")

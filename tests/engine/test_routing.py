@@ -232,6 +232,24 @@ def test_what_is_no_endpoint_is_404_and_a_wrong_method_405(stack: Stack) -> None
     assert httpx.get(stack.gateway.url + "/healthz").headers["x-infergate"] == "ok"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_a_body_makes_no_other_method_a_post(stack: Stack, method: str) -> None:
+    asked = len(stack.chat.requests("/"))
+    body = {"model": "qwen", "messages": [], "input": "x", "prompt": "x", "max_tokens": 5}
+    paths = ("/v1/chat/completions", "/chat/completions", "/v1/embeddings", "/v1/messages")
+    for path in paths:
+        for more in ({}, {"x": "y" * 200_000}):  # the short way, and the long one
+            url = stack.gateway.url + path
+            content = json.dumps({**body, **more}).encode()
+            answer = httpx.request(
+                method, url, content=content, headers=stack.gateway.headers(), timeout=60
+            )
+            assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+            assert httpx.request(method, url, content=content, timeout=60).status_code == 401
+    seen = [(each["method"], each["path"]) for each in stack.chat.requests("/")[asked:]]
+    assert not {(method, path) for path in paths} & set(seen), "no backend was asked"
+
+
 def test_the_access_log_is_one_json_object_a_request(stack: Stack) -> None:
     stack.gateway.chat("gpt-3.5-turbo")
     entry = stack.gateway.log()[-1]
