@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -350,6 +351,29 @@ def test_an_answer_is_not_free_because_of_its_shape(stack: Pair, case: str) -> N
         assert prompt == -(-len(body) // 4)
         has_text = path in (CHAT, RESPONSES, MESSAGES, OLLAMA)
         assert completion == (-(-len(text) // 4) if has_text else 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_estimate_is_of_the_body_alone_however_it_comes(stack: Pair, *, stream: bool) -> None:
+    it, a, _ = stack
+    untold = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
+    answers(a, events(untold) if stream else json.dumps(untold), SSE if stream else JSON)
+    sent = {}
+    for model, size in itertools.product(("short", "long"), (100, 20_000, 900_000)):
+        message = {"role": "user", "content": "x" * size}
+        body = json.dumps({"model": model, "stream": stream, "messages": [message]}).encode()
+        for content, head in (
+            (body, {"x-odd": "y" * 3000}),
+            (iter([body[:9], body[9:]]), {}),
+            (iter([body]), {"x-odd": "y" * 3000}),
+        ):
+            headers = {**it.headers(), "content-type": JSON, **head}
+            answer = httpx.post(it.url + CHAT, content=content, headers=headers, timeout=60)
+            assert answer.status_code == 200, answer.text
+            sent[answer.headers["x-infergate-request-id"]] = -(-len(body) // 4)
+    until(lambda: sent.keys() <= {each["id"] for each in it.log()})
+    found = {each["id"]: (access_log.tokens(each) or [])[:1] for each in it.log()}
+    assert {each: found[each] for each in sent} == {each: [n] for each, n in sent.items()}
 
 
 NONE = ["1e308", "10000000000000000000", "-1", "7.5", '"x"', '"7"', "true", "[7]", "{}", "1e400"]
