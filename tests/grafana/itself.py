@@ -72,6 +72,17 @@ GATEWAY = Dashboard(
         ),
         Panel("Valid keys", "", "short", [("infergate_keys", "")]),
         Panel("Banned networks", "", "short", [("infergate_banned_networks", "")]),
+        Panel(
+            "What the firewall matched",
+            "By the rule's number; attack: the request reached waf.threshold.",
+            "reqps",
+            [
+                (
+                    f"sum by (rule, attack) (rate(infergate_waf_matches_total{RATE}))",
+                    "{{rule}} attack={{attack}}",
+                )
+            ],
+        ),
         Panel("Web services", "1: it answers.", "short", [("infergate_service_up", "{{service}}")]),
         Panel(
             "Requests to web services",

@@ -76,6 +76,18 @@ MODELS = Dashboard(
             ],
         ),
         Panel(
+            "First byte, p95",
+            "Of good answers: until the backend sent its head, the queue included.",
+            "s",
+            [
+                (
+                    "histogram_quantile(0.95, sum by (gen_ai_request_model, le)"
+                    f" (rate(infergate_time_to_first_byte_seconds_bucket{{{MODEL}}}{RATE})))",
+                    BY_MODEL,
+                )
+            ],
+        ),
+        Panel(
             "Time per token of the answer, p95",
             "Without the queue.",
             "s",

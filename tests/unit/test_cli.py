@@ -162,3 +162,14 @@ def test_what_is_granted_and_not_there_is_told_and_the_audit_log_fits_a_terminal
     log = run("audit", "log").stdout
     assert max(map(len, log.splitlines())) <= 60
     assert 'services: ["n8n", "*"]' in " ".join(log.split())
+
+
+def test_of_a_gateway_that_is_down_no_model_is_called_ready(tmp_path: Path) -> None:
+    file = tmp_path / "infergate.yaml"
+    file.write_text("backends: { a: http://127.0.0.1:9 }\nmodels: { m: [a] }\n")
+    environ = {"INFERGATE_HOME": str(tmp_path / "home")}
+    ran = run_here(["ready", "-c", str(file)], environ)
+    assert (ran.returncode, ran.stdout) == (
+        1,
+        "Infergate is not running. `infergate up` starts it.\n",
+    )

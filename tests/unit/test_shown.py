@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -60,6 +61,12 @@ def test_whoever_prints_and_wherever_to_it_is_harmless(printed: io.StringIO) -> 
     assert printed.getvalue().count(HARMLESS) == 4
     assert shown_text(printed.getvalue()) == printed.getvalue()
     assert printed.getvalue().endswith("\\u000ax\n")
+
+
+def test_whose_output_was_closed_before_is_no_reason_for_a_traceback() -> None:
+    command = f"exec {sys.executable} -m infergate version --json >&-"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_names_are_no_markup_and_no_style_in_a_status(printed: io.StringIO) -> None:

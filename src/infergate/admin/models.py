@@ -11,6 +11,7 @@ from infergate.admin.operation import AfterName, Document, Limit, operation
 from infergate.admin.pages import page_of
 from infergate.config.models import Model
 from infergate.control.report import read_inventories
+from infergate.health.model_kind import embeds
 from infergate.state.routes import named_models, who_serves
 
 
@@ -24,6 +25,9 @@ class ModelRoute(Document):
     fallback: list[str]
     balance: str = Field(description="How one of them is picked.")
     settings: dict[str, Any] = Field(description="What else the configuration says of it.")
+    embeds: bool = Field(
+        description="It makes vectors rather than text, by its name or engines: a guess."
+    )
 
 
 class ModelPage(Document):
@@ -42,12 +46,23 @@ def list_models(gateway: Gateway, *, after: AfterName = "", limit: Limit = 100) 
     config = gateway.loaded.config
     served = who_serves(config, read_inventories(gateway.home.health))
     declared = named_models(config)
-    found = [_route(name, each, declared=name in declared) for name, each in served.items()]
+    engines = {name: backend.engine for name, backend in config.backends.items()}
+    found = [
+        _route(
+            name,
+            each,
+            frozenset(engines.get(backend) for backend in each.backends),
+            declared=name in declared,
+        )
+        for name, each in served.items()
+    ]
     items, following = page_of(found, lambda model: model.name, after, limit)
     return ModelPage(items=items, next=following)
 
 
-def _route(name: str, model: Model, *, declared: bool) -> ModelRoute:
+def _route(
+    name: str, model: Model, engines: frozenset[str | None], *, declared: bool
+) -> ModelRoute:
     return ModelRoute(
         name=name,
         declared=declared,
@@ -56,4 +71,5 @@ def _route(name: str, model: Model, *, declared: bool) -> ModelRoute:
         fallback=list(model.fallback),
         balance=model.balance,
         settings=model.model_dump(mode="json", exclude_unset=True, exclude=_TOLD),
+        embeds=embeds(name, engines),
     )

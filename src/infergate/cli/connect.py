@@ -36,6 +36,10 @@ def connect(
     from infergate.admin.clients import CLIENTS, list_clients, settings
     from infergate.admin.models import list_models
 
+    if client is None and json_:
+        items = [{"name": name, "title": each.title} for name, each in CLIENTS.items()]
+        print(json.dumps({"items": items}))
+        return
     if client is None:
         for name, each in CLIENTS.items():
             print(f"{name:<14}{each.title}")
@@ -46,7 +50,7 @@ def connect(
         )
     it = target(config)
     if model is None:
-        served = it.run(list_models, limit=1).items
+        served = sorted(it.run(list_models, limit=1000).items, key=lambda each: each.embeds)
         model = served[0].name if served else "MODEL"
     url = it.run(list_clients).url
     told = settings(CLIENTS[client], url, key or "YOUR-KEY", model)

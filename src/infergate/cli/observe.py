@@ -57,6 +57,8 @@ def ready(config: ConfigOption = None, json_: JsonOption = False) -> None:
     found = target(config).run(readiness)
     if json_:
         print(json.dumps(found.model_dump()))
+    elif found.processes.nginx is None:
+        print("Infergate is not running. `infergate up` starts it.")
     else:
         rows = [
             [each.model, "ready" if each.ready else "not ready", _why(each)]

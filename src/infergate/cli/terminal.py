@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from infergate.shown import shown, shown_text
@@ -43,10 +45,12 @@ class _Harmless:
 
 @contextlib.contextmanager
 def harmless() -> Iterator[None]:
-    """Everything that is printed inside goes through here, whoever prints it."""
+    """Everything that is printed inside goes through here, whoever prints it. What was closed
+    before we began (`>&-`) is None to Python."""
     with (
-        contextlib.redirect_stdout(_Harmless(sys.stdout)),
-        contextlib.redirect_stderr(_Harmless(sys.stderr)),
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(_Harmless(sys.stdout or nowhere)),
+        contextlib.redirect_stderr(_Harmless(sys.stderr or nowhere)),
     ):
         yield
 

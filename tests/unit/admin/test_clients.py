@@ -37,7 +37,9 @@ def test_each_text_is_what_its_program_reads() -> None:
 
 def test_the_command_line_prints_the_same(tmp_path: Path) -> None:
     file = tmp_path / "infergate.yaml"
-    file.write_text("backends: { a: http://127.0.0.1:9 }\nmodels: { m: [a] }\nlisten: 8080\n")
+    file.write_text(
+        "backends: { a: http://127.0.0.1:9 }\nmodels: { bge-m3: [a], m: [a] }\nlisten: 8080\n"
+    )
     environ = {"INFERGATE_HOME": str(tmp_path / "home")}
     command = ["connect", "aider", "--key", KEY, "--json", "-c", str(file)]
     ran = run_here(command, environ)
@@ -47,3 +49,5 @@ def test_the_command_line_prints_the_same(tmp_path: Path) -> None:
     assert wrong.returncode == 2
     assert "did you mean 'aider'?" in wrong.stderr
     assert "open-webui" in run_here(["connect"], environ).stdout
+    listed = json.loads(run_here(["connect", "--json"], environ).stdout)["items"]
+    assert [each["name"] for each in listed] == list(CLIENTS)

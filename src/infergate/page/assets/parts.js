@@ -1,7 +1,7 @@
 // parts: what rooms are built of.
 
 import {fill, h, put} from './dom.js';
-import {clock, day, number, short} from './words.js';
+import {clock, day, NONE, number, short} from './words.js';
 
 export function panel(title, ...children) {
     return h('section', {class: 'panel'}, title && h('h2', {}, title), ...children);
@@ -19,6 +19,12 @@ export function to(room, query, ...children) {
     const given = Object.entries(query ?? {}).filter(([, value]) => value !== null && value !== undefined && value !== '');
     const text = new URLSearchParams(given).toString();
     return h('a', {href: `/page/${room}${text ? `?${text}` : ''}`}, ...children);
+}
+
+// A list that is broken between its words alone.
+export function whole(texts) {
+    const found = texts.filter(Boolean);
+    return found.length === 0 ? NONE : found.flatMap((each, at) => [at > 0 && ', ', h('span', {class: 'one'}, each)]);
 }
 
 // Buttons of which one is pressed; told of a change by its value.

@@ -68,6 +68,12 @@ export function bytes(value) {
     return `${value} B`;
 }
 
+// Of what somebody else named: its beginning.
+export function brief(text, most = 60) {
+    const signs = [...text];
+    return signs.length > most ? `${signs.slice(0, most).join('')}…` : text;
+}
+
 export function count(value, one, many = `${one}s`) {
     return `${number(value)} ${value === 1 ? one : many}`;
 }

@@ -79,7 +79,7 @@ function row(each, mayChange, open) {
         h('td', {}, stateOf(each.state), h('div', {class: 'quiet small'}, each.state !== 'up' && each.reason ? `${each.reason}, ` : '', 'since ', ago(each.since))),
         h('td', {class: 'n'}, inUse(each)),
         h('td', {class: each.waiting ? 'n bad' : 'n'}, each.waiting ?? NONE),
-        h('td', {}, each.kv_cache_use === null ? NONE : [meter(each.kv_cache_use), percent(each.kv_cache_use)]),
+        h('td', {class: 'short'}, each.kv_cache_use === null ? NONE : [meter(each.kv_cache_use), percent(each.kv_cache_use)]),
         h('td', {class: 'n'}, each.latency_ms === null ? NONE : seconds(each.latency_ms / 1000)),
         h('td', {class: 'n'}, each.weight ?? NONE),
         h('td', {class: 'name'}, marks(each.models, 'models', 'name'), each.more > 0 && `and ${each.more} more`, each.models.length === 0 && h('span', {class: 'quiet'}, 'none told'),

@@ -16,8 +16,12 @@ export function gatewayUrl(told = live.now.status?.url ?? '') {
     }
 }
 
-export function curlOf(key, model = '') {
-    const models = live.now.status?.backends.flatMap((each) => each.models) ?? [];
-    const body = JSON.stringify({model: model || models[0] || 'MODEL', messages: [{role: 'user', content: 'Hello'}]});
+// Which one is offered: the one that the address names, else one to talk to.
+export function offered(models, named) {
+    return (models.find((each) => each.name === named) ?? models.find((each) => !each.embeds) ?? models[0])?.name;
+}
+
+export function curlOf(key, model) {
+    const body = JSON.stringify({model: model ?? 'MODEL', messages: [{role: 'user', content: 'Hello'}]});
     return `curl ${gatewayUrl()}/v1/chat/completions \\\n  -H "Authorization: Bearer ${key}" \\\n  -H "Content-Type: application/json" \\\n  -d '${body.replaceAll("'", "'\\''")}'`;
 }

@@ -6,7 +6,7 @@ import {fill, h} from '../dom.js';
 import * as live from '../live.js';
 import {button, choice, copier, field, note, nothing, panel, same, to, word} from '../parts.js';
 import {seconds} from '../words.js';
-import {gatewayUrl} from './client_words.js';
+import {gatewayUrl, offered} from './client_words.js';
 import {isBad, modelOf, outcome} from './request_words.js';
 
 const HIDDEN = 'YOUR-KEY';
@@ -21,7 +21,8 @@ export async function show({place, query, who, said, isCurrent}) {
     let keyName = '';
     let watching = 0;
     const url = gatewayUrl(clients.url);
-    const model = h('select', {onchange: () => draw()}, models.items.length === 0 ? h('option', {value: 'MODEL'}, 'none is known yet') : models.items.map((each) => h('option', {value: each.name, selected: each.name === query.model}, each.name)));
+    const first = offered(models.items, query.model);
+    const model = h('select', {onchange: () => draw()}, models.items.length === 0 ? h('option', {value: 'MODEL'}, 'none is known yet') : models.items.map((each) => h('option', {value: each.name, selected: each.name === first}, each.name)));
     const name = h('input', {value: '', placeholder: 'my-laptop', 'aria-label': 'Name of the new key'});
     const shown = h('div');
     const made = h('div', {role: 'status'});

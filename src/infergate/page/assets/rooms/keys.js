@@ -2,9 +2,9 @@
 
 import {every, get, named, post, send} from '../ask.js';
 import {fill, h, keep} from '../dom.js';
-import {box, button, confirm, copier, drawer, failed, field, form, loading, meter, note, nothing, panel, same, table, to, word} from '../parts.js';
+import {box, button, confirm, copier, drawer, failed, field, form, loading, meter, note, nothing, panel, same, table, to, whole, word} from '../parts.js';
 import {ago, count, money, NONE, number, percent} from '../words.js';
-import {curlOf} from './client_words.js';
+import {curlOf, offered} from './client_words.js';
 
 const PAGE = 100;
 
@@ -66,8 +66,8 @@ export async function show({place, head, query, who, said, isCurrent}) {
                 h('div', {class: 'quiet small code'}, `${each.prefix}…`)),
             h('td', {class: 'name'}, each.team ?? NONE),
             h('td', {}, models(each.models)),
-            h('td', {class: 'small'}, limits(each) || NONE),
-            h('td', {class: 'small'}, (each.budget ?? []).join(', ') || NONE),
+            h('td', {class: 'small'}, whole(limits(each).split(', '))),
+            h('td', {class: 'small'}, whole(each.budget ?? [])),
             h('td', {class: 'n'}, each.used ? to('usage', {by: 'model', key: each.name}, each.used.cost > 0 ? money(each.used.cost, currency) : `${number(each.used.prompt_tokens + each.used.completion_tokens)} tokens`) : NONE),
             h('td', {class: 'short'}, ago(each.created_at)),
             h('td', {class: 'short'}, each.revoked_at ? h('span', {class: 'mark bad'}, 'revoked') : each.expires_at ? ago(each.expires_at) : NONE),
@@ -223,6 +223,10 @@ function change(key, names, changed) {
 // The only time a secret is shown: to be copied, and to be tried at once.
 function secret(made, what, command) {
     const tried = h('div', {role: 'status'});
+    const shell = h('pre', {}, curlOf(made.key, made.models?.[0]));
+    if (!made.models?.length) {
+        get('/models', {limit: 1000}).then(({items}) => fill(shell, curlOf(made.key, offered(items)))).catch(() => {});
+    }
     box(`${made.name} ${what}`,
         h('p', {}, 'This is its secret. It is shown this once, and kept only as a hash.'),
         h('div', {class: 'secret'}, h('code', {id: 'secret'}, made.key), copier(made.key)),
@@ -233,7 +237,7 @@ function secret(made, what, command) {
             const answer = await (await trial({path: '/v1/models', key: made.key})).json();
             fill(tried, h('p', {class: 'mark good'}, `It works: ${count(answer.data?.length ?? 0, 'model')} for it.`));
         }, tried), to('connect', {}, 'Settings for a program')),
-        tried, h('h3', {}, 'In a shell'), h('pre', {}, curlOf(made.key)), same(command));
+        tried, h('h3', {}, 'In a shell'), shell, same(command));
 }
 
 function rotate(key, changed) {

@@ -5,7 +5,7 @@ import {get, post, Problem, trial} from '../ask.js';
 import {fill, h} from '../dom.js';
 import {button, copier, failed, field, nothing, panel, to} from '../parts.js';
 import {NONE, number, seconds} from '../words.js';
-import {gatewayUrl} from './client_words.js';
+import {gatewayUrl, offered} from './client_words.js';
 
 const LIVES_S = 3600;
 let key = ''; // of this page, while it is open; nowhere else
@@ -19,7 +19,7 @@ export async function show({place, query, who, said, isCurrent}) {
         fill(place, panel(null, nothing('No backend has told its models yet. ', to('backends', {}, 'How are they?'))));
         return null;
     }
-    const sides = [side(models, query.model), side(models, query.with ?? '', true)];
+    const sides = [side(models, offered(models, query.model)), side(models, query.with ?? '', true)];
     const text = h('textarea', {rows: 3, placeholder: 'Ask something', 'aria-label': 'Message', style: {width: '100%'}, onkeydown: (event) => {
         if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
             ask();

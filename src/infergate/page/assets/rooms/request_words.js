@@ -1,6 +1,6 @@
 // What is said of a request, in more than one room: from its line of the access log.
 
-import {seconds} from '../words.js';
+import {brief, seconds} from '../words.js';
 
 export const isBad = (entry) => entry.status >= 400 || entry.status === 0;
 
@@ -30,5 +30,5 @@ export function firstByte(entry) {
 export function sentence(entry) {
     const model = modelOf(entry);
     const tried = entry.attempts.map((each) => `${each.backend} ${each.status ?? 'gave nothing'}`).join(', then ');
-    return `${model || entry.uri}: ${outcome(entry)}${entry.key ? `, for ${entry.key}` : ''}${tried ? ` (${tried})` : ''}, after ${seconds(entry.request_time)}`;
+    return `${brief(model || entry.uri)}: ${outcome(entry)}${entry.key ? `, for ${entry.key}` : ''}${tried ? ` (${tried})` : ''}, after ${seconds(entry.request_time)}`;
 }

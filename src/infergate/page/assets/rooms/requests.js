@@ -4,7 +4,7 @@ import {get} from '../ask.js';
 import {fill, h, keep} from '../dom.js';
 import * as live from '../live.js';
 import {choice, failed, loading, nothing, panel, table} from '../parts.js';
-import {clock, exact, NONE, number, seconds} from '../words.js';
+import {brief, clock, exact, NONE, number, seconds} from '../words.js';
 import {firstByte, isBad, modelOf, outcome} from './request_words.js';
 import {story} from './story.js';
 
@@ -118,7 +118,7 @@ function row(each, open) {
     return h('tr', {class: 'leads news', onclick: (event) => event.target.closest('button, a') || open(each.id)},
         h('td', {class: 'time'}, h('button', {type: 'button', class: 'bare', title: exact(each.ts), onclick: () => open(each.id)}, clock(each.ts))),
         h('td', {}, h('span', {class: isBad(each) ? 'mark bad' : 'mark good'}, outcome(each))),
-        h('td', {class: 'name'}, model || h('span', {class: 'quiet'}, each.uri), asked && h('div', {class: 'quiet small'}, `asked for as ${asked}`)),
+        h('td', {class: 'name', title: model}, brief(model) || h('span', {class: 'quiet'}, brief(each.uri)), asked && h('div', {class: 'quiet small', title: asked}, `asked for as ${brief(asked)}`)),
         h('td', {class: 'name'}, each.key || NONE),
         h('td', {class: 'name'}, each.attempts.length > 1 ? each.attempts.map((one) => one.backend).join(' → ') : each.backend || NONE),
         h('td', {class: 'n'}, seconds(firstByte(each))),

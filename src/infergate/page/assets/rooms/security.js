@@ -142,10 +142,16 @@ function drawAudit(place, page) {
     draw(page.next);
 }
 
+// A list, or names with values.
+function inWords(value) {
+    const parts = Array.isArray(value) ? value : Object.entries(value).filter(([, each]) => each !== null).map(([name, each]) => [name, each]);
+    return parts.map((each) => [each].flat().map((one) => typeof one === 'object' ? JSON.stringify(one) : one).join(' ')).join(', ') || NONE;
+}
+
 // What differs, in words; of a long one, the beginning.
 function change({before, after}) {
     const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])].filter((name) => JSON.stringify(before?.[name]) !== JSON.stringify(after?.[name]));
-    const shown = (value) => value === undefined || value === null ? NONE : typeof value === 'object' ? JSON.stringify(value) : String(value).replace(/^[0-9a-f]{64}$/, (hash) => `${hash.slice(0, 8)}…`);
+    const shown = (value) => value === undefined || value === null ? NONE : typeof value === 'object' ? inWords(value) : String(value).replace(/^[0-9a-f]{64}$/, (hash) => `${hash.slice(0, 8)}…`);
     const told = before === null ? names.filter((name) => after[name] !== null && !['id', 'name', 'created_at'].includes(name)) : names;
     const text = told.map((name) => before === null ? `${name} ${shown(after[name])}` : `${name} ${shown(before?.[name])} → ${shown(after?.[name])}`).join(', ');
     return text.length > 160 ? h('span', {title: text.slice(0, 2000)}, `${text.slice(0, 160)} …`) : text;
