@@ -28,6 +28,8 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._job: Job | None = None
         self._asked: dict[str, Any] = {}
+        self._last = False
+        """The request said that no other one comes on this connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -46,8 +48,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        while self._job is None and (request := self._next()) is not None:
-            self._answer(*request)
+        try:
+            while self._job is None and (request := self._next()) is not None:
+                self._answer(*request)
+        except ValueError:  # SGLang's router asks first whether it is gRPC, in HTTP/2
+            self._reply({"detail": "Invalid HTTP request received."}, status="400 Bad Request")
+            self._transport.close()
 
     def _next(self) -> tuple[str, str, bytes] | None:
         """Method, path and body of the next request, once it is there."""
@@ -65,6 +71,7 @@ class Connection(asyncio.Protocol):
             body = bytes(self._buffer[start:after]) if len(self._buffer) >= after else None
         if body is None:
             return None
+        self._last = headers.get("connection", "").lower() == "close"
         del self._buffer[:after]
         method, path, _ = lines[0].split(" ")
         return method, path.partition("?")[0], body
@@ -131,7 +138,7 @@ class Connection(asyncio.Protocol):
             last = self._event([{"index": 0, "delta": {"content": "z"}, "finish_reason": "stop"}])
             if (self._asked.get("stream_options") or {}).get("include_usage"):
                 last += self._event([], usage=usage)
-            self._transport.write(last + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
+            self._write_last(last + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
         else:
             message = {"role": "assistant", "content": "az"}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -151,7 +158,12 @@ class Connection(asyncio.Protocol):
         data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         kind = _TEXT if text else "application/json"
         head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(data)}\r\n\r\n"
-        self._transport.write(head.encode() + (b"" if without_body else data))
+        self._write_last(head.encode() + (b"" if without_body else data))
+
+    def _write_last(self, data: bytes) -> None:
+        self._transport.write(data)
+        if self._last:
+            self._transport.close()
 
 
 def _models(to: Simulated, owner: str) -> dict[str, Any]:

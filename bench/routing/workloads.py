@@ -106,7 +106,7 @@ BOXES = Workload(
     gap=uniform(30, 100),
     models=("m0", "m1", "m2", "m3", "m4", "m5"),
 )
-"""Small chats with six models, on boxes that have memory for one of them. Numbers are made up."""
+"""Small chats with six models, on boxes that have memory for two of them. Numbers are made up."""
 
 
 def _turns(workload: Workload, rng: Random, session: str) -> Iterator[tuple[float, Turn]]:
