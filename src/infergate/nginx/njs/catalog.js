@@ -22,9 +22,17 @@ function answer(r, value) {
     r.return(200, JSON.stringify(value));
 }
 
+function isRead(r) {
+    if (r.method === 'GET' || r.method === 'HEAD') {
+        return true;
+    }
+    refuse.told(r, { status: 405, code: 'method_not_allowed', allow: 'GET, HEAD',
+        message: 'This endpoint takes GET, not ' + r.method + '.' });
+    return false;
+}
+
 function list(r) {
-    if (r.method !== 'GET' && r.method !== 'HEAD') {
-        refuse.refuse(r, 405, 'method_not_allowed', 'This endpoint takes GET, not ' + r.method + '.');
+    if (!isRead(r)) {
         return;
     }
     switch (r.uri) {
@@ -47,6 +55,9 @@ function list(r) {
 
 // GET /v1/models/{id}; ids may contain slashes (BAAI/bge-m3).
 function one(r) {
+    if (!isRead(r)) {
+        return;   // DELETE above all: nothing was
+    }
     const id = r.uri.slice('/v1/models/'.length).replace(/\/+$/, '');
     const models = allowed(r, 'models');
     const found = models.filter((entry) => entry.id === id)[0] || meant(models, id);

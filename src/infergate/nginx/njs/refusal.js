@@ -22,7 +22,7 @@ function worded(r, refusal) {
     if (refusal.status === 401) {
         r.headersOut['WWW-Authenticate'] = r.headersOut['WWW-Authenticate'] || 'Bearer';
     } else if (refusal.status === 405) {
-        r.headersOut['Allow'] = r.variables.ig_methods || (r.method === 'POST' ? 'GET' : 'POST');
+        r.headersOut['Allow'] = r.variables.ig_methods || refusal.allow || (r.method === 'POST' ? 'GET' : 'POST');
     } else if (refusal.status === 426) {
         r.headersOut['Upgrade'] = 'HTTP/1.1';   // RFC 9110, 15.5.22: what it could speak instead
     } else if (refusal.retry_after || refusal.status === 503) {

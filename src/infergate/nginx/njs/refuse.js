@@ -9,7 +9,7 @@ function refuse(r, status, code, message, param) {
     told(r, { status, code, message, param });
 }
 
-// refusal: { status, code, message, param, retry_after (seconds) }
+// refusal: { status, code, message, param, retry_after (seconds), allow (methods, for 405) }
 function told(r, refusal) {
     r.variables.ig_error = refusal.code;
     refusal.param = refusal.param || null;

@@ -37,7 +37,8 @@ function decide(r, format, met) {
             }
             return;
         }
-        refuse.refuse(r, 405, 'method_not_allowed', 'This endpoint takes POST, not ' + r.method + '.');
+        refuse.told(r, { status: 405, code: 'method_not_allowed', allow: 'POST',
+            message: 'This endpoint takes POST, not ' + r.method + '.' });
         return;
     }
     const request = format.read(r);

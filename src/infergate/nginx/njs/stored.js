@@ -14,7 +14,8 @@ function serve(r) {
     }
     const method = found[1] === '/cancel' ? 'POST' : 'GET';
     if (r.method !== method) {
-        refuse.refuse(r, 405, 'method_not_allowed', 'This endpoint takes ' + method + ', not ' + r.method + '.');
+        refuse.told(r, { status: 405, code: 'method_not_allowed', allow: method,
+            message: 'This endpoint takes ' + method + ', not ' + r.method + '.' });
         return;
     }
     const named = r.variables.http_x_infergate_backend;
