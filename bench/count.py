@@ -68,6 +68,7 @@ class Counted:
     key: str = "free"
     chunks: int = 0
     max_tokens: int | None = 100
+    stream: bool = False
 
 
 ROWS = (
@@ -78,6 +79,8 @@ ROWS = (
     Counted("20 kB", 100, content=(20_000, "x")),
     Counted("1 MB", 10, content=(1_000_000, "base64")),
     Counted("chunk", 4, chunks=200),
+    Counted("20 kB stream, held", 100, content=(20_000, "x"), max_tokens=4, stream=True),
+    Counted("chunk, held", 4, content=(20_000, "x"), chunks=200),
     Counted("embedding, kept", 300, path="/v1/embeddings", model="kept"),
     Counted("service", 300, path="/other/collections"),
 )
@@ -175,7 +178,7 @@ def _request(row: Counted, key: str, chunks: int) -> bytes:
         asked["input"] = content
     else:
         asked["messages"] = [{"role": "user", "content": content}]
-    if chunks:
+    if chunks or row.stream:
         asked.update(stream=True, stream_options={"include_usage": True})
     body = json.dumps(asked).encode()
     head = (

@@ -133,6 +133,7 @@ KNOWN = {
     ("http_splitting", "$ig_content_type"): "njs sets it, to one of two kinds of body",
     ("http_splitting", "$ig_stored"): "njs sets it, to a path it has matched or an encoded name",
     ("http_splitting", "$ig_ticket"): "njs sets it, to a number and a name of the YAML",
+    ("http_splitting", "$ig_way"): "njs sets it, to the name of a location",
     ("http_splitting", "$ig_patience"): "njs sets it, to a number",
     ("http_splitting", "$ig_improper"): "njs sets it, always to nothing",
     ("http_splitting", "$ig_awaited"): "the same",

@@ -151,7 +151,10 @@ def test_a_name_that_does_not_resolve_is_refused_at_once_and_does_not_stop_nginx
 
 
 def test_what_hedging_needs_is_there_only_for_models_that_hedge(tmp_path: Path) -> None:
-    text = "backends: { a: https://x:1, b: http://y:1 }\nmodels: { m: { backends: [a, b]%s } }\n"
+    text = (
+        "backends: { a: https://x:1, b: http://y:1 }\nretries: { until: head }\n"
+        "models: { m: { backends: [a, b]%s } }\n"
+    )
     without, hedged = (
         render(parse_config(text % more, tmp_path / "infergate.yaml", {}).config, around(tmp_path))
         for more in ("", ", hedge: {}, timeouts: { first_byte: 9s }")

@@ -103,6 +103,14 @@ class Queue(Section):
 class Retries(Section):
     """Attempts at other backends while no byte of an answer has gone to the client."""
 
+    until: Literal["auto", "first_token", "head"] = Field(
+        "auto",
+        description="How long a streamed request may still go to another backend: until the head"
+        " of the answer, which many engines send at once, or until its first token; auto: the"
+        " latter for bodies of 8 KiB and more. Only where the model has another backend, or a"
+        " fallback.",
+    )
+
     attempts: int = Field(3, ge=1, le=4, description="At most, the first and fallbacks included.")
     budget: float = Field(
         0.2,

@@ -105,6 +105,7 @@ ANSWERED = (
     "x-infergate-attempts",
     "x-infergate-queue-ms",
     "x-infergate-reached",
+    "x-infergate-address",
 )
 """What only we say of an answer."""
 

@@ -19,7 +19,15 @@ from infergate.nginx.access_line import VERSION, for_njs
 from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.made import made
 from infergate.nginx.quick import longest_relay, quick_relay
-from infergate.nginx.relays import SHORT_PROMPT_BYTES, SLOWEST_MS, ladder, relays_of, watches
+from infergate.nginx.relays import (
+    HELD_FROM_BYTES,
+    SHORT_PROMPT_BYTES,
+    SLOWEST_MS,
+    holds,
+    ladder,
+    relays_of,
+    watches,
+)
 from infergate.nginx.statuses import INTERNAL
 from infergate.nginx.zones import zones
 
@@ -27,6 +35,9 @@ if TYPE_CHECKING:
     from infergate.nginx.render import Surroundings
 
 _JS_IMPORT = re.compile(r"js_import\s+\w+\s+from (\w+\.js);")
+_NEVER = 2**53
+"""Bytes that no body has."""
+
 _SETTING = re.compile(r"\bsettings\$(\w+)")
 
 
@@ -46,6 +57,8 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "ladder": ladder(config.timeouts),
         "quick_tokens": quick.tokens,
         "quick_bytes": quick.bytes,
+        "held_from": HELD_FROM_BYTES,
+        "held_least": _NEVER if (held := holds(config)) is None else held,
         "quick_unsaid": quick.unsaid,
         "quick_rule": quick.rule,
         "quick_long": quick.long,

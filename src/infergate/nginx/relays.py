@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the supervisor reads sizes of zones, and needs no configuration for that
     from infergate.config.backends import Backend
     from infergate.config.models import Model, Timeouts
+    from infergate.config.policies import Retries
     from infergate.config.root import Config
 
 RUNG_FACTOR = 4
@@ -28,6 +29,10 @@ SHORTEST_PAUSE_MS = 60_000
 
 SLOWEST_MS = 200
 """For a token of a model that was not measured yet: slower than anybody waits for."""
+
+HELD_FROM_BYTES = 8_192
+"""Of a streamed request whose answer's head waits for the first token (`retries.until: auto`):
+2,000 tokens, which a large GPU reads in a quarter of a second."""
 
 SHORT_PROMPT_BYTES = 65_536
 """Of a body whose prompt is read within the least time: 16,000 tokens, half a minute on a small
@@ -141,6 +146,23 @@ def relays_of(config: Config) -> tuple[Relay, ...]:
 def watches(config: Config) -> bool:
     """Whether there is any location whose first byte or pauses are watched."""
     return any(relay.is_watched for relay in relays_of(config))
+
+
+def held_from(retries: Retries) -> int | None:
+    """From how many bytes on a streamed request may go elsewhere until its first token; None:
+    it never may."""
+    if retries.until == "head" or retries.attempts == 1:
+        return None
+    return 0 if retries.until == "first_token" else HELD_FROM_BYTES
+
+
+def holds(config: Config) -> int | None:
+    """The least of `held_from` for all models; None where no answer's head is held back: there is
+    nowhere else to go."""
+    if len(config.backends) < 2 and not any(each.discover for each in config.backends.values()):
+        return None
+    every = (config.retries, *(each.retries or config.retries for each in config.models.values()))
+    return min((each for each in map(held_from, every) if each is not None), default=None)
 
 
 def _ms(seconds: float) -> int:

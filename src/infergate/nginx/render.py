@@ -28,7 +28,7 @@ from infergate.nginx.keeping import keeps
 from infergate.nginx.made import Compiled
 from infergate.nginx.programs import programs
 from infergate.nginx.quick import HASHED_PREFIX, longest_relay, peers, quick_relay, servers
-from infergate.nginx.relays import relays_of, watches
+from infergate.nginx.relays import holds, relays_of, watches
 from infergate.nginx.rendered import Rendered
 from infergate.nginx.sampling import sampled_pattern
 from infergate.nginx.shutdown import SHUTDOWN_TIMEOUT_S
@@ -196,6 +196,9 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "zones": zones(config, around.needs),
         "hedge": _hedges(config),
         "watches": watches(config),
+        "holds": holds(config) is not None,
+        "awaits": _awaits(config),
+        "attempts": _hedges(config) or _awaits(config),
         "keeps": keeps(config),
         **_log(config),
         "gzip": config.gzip,
@@ -234,7 +237,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
     for each in https:
         served = around.certificates[each.name]
         files[f"tls/{each.name}.conf"] = text("tls_site.conf.j2", served=served, hosts=each.hosts)
-    if _hedges(config) or watches(config):
+    if values["attempts"]:
         files["attempts.conf"] = text("attempts.conf.j2")
     kept = keeps(config)
     if kept:
@@ -242,7 +245,9 @@ def render(config: Config, around: Surroundings) -> Rendered:
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
         if name == "snippets/waf.conf.j2" and config.waf.mode == "off":
             continue
-        if name in _WATCHING_SNIPPETS and not watches(config):
+        if name == "snippets/awaited.conf.j2" and not _awaits(config):
+            continue
+        if name == "snippets/watched.conf.j2" and not watches(config):
             continue
         if name in KEEPING_SNIPPETS and kept is None:
             continue
@@ -283,7 +288,6 @@ def render(config: Config, around: Surroundings) -> Rendered:
     )
 
 
-_WATCHING_SNIPPETS = ("snippets/watched.conf.j2", "snippets/awaited.conf.j2")
 _GRPC_SNIPPETS = ("snippets/grpc.conf.j2", "snippets/grpc_refusals.conf.j2")
 
 
@@ -317,7 +321,7 @@ def _log(config: Config) -> dict[str, object]:
             keeps=keeps(config) is not None,
             traces=config.tracing is not None,
             services=bool(config.services),
-            hedges=_hedges(config) or watches(config),
+            hedges=_hedges(config) or _awaits(config),
         ),
         "no_utf_8": access_line.NO_UTF_8,
         "answered": access_line.ANSWERED,
@@ -338,6 +342,11 @@ def _cors(config: Config) -> dict[str, Cors]:
 
 def _hedges(config: Config) -> bool:
     return any(model.hedge for model in config.models.values())
+
+
+def _awaits(config: Config) -> bool:
+    """Whether the first byte, or a pause, of some attempt is waited for by attempts.conf."""
+    return watches(config) or holds(config) is not None
 
 
 def _port_suffix(https: str | None) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infergate.nginx.compiled_route import backends_of
-from infergate.nginx.relays import watches
+from infergate.nginx.relays import holds, watches
 from infergate.paths import Home
 
 if TYPE_CHECKING:
@@ -198,7 +198,11 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
             if hedged
             else ()
         ),
-        *((Zone("late", 2, f"{number} timeout=24h evict"),) if watches(config) else ()),
+        *(
+            (Zone("late", 2, f"{number} timeout=24h evict"),)
+            if watches(config) or holds(config) is not None
+            else ()
+        ),
     )
 
 

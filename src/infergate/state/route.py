@@ -16,7 +16,7 @@ from infergate.health.inventory import Inventory
 from infergate.health.model_size import size_of
 from infergate.kinds import KINDS, KindName
 from infergate.nginx.quick import is_quick, quick_relay
-from infergate.nginx.relays import SLOWEST_MS, ladder, relay_for, timeouts_of
+from infergate.nginx.relays import SLOWEST_MS, held_from, ladder, relay_for, timeouts_of
 
 _WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY, _STEP = 1, 2, 4, 5, 6  # their places in a backend's list
 
@@ -71,7 +71,7 @@ def compile_route(
         options["queue"] = [queue.max_length, _ms(queue.max_wait), _ms(queue.ageing)]
     retries = model.retries or config.retries
     if retries != Retries():
-        options["retries"] = [retries.attempts, retries.budget]
+        options["retries"] = [retries.attempts, retries.budget, held_from(retries)]
     if model.fallback:
         options["fallback"] = list(model.fallback)
     if model.canary is not None:

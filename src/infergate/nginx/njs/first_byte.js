@@ -124,4 +124,4 @@ function ofAnotherRevision(location) {
     return same.length === 0 ? location : same[same.length - 1];
 }
 
-export { ending, of, explains };
+export { ending, of, explains, isStream };

@@ -20,7 +20,7 @@ const SHORTEST = 10, LONGEST = 250, FRACTION = 8, SOON = 2;
 // What the next hop has of its own.
 const NOT_ASKED = ['host', 'connection', 'content-length', 'authorization', 'x-infergate-hedge', 'x-infergate-attempt'];
 const NOT_ANSWERED = ['connection', 'content-length', 'transfer-encoding', 'date', 'server', 'set-cookie',
-    'x-infergate-hedge', 'x-infergate-reached'];
+    'x-infergate-hedge', 'x-infergate-reached', 'x-infergate-address'];
 
 function race(r) {
     try {
@@ -100,7 +100,7 @@ function start(r) {
                 attempt.reached = !headers.get('x-infergate-reached').endsWith('-');
                 guarded(() => ended(attempt, answer.response.status, headers, answer.body));
             }, () => {   // it was late, broke off in the middle of its answer, or did not speak HTTP
-                const wasLate = settings.watches === 1 && late.was(id + '/' + attempt.name);
+                const wasLate = settings.watches === 1 && late.how(id + '/' + attempt.name) === late.LATE;
                 attempt.reached = !wasLate;
                 guarded(() => ended(attempt, wasLate ? 504 : 502, undefined, ''));
             });

@@ -41,6 +41,8 @@ declare const settings: {
     readonly ladder: readonly [0 | 1, number];
     readonly quick_tokens: number;
     readonly quick_bytes: number;
+    readonly held_from: number;
+    readonly held_least: number;
     readonly quick_unsaid: string;
     readonly quick_rule: string;
     readonly quick_long: string;

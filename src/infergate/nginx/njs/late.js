@@ -9,9 +9,10 @@
 // nobody waits for, because the answer has gone out by then.
 //
 // ig_late   attempt → WAITING until its first byte is there; then the time of its last piece, in ms, if its
-//           pauses are watched; 'late <attempt>' → 1
+//           pauses are watched; 'late <attempt>' → LATE or CLOSED, of one that ended before its first byte
 
 const WAITING = 0;
+const LATE = 1, CLOSED = 2;
 // Between two looks, in ms: a fraction of the time so far.
 const SHORTEST = 5, LONGEST = 1000, FRACTION = 8;
 // A look may come so much later, where the worker has much to do. More is a clock that was set.
@@ -61,7 +62,7 @@ async function wait(r) {
     while (seen !== undefined) {
         const limit = seen === WAITING ? first : pause;
         if (limit !== 0 && waited >= limit) {
-            zone.set('late ' + attempt, 1);
+            zone.set('late ' + attempt, LATE);
             if (zone.delete(attempt)) {
                 r.return(403);
                 return;
@@ -84,9 +85,21 @@ async function wait(r) {
     r.return(204);
 }
 
-// Whether an attempt was ended so; said once.
-function was(attempt) {
-    return ngx.shared.ig_late.delete('late ' + attempt) === true;
+// The backend closed the connection after its head, or nginx did, because the time for more was over.
+function endedEarly(r, isLate) {
+    const attempt = r.headersIn['x-infergate-attempt'];
+    ngx.shared.ig_late.delete(attempt);
+    ngx.shared.ig_late.set('late ' + attempt, isLate ? LATE : CLOSED);
 }
 
-export { begin, head, piece, wait, was };
+// How an attempt ended before its first byte, where that is known: LATE, CLOSED, or undefined. Said once.
+function how(attempt) {
+    const zone = ngx.shared.ig_late;
+    const found = zone.get('late ' + attempt);
+    if (found !== undefined) {
+        zone.delete('late ' + attempt);
+    }
+    return found;
+}
+
+export { LATE, CLOSED, begin, head, piece, wait, endedEarly, how };

@@ -95,20 +95,23 @@ function wasUnsent(each) {
     return each.sent === '0' && each.connect !== '-';
 }
 
-// By way of our own server that watches it (late.js), which answers for a backend that does not.
+// By way of our own server (attempts.conf), which answers for a backend that does not, and says in a header which
+// address answered.
 function throughUs(variables, backend, each) {
-    if (each.address === settings.attempts_address && (each.status === '502' || each.status === '504')) {
+    const isOurs = each.address === settings.attempts_address;
+    if (isOurs) {
+        each.address = backend === variables.ig_backend ? variables.upstream_http_x_infergate_address || '' : '';
+    }
+    if (isOurs && (each.status === '502' || each.status === '504')) {
         each.status = failure(variables, backend) || each.status;
         each.header = undefined;
     }
     return each;
 }
 
-// What went by way of our own server has no address of its own in nginx's list.
 function told(backend, each) {
     return {
-        backend, address: each.address === settings.attempts_address ? '' : each.address || '', status: number(each.status),
-        header_time: number(each.header), response_time: number(each.response),
+        backend, address: each.address || '', status: number(each.status), header_time: number(each.header), response_time: number(each.response),
     };
 }
 

@@ -4,6 +4,7 @@ import * as answer from './answer.js';
 import * as anthropic from './anthropic.js' with { load: 'rare' };
 import * as check from './check.js' with { load: 'lazy' };
 import * as door from './door.js';
+import * as hold from './hold.js' with { load: 'rare' };
 import * as limits from './limits.js' with { load: 'lazy' };
 import * as plain from './plain.js';
 import * as policy from './policy.js';
@@ -38,6 +39,9 @@ function decide(r, request, found, met) {
         return undefined;
     }
     if ((options === 0 || options.validation === undefined) && request.verdict === 'odd') {
+        return undefined;
+    }
+    if (request.bytes >= settings.held_least && hold.isHeld(r, found, request)) {
         return undefined;
     }
     const isStream = request.stream === true;

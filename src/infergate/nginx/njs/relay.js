@@ -5,6 +5,7 @@ import * as anthropic from './anthropic.js' with { load: 'lazy' };
 import * as catalog from './catalog.js' with { load: 'rare' };
 import * as firstByte from './first_byte.js';
 import * as hedging from './hedging.js';
+import * as hold from './hold.js' with { load: 'lazy' };
 import * as kinds from './kinds.js';
 import * as limits from './limits.js';
 import * as lines from './line.js' with { load: 'rare' };
@@ -236,10 +237,14 @@ function dispatch(r, found, asked, format, backend) {
     if (options.hedge !== undefined) {
         location = hedging.way(r, found, request, backend, location) || location;
     }
-    if (variables.ig_keep) {
+    const isHeld = !variables.ig_keep && request.bytes >= settings.held_least && hold.isHeld(r, found, request);
+    if (isHeld) {
+        location = hold.way(r, location);
+    }
+    if (variables.ig_keep || isHeld) {
         variables.ig_body = isUnchanged ? request.buffer || request.text
             : format.edited(request, wanted, insert);
-        r.internalRedirect(location + '_' + variables.ig_keep);
+        r.internalRedirect(isHeld ? location : location + '_' + variables.ig_keep);
     } else if (isUnchanged) {
         r.internalRedirect(location);
     } else {

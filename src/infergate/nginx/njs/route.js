@@ -126,4 +126,4 @@ function whole(route) {
     return route[BACKENDS].length < route[NAMES].length ? find(route[MODEL]) : route;
 }
 
-export { NAME, WEIGHT, MAX_IN_FLIGHT, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BALANCE, BACKENDS, OPTIONS, PACE, look, find, pick, place };
+export { NAME, WEIGHT, MAX_IN_FLIGHT, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BALANCE, BACKENDS, OPTIONS, NAMES, PACE, look, find, pick, place };
