@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.engine.conftest import Pair, as_new, two_of
-from tests.gateway import Gateway, until
+from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
 backends:
@@ -97,6 +97,7 @@ def test_a_backend_that_dies_while_it_reads_the_prompt_breaks_no_stream(
     ]
     assert "a closed before its first token;a failed 502" in line["why"]
     assert line["error"] == ""
+    assert [each["address"] for each in line["attempts"]] == ["", b.url.removeprefix("http://")]
     assert len(b.requests("/v1/")) >= 1
     assert_nothing_is_held(it)
 
@@ -196,6 +197,7 @@ def test_what_reaches_the_client_is_what_the_backend_sent(pair: Pair, path: str)
         assert ours == {"x-infergate-request-id"}, "nothing of the way through our own server"
         line = it.log()[-1]
         assert line["error"] == ""
+        assert line["attempts"][0]["address"] == a.url.removeprefix("http://")
     finally:
         it.run("backend", "undrain", "b")
 
@@ -242,3 +244,15 @@ def test_the_events_that_come_before_the_prompt_is_read_are_no_token(pair: Pair)
     )
     line = until_a_was_first(it, "m", "/v1/responses")
     assert "a closed before its first token" in line["why"]
+
+
+def test_no_other_setting_is_needed_for_it(pair: Pair, engine: str) -> None:
+    """The server in between is there where nothing else needs it."""
+    _, a, b = pair
+    a.behave(path_prefix="/v1/", die="after_headers")
+    smallest = f"""
+backends: {{ a: {{ url: {a.url}, engine: vllm }}, b: {{ url: {b.url}, engine: vllm }} }}
+models: {{ m: [a, b] }}
+"""
+    with gateway(engine, smallest) as it:
+        until_a_was_first(it, "m")
