@@ -99,13 +99,14 @@ def steps(why: str) -> Iterator[str]:
 
 def _sum(name: str, terms: str, score: str) -> str:
     """The terms of njs/work.js, so that its sum can be done again with a pencil."""
-    pending, uncached, speed, busy, others, share, filled, load = map(float, terms.split(","))
+    pending, uncached, busy, full, capacity, *more = map(float, terms.split(","))
+    speed, others, share, load = more or (8.0, 0.0, 1.0, 0.0)  # njs/work.js: what is usual
     for_weight = "" if share == 1 else f" / {share:g} for its weight"
     parts = [
-        f"({pending:g} tokens pending + 3 x {uncached:g} not in its cache) / {speed:g} a ms",
+        f"({pending:.0f} tokens pending + 3 x {uncached:.0f} not in its cache) / {speed:g} a ms",
         f"50 x {busy:g} in flight{for_weight}",
-        f"250 x {others:g} of others{for_weight}" if others else "",
-        f"{_filled(filled):g} for a KV cache {filled:g} full",
+        f"50 x {others:g} of others{for_weight}" if others else "",
+        f"{_filled(full / capacity):g} for a KV cache with {full:.0f} of {capacity:.0f} tokens",
         f"{load:g} to load the model or wait for a slot" if load else "",
     ]
     return f"{name}: {' + '.join(filter(None, parts))} = {_score(score)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,30 @@ from infergate.control.live import Live
 from infergate.errors import InfergateError
 from infergate.health.monitor import BackendStatus
 from infergate.kinds import KINDS
+from infergate.kinds.work import Work
 from infergate.live.shared_memory import NginxNotThere, push
 from infergate.log import log
 from infergate.paths import Home
 
 CAPACITY = 1_000_000
 """Tokens; of a backend that says nothing, as njs/work.js has it."""
+
+
+Engined = Mapping[str, tuple[float, ...]]
+NOTHING = (0.0,) * 6
+_MOVED = 3
+"""Of the six numbers that njs/work.js describes."""
+
+PROMPT = 4000
+"""Tokens of a prompt that nobody knows; of what others have waiting."""
+
+
+def waiting_tokens(work: Work | None, others: float) -> float:
+    """Prompt tokens that wait in the engine's own queue and are not ours, about. others: requests
+    that it has besides ours."""
+    if work is None or not work.waiting or others <= 0:
+        return 0.0
+    return float(round(work.waiting * min(1.0, others / work.requests) * PROMPT))
 
 
 @dataclass
@@ -69,24 +88,28 @@ class Engines:
             state = await self._live.next()
             if state is None:
                 continue
-            wanted = self.wanted(state.engines)
+            wanted = self.wanted(state.engines, state.load)
             if wanted != state.engines:
                 await asyncio.to_thread(self._push, state.engines, wanted)
 
-    def wanted(self, there: Mapping[str, float]) -> dict[str, float]:
-        """What shared memory is to hold. there: what it holds."""
+    def wanted(self, there: Engined, load: Mapping[str, float]) -> dict[str, tuple[float, ...]]:
+        """What shared memory is to hold. there: what it holds. load: what is told in
+        control/load.py."""
         config = self._config()
-        wanted: dict[str, float] = {}
-        for status in self._statuses():
-            if status.name in config.backends:
-                wanted |= self._of(status, config, there)
-        return {"": 1.0, **wanted} if wanted else {}
+        told = {
+            status.name: self._of(
+                status, config, there.get(status.name, NOTHING), load.get(status.name, 0.0)
+            )
+            for status in self._statuses()
+            if status.name in config.backends
+        }
+        return {name: each for name, each in told.items() if any(each)}
 
     def _of(
-        self, status: BackendStatus, config: Config, there: Mapping[str, float]
-    ) -> dict[str, float]:
-        name, declared = status.name, config.backends[status.name]
-        seen = self._seen.setdefault(name, _Seen())
+        self, status: BackendStatus, config: Config, there: Sequence[float], others: float
+    ) -> tuple[float, ...]:
+        declared = config.backends[status.name]
+        seen = self._seen.setdefault(status.name, _Seen())
         if (work := status.vitals.work) is not None:
             seen.capacity = work.kv_cache_tokens or seen.capacity
             if work.keeps_prefixes is not None:
@@ -95,21 +118,23 @@ class Engines:
         loaded = sum(model.loaded is True for model in status.models)
         seen.most_loaded = max(seen.most_loaded, loaded)
         on_demand = status.kind is not None and not KINDS[status.kind].keeps_loaded
-        moved = there.get(f"moved {name}", 0.0)
+        moved = there[_MOVED]
         if seen.restarted(status):
             moved += (capacity or CAPACITY) + 1
-        told = {
-            "capacity": float(capacity or 0),
-            "speed": (declared.prefill_speed or 0) / 1000,
-            "distrust": float(seen.keeps_prefixes is False),
-            "moved": moved,
-            "evicts": float(on_demand and loaded >= max(1, seen.most_loaded)),
-        }
-        return {f"{what} {name}": value for what, value in told.items() if value}
+        return (
+            float(capacity or 0),
+            (declared.prefill_speed or 0) / 1000,
+            float(seen.keeps_prefixes is False),
+            moved,
+            float(on_demand and loaded >= max(1, seen.most_loaded)),
+            waiting_tokens(work, others),
+        )
 
-    def _push(self, there: Mapping[str, float], wanted: Mapping[str, float]) -> None:
+    def _push(self, there: Engined, wanted: Engined) -> None:
         change = {
-            "set": {key: value for key, value in wanted.items() if there.get(key) != value},
+            "set": {
+                key: json.dumps(value) for key, value in wanted.items() if there.get(key) != value
+            },
             "delete": [key for key in there if key not in wanted],
         }
         try:

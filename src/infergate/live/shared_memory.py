@@ -43,7 +43,7 @@ class LiveState:
     load: backend → requests it is taken to have besides ours (health/load.py).
     pending: backend → prompt tokens sent there that have no first token yet, of answers that are
         streamed; prompts: all prompt tokens in flight (njs/owed.js).
-    engines: what njs is told of them, as njs/work.js describes it.
+    engines: backend → what njs is told of it, as njs/work.js describes it.
     breakers: backend → its circuit breaker (njs/breaker.js); only of those that failed lately.
     waiting: requests in the queue; waiting_by_model: those that wait for each (njs/queue.js).
     kept: model → requests answered with a kept answer, and those for which there was none, since
@@ -66,7 +66,7 @@ class LiveState:
     waiting_by_model: Mapping[str, int] = field(default_factory=dict)
     pending: Mapping[str, int] = field(default_factory=dict)
     prompts: Mapping[str, int] = field(default_factory=dict)
-    engines: Mapping[str, float] = field(default_factory=dict)
+    engines: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class _Bounded(socket.socket):
@@ -207,7 +207,10 @@ def _live(answer: dict[str, Any]) -> LiveState:
         load={k: float(v) for k, v in answer["load"].items()},
         pending=_tokens("+", answer["inflight"]),
         prompts=_tokens("=", answer["inflight"]),
-        engines={k: float(v) for k, v in answer.get("engines", {}).items()},
+        engines={
+            k: tuple(float(each) for each in json.loads(v))
+            for k, v in answer.get("engines", {}).items()
+        },
         breakers={k: tuple(json.loads(v)) for k, v in answer["breakers"].items()},
         waiting=int(answer["waiting"].get("", 0)),
         kept=_kept(answer["kept"]),

@@ -45,14 +45,17 @@ class Told:
         declared = {"url": "http://127.0.0.1:9", **backend}
         config = Config.model_validate({"backends": {"a": declared}, "models": {"m": ["a"]}})
         self.now = status(None)
-        self.there: dict[str, float] = {}
+        self.there: dict[str, tuple[float, ...]] = {}
+        self.others = 0.0
         home = Home(tmp_path)
         self.engines = Engines(home, Live(home.socket), lambda: config, lambda: (self.now,))
 
     def after(self, work: Work | None, **more: Any) -> dict[str, float]:
         self.now = status(work, **more)
-        self.there = self.engines.wanted(self.there)
-        return self.there
+        self.there = self.engines.wanted(self.there, {"a": self.others})
+        names = ("capacity", "speed", "distrust", "moved", "evicts", "waiting")
+        told = zip(names, self.there.get("a", ()), strict=False)
+        return {name: value for name, value in told if value}
 
 
 def test_nothing_is_told_of_who_says_nothing(tmp_path: Path) -> None:
@@ -61,28 +64,28 @@ def test_nothing_is_told_of_who_says_nothing(tmp_path: Path) -> None:
 
 def test_what_it_said_holds_while_it_is_down(tmp_path: Path) -> None:
     told = Told(tmp_path)
-    said = {"": 1.0, "capacity a": 65536.0}
+    said = {"capacity": 65536.0}
     assert told.after(Work(kv_cache_tokens=65536, keeps_prefixes=True)) == said
     assert told.after(None, state="down") == said
 
 
 def test_the_file_knows_better(tmp_path: Path) -> None:
     told = Told(tmp_path, kv_cache_tokens=1000, prefill_speed=2500)
-    assert told.after(Work(kv_cache_tokens=65536)) == {"": 1, "capacity a": 1000, "speed a": 2.5}
+    assert told.after(Work(kv_cache_tokens=65536)) == {"capacity": 1000, "speed": 2.5}
 
 
 def test_one_without_a_prefix_cache_is_not_trusted_to_have_anything(tmp_path: Path) -> None:
     told = Told(tmp_path)
-    assert told.after(Work(keeps_prefixes=False)) == {"": 1, "distrust a": 1}
+    assert told.after(Work(keeps_prefixes=False)) == {"distrust": 1}
 
 
 def test_each_restart_moves_its_odometer_by_its_capacity(tmp_path: Path) -> None:
     told = Told(tmp_path, kv_cache_tokens=1000)
-    assert "moved a" not in told.after(Work(generation_tokens=500, prompt_tokens=10))
-    assert "moved a" not in told.after(None, state="down")
-    assert told.after(Work(generation_tokens=3, prompt_tokens=10))["moved a"] == 1001
-    assert told.after(Work(generation_tokens=9, prompt_tokens=10))["moved a"] == 1001
-    assert told.after(Work(generation_tokens=0, prompt_tokens=0))["moved a"] == 2002
+    assert "moved" not in told.after(Work(generation_tokens=500, prompt_tokens=10))
+    assert "moved" not in told.after(None, state="down")
+    assert told.after(Work(generation_tokens=3, prompt_tokens=10))["moved"] == 1001
+    assert told.after(Work(generation_tokens=9, prompt_tokens=10))["moved"] == 1001
+    assert told.after(Work(generation_tokens=0, prompt_tokens=0))["moved"] == 2002
 
 
 @pytest.mark.parametrize("work", [None, Work(running=1)])
@@ -90,8 +93,19 @@ def test_one_without_counters_restarted_when_it_was_down(tmp_path: Path, work: W
     told = Told(tmp_path)
     assert told.after(work) == {}
     assert told.after(None, state="down") == {}
-    assert told.after(work, recovered_at=5.0) == {"": 1, "moved a": 1_000_001}
-    assert told.after(work, recovered_at=5.0) == {"": 1, "moved a": 1_000_001}
+    assert told.after(work, recovered_at=5.0) == {"moved": 1_000_001}
+    assert told.after(work, recovered_at=5.0) == {"moved": 1_000_001}
+
+
+def test_what_others_have_waiting_there_is_told_in_tokens(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    work = Work(running=6, waiting=4)
+    assert told.after(work) == {}, "all of it is ours"
+    told.others = 5.0
+    assert told.after(work) == {"waiting": 8000}
+    told.others = 50.0
+    assert told.after(work) == {"waiting": 16_000}
+    assert told.after(Work(running=10, waiting=0)) == {}
 
 
 def test_a_full_box_says_that_a_model_has_to_leave(tmp_path: Path) -> None:
@@ -102,6 +116,6 @@ def test_a_full_box_says_that_a_model_has_to_leave(tmp_path: Path) -> None:
         return told.after(None, kind="ollama", models=models)
 
     assert of(False, False, False) == {}
-    assert of(True, False, False) == {"": 1, "evicts a": 1}
-    assert of(True, True, False) == {"": 1, "evicts a": 1}
+    assert of(True, False, False) == {"evicts": 1}
+    assert of(True, True, False) == {"evicts": 1}
     assert of(True, False, False) == {}, "it had two, and there is room for another"

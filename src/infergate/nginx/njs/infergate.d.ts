@@ -8,7 +8,7 @@ interface NgxGlobalShared {
     readonly ig_backends: NgxSharedDict<string>;
     readonly ig_inflight: NgxSharedDict<number>;
     readonly ig_load: NgxSharedDict<number>;
-    readonly ig_engines: NgxSharedDict<number>;
+    readonly ig_engines: NgxSharedDict<string>;
     readonly ig_blocks: NgxSharedDict<string>;
     readonly ig_turns: NgxSharedDict<number>;
     readonly ig_limits: NgxSharedDict<number>;

@@ -12,10 +12,10 @@
 // ig_inflight  '+<backend>' → tokens pending; '=<backend>' → prompt tokens in flight; both with those of a worker,
 //              '<pid>:+<backend>'. '<<backend>' → when the tokens that are pending there for answers that are not
 //              streamed are read, in ms. '%<backend>' → its odometer: tokens that it was sent to read
-// ig_engines   what the control plane knows of them: 'capacity <backend>' → tokens of its KV cache; 'speed
-//              <backend>' → tokens it reads in a ms; 'distrust <backend>' → 1 where it keeps no prefixes; 'moved <backend>' → of its odometer, because it restarted;
-//              'evicts <backend>' → 1 where another model has to leave its memory for one that is loaded. '' is
-//              there while anything else is
+// ig_engines   backend → what the control plane knows of it (src/infergate/control/engines.py), as JSON: [tokens of its
+//              KV cache, tokens it reads in a ms, 1 where it keeps no prefixes, tokens that its odometer was moved
+//              on because it restarted, 1 where another model has to leave its memory for one that is loaded,
+//              tokens that wait there for others]; 0 for what is not known
 import * as blocks from './blocks.js';
 import * as memory from './memory.js';
 import * as owed from './owed.js';
@@ -24,14 +24,15 @@ import * as state from './state.js';
 
 const NAME = 0, WEIGHT = 1, FLAGS = 4;
 const MODEL = 0, BACKENDS = 2;
+const HOLDS = 0, READS = 1, DISTRUST = 2, MOVED = 3, EVICTS = 4, WAITING = 5;
+const UNKNOWN = [0, 0, 0, 0, 0, 0];
 
 // OpenAI's rule of thumb: a token is about four bytes of text.
 const BYTES_PER_TOKEN = 4;
 // What is read here is not read for those who come later: they wait for it, too.
 const LATER = 2;
-// In ms: of an answer that is written beside; of a request that an engine has of others (health/load.py), which may have
-// its prompt before it; of a model that is loaded; of an answer, where one is waited for.
-const WRITING = 50, OTHER = 250, LOADING = 20000, ANSWER = 10000;
+// In ms: of an answer that is written beside; of a model that is loaded; of an answer, where one is waited for.
+const WRITING = 50, LOADING = 20000, ANSWER = 10000;
 // Of a box that loads models: so many answers at once.
 const SLOTS = 4;
 // From this part of the KV cache on it gets no steeper: a shared opening counts there for each that uses it.
@@ -49,41 +50,42 @@ function open(r, route, request) {
     const backends = route[BACKENDS];
     const slots = state.slots();
     const engines = ngx.shared.ig_engines;
-    const known = engines.get('') !== undefined;
-    const whole = backends.reduce((sum, backend) => sum + backend[WEIGHT], 0);
     const prompt = blocks.open(r, route[MODEL], request, BYTES_PER_TOKEN);
+    const tokens = prompt.tokens;
     const now = Date.now();
     const policy = { score, taken, told: '' };
-    const unread = {};   // backend → tokens of this prompt that it would have to read
-
-    function of(what, name, otherwise) {
-        return (known ? engines.get(what + ' ' + name) : undefined) || otherwise;
-    }
-
-    function odometer(name) {
-        return (slots.get('%' + name) || 0) + of('moved', name, 0);
-    }
+    const weighed = {};   // backend → [tokens of this prompt that it would have to read, speed, capacity, moved]
+    const average = averageOf(backends);
 
     function score(backend, busy, others) {
         const name = backend[NAME];
-        const share = backend[WEIGHT] * backends.length / whole;
-        const speed = of('speed', name, SPEED * share);
-        const capacity = of('capacity', name, CAPACITY);
-        const pending = busy === 0 ? 0 : (slots.get('+' + name) || 0)
-            + owed.unstreamed(slots, name, speed, now);
-        const matched = prompt.matched(name, odometer, capacity) * (1 - of('distrust', name, 0));
-        const uncached = unread[name] = Math.max(LEAST, prompt.tokens - matched);
-        const filled = ((busy === 0 ? 0 : slots.get('=' + name) || 0) + prompt.tokens) / capacity;
-        const full = filled <= BRIM ? filled / (1 - filled) : 9 + 10 * Math.min(1, filled - BRIM);
-        const load = backend[FLAGS].indexOf('o') === -1 ? 0 : residence(backend, busy);
-        const sum = (pending + (1 + LATER) * uncached) / speed + (WRITING * busy + OTHER * others) / share + 1000 * full + load;
-        policy.told = ':' + [pending, uncached, speed, busy, others, share, filled, load].map(round);
+        const known = engines.get(name);
+        const engine = known === undefined ? UNKNOWN : JSON.parse(known);
+        const share = backend[WEIGHT] / average;
+        const speed = engine[READS] || SPEED * share;
+        const capacity = engine[HOLDS] || CAPACITY;
+        let pending = engine[WAITING];
+        let full = tokens;
+        if (busy !== 0) {
+            pending += (slots.get('+' + name) || 0) + owed.unstreamed(slots, name, speed, now);
+            full += slots.get('=' + name) || 0;
+        }
+        const matched = tokens === 0 || engine[DISTRUST] !== 0 ? 0
+            : prompt.matched(name, () => (slots.get('%' + name) || 0) + engine[MOVED], capacity);
+        const uncached = tokens === 0 ? 0 : Math.max(LEAST, tokens - matched);
+        const load = backend[FLAGS].indexOf('o') === -1 ? 0 : residence(backend, busy, engine);
+        weighed[name] = [uncached, speed, capacity, engine[MOVED]];
+        policy.told = ':' + pending + ',' + uncached + ',' + busy + ',' + full + ',' + capacity
+            + (known === undefined && others === 0 && share === 1 && load === 0 ? ''
+                : ',' + round(speed) + ',' + others + ',' + round(share) + ',' + load);
+        const sum = (pending + (1 + LATER) * uncached) / speed + WRITING * (busy + others) / share + load
+            + 1000 * crowding(full / capacity);
         return Math.min(MOST, Math.round(sum));
     }
 
     // A box that loads models on demand: what is left of a load, or all of it; who has to leave, and is loaded again
     // some day; the wait for a slot. Never one without the other: slots alone drive models out for ever.
-    function residence(backend, busy) {
+    function residence(backend, busy, engine) {
         const name = backend[NAME];
         const wait = busy < SLOTS ? 0 : (busy - SLOTS + 1) / SLOTS * ANSWER;
         if (backend[FLAGS].indexOf('c') === -1) {
@@ -93,26 +95,35 @@ function open(r, route, request) {
         if (since !== undefined) {
             return wait + Math.max(0, LOADING - (now - since));
         }
-        return wait + LOADING + (of('evicts', name, 0) === 0 ? 0 : 2 * LOADING + (busy === 0 ? 0 : ANSWER));
+        return wait + LOADING + (engine[EVICTS] === 0 ? 0 : 2 * LOADING + (busy === 0 ? 0 : ANSWER));
     }
 
     // The request goes there. What it owes is written down when that is certain: the short way may give it up.
     function taken(name) {
-        if (!(request.bytes >= owed.SMALL)) {
-            return;
-        }
-        request.place = () => {
-            const uncached = unread[name] === undefined ? prompt.tokens : unread[name];
-            const speed = of('speed', name, SPEED);
-            owed.owe(r, name, uncached, prompt.tokens, speed, isStreamed(r, request), state.hold);
-            const stands = memory.perhaps(() => slots.incr('%' + name, uncached, 0));
+        request.place = tokens === 0 ? undefined : () => {
+            const its = weighed[name] || [tokens, SPEED, CAPACITY, 0];
+            owed.owe(r, name, its[0], tokens, its[1], isStreamed(r, request), state.hold);
+            const stands = memory.perhaps(() => slots.incr('%' + name, its[0], 0));
             if (stands !== undefined) {
-                prompt.keep(name, stands + of('moved', name, 0));
+                prompt.keep(name, stands + its[3], its[2]);
             }
         };
     }
 
     return policy;
+}
+
+function averageOf(backends) {
+    let whole = 0;
+    for (let i = 0; i < backends.length; i++) {
+        whole += backends[i][WEIGHT];
+    }
+    return whole / backends.length;
+}
+
+// What a KV cache that is so full costs, in s.
+function crowding(filled) {
+    return filled <= BRIM ? filled / (1 - filled) : 9 + 10 * Math.min(1, filled - BRIM);
 }
 
 function isStreamed(r, request) {
