@@ -168,7 +168,8 @@ def conversations(
 
 def agents(workload: Workload, sessions: int, seconds: float, seed: int) -> list[Chain]:
     """A closed loop: always so many sessions, in each of which a turn waits for the answer before
-    it. At the start they are somewhere in their midst; each is followed by another one."""
+    it. They begin within a minute, somewhere in their first quarter, because no cache has what they
+    said before; each is followed by another one."""
     chains = []
     for place in range(sessions):
         rng = Random(f"{seed} {place}")
@@ -176,8 +177,8 @@ def agents(workload: Workload, sessions: int, seconds: float, seed: int) -> list
         number, waited_s = 0, 0.0
         while waited_s < seconds:
             turns = list(_turns(workload, rng, f"a{seed}-{place}-{number}"))
-            for gap, turn in turns[0 if number else rng.randrange(len(turns)) :]:
-                wait_s = gap if chain else rng.uniform(0, 30)
+            for gap, turn in turns[0 if number else rng.randrange(max(1, len(turns) // 4)) :]:
+                wait_s = gap if chain else rng.uniform(0, 60)
                 waited_s += wait_s + 1
                 chain.append(_at(turn, wait_s))
             number += 1
