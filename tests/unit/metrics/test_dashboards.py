@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from infergate.metrics.counted import COUNTED, OF_KEYS
 from infergate.metrics.live import LIVE
 from infergate.metrics.shipped import dashboards
@@ -13,6 +16,17 @@ from tests.grafana.written import texts
 
 def test_they_are_current() -> None:
     assert dict(dashboards()) == texts(), "python -m tests.grafana"
+
+
+def test_nothing_in_them_is_null_and_grafana_s_own_model_reads_them_back_whole() -> None:
+    for name, text in dashboards():
+        assert ": null" not in text, name
+        board = json.loads(text)
+        read = json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
+        for panel, known in zip(board["panels"], read["panels"], strict=True):
+            assert panel.items() <= known.items(), (name, panel["title"])
+        for part in ("title", "uid", "tags", "time", "refresh", "links", "schemaVersion"):
+            assert board[part] == read[part], (name, part)
 
 
 def test_they_show_only_metrics_that_there_are() -> None:
