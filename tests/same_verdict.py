@@ -175,6 +175,10 @@ _NAMES = st.sampled_from(
         b"Content-Type Accept Accept-Encoding User-Agent Cache-Control Cookie x-session-id"
         b" X-Forwarded-For TE x-api-key Content-Encoding Expect-CT Upgrade anthropic-version"
         b" Proxy-Authorization Via If-Match Range Accept-Language X-Real-IP"
+        b" Origin Referer traceparent tracestate baggage Idempotency-Key OpenAI-Organization Prefer"
+        b" X-HTTP-Method-Override X-Original-URL Sec-Fetch-Site Content-MD5 Content-Language Digest"
+        b" x-infergate-model x-infergate-backend x-infergate-hedge X-Accel-Redirect Forwarded"
+        b" Remote-User X-Forwarded-Proto X-Forwarded-Host Priority anthropic-beta If-None-Match"
     ).split()
 )
 _VALUES = st.sampled_from(
@@ -190,6 +194,16 @@ _VALUES = st.sampled_from(
         b"Basic eA==",
         b'Digest a="b", c="d", e=f',
         b"a, b",
+        b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        b"https://evil.test",
+        b"a\tb",
+        b"v" * 5000,
+        b"\xf0\x9f\x98\x80",
+        b"text/html,application/xhtml+xml",
+        b"application/json; charset=utf-16",
+        b"APPLICATION/JSON;x",
+        b"multipart/form-data; boundary=x",
+        b"2026-10-21",
     ]
 ) | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(str.encode)
 HEADERS = st.lists(

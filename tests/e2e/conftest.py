@@ -1,5 +1,6 @@
 """The stack of source text 001 for real: two vLLM servers, llama.cpp and an embedding model, behind
-the gateway, on each engine. The backends are started once for all tests."""
+the gateway, on each engine. A process of the test run starts the
+backends once, for all its tests."""
 
 from __future__ import annotations
 
@@ -12,15 +13,6 @@ from infergate.engine.find import find_debian
 from tests.backends.servers import Server, available, embedding_server, llama_server, scripted, vllm
 from tests.cache import ENGINES_HOME
 from tests.gateway import Gateway, gateway, until
-
-SHARED = frozenset(("vllm_chat", "vllm_embed", "llama", "minilm"))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes share these tests: what asks the servers below is one's, and so is a file."""
-    for item in items:
-        asks = SHARED & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("servers" if asks else item.path.stem))
 
 
 def _real(name: str) -> None:
