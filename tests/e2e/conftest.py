@@ -1,6 +1,5 @@
 """The stack of source text 001 for real: two vLLM servers, llama.cpp and an embedding model, behind
-the gateway, on each engine. A process of the test run starts the
-backends once, for all its tests."""
+the gateway, on each engine. A process of the run starts each backend once."""
 
 from __future__ import annotations
 
