@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from bench.routing.engine import Engine, Hardware, Job
 from bench.routing.server import Connection
 
+LAST_ACCEPT_S = 0.01
+"""Real seconds; asyncio makes a connection in its next round or two."""
+
 
 class Clock:
     """Simulated seconds since `begin`; scale: so many in a real one."""
@@ -63,6 +66,7 @@ class Simulated:
         self.asked = 0
         """GETs since it started: a router that looked has found it."""
         self.port = 0
+        self.dead = False
         self._jobs: dict[Job, Connection] = {}
         self._due: asyncio.TimerHandle | None = None
         self._server: asyncio.Server | None = None
@@ -73,6 +77,7 @@ class Simulated:
             lambda: Connection(self), "127.0.0.1", self.port, backlog=1024, reuse_address=True
         )
         self.port = self._server.sockets[0].getsockname()[1]
+        self.dead = False
 
     def begin(self) -> None:
         """As if it had just started; what it was asked before is forgotten."""
@@ -80,10 +85,16 @@ class Simulated:
         self.engine = Engine(self.engine.hardware)
         self._plan()
 
-    def close(self) -> None:
+    def die(self) -> None:
         """As when its process is killed: connections are reset, and the port is closed."""
+        self.dead = True
         if self._server is not None:
-            self._server.close()
+            loop = asyncio.get_running_loop()
+            for listening in self._server.sockets:
+                loop.remove_reader(listening.fileno())
+            # Not at once: asyncio would forget a connection that it is about to make, and leave it
+            # open without anybody who reads it.
+            loop.call_later(LAST_ACCEPT_S, self._server.close)
         for connection in list(self.connections):
             connection.abort()
         for job in self._jobs:
@@ -193,14 +204,14 @@ class Fleet:
             if fault.kind == "stall":
                 self._at(at, lambda engine=engine, until=until: engine.stall(until))
             else:
-                self._at(at, engine.close)
+                self._at(at, engine.die)
                 self._at(until, lambda engine=engine: loop.create_task(engine.listen()))
 
     def close(self) -> None:
         for timer in self._timers:
             timer.cancel()
         for each in self.engines:
-            each.close()
+            each.die()
 
     def _at(self, simulated_s: float, what: object) -> None:
         loop = asyncio.get_running_loop()

@@ -116,7 +116,7 @@ async def _read(reader: asyncio.StreamReader, clock: Clock, one: Seen) -> None:
             one.first_s = clock.now()
         if one.first_s is not None:
             answer = answer[-_KEPT:] if len(answer) > 2 * _KEPT else answer
-    if one.first_s is None and not answer.startswith(b"HTTP/1.1 200"):
+    if one.first_s is None and answer[:13] not in (b"", b"HTTP/1.1 200 "):
         one.error = (answer.partition(b"\r\n")[0] + b" " + answer[-200:]).decode("latin-1")
     elif b"[DONE]" not in answer:
         one.error = "broken off " + ("before" if one.first_s is None else "after") + " a token"

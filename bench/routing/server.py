@@ -34,6 +34,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if self._to.dead:
+            transport.abort()
+            return
         self._to.connections.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
