@@ -49,6 +49,9 @@ def main() -> None:
             missing[run.router] = str(reason)
             print(f"{run.router} is left out: {reason}", flush=True)
             continue
+        except RuntimeError as problem:  # the others' runs are not lost for it
+            print(f"{run.router} in {run.scenario.name} did not run: {problem}", flush=True)
+            continue
         except UnknownTrace as problem:
             raise SystemExit(str(problem)) from None
         results = results.with_run(outcome)
