@@ -16,7 +16,8 @@ ALL_BUSY := -n $$((3 * $$(nproc))) --dist worksteal
 # To compile Infergate anew takes a command longer than all else that it does to start.
 unexport PYTHONDONTWRITEBYTECODE
 DOCS := config.reference_doc:configuration.md config.endpoints_doc:endpoints.md \
-        metrics.reference_doc:metrics.md admin.openapi:admin-api.openapi.json
+        metrics.reference_doc:metrics.md admin.openapi:admin-api.openapi.json \
+        contract.njs:../src/infergate/nginx/njs/contract.js
 .PHONY: help up install docs check deb test e2e test-deploy peers soak bench bench-routing count lint format lock clean
 
 help:  ## Show what there is to make

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from infergate.contract.live import Score
 from infergate.nginx.access_line import FIRST_CHUNK
 
 _DUE = "first byte "
@@ -19,7 +20,6 @@ _CACHE = {
     "EXPIRED": "the kept answer was too old for its backend's word",
     "BYPASS": "not asked: the request says no-store",
 }
-_DOWN, _OPEN, _BACKUP, _FULL = 1e9, 1e8, 1e7, 1e6  # njs/route.js adds them to scores
 
 
 def told(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -127,11 +127,11 @@ def _score(value: str) -> str:
     number = float(value)
     if number < 0:
         return "belongs there"
-    if number >= _DOWN:
+    if number >= Score.DOWN:
         return "down"
-    if _BACKUP - 1 <= number < _OPEN:
-        step = round(number / _BACKUP)
-        return f"{_score(str(number - step * _BACKUP))}, priority {step}"
-    if number >= _FULL:
+    if Score.BACKUP - 1 <= number < Score.OPEN:
+        step = round(number / Score.BACKUP)
+        return f"{_score(str(number - step * Score.BACKUP))}, priority {step}"
+    if number >= Score.FULL:
         return "full"
     return f"{number:g}"

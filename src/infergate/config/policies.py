@@ -11,6 +11,7 @@ from infergate.config.addresses import Network
 from infergate.config.base import Section
 from infergate.config.budgets import Budgets
 from infergate.config.types import Bytes, ModelName, NameOrAny, Seconds
+from infergate.contract.numbers import RETRY_ATTEMPTS, RETRY_BUDGET
 
 Priority = Literal["high", "normal", "low"]
 """Classes of the queue, first to last."""
@@ -111,9 +112,11 @@ class Retries(Section):
         " fallback.",
     )
 
-    attempts: int = Field(3, ge=1, le=4, description="At most, the first and fallbacks included.")
+    attempts: int = Field(
+        RETRY_ATTEMPTS, ge=1, le=4, description="At most, the first and fallbacks included."
+    )
     budget: float = Field(
-        0.2,
+        RETRY_BUDGET,
         ge=0,
         le=1,
         description="Retries for each request, over 30 s; 10 are always allowed.",

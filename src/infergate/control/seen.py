@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from infergate.contract.live import BreakerEntry as At
 from infergate.control.report import BackendReport
 from infergate.live.shared_memory import LiveState
-
-_SINCE, _REQUESTS, _FAILURES, _UNTIL = 1, 2, 3, 4  # places in a breaker's entry: njs/breaker.js
 
 
 class _Stated(Protocol):
@@ -21,7 +20,7 @@ class _Stated(Protocol):
 
 def is_open(entry: tuple[Any, ...] | None) -> bool:
     """Whether a circuit breaker keeps requests away; None: it has no failures."""
-    return entry is not None and entry[_UNTIL] > 0
+    return entry is not None and entry[At.UNTIL] > 0
 
 
 def unknown_since(known: _Stated) -> dict[str, Any]:
@@ -60,11 +59,11 @@ def seen(
             "since": drained[backend.name],
         }
     elif backend.serves and entry is not None and is_open(entry):
-        wait_s = max(0, round(entry[_UNTIL] / 1000 - time.time()))
+        wait_s = max(0, round(entry[At.UNTIL] / 1000 - time.time()))
         found |= {
             "state": "down",
-            "reason": f"{entry[_FAILURES]} of {entry[_REQUESTS]} requests failed; "
+            "reason": f"{entry[At.FAILURES]} of {entry[At.REQUESTS]} requests failed; "
             + (f"the next trial is in {wait_s} s" if wait_s else "it is being tried"),
-            "since": entry[_SINCE] / 1000,
+            "since": entry[At.SINCE] / 1000,
         }
     return found

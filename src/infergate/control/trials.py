@@ -18,6 +18,7 @@ import httpx
 
 from infergate.config.backends import Backend
 from infergate.config.root import Config
+from infergate.contract.live import BreakerEntry as At
 from infergate.control.live import Live
 from infergate.errors import InfergateError
 from infergate.live.shared_memory import push
@@ -26,8 +27,6 @@ from infergate.paths import Home
 
 TIMEOUT_S = 10.0
 """For one trial. A token takes a busy engine a second or two; a hung one never answers."""
-
-_UNTIL, _COOLDOWN, _ENDPOINT, _MODEL, _SILENT = 4, 5, 6, 7, 8  # places in an entry: njs/breaker.js
 
 _MESSAGES = [{"role": "user", "content": "hi"}]
 _BODIES: Mapping[str, Mapping[str, Any]] = {
@@ -67,21 +66,21 @@ class Trials:
 
     async def _try(self, name: str, entry: tuple[Any, ...]) -> None:
         config = self._config()
-        backend, body = config.backends.get(name), _BODIES.get(entry[_ENDPOINT])
+        backend, body = config.backends.get(name), _BODIES.get(entry[At.ENDPOINT])
         if backend is None or body is None:
             return
-        model = config.models.get(entry[_MODEL])
-        upstream_name = (model.name_at(name) if model else None) or entry[_MODEL]
+        model = config.models.get(entry[At.MODEL])
+        upstream_name = (model.name_at(name) if model else None) or entry[At.MODEL]
         # While this runs, clients are kept away; without it, one of them would soon be the trial.
         await self._push(name, {"set": {name: _until(entry, TIMEOUT_S + 1)}})
-        went_well = await _answers(backend, entry[_ENDPOINT], {**body, "model": upstream_name})
+        went_well = await _answers(backend, entry[At.ENDPOINT], {**body, "model": upstream_name})
         log.info("trial of a backend whose breaker is open", backend=name, ok=went_well)
         if went_well:
             document: dict[str, Any] = {"delete": [name]}
         else:
-            cooldown_s = min(entry[_COOLDOWN] / 1000 * 2, config.breaker.max_cooldown)
-            failed = (*entry[_COOLDOWN + 1 : _SILENT], 0, *entry[_SILENT + 1 :])
-            longer = (*entry[:_COOLDOWN], cooldown_s * 1000, *failed)
+            cooldown_s = min(entry[At.COOLDOWN] / 1000 * 2, config.breaker.max_cooldown)
+            failed = (*entry[At.COOLDOWN + 1 : At.SILENT], 0, *entry[At.SILENT + 1 :])
+            longer = (*entry[: At.COOLDOWN], cooldown_s * 1000, *failed)
             document = {"set": {name: _until(longer, cooldown_s)}}
         await self._push(name, document)
 
@@ -94,13 +93,15 @@ class Trials:
 
 def _is_due(entry: tuple[Any, ...], now_ms: float) -> bool:
     """At the end of its cool-down; at once where it opened because one answer did not come."""
-    silent = len(entry) > _SILENT and entry[_SILENT] == 1
-    return bool(entry[_UNTIL] > 0 and (silent or entry[_UNTIL] <= now_ms))
+    silent = len(entry) > At.SILENT and entry[At.SILENT] == 1
+    return bool(entry[At.UNTIL] > 0 and (silent or entry[At.UNTIL] <= now_ms))
 
 
 def _until(entry: tuple[Any, ...], seconds: float) -> str:
     """The entry, open for so long from now."""
-    return json.dumps([*entry[:_UNTIL], time.time() * 1000 + seconds * 1000, *entry[_COOLDOWN:]])
+    return json.dumps(
+        [*entry[: At.UNTIL], time.time() * 1000 + seconds * 1000, *entry[At.COOLDOWN :]]
+    )
 
 
 async def _answers(backend: Backend, endpoint: str, body: Mapping[str, Any]) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from infergate.config.budgets import MOST_TOKENS
+from infergate.contract.numbers import LONGEST_NAME
 from infergate.ledger.line_1 import from_version_1
 from infergate.nginx.access_line import FIRST_CHUNK, VERSION
 from infergate.worker_files import entry_in
 
 _BEGINNING = '{"ts":'
-_LONGEST_NAME = 256
 _LONGEST_WHY = 4096
 _MOST_ATTEMPTS = 100
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -182,9 +182,9 @@ def _error(code: str, status: int) -> str:
 
 def _name(value: str) -> str:
     # PostgreSQL takes no NUL, no database half a surrogate pair, and the columns are so long.
-    is_plain = len(value) <= _LONGEST_NAME and value.isascii() and "\0" not in value
+    is_plain = len(value) <= LONGEST_NAME and value.isascii() and "\0" not in value
     return value if is_plain else _clean(value)
 
 
 def _clean(value: str) -> str:
-    return value.encode("utf-8", "replace").decode().replace("\0", "")[:_LONGEST_NAME]
+    return value.encode("utf-8", "replace").decode().replace("\0", "")[:LONGEST_NAME]

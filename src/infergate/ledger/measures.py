@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from infergate.contract.live import Why
 from infergate.ledger.line import CACHE as FROM_CACHE
 from infergate.ledger.line import Line
 from infergate.metrics import counted as of
@@ -94,7 +95,7 @@ class Cells:
         values[_QUEUE, (model,)].append(line.queue_ms)
         if backend == "" or backend == FROM_CACHE:
             return
-        if len(attempts) > 1 or "-> " in line.why:
+        if len(attempts) > 1 or Why.GOES_ON in line.why:
             self._rerouted(line)
         named = (model, operation(line.uri))
         values[_DURATION, named].append(line.duration_ms)
@@ -130,7 +131,7 @@ class Cells:
 
     def _rerouted(self, line: Line) -> None:
         """`why` has what njs/hedging.js and njs/relay.js write."""
-        hedged, fallbacks = line.why.count(" too after "), line.why.count("-> ")
+        hedged, fallbacks = line.why.count(Why.ASKED_TOO), line.why.count(Why.GOES_ON)
         retries = len(line.attempts) - 1 - hedged
         for kind, number in (("retry", retries), ("fallback", fallbacks), ("hedge", hedged)):
             if number > 0:
@@ -141,10 +142,15 @@ class Cells:
 
 
 _OVER = re.compile(
-    r"over [\d.e+]+ (requests|tokens) (per|at)[a-z ]+ of this (API key|model|gateway);"
+    rf"{Why.OVER}[\d.e+]+ (requests|tokens) (per|at)[a-z ]+"
+    rf" of ({Why.THIS_KEY}|{Why.THIS_MODEL}|{Why.THIS_GATEWAY});"
 )
 """What njs/over.js writes into `why`."""
-_OWNERS = {"API key": "key"}
+_OWNERS: Mapping[str, str] = {
+    Why.THIS_KEY: "key",
+    Why.THIS_MODEL: "model",
+    Why.THIS_GATEWAY: "gateway",
+}
 _BY_ERROR = {
     "insufficient_quota": ("budget", "key"),
     "queue_full": ("queue", "model"),
@@ -160,7 +166,7 @@ def _limit(line: Line) -> Labels | None:
     if not found:
         return None
     what, how, owner = found[-1]
-    return "concurrent" if how == "at" else what, _OWNERS.get(owner, owner)
+    return "concurrent" if how == "at" else what, _OWNERS[owner]
 
 
 _FAMILIES = {family.name: family for family in (*of.COUNTED, *of.OF_KEYS, of.BY_HOUR)}

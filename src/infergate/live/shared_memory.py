@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from infergate.contract.live import Counted, Waiting
 from infergate.errors import MemoryFull, StateError
 from infergate.nginx.zones import Fill, fills
 
@@ -190,9 +191,6 @@ def read(path: Path) -> LiveState:
     return _understood(path, _ask(path, "GET"), _live)
 
 
-_OF_MODEL = "n "
-
-
 def _live(answer: dict[str, Any]) -> LiveState:
     return LiveState(
         revision=int(answer["revision"]),
@@ -217,9 +215,9 @@ def _live(answer: dict[str, Any]) -> LiveState:
         zones=fills(answer.get("zones", {})),  # none from nginx of an earlier version
         uncopied=_uncopied(answer.get("uncopied", {})),
         waiting_by_model={
-            name.removeprefix(_OF_MODEL): int(count)
+            name.removeprefix(Waiting.MODEL): int(count)
             for name, count in answer["waiting"].items()
-            if name.startswith(_OF_MODEL)
+            if name.startswith(Waiting.MODEL)
         },
     )
 
@@ -239,7 +237,7 @@ def _uncopied(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
 def _kept(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     models = {key.partition(" ")[2] for key in counts}
     return {
-        model: (counts.get(f"hits {model}", 0), counts.get(f"misses {model}", 0))
+        model: (counts.get(f"{Counted.HITS}{model}", 0), counts.get(f"{Counted.MISSES}{model}", 0))
         for model in sorted(models)
     }
 

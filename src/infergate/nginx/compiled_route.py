@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+from infergate.contract.route import Route, RouteBackend
+
 
 def backends_of(route: str) -> list[str]:
     """The names of its backends. Those that are alike have one entry in its list."""
-    _, _, backends, _, names, *_ = json.loads(route)
-    return names or [backend[0] for backend in backends]
+    places = json.loads(route)
+    backends, names = places[Route.BACKENDS], places[Route.NAMES]
+    return names or [backend[RouteBackend.NAME] for backend in backends]

@@ -14,15 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from infergate.contract.numbers import RUNG_FACTOR
+
 if TYPE_CHECKING:  # the supervisor reads sizes of zones, and needs no configuration for that
     from infergate.config.backends import Backend
     from infergate.config.models import Model, Timeouts
     from infergate.config.policies import Retries
     from infergate.config.root import Config
-
-RUNG_FACTOR = 4
-"""Each rung of the ladder is this many times the one below. nginx makes an engine of njs for each
-location when it starts, which takes it about 20 ms: hence few."""
 
 SHORTEST_PAUSE_MS = 60_000
 """A pause that every answer may make, where `idle` does not say."""
@@ -85,7 +83,7 @@ class Relay:
 
     @property
     def name(self) -> str:
-        """njs/first_byte.js takes it apart: SUFFIX there counts the parts before the suffix."""
+        """njs/first_byte.js takes it apart: RELAY_FIRST, RELAY_PARTS of contract/numbers.py."""
         idle = "any" if self.idle_ms is None else self.idle_ms
         return f"@relay_{self.connect_ms}_{self.first_ms}_{idle}{self.suffix}"
 

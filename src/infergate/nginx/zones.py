@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infergate.contract.numbers import FOR_EVER_MS, HEDGE_BUCKETS
 from infergate.nginx.compiled_route import backends_of
 from infergate.nginx.relays import holds, watches
 from infergate.paths import Home
@@ -42,10 +43,9 @@ _QUEUED = 1024
 _BLOCK, _BLOCKS = 512, 256
 """Of the index of prompts (njs/blocks.js): an entry, and how many there are for a backend. A KV
 cache of 800,000 tokens is 400 blocks of 8 kB."""
-_FOR_EVER = "11574d"
-"""1e12 ms."""
-_BUCKETS = 92
-"""Of the times of one model (njs/hedge_times.js)."""
+_FOR_EVER = f"{FOR_EVER_MS // 86_400_000}d"
+_BUCKETS = HEDGE_BUCKETS + 4
+"""Entries of the times of one model: its buckets from 0 on, their count, the percentile."""
 
 
 @dataclass(frozen=True)

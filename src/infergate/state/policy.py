@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from infergate.config.policies import EVERYTHING, Grant, Priority
+from infergate.contract.policy import PolicyFlag, PolicyLine, PolicyNumber
 
 ANY_MODEL = "*"
 ANONYMOUS = "anonymous"
@@ -46,9 +47,8 @@ class Policy:
     def compiled(self) -> str:
         """The lines that njs/policy.js and njs/admit.js read.
 
-        flags · name · expiry · models, a tab before and after each · limits · networks, "!" before
-        those that are denied · block · tenant · services, a space before and after each · held. The
-        flags say which of the later lines a request has to look at: most need none.
+        Which these are: contract/policy.py. Those behind the networks are there up to the last that
+        says something.
         """
         expiry = "" if self.expires_at is None else str(self.expires_at)
         terms, limits, models = self.allowed, self.allowed.limits, self.allowed.models
@@ -65,52 +65,56 @@ class Policy:
         flags = "".join(
             flag
             for flag, raised in (
-                ("e", self.expires_at is not None),
-                ("m", terms.manage),
-                ("x", terms.explain),
-                ("l", any(numbers)),
-                ("q", place != (1, 1)),
-                ("i", bool(terms.allow or terms.deny)),
-                ("g", any("*" in model and model != ANY_MODEL for model in models)),
-                ("b", self.block is not None),
-                ("s", bool(services)),
+                (PolicyFlag.EXPIRES, self.expires_at is not None),
+                (PolicyFlag.MANAGES, terms.manage),
+                (PolicyFlag.EXPLAINED, terms.explain),
+                (PolicyFlag.LIMITED, any(numbers)),
+                (PolicyFlag.PLACED, place != (1, 1)),
+                (PolicyFlag.NETWORKS, bool(terms.allow or terms.deny)),
+                (PolicyFlag.PATTERNS, any("*" in each and each != ANY_MODEL for each in models)),
+                (PolicyFlag.BLOCKED, self.block is not None),
+                (PolicyFlag.CHOOSY, bool(services)),
             )
             if raised
         )
-        last = [block, self.tenant, services, "held" * self.held]
-        while last and not last[-1]:
-            last.pop()
-        return "\n".join(
-            [
-                flags,
-                self.key,
-                expiry,
-                "\t" + "\t".join(models) + "\t",
-                ",".join(str(number or 0) for number in (*numbers, *place)),
-                " ".join([*terms.allow, *(f"!{network}" for network in terms.deny)]),
-                *last,
-            ]
-        )
+        lines = {
+            PolicyLine.FLAGS: flags,
+            PolicyLine.NAME: self.key,
+            PolicyLine.EXPIRY: expiry,
+            PolicyLine.MODELS: "\t" + "\t".join(models) + "\t",
+            PolicyLine.NUMBERS: ",".join(str(number or 0) for number in (*numbers, *place)),
+            PolicyLine.NETWORKS: " ".join([*terms.allow, *(f"!{each}" for each in terms.deny)]),
+            PolicyLine.BLOCK: block,
+            PolicyLine.TENANT: self.tenant,
+            PolicyLine.SERVICES: services,
+            PolicyLine.HELD: "held" * self.held,
+        }
+        ordered = [lines[each] for each in PolicyLine]
+        while len(ordered) > PolicyLine.BLOCK and not ordered[-1]:
+            ordered.pop()
+        return "\n".join(ordered)
 
 
 def policy_of(compiled: str) -> Policy:
     """The policy in what Policy.compiled gave, but for its block. Raises ValueError for anything
     else."""
     lines = compiled.split("\n")
-    flags, key, expiry, models, numbers, networks = lines[:6]
-    tenant, services, held = (*lines[7:], "", "", "")[:3]
+    flags, key, expiry, models, numbers, networks = lines[: PolicyLine.BLOCK]
+    tenant, services, held = (*lines[PolicyLine.TENANT :], "", "", "")[:3]
     counts = [int(number) for number in numbers.split(",")]
     names = ("requests_per_minute", "tokens_per_minute", "concurrent")
     limits = zip((*names, "max_prompt_bytes", "max_tokens"), counts, strict=False)
     said: dict[str, object] = {
         "limits": {name: number for name, number in limits if number},
-        "priority": next(n for n, each in PRIORITY_CLASS.items() if each == counts[5]),
-        "weight": counts[6],
+        "priority": next(
+            n for n, each in PRIORITY_CLASS.items() if each == counts[PolicyNumber.PLACE]
+        ),
+        "weight": counts[PolicyNumber.WEIGHT],
         "allow": [each for each in networks.split() if each[0] != "!"],
         "deny": [each[1:] for each in networks.split() if each[0] == "!"],
         "services": services.split() if services else ["*"],
-        "explain": "x" in flags,
-        "manage": "m" in flags,
+        "explain": PolicyFlag.EXPLAINED in flags,
+        "manage": PolicyFlag.MANAGES in flags,
         "models": models.strip("\t").split("\t"),
     }
     usual = EVERYTHING.model_dump(mode="json")
@@ -120,4 +124,4 @@ def policy_of(compiled: str) -> Policy:
 
 def name_in(compiled: str) -> str:
     """The key's name in what Policy.compiled gave; "" where there is none."""
-    return "".join(compiled.split("\n", 2)[1:2])
+    return "".join(compiled.split("\n", PolicyLine.NAME + 1)[PolicyLine.NAME : PolicyLine.NAME + 1])

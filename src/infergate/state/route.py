@@ -12,13 +12,15 @@ from infergate.config.models import Model
 from infergate.config.params import Params
 from infergate.config.policies import Rates, Retries
 from infergate.config.root import Config
+from infergate.contract.route import BackendFlag, BucketOf, RouteBackend
 from infergate.health.inventory import Inventory
 from infergate.health.model_size import size_of
 from infergate.kinds import KINDS, KindName
 from infergate.nginx.quick import is_quick, quick_relay
 from infergate.nginx.relays import SLOWEST_MS, held_from, ladder, relay_for, timeouts_of
 
-_WEIGHT, _MAX_IN_FLIGHT, _FLAGS, _RELAY, _STEP = 1, 2, 4, 5, 6  # their places in a backend's list
+_LIKE = RouteBackend.WEIGHT
+"""From here on, backends of one list may be alike."""
 
 _BY_LOAD = frozenset({"least_busy", "least_conn", "work"})
 """Ways of balancing to which backends are alike that differ in nothing but how busy they are."""
@@ -49,7 +51,7 @@ def compile_route(
     inventories: Mapping[str, Inventory],
     fingerprint: str = "",
 ) -> list[Any]:
-    """[model, balance, backends, options, names]; njs/route.js describes them, and
+    """The places of contract.route.Route, which njs/route.js describes, and
     nginx/compiled_route.py reads them. Options are
     there only where they differ from what njs does without them.
 
@@ -60,7 +62,10 @@ def compile_route(
     options: dict[str, Any] = {}
     limits = [
         [bucket, *numbers]
-        for bucket, rates in ((f"m {name}", model.limits), ("g", config.limits))
+        for bucket, rates in (
+            (f"{BucketOf.MODEL}{name}", model.limits),
+            (BucketOf.GATEWAY, config.limits),
+        )
         if any(numbers := _numbers(rates))
     ]
     if limits:
@@ -96,7 +101,7 @@ def compile_route(
         options["params"] = params
     if timeouts.total is not None:
         options["total"] = _ms(timeouts.total)
-    if any("p" in backend[4] for backend in backends):
+    if any(BackendFlag.PRIORITY in backend[RouteBackend.FLAGS] for backend in backends):
         options["priority"] = 1
     if model.timeouts is not None:
         options["ladder"] = ladder(timeouts)
@@ -114,13 +119,13 @@ def compile_route(
     if not _is_quick(config, model, options, backends):
         options["slow"] = 1
     equal = model.balance in _BY_LOAD and all(
-        each[_WEIGHT : _MAX_IN_FLIGHT + 1] == [1, 0]
-        and "c" not in each[_FLAGS]
-        and not each[_STEP:]
+        each[RouteBackend.WEIGHT : RouteBackend.UPSTREAM_NAME] == [1, 0]
+        and BackendFlag.COLD not in each[RouteBackend.FLAGS]
+        and not each[RouteBackend.PRIORITY :]
         for each in backends
     )
     names = list(model.backends) if equal and backends else 0  # none: nothing to compare
-    if names and all(each[_WEIGHT:] == backends[0][_WEIGHT:] for each in backends):
+    if names and all(each[_LIKE:] == backends[0][_LIKE:] for each in backends):
         backends = backends[:1]
     return [name, model.balance, backends, options or 0, names, *_pace(name, model, inventories)]
 
@@ -160,7 +165,7 @@ def _is_quick(
     return (
         not _NOT_QUICK & options.keys()
         and not quick_relay(config).is_watched
-        and not any(backend[_RELAY] for backend in backends)
+        and not any(backend[RouteBackend.RELAY] for backend in backends)
         and all(is_quick(config.backends[each]) for each in model.backends)
     )
 
@@ -179,10 +184,10 @@ def _backend(
         flag
         for flag, raised in (
             (KINDS[kind].letter if kind else "", kind is not None),
-            ("c", kind == "ollama" and not loaded),
-            ("p", declared.pass_priority),
-            ("u", kind is not None and KINDS[kind].counts_usage),
-            ("h", f".{declared.host}".endswith(".anthropic.com")),
+            (BackendFlag.COLD, kind == "ollama" and not loaded),
+            (BackendFlag.PRIORITY, declared.pass_priority),
+            (BackendFlag.USAGE, kind is not None and KINDS[kind].counts_usage),
+            (BackendFlag.ANTHROPIC, f".{declared.host}".endswith(".anthropic.com")),
         )
         if raised
     )

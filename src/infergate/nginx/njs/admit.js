@@ -1,12 +1,11 @@
 // admit: find the caller's key and its policy. Runs in the rewrite phase as the variable
 // $ig_admitted, so a request without a valid key is refused before its body is read.
+import * as contract from './contract.js';
 import * as credentials from './credentials.js' with { load: 'rare' };
 import crypto from 'crypto';
 import * as networks from './networks.js' with { load: 'rare' };
 import * as policyOf from './policy.js';
 import * as state from './state.js';
-
-const EXPIRY = 2, NETWORKS = 5;
 
 let flags;   // of the policy that was found last
 
@@ -40,10 +39,10 @@ function find(r) {
     r.variables.ig_key = policy.slice(name, policy.indexOf('\n', name));
     if (flags !== '') {
         const line = policyOf.more().line;
-        if (flags.indexOf('e') !== -1 && Number(line(policy, EXPIRY)) * 1000 < Date.now()) {
+        if (flags.indexOf(contract.POLICY_FLAG_EXPIRES) !== -1 && Number(line(policy, contract.POLICY_LINE_EXPIRY)) * 1000 < Date.now()) {
             return 'expired_api_key';
         }
-        if (flags.indexOf('i') !== -1 && !networks.contain(line(policy, NETWORKS), r.variables.remote_addr)) {
+        if (flags.indexOf(contract.POLICY_FLAG_NETWORKS) !== -1 && !networks.contain(line(policy, contract.POLICY_LINE_NETWORKS), r.variables.remote_addr)) {
             return 'address_not_allowed';
         }
     }

@@ -1,12 +1,11 @@
 // aftermath: what some requests leave to do in the log phase. See answer.js.
+import * as attempts from './attempts.js' with { load: 'rare' };
 import * as breaker from './breaker.js';
+import * as contract from './contract.js';
 import * as memory from './memory.js';
 import * as pace from './pace.js' with { load: 'rare' };
 import * as queue from './queue.js' with { load: 'rare' };
 import * as usages from './usages.js';
-
-// OpenAI's rule of thumb: a token is about four bytes of text. Of a stream, an event.
-const BYTES_PER_TOKEN = 4;
 
 function open() {
     // [prompt, completion, cached] tokens of a stream, or of an answer whose usage the body filter did not
@@ -39,6 +38,7 @@ function open() {
         const isKnown = share === 1 && told !== undefined;
         const prompt = told && told[0];
         const completion = isKnown ? told[1] === undefined && !isText(r.uri) ? 0 : told[1] : undefined;
+        // Of a stream, an event is a token.
         const found = [prompt, completion, (told && told[2]) || 0];
         if (prompt === undefined) {
             found[0] = estimatedPrompt(r);
@@ -81,11 +81,11 @@ function open() {
             circuit.succeeded(backend, variables.ig_model);
         }
         if (waiting.get('') > 0) {
-            average(waiting, 'd ' + variables.ig_model, Number(variables.upstream_response_time) * 1000);
+            average(waiting, contract.WAITING_TAKES + variables.ig_model, Number(variables.upstream_response_time) * 1000);
             queue.slotFreed();
         }
         if (used !== undefined && used[1] > pace.SHORT && r.status < 300 && variables.ig_error === '') {
-            pace.open().learn(variables.ig_model, last(variables.upstream_response_time) * 1000 / used[1]);
+            pace.open().learn(variables.ig_model, attempts.last(variables.upstream_response_time) * 1000 / used[1]);
         }
     }
 
@@ -130,16 +130,11 @@ function estimatedPrompt(r) {
 
 // Of an answer in one piece, as far as it came from the backend.
 function estimatedAnswer(r) {
-    return isText(r.uri) ? tokens(Number(last(r.variables.upstream_response_length))) : 0;
+    return isText(r.uri) ? tokens(Number(attempts.last(r.variables.upstream_response_length))) : 0;
 }
 
 function tokens(bytes) {
-    return Math.ceil((bytes || 0) / BYTES_PER_TOKEN);
-}
-
-// The last of nginx's comma- and colon-separated values, one for each attempt.
-function last(list) {
-    return (list || '').split(/[ ,:]+/).pop();
+    return Math.ceil((bytes || 0) / contract.BYTES_PER_TOKEN);
 }
 
 export { open };

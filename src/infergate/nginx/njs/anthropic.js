@@ -3,6 +3,7 @@
 // Claude Code begins its system prompt with a line about itself that is another one in each request
 // (x-anthropic-billing-header: cc_version=…; cch=…;), so that no engine finds the beginning of a prompt in its
 // cache. It means something to Anthropic alone; to others it does not go.
+import * as contract from './contract.js';
 import * as members from './members.js';
 import * as scan from './scan.js';
 
@@ -11,8 +12,6 @@ const LINE = /^[^\n]*\n*/;
 // https://docs.anthropic.com/en/api/versioning
 const CHAT = '/v1/chat/completions';
 const VERSION = '2023-06-01', NEWER = '2026-10-21', OLDER = '2023-01-01';
-// Of route.js: of a backend that is Anthropic's own.
-const OWN = 'h';
 
 // The system prompt: a text or a list of blocks. In OpenAI's dialect, as programs in between make it of
 // Anthropic's, the first message.
@@ -47,7 +46,7 @@ function attributed(uri, request) {
 function problem(r, flags) {
     const version = r.variables.http_anthropic_version;
     return version === undefined || version === VERSION || version === NEWER || version === OLDER
-        || flags.some((each) => each.indexOf(OWN) !== -1)
+        || flags.some((each) => each.indexOf(contract.BACKEND_FLAG_ANTHROPIC) !== -1)
         ? undefined : "'anthropic-version' must be " + NEWER + ', ' + VERSION + ' or ' + OLDER + ", not '" + version + "'.";
 }
 
@@ -55,7 +54,7 @@ function problem(r, flags) {
 function withoutAttribution(uri, request, flags) {
     const text = attributed(uri, request);
     const rest = text.startsWith(ATTRIBUTION) ? text.replace(LINE, '') : text;
-    if (flags.indexOf(OWN) !== -1 || rest === text) {
+    if (flags.indexOf(contract.BACKEND_FLAG_ANTHROPIC) !== -1 || rest === text) {
         return;
     }
     const all = request.text;

@@ -13,10 +13,8 @@
 // That no answer came may be the request's doing: it may have asked for more than its time. So a trial comes
 // at once, and any answer closes it.
 // A backend that answers another model is out for those whose last answer failed, and for them alone.
+import * as at from './contract.js';
 import * as memory from './memory.js';
-
-const IN_A_ROW = 0, SINCE = 1, REQUESTS = 2, FAILURES = 3, UNTIL = 4, COOLDOWN = 5, ENDPOINT = 6, MODEL = 7;
-const SILENT = 8, MODELS = 9, OTHERS = 10, FAILING = 11;
 
 // Of MODELS and FAILING, as text; more models than that are all.
 const LONGEST = 200, NO_MODEL = '\n', ALL = '\n*\n';
@@ -38,7 +36,7 @@ function open() {
 
     // Whether a model's last request failed there, as far as is known.
     function failedOf(entry, model) {
-        return isIn(entry[FAILING], model);
+        return isIn(entry[at.BREAKER_FAILING], model);
     }
 
     // Entries of an earlier version have no such lists.
@@ -52,14 +50,14 @@ function open() {
 
     // 'closed', 'open', 'waiting' (for the control plane's trial) or 'half-open'.
     function stateOf(entry, now, model) {
-        if (entry === undefined || entry[UNTIL] === 0
-            || (entry[OTHERS] === 1 && model !== undefined && !failedOf(entry, model))) {
+        if (entry === undefined || entry[at.BREAKER_UNTIL] === 0
+            || (entry[at.BREAKER_OTHERS] === 1 && model !== undefined && !failedOf(entry, model))) {
             return 'closed';
         }
-        if (now < entry[UNTIL]) {
+        if (now < entry[at.BREAKER_UNTIL]) {
             return 'open';
         }
-        return now < entry[UNTIL] + entry[COOLDOWN] ? 'waiting' : 'half-open';
+        return now < entry[at.BREAKER_UNTIL] + entry[at.BREAKER_COOLDOWN] ? 'waiting' : 'half-open';
     }
 
     // hung: it took the request and gave no answer. endpoint, model: what a trial may ask it.
@@ -69,31 +67,31 @@ function open() {
         let entry = entryOf(backend);
         if (entry === undefined) {
             entry = [0, now, 0, 0, 0, 0, '', '', 0, NO_MODEL, 0, NO_MODEL];
-        } else if (now - entry[SINCE] > WINDOW) {
-            entry[SINCE] = now;
-            entry[REQUESTS] = entry[FAILURES] = 0;
-            if (entry[UNTIL] === 0) {
-                entry[MODELS] = entry[FAILING] = NO_MODEL;
-                entry[OTHERS] = 0;
+        } else if (now - entry[at.BREAKER_SINCE] > WINDOW) {
+            entry[at.BREAKER_SINCE] = now;
+            entry[at.BREAKER_REQUESTS] = entry[at.BREAKER_FAILURES] = 0;
+            if (entry[at.BREAKER_UNTIL] === 0) {
+                entry[at.BREAKER_MODELS] = entry[at.BREAKER_FAILING] = NO_MODEL;
+                entry[at.BREAKER_OTHERS] = 0;
             }
         }
-        if (entry[OTHERS] === 1 && entry[MODEL] !== model && entry[UNTIL] === 0) {
-            entry[IN_A_ROW] = 0;   // a row is one model's, where others are answered
+        if (entry[at.BREAKER_OTHERS] === 1 && entry[at.BREAKER_MODEL] !== model && entry[at.BREAKER_UNTIL] === 0) {
+            entry[at.BREAKER_IN_A_ROW] = 0;   // a row is one model's, where others are answered
         }
-        entry[MODELS] = withModel(entry[MODELS], model);
-        entry[FAILING] = withModel(entry[FAILING], model);
-        entry[IN_A_ROW]++;
-        entry[REQUESTS]++;
-        entry[FAILURES]++;
-        entry[ENDPOINT] = endpoint;
-        entry[MODEL] = model;
+        entry[at.BREAKER_MODELS] = withModel(entry[at.BREAKER_MODELS], model);
+        entry[at.BREAKER_FAILING] = withModel(entry[at.BREAKER_FAILING], model);
+        entry[at.BREAKER_IN_A_ROW]++;
+        entry[at.BREAKER_REQUESTS]++;
+        entry[at.BREAKER_FAILURES]++;
+        entry[at.BREAKER_ENDPOINT] = endpoint;
+        entry[at.BREAKER_MODEL] = model;
         // What was on its way when it opened does not lengthen it.
         if (stateOf(entry, now) !== 'open'
-            && (hung || entry[UNTIL] !== 0 || entry[IN_A_ROW] >= limits.failures
-                || (entry[REQUESTS] >= ENOUGH && entry[FAILURES] / entry[REQUESTS] >= limits.error_rate))) {
-            entry[COOLDOWN] = Math.min(entry[COOLDOWN] * 2 || limits.cooldown_ms, limits.max_cooldown_ms);
-            entry[UNTIL] = now + entry[COOLDOWN];
-            entry[SILENT] = hung && entry[IN_A_ROW] < limits.failures ? 1 : 0;
+            && (hung || entry[at.BREAKER_UNTIL] !== 0 || entry[at.BREAKER_IN_A_ROW] >= limits.failures
+                || (entry[at.BREAKER_REQUESTS] >= ENOUGH && entry[at.BREAKER_FAILURES] / entry[at.BREAKER_REQUESTS] >= limits.error_rate))) {
+            entry[at.BREAKER_COOLDOWN] = Math.min(entry[at.BREAKER_COOLDOWN] * 2 || limits.cooldown_ms, limits.max_cooldown_ms);
+            entry[at.BREAKER_UNTIL] = now + entry[at.BREAKER_COOLDOWN];
+            entry[at.BREAKER_SILENT] = hung && entry[at.BREAKER_IN_A_ROW] < limits.failures ? 1 : 0;
         }
         keep(backend, entry);
         ngx.shared.ig_locks.delete('trial ' + backend);
@@ -106,34 +104,34 @@ function open() {
         }
         const now = Date.now();
         const isOther = !failedOf(entry, model);
-        if (entry[UNTIL] !== 0) {
+        if (entry[at.BREAKER_UNTIL] !== 0) {
             // One that was under way when it opened says nothing about now.
-            if (entry[SILENT] === 1 || (now >= entry[UNTIL] && !isOther)) {
+            if (entry[at.BREAKER_SILENT] === 1 || (now >= entry[at.BREAKER_UNTIL] && !isOther)) {
                 ngx.shared.ig_breakers.delete(backend);
                 ngx.shared.ig_locks.delete('trial ' + backend);
-            } else if (isOther && entry[OTHERS] === 0) {
-                entry[OTHERS] = 1;
+            } else if (isOther && entry[at.BREAKER_OTHERS] === 0) {
+                entry[at.BREAKER_OTHERS] = 1;
                 keep(backend, entry);
             }
             return;
         }
-        if (now - entry[SINCE] > WINDOW) {
+        if (now - entry[at.BREAKER_SINCE] > WINDOW) {
             ngx.shared.ig_breakers.delete(backend);
             return;
         }
-        const isCounted = isIn(entry[MODELS], model);
-        if (!isCounted && entry[OTHERS] === 1) {
+        const isCounted = isIn(entry[at.BREAKER_MODELS], model);
+        if (!isCounted && entry[at.BREAKER_OTHERS] === 1) {
             return;
         }
-        if (entry[MODEL] === model) {
-            entry[IN_A_ROW] = 0;
+        if (entry[at.BREAKER_MODEL] === model) {
+            entry[at.BREAKER_IN_A_ROW] = 0;
         } else {
-            entry[OTHERS] = 1;
+            entry[at.BREAKER_OTHERS] = 1;
         }
-        if (entry[FAILING] !== undefined && entry[FAILING] !== ALL) {
-            entry[FAILING] = entry[FAILING].split('\n' + model + '\n').join('\n');
+        if (entry[at.BREAKER_FAILING] !== undefined && entry[at.BREAKER_FAILING] !== ALL) {
+            entry[at.BREAKER_FAILING] = entry[at.BREAKER_FAILING].split('\n' + model + '\n').join('\n');
         }
-        entry[REQUESTS] += isCounted ? 1 : 0;
+        entry[at.BREAKER_REQUESTS] += isCounted ? 1 : 0;
         keep(backend, entry);
     }
 
@@ -142,8 +140,8 @@ function open() {
         const zone = ngx.shared.ig_breakers;
         zone.items(100000).forEach((item) => {
             const entry = JSON.parse(item[1]);
-            entry[SINCE] += step;
-            entry[UNTIL] = entry[UNTIL] === 0 ? 0 : entry[UNTIL] + step;
+            entry[at.BREAKER_SINCE] += step;
+            entry[at.BREAKER_UNTIL] = entry[at.BREAKER_UNTIL] === 0 ? 0 : entry[at.BREAKER_UNTIL] + step;
             zone.replace(item[0], JSON.stringify(entry));
         });
     }

@@ -8,6 +8,7 @@ import * as admit from './admit.js';
 import * as answer from './answer.js';
 import * as body from './body.js' with { load: 'rare' };
 import * as charge from './charge.js' with { load: 'lazy' };
+import * as contract from './contract.js';
 import * as door from './door.js';
 import * as keep from './keep.js';
 import * as kept from './kept.js';
@@ -22,8 +23,6 @@ import * as route from './route.js' with { load: 'lazy' };
 import * as scan from './scan.js' with { load: 'lazy' };
 import * as state from './state.js';
 
-// The line of a policy.
-const TENANT = 7;
 // Above, making text of a body is what costs.
 const LARGEST_TEXT = 4096;
 // Above, what came without a Content-Length takes too long to hash.
@@ -39,7 +38,7 @@ let model;             // whose answer nginx may have
 function cache(r) {
     try {
         const text = door.size > LARGEST_TEXT ? r.requestBuffer : r.requestText;
-        const tenant = door.keyPolicy.split('\n', TENANT + 1)[TENANT];
+        const tenant = door.keyPolicy.split('\n', contract.POLICY_LINE_TENANT + 1)[contract.POLICY_LINE_TENANT];
         if (!text || !tenant || text.length > LARGEST) {
             return '';
         }
@@ -62,7 +61,7 @@ function recall(r, tenant, name) {
     }
     const parts = known.split('\n');
     const flags = admit.flags;
-    if (parts[keep.LIMITED] !== '' || flags.indexOf('l') !== -1 || flags.indexOf('b') !== -1
+    if (parts[keep.LIMITED] !== '' || flags.indexOf(contract.POLICY_FLAG_LIMITED) !== -1 || flags.indexOf(contract.POLICY_FLAG_BLOCKED) !== -1
         || !policy.mayUse(keyPolicy, parts[keep.MODEL], parts[keep.NAMED])) {
         return false;
     }
@@ -169,7 +168,7 @@ function settle(r) {
         charge.settle(r, 0);
     }
     if (r.status === 200) {
-        keep.count('hits ', model);
+        keep.count(contract.COUNTED_HITS, model);
     }
     return '';
 }

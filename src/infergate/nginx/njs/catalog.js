@@ -62,22 +62,20 @@ function one(r) {
     const models = allowed(r, 'models');
     const found = models.filter((entry) => entry.id === id)[0] || meant(models, id);
     if (!found) {
-        refuseUnknown(r, id);
+        refuse.told(r, unknown(r, id));
         return;
     }
     answer(r, found);
 }
 
-// For a name without a route, or one that is not for this key: the two must not be told apart. A backend that
+// The refusal of a name without a route, or one that is not for this key: the two must not be told apart. A backend that
 // has not told its models since it was configured may have any, so that is no reason to give it up.
-function refuseUnknown(r, named) {
-    if (entries('untold').length !== 0 && policy.allowsModel(r.variables.ig_policy, named)) {
-        refuse.refuse(r, 503, 'no_backend', 'The model `' + named
-            + '` is not known yet: a backend that may have it has not told its models.');
-        return;
-    }
-    refuse.refuse(r, 404, 'model_not_found',
-        'The model `' + named + '` does not exist or you do not have access to it.', 'model');
+function unknown(r, name) {
+    return entries('untold').length !== 0 && policy.allowsModel(r.variables.ig_policy, name)
+        ? { status: 503, code: 'no_backend',
+            message: 'The model `' + name + '` is not known yet: a backend that may have it has not told its models.' }
+        : { status: 404, code: 'model_not_found', param: 'model',
+            message: 'The model `' + name + '` does not exist or you do not have access to it.' };
 }
 
 // Of another name by which a request reaches it: Ollama's, in any case or without a tag.
@@ -109,5 +107,5 @@ function overWebSockets() {
     return route.length === 0 ? undefined : route;
 }
 
-export { list, one, refuseUnknown, keepers, boxes, overWebSockets };
+export { list, one, unknown, keepers, boxes, overWebSockets };
 export { admit } from './admit.js';

@@ -3,6 +3,7 @@
 //
 // ig_waiting   'clock' → when sweep.js looked last
 import * as breaker from './breaker.js';
+import * as contract from './contract.js';
 import * as queue from './queue.js';
 
 // Less is no step: a worker that was busy looks late. In ms.
@@ -40,8 +41,8 @@ function leaks(step) {
 function marks(step) {
     const zone = ngx.shared.ig_backends;
     zone.items(100000).forEach((item) => {
-        if (item[1].startsWith('until:')) {
-            zone.replace(item[0], 'until:' + (Number(item[1].slice('until:'.length)) + step));
+        if (item[1].startsWith(contract.CONDITION_FAILED_UNTIL)) {
+            zone.replace(item[0], contract.CONDITION_FAILED_UNTIL + (Number(item[1].slice(contract.CONDITION_FAILED_UNTIL.length)) + step));
         }
     });
 }

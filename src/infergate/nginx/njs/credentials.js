@@ -1,5 +1,6 @@
 // credentials: the keys that a request brought besides the usual one, and who needs none. Clients send a
 // dummy in one header and their key in another: the first that is valid counts.
+import * as contract from './contract.js';
 import crypto from 'crypto';
 import * as networks from './networks.js';
 import * as policyOf from './policy.js';
@@ -51,7 +52,7 @@ function inQuery(address) {
 // browser may have been sent by a page of another site.
 function anonymous(r, zone, refusal) {
     const policy = state.find(zone, 'anonymous');
-    if (policy === undefined || policyOf.flags(policy).indexOf('i') === -1) {
+    if (policy === undefined || policyOf.flags(policy).indexOf(contract.POLICY_FLAG_NETWORKS) === -1) {
         return policy || refusal;
     }
     if (!networks.contain(policyOf.more().line(policy, NETWORKS), r.variables.remote_addr)) {

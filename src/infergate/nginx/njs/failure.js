@@ -1,5 +1,6 @@
 // failure: what is kept in mind of a backend that failed a request.
 import * as breaker from './breaker.js';
+import * as contract from './contract.js';
 import * as memory from './memory.js';
 
 // A request could not reach the backend: the others are preferred until the next probe is due.
@@ -7,10 +8,10 @@ import * as memory from './memory.js';
 function markFailed(backend) {
     const conditions = ngx.shared.ig_backends;
     const entry = conditions.get(backend);
-    if (entry === undefined || entry.startsWith('until:')) {
+    if (entry === undefined || entry.startsWith(contract.CONDITION_FAILED_UNTIL)) {
         memory.perhaps(() => {
             ngx.shared.ig_inflight.set('', 1);   // see state.js
-            conditions.set(backend, 'until:' + (Date.now() + settings.mark_failed_ms));
+            conditions.set(backend, contract.CONDITION_FAILED_UNTIL + (Date.now() + settings.mark_failed_ms));
         });
     }
 }

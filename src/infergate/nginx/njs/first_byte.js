@@ -6,16 +6,13 @@
 // also raise the operator's word.
 //
 // nginx has the times in locations, one for each rung of a ladder (src/infergate/nginx/relays.py).
+import * as contract from './contract.js';
 import * as pace from './pace.js';
 import * as route from './route.js';
 import * as tokens from './tokens.js';
 
-const RUNG = 4;
-// Where the suffix of a location's name begins, among its parts (Relay.name there).
-const SUFFIX = 4;
-// OpenAI's rule of thumb: a token is about four bytes of text. A prompt is read with so many tokens a second
-// by a small GPU that has others to serve (docs/routing.md).
-const BYTES_PER_TOKEN = 4, PROMPT_SPEED = 500;
+// A prompt is read with so many tokens a second by a small GPU that has others to serve (docs/routing.md).
+const PROMPT_SPEED = 500;
 // Of a model whose size nobody tells: as one of 8B.
 const USUAL_MS = 40;
 // Batches slow each other down.
@@ -29,7 +26,7 @@ function of(r, found, request, backend) {
     let from = options.ladder === undefined ? 'timeouts' : 'models.' + found[route.MODEL] + '.timeouts';
     const endpoint = options.endpoints === undefined ? undefined : options.endpoints[r.uri];
     if (endpoint !== undefined) {
-        location = endpoint[0][found[route.BACKENDS].findIndex((each) => each[0] === backend[0])];
+        location = endpoint[0][found[route.BACKENDS].findIndex((each) => each[route.NAME] === backend[route.NAME])];
         ladder = endpoint.slice(1);
         from = 'endpoints.' + r.uri;
     }
@@ -37,15 +34,15 @@ function of(r, found, request, backend) {
         return { location: ofAnotherRevision(location), why: '' };
     }
     const parts = location.split('_');
-    const least = Number(parts[2]);
-    const isSaid = ladder[0] === 1;
-    const need = ladder[1] === 0 ? { ms: 0 } : isSaid ? measured(r, found, request, backend)
+    const least = Number(parts[contract.RELAY_FIRST]);
+    const isSaid = ladder[contract.LADDER_SAID] === 1;
+    const need = ladder[contract.LADDER_MOST] === 0 ? { ms: 0 } : isSaid ? measured(r, found, request, backend)
         : needed(r, found, request, backend, least);
     let ms = least;
-    while (ms < ladder[1] && ms < need.ms) {
-        ms = Math.min(ms * RUNG, ladder[1]);
+    while (ms < ladder[contract.LADDER_MOST] && ms < need.ms) {
+        ms = Math.min(ms * contract.RUNG_FACTOR, ladder[contract.LADDER_MOST]);
     }
-    parts[2] = String(ms);
+    parts[contract.RELAY_FIRST] = String(ms);
     const why = ms === least ? from + (isSaid ? '.first_byte' : '.default') : need.why;
     return { location: parts.join('_'), why: 'first byte ' + ms / 1000 + ' s: ' + why + ';' };
 }
@@ -55,7 +52,7 @@ function needed(r, found, request, backend, least) {
     if (settings.media.indexOf(' ' + r.uri + ' ') !== -1) {
         return { ms: Infinity, why: 'sounds and pictures get the maximum' };
     }
-    if (backend[route.FLAGS].indexOf('c') !== -1) {
+    if (backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_COLD) !== -1) {
         return { ms: Infinity, why: 'it is not loaded yet' };
     }
     const prompt = promptOf(request);
@@ -79,7 +76,7 @@ function measured(r, found, request, backend) {
 
 // How long the answer takes, of a length that the request says; undefined if it says none to this backend.
 function answerOf(r, request, backend, each) {
-    const isBounded = tokens.isBounded(r.uri, request.parsed, backend[route.FLAGS].indexOf('o') !== -1);
+    const isBounded = tokens.isBounded(r.uri, request.parsed, backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) !== -1);
     const count = isBounded ? tokens.asked(r.uri, request, false).each || 0 : 0;
     return count === 0 ? undefined : { ms: ROOM * count * each.ms,
         why: 'not streamed, ' + count + ' tokens at ' + Math.round(each.ms * 10) / 10 + ' ms, ' + each.why };
@@ -95,7 +92,7 @@ function paceOf(found) {
 }
 
 function promptOf(request) {
-    const count = Math.round((request.bytes || 0) / BYTES_PER_TOKEN);
+    const count = Math.round((request.bytes || 0) / contract.BYTES_PER_TOKEN);
     return { ms: count / PROMPT_SPEED * 1000, why: 'a prompt of about ' + count + ' tokens' };
 }
 
@@ -114,7 +111,7 @@ function explains(r, found, request, backend, seconds) {
 
 // The end of a location's name, which tells how the backend is reached (nginx/relays.py): '' or _…
 function ending(location) {
-    return [''].concat(location.split('_').slice(SUFFIX)).join('_');
+    return [''].concat(location.split('_').slice(contract.RELAY_PARTS)).join('_');
 }
 
 // While nginx is being reloaded, workers and routes may be of two revisions for a moment. A location of

@@ -1,9 +1,7 @@
 // granted: the wait is over, with a slot or without one.
-import * as careful from './careful.js';
 import * as queue from './queue.js';
 import * as refuse from './refuse.js';
-import * as relay from './relay.js';
-import * as route from './route.js';
+import * as sameBackend from './same_backend.js';
 import * as state from './state.js';
 
 function granted(r) {
@@ -21,21 +19,8 @@ function granted(r) {
     refuse.unlessFull(r, () => {
         adopt(name);
         variables.ig_backend = name;
-        dispatch(r, name, waited);
+        sameBackend.send(r, name, 'its turn after ' + waited + ' ms, at ' + name + ';');
     });
-}
-
-function dispatch(r, name, waited) {
-    const variables = r.variables;
-    const format = careful.formatOf(r);
-    const found = route.find(variables.ig_model);
-    const backend = found && found[route.BACKENDS].filter((each) => each[route.NAME] === name)[0];
-    if (!backend) {   // the configuration changed meanwhile
-        refuse.refuse(r, 503, 'no_backend', 'No backend of the model `' + variables.ig_model + '` is available.');
-        return;
-    }
-    variables.ig_why = variables.ig_why + 'its turn after ' + waited + ' ms, at ' + name + ';';
-    relay.dispatch(r, found, format.read(r), format, backend);
 }
 
 // The slot was taken for a request of any worker (queue.js); from here on it is this worker's.

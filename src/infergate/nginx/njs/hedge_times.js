@@ -4,6 +4,7 @@
 //            2^(i/4) ms; 'p <kind> <model>' → their 95th percentile, in ms
 // ig_turns   'hedge <model>' → requests; 'hedged <model>' → at which of them one may be hedged again
 
+import * as contract from './contract.js';
 import * as memory from './memory.js';
 
 // Fewer say nothing about a 95th percentile. From MOST on all counts are halved, so the old fade.
@@ -11,7 +12,7 @@ const ENOUGH = 20, MOST = 400;
 const QUANTILE = 0.95;
 // Four buckets for each doubling: a bucket's edge is at most 19 % above what is in it. The last is an
 // hour, the longest timeout there is.
-const FOR_EACH_DOUBLING = 4, LAST = 88;
+const FOR_EACH_DOUBLING = 4;
 // What takes less is the jitter of nginx's timers, which count in ms, and of a busy machine.
 const SOONEST = 5;
 // The percentile is computed anew for each so many answers: it looks at all buckets, 20 µs.
@@ -24,7 +25,7 @@ function open(model, kind) {
 
     // The first backend's answer took so many ms, or was not there when the second's came.
     function measured(ms) {
-        const bucket = ms <= 1 ? 0 : Math.min(LAST, Math.ceil(Math.log(ms) / Math.LN2 * FOR_EACH_DOUBLING));
+        const bucket = ms <= 1 ? 0 : Math.min(contract.HEDGE_BUCKETS, Math.ceil(Math.log(ms) / Math.LN2 * FOR_EACH_DOUBLING));
         const count = memory.perhaps(() => {
             zone.incr('b ' + id + ' ' + bucket, 1, 0);
             return zone.incr('n ' + id, 1, 0);
@@ -37,7 +38,7 @@ function open(model, kind) {
     function summarize(fade) {
         const counts = [];
         let sum = 0;
-        for (let i = 0; i <= LAST; i++) {
+        for (let i = 0; i <= contract.HEDGE_BUCKETS; i++) {
             let count = zone.get('b ' + id + ' ' + i) || 0;
             if (fade && count > 0) {
                 const half = Math.floor(count / 2);
@@ -52,7 +53,7 @@ function open(model, kind) {
         }
         let below = 0;
         let at = 0;
-        while (at < LAST && (below += counts[at]) < QUANTILE * sum) {
+        while (at < contract.HEDGE_BUCKETS && (below += counts[at]) < QUANTILE * sum) {
             at++;
         }
         zone.set('p ' + id, Math.max(SOONEST, Math.ceil(Math.pow(2, at / FOR_EACH_DOUBLING))));

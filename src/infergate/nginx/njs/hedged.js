@@ -1,6 +1,7 @@
 // hedged: answer.js for a request that hedge.js sent to one backend or two. Its slot, and what is
 // learned from it, are the winner's.
 import * as answer from './answer.js';
+import * as contract from './contract.js';
 import * as hedging from './hedging.js';
 import * as policy from './policy.js';
 import * as state from './state.js';
@@ -8,7 +9,7 @@ import * as state from './state.js';
 // js_header_filter: for keys that are told, who answered.
 function header(r) {
     const told = hedging.told(r);
-    if (told !== undefined && policy.flags(r.variables.ig_policy).indexOf('x') !== -1) {
+    if (told !== undefined && policy.flags(r.variables.ig_policy).indexOf(contract.POLICY_FLAG_EXPLAINED) !== -1) {
         r.headersOut['x-infergate-backend'] = told.won || r.variables.ig_backend;
         r.headersOut['x-infergate-attempts'] = told.second === undefined ? '1' : '2';
     }

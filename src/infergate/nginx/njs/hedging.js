@@ -8,18 +8,18 @@
 //
 // ig_hedging   request id → 1 while somebody waits for the answer
 
+import * as contract from './contract.js';
 import * as memory from './memory.js';
+import * as route from './route.js';
 
-// The location to go to instead of `location`, or undefined where one backend is all it gets: the
+// The location to go to: `location` where one backend is all it gets, because the model has no `hedge`, the
 // endpoint is not of the kind, or it was sent out before.
 function way(r, found, request, backend, location) {
     const variables = r.variables;
-    if (variables.ig_hedge !== '' || variables.ig_tried !== '' || request.stream === true
-        || settings.hedged[r.uri] === undefined) {
-        return undefined;
-    }
-    if (memory.perhaps(() => ngx.shared.ig_hedging.add(variables.ig_request_id, 1)) === undefined) {
-        return undefined;
+    if (found[route.OPTIONS].hedge === undefined || variables.ig_hedge !== '' || variables.ig_tried !== '' || request.stream === true
+        || settings.hedged[r.uri] === undefined
+        || memory.perhaps(() => ngx.shared.ig_hedging.add(variables.ig_request_id, 1)) === undefined) {
+        return location;
     }
     variables.ig_hedge = encodeURIComponent(JSON.stringify(
         [variables.ig_request_id, found[0], backend[0], location.slice(1)]));
@@ -46,7 +46,7 @@ function words(first, found) {
         text += 'late, not asked elsewhere: ' + found.none + ';';
     }
     if (found.second !== undefined) {
-        text += 'asked ' + found.second + ' too after ' + found.after + ' ms;';
+        text += 'asked ' + found.second + contract.WHY_ASKED_TOO + found.after + ' ms;';
         if (found.second_status !== undefined) {
             text += found.second + ' failed ' + found.second_status + ';';
         }

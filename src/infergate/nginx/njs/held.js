@@ -5,6 +5,8 @@
 // be here. So what passes is counted, of all answers together. Where that is too much, one goes on
 // without the filter: nginx reads no faster than its client then, and its tokens are estimated.
 
+import * as attempts from './attempts.js';
+
 // Bytes that all may hold together; those whose clients do not keep up, a half of it.
 const TOGETHER = 33554432, SLOW = 16777216;
 // How far a client is behind that does not keep up.
@@ -55,7 +57,7 @@ function open(r, hold) {
 
     // Bytes that came from the backend that answered.
     function received() {
-        return Number((variables.upstream_bytes_received || '').split(/[ ,:]+/).pop()) || 0;
+        return Number(attempts.last(variables.upstream_bytes_received)) || 0;
     }
 
     return { isTooMuch, giveBack, share };

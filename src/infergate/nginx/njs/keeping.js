@@ -1,8 +1,7 @@
 // keeping: see keep.js. What is decided where no answer is known to be kept, and about streams.
+import * as contract from './contract.js';
 import * as keep from './keep.js';
 
-const TTL = 0, SHARED = 1, COMPLETIONS = 2, WHO_ANSWERS = 3;   // of the option `cache` of a route
-const OPTIONS = 3;
 
 function isCompletions(uri) {
     return uri === '/v1/chat/completions' || uri === '/v1/completions';
@@ -19,7 +18,7 @@ function kind(uri, request, cache) {
     if (settings.kept[uri] !== undefined) {
         return request.stream === true ? '' : 'cached';
     }
-    if (cache[COMPLETIONS] !== 1 || !isCompletions(uri) || !isDeterministic(request)) {
+    if (cache[contract.CACHE_OPTION_COMPLETIONS] !== 1 || !isCompletions(uri) || !isDeterministic(request)) {
         return '';
     }
     return request.stream === true ? 'stream' : 'cached';
@@ -46,20 +45,20 @@ function maxAge(text) {
 // Who keeps the answer, as $ig_keep; '' if nobody does. Sets the variables that go with it.
 function find(r, request, found, tenant, digest) {
     const variables = r.variables;
-    const options = found[OPTIONS];
+    const options = found[contract.ROUTE_OPTIONS];
     // After a reload, routes come a moment later than these files; nothing is kept meanwhile. A line break
     // in the name would pass for one of ig_kept.
-    const where = options.cache[WHO_ANSWERS] === settings.who_answers && request.model.indexOf('\n') === -1
+    const where = options.cache[contract.CACHE_OPTION_WHO_ANSWERS] === settings.who_answers && request.model.indexOf('\n') === -1
         ? kind(r.uri, request, options.cache) : '';
     const age = where === '' ? undefined : oldest(r.variables.http_cache_control);
     if (age === undefined) {
         variables.ig_uncached = where === '' ? '' : 'BYPASS';
         return '';
     }
-    const name = (options.cache[SHARED] === 1 ? keep.EVERYBODY : tenant) + digest;
+    const name = (options.cache[contract.CACHE_OPTION_SHARED] === 1 ? keep.EVERYBODY : tenant) + digest;
     variables.ig_keep = where;
     if (where === 'stream') {
-        variables.ig_cache_key = options.cache[TTL] + ' ' + name;
+        variables.ig_cache_key = options.cache[contract.CACHE_OPTION_TTL] + ' ' + name;
         variables.ig_uncached = has(name, age) ? 'HIT' : 'MISS';
     } else {
         variables.ig_cache_key = keyOf(name, age, request.model, found);
@@ -70,7 +69,7 @@ function find(r, request, found, tenant, digest) {
 // Under which nginx may have the answer; a new one, where it must not be given.
 function keyOf(name, age, named, found) {
     const zone = ngx.shared.ig_kept;
-    const options = found[OPTIONS];
+    const options = found[contract.ROUTE_OPTIONS];
     const now = Date.now();
     const known = zone.get(name);
     const key = known === undefined ? '' : known.slice(0, known.indexOf('\n'));
@@ -79,12 +78,12 @@ function keyOf(name, age, named, found) {
         return key;
     }
     const next = (known !== undefined && now <= since ? since + 1 : now) + ' ' + name.split('\n').join(' ');
-    const entry = next + '\n' + found[0] + '\n' + named + '\n' + (options.limits === undefined ? '' : 'limited');
-    if (known === undefined && !zone.add(name, entry, options.cache[TTL])) {
+    const entry = next + '\n' + found[contract.ROUTE_MODEL] + '\n' + named + '\n' + (options.limits === undefined ? '' : 'limited');
+    if (known === undefined && !zone.add(name, entry, options.cache[contract.CACHE_OPTION_TTL])) {
         return keyOf(name, age, named, found);   // another worker was quicker
     }
     if (known !== undefined) {
-        zone.set(name, entry, options.cache[TTL]);
+        zone.set(name, entry, options.cache[contract.CACHE_OPTION_TTL]);
     }
     return next;
 }

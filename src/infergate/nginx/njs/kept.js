@@ -1,7 +1,9 @@
 // kept: answer.js where the answer is kept to be given again. nginx keeps the whole ones by itself.
 import * as answer from './answer.js';
+import * as contract from './contract.js';
 import * as keep from './keep.js';
 import * as keeping from './keeping.js' with { load: 'lazy' };
+import * as streamOptions from './stream_options.js' with { load: 'rare' };
 import * as unasked from './unasked.js' with { load: 'lazy' };
 
 // Larger streams are not kept.
@@ -34,11 +36,11 @@ function settle(r) {
         answer.forget();
     }
     if (variables.ig_keep !== '' && r.status === 200) {
-        keep.count(hit ? 'hits ' : 'misses ', variables.ig_model);
+        keep.count(hit ? contract.COUNTED_HITS : contract.COUNTED_MISSES, variables.ig_model);
     }
     if (pieces && complete && r.status === 200 && answer.streaming && !answer.streaming.failed()
         && r.headersOut['Content-Encoding'] === undefined) {
-        keeping.keepStream(r, pieces, variables.ig_note.startsWith('strip') ? unasked.without : (text) => text);
+        keeping.keepStream(r, pieces, variables.ig_note.startsWith(streamOptions.STRIP) ? unasked.without : (text) => text);
     }
     return answer.settle(r);
 }

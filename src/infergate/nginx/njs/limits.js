@@ -5,7 +5,7 @@
 // it drains evenly, so there is no window whose edge lets twice as much through. Tokens are taken by
 // an estimate and corrected when the answer says what it used (charge.js).
 //
-// A bucket: see measure.js.
+// A bucket: see Bucket in src/infergate/contract/route.py, 0 for no limit.
 //
 // ig_limits    'r <bucket>' and 't <bucket>' → time in ms
 // $ig_charge   what was taken, for charge.js: a line for each bucket of tokens (name, limit, tokens,
@@ -19,12 +19,8 @@ import * as over from './over.js' with { load: 'rare' };
 import * as policy from './policy.js';
 import * as state from './state.js';
 import * as answers from './tokens.js' with { load: 'lazy' };
+import * as contract from './contract.js';
 
-// The line of a policy, and in it the key's maximum.
-const NUMBERS = 4, MAX_TOKENS = 4;
-
-// OpenAI's rule of thumb: a token is about four bytes of text.
-const BYTES_PER_TOKEN = 4;
 // Set aside for the answer of a request that does not say how long it may be.
 const USUAL_ANSWER = 256;
 // In ms: two times that differ by rounding are the same.
@@ -52,56 +48,56 @@ function take(r, buckets, tokens, isQuiet) {
     let i, kind, limit, time, name, refused;
 
     for (i = 0; i < buckets.length; i++) {
-        for (kind = measure.REQUESTS; kind <= measure.TOKENS; kind++) {
+        for (kind = contract.BUCKET_REQUESTS; kind <= contract.BUCKET_TOKENS; kind++) {
             limit = buckets[i][kind];
             if (limit === 0) {
                 times[2 * i + kind - 1] = 0;
                 continue;
             }
-            name = (kind === measure.REQUESTS ? 'r ' : 't ') + buckets[i][0];
+            name = (kind === contract.BUCKET_REQUESTS ? 'r ' : 't ') + buckets[i][contract.BUCKET_NAME];
             time = zone.get(name);
             time = time === undefined || time < now ? 0 : time - now;
             times[2 * i + kind - 1] = time;
-            time += (kind === measure.REQUESTS ? 1 : tokens < limit ? tokens : limit) * measure.MINUTE / limit;
+            time += (kind === contract.BUCKET_REQUESTS ? 1 : tokens < limit ? tokens : limit) * measure.MINUTE / limit;
             if (i === 0 && isQuiet !== true) {
-                tell(r.headersOut, kind === measure.REQUESTS ? 'requests' : 'tokens', limit, time);
+                tell(r.headersOut, kind === contract.BUCKET_REQUESTS ? 'requests' : 'tokens', limit, time);
             }
             if (time - measure.MINUTE > ROUNDING) {
                 if (isQuiet !== true) {
                     over.tell(r.headersOut, buckets[0], now, tell);
                 }
-                return over.refusal(r, kind === measure.REQUESTS ? 'requests per minute' : 'tokens per minute',
-                    buckets[i][0], limit, time - measure.MINUTE, shown(time - measure.MINUTE));
+                return over.refusal(r, kind === contract.BUCKET_REQUESTS ? 'requests per minute' : 'tokens per minute',
+                    buckets[i][contract.BUCKET_NAME], limit, time - measure.MINUTE, shown(time - measure.MINUTE));
             }
         }
     }
     try {
         for (i = 0; i < buckets.length && refused === undefined; i++) {
-            limit = buckets[i][measure.CONCURRENT];
+            limit = buckets[i][contract.BUCKET_CONCURRENT];
             if (limit !== 0) {
-                name = '@' + buckets[i][0];
+                name = '@' + buckets[i][contract.BUCKET_NAME];
                 const all = state.hold(name, 1, state.LONG);
                 charged += name + '\n';
                 if (all > limit) {
-                    refused = over.refusal(r, 'requests at the same time', buckets[i][0], limit, 1000, shown(1000));
+                    refused = over.refusal(r, 'requests at the same time', buckets[i][contract.BUCKET_NAME], limit, 1000, shown(1000));
                     refused.code = 'concurrency_limit_exceeded';
                 }
             }
         }
         for (i = 0; i < buckets.length && refused === undefined; i++) {
-            for (kind = measure.REQUESTS; kind <= measure.TOKENS; kind++) {
+            for (kind = contract.BUCKET_REQUESTS; kind <= contract.BUCKET_TOKENS; kind++) {
                 limit = buckets[i][kind];
                 if (limit === 0) {
                     continue;
                 }
-                name = (kind === measure.REQUESTS ? 'r ' : 't ') + buckets[i][0];
-                const taken = kind === measure.REQUESTS ? 1 : tokens < limit ? tokens : limit;
+                name = (kind === contract.BUCKET_REQUESTS ? 'r ' : 't ') + buckets[i][contract.BUCKET_NAME];
+                const taken = kind === contract.BUCKET_REQUESTS ? 1 : tokens < limit ? tokens : limit;
                 if (times[2 * i + kind - 1] === 0) {
                     zone.set(name, now + taken * measure.MINUTE / limit);
                 } else {
                     zone.incr(name, taken * measure.MINUTE / limit, now);
                 }
-                if (kind === measure.TOKENS) {
+                if (kind === contract.BUCKET_TOKENS) {
                     charged += name + '\t' + limit + '\t' + taken + '\n';
                 }
             }
@@ -127,7 +123,7 @@ function take(r, buckets, tokens, isQuiet) {
 function meet(r, keyPolicy, flags, options, request) {
     let buckets = [];
     let most = 0;
-    if (flags.indexOf('b') !== -1) {
+    if (flags.indexOf(contract.POLICY_FLAG_BLOCKED) !== -1) {
         const block = policy.more().block(keyPolicy);
         const left = Math.ceil(Number(block[1]) - Date.now() / 1000);
         // Filled again by now: the control plane will say so, if there is one.
@@ -136,21 +132,22 @@ function meet(r, keyPolicy, flags, options, request) {
                 + ' budget of this API key is used up.', retry_after: left };
         }
     }
-    if (flags.indexOf('l') !== -1) {
-        const numbers = keyPolicy.split('\n', NUMBERS + 1)[NUMBERS].split(',');
-        if (numbers[3] !== '0' && request.bytes > numbers[3]) {
+    if (flags.indexOf(contract.POLICY_FLAG_LIMITED) !== -1) {
+        const numbers = keyPolicy.split('\n', contract.POLICY_LINE_NUMBERS + 1)[contract.POLICY_LINE_NUMBERS].split(',');
+        const bytes = numbers[contract.POLICY_NUMBER_BYTES];
+        if (bytes !== '0' && request.bytes > bytes) {
             return { status: 413, code: 'prompt_too_large', message: 'This API key may send '
-                + numbers[3] + ' bytes; this request has ' + request.bytes + '.' };
+                + bytes + ' bytes; this request has ' + request.bytes + '.' };
         }
-        most = numbers[MAX_TOKENS] * 1;
+        most = numbers[contract.POLICY_NUMBER_MAX_TOKENS] * 1;
         if (numbers[0] + numbers[1] + numbers[2] !== '000') {
-            buckets = [['k ' + r.variables.ig_key, numbers[0] * 1, numbers[1] * 1, numbers[2] * 1]];
+            buckets = [[contract.BUCKET_OF_KEY + r.variables.ig_key, numbers[0] * 1, numbers[1] * 1, numbers[2] * 1]];
         }
     }
     if (options !== 0 && options.limits !== undefined) {
         buckets = buckets.concat(options.limits);
     }
-    const prompt = Math.ceil(request.bytes / BYTES_PER_TOKEN);
+    const prompt = Math.ceil(request.bytes / contract.BYTES_PER_TOKEN);
     const said = request.parsed.max_tokens;
     // plain.js saw nothing of tokens.js but a max_tokens, and none that is no number.
     return request.verdict === 'usual' && said !== undefined && most === 0
@@ -160,7 +157,7 @@ function meet(r, keyPolicy, flags, options, request) {
 
 // The same for what is to be asked of tokens.js. most: the key's maximum, 0 for none.
 function meetTokens(r, buckets, most, prompt, request) {
-    if (most === 0 && !buckets.some((bucket) => bucket[measure.TOKENS] !== 0)) {
+    if (most === 0 && !buckets.some((bucket) => bucket[contract.BUCKET_TOKENS] !== 0)) {
         return take(r, buckets, 0);
     }
     const asked = answers.asked(r.uri, request, most !== 0);
@@ -185,20 +182,20 @@ function move(r, to, request) {
     const lines = r.variables.ig_charge.split('\n');
     let kept = '';
     lines.forEach((line) => {
-        if (line.startsWith('@m ') || line.startsWith('t m ')) {
+        if (line.startsWith('@' + contract.BUCKET_OF_MODEL) || line.startsWith('t ' + contract.BUCKET_OF_MODEL)) {
             charge.giveBackLine(line, 0);
         } else if (line !== '') {
             kept += line + '\n';
         }
     });
-    const own = (to.limits || []).filter((bucket) => bucket[0][0] === 'm');
+    const own = (to.limits || []).filter((bucket) => bucket[contract.BUCKET_NAME].startsWith(contract.BUCKET_OF_MODEL));
     if (own.length === 0) {
         r.variables.ig_charge = kept;
         return undefined;
     }
     const asked = answers.asked(r.uri, request, false);
     r.variables.ig_charge = '';
-    const refused = take(r, own, Math.ceil(request.bytes / BYTES_PER_TOKEN)
+    const refused = take(r, own, Math.ceil(request.bytes / contract.BYTES_PER_TOKEN)
         + (asked.each || USUAL_ANSWER) * (asked.answers || 1), true);
     r.variables.ig_charge = kept + r.variables.ig_charge;
     return refused;

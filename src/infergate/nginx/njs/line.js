@@ -4,8 +4,6 @@
 // nginx has lists of status and times: ", " stands between the tries that it made by itself (a kept
 // connection that was closed, another address of a name), " : " between what njs sent out.
 const GROUP = ' : ', TRY = ', ';
-// Of what a client calls a model.
-const LONGEST_NAME = 256;
 // By the kind of a field.
 const UNKNOWN = { text: '""', attempts: '[]', tokens: 'null', plain: '0' };
 
@@ -120,4 +118,4 @@ function number(text) {
     return text === undefined || text === '' || isNaN(Number(text)) ? null : Number(text);
 }
 
-export { LONGEST_NAME, line };
+export { line };

@@ -1,12 +1,13 @@
 // manage: the calls that change what an Ollama box holds.
 import * as catalog from './catalog.js';
+import * as contract from './contract.js';
 import * as policy from './policy.js';
 import * as refuse from './refuse.js';
 import * as state from './state.js';
 
 // The box that a call is for, [name, the end of the names of locations that lead there], or the refusal.
 function find(r) {
-    if (policy.flags(r.variables.ig_policy).indexOf('m') === -1) {
+    if (policy.flags(r.variables.ig_policy).indexOf(contract.POLICY_FLAG_MANAGES) === -1) {
         return { status: 403, code: 'not_allowed', message: 'This API key may not manage models.', param: null };
     }
     const boxes = catalog.boxes();

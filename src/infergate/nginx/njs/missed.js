@@ -1,6 +1,7 @@
 // missed: what the short way of cached.js does not do: give a stream again, or all that is careful.js's.
 import * as careful from './careful.js';
 import * as charge from './charge.js';
+import * as contract from './contract.js';
 import * as keep from './keep.js';
 import * as keeping from './keeping.js';
 
@@ -11,7 +12,7 @@ function serve(r) {
         if (replay !== undefined) {
             variables.ig_model = replay.model;
             charge.settle(r, 0);
-            keep.count('hits ', replay.model);
+            keep.count(contract.COUNTED_HITS, replay.model);
             r.headersOut['Content-Type'] = replay.type;
             r.return(200, replay.text);
             return;

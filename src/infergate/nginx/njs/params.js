@@ -3,13 +3,11 @@
 // The request is rewritten once and read again, so that whoever comes next (checks, limits, timeouts, the
 // copy for a shadow) sees what the backend will get. The text of every key that stays is kept as it came.
 import * as body from './body.js';
+import * as contract from './contract.js';
 import * as members from './members.js';
 import * as scan from './scan.js';
 import * as tokens from './tokens.js';
 
-// Of one of them, as src/infergate/state/route.py compiles it. VALUE: as JSON, null where the key is taken out;
-// MISSING: 1 if only where the client does not say it.
-const NAME = 0, VALUE = 1, MISSING = 2;
 // What Ollama reads beside `options`; what else is said of a model it reads there.
 // https://github.com/ollama/ollama/blob/main/docs/api.md
 const OUTSIDE = ('model messages prompt suffix images input format options system template stream raw keep_alive'
@@ -55,8 +53,8 @@ function of(r, request, params) {
 // { key, value, missing, names }: the key to write, and the names that say the same thing already. Undefined
 // where the endpoint has no such thing: no length, where nothing is written; nothing but what Anthropic counts.
 function changeOf(uri, param) {
-    const name = param[NAME];
-    const isOut = param[VALUE] === null;
+    const name = param[contract.PARAM_NAME];
+    const isOut = param[contract.PARAM_VALUE] === null;
     const word = tokens.wordOf(uri);
     let key = name;
     let names = [tokens.folded(key)];
@@ -74,7 +72,7 @@ function changeOf(uri, param) {
         key = STOP_SEQUENCES;
         names = [STOP, STOP_SEQUENCES];
     }
-    return { key, value: param[VALUE], missing: param[MISSING] === 1, names };
+    return { key, value: param[contract.PARAM_VALUE], missing: param[contract.PARAM_MISSING] === 1, names };
 }
 
 // Adds the pieces of the object that begins at `start` of the text, as `changes` want it; `inner`: those of
@@ -154,7 +152,7 @@ function isNull(text, member) {
 
 // For `infergate explain`.
 function words(params) {
-    return 'params ' + params.map((each) => each[NAME]).join(' ') + ';';
+    return 'params ' + params.map((each) => each[contract.PARAM_NAME]).join(' ') + ';';
 }
 
 export { of, words };

@@ -1,5 +1,6 @@
 // push: the control plane's side of shared memory, on the internal unix socket. POST brings
 // changes, GET tells what is there.
+import * as contract from './contract.js';
 import * as snapshot from './snapshot.js';
 
 function entries(zone) {
@@ -26,10 +27,10 @@ function inFlight() {
 function counts() {
     const all = { kept: {}, uncopied: {} };
     ngx.shared.ig_turns.items(100000).forEach((item) => {
-        if (item[0].startsWith('hits ') || item[0].startsWith('misses ')) {
+        if (item[0].startsWith(contract.COUNTED_HITS) || item[0].startsWith(contract.COUNTED_MISSES)) {
             all.kept[item[0]] = item[1];
-        } else if (item[0].startsWith('uncopied ')) {
-            all.uncopied[item[0].slice(9)] = item[1];
+        } else if (item[0].startsWith(contract.COUNTED_UNCOPIED)) {
+            all.uncopied[item[0].slice(contract.COUNTED_UNCOPIED.length)] = item[1];
         }
     });
     return all;

@@ -61,8 +61,8 @@ function hasBackend(model) {
     if (found === undefined) {
         return false;
     }
-    const use = usable.open(found[0]);
-    return found[2].some((backend) => use.conditionOf(backend[0]) === undefined);
+    const use = usable.open(found[route.MODEL]);
+    return found[route.BACKENDS].some((backend) => use.conditionOf(backend[route.NAME]) === undefined);
 }
 
 export { ready };

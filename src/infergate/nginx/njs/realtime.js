@@ -1,11 +1,10 @@
 // realtime: a WebSocket to a model, /v1/realtime?model=NAME. nginx hands its bytes on without any of our
 // code, so it counts as one request, and ends when one of both ends it, or its key does (watch.js).
-import * as catalog from './catalog.js' with { load: 'rare' };
-import * as firstByte from './first_byte.js' with { load: 'rare' };
 import * as kinds from './kinds.js';
 import * as limits from './limits.js';
-import * as lines from './line.js' with { load: 'rare' };
 import * as modelInQuery from './model_in_query.js';
+import * as modelSocket from './model_socket.js';
+import * as named from './named.js';
 import * as policy from './policy.js';
 import * as refuse from './refuse.js';
 import * as route from './route.js';
@@ -25,25 +24,16 @@ function decide(r) {
         refuse.refuse(r, 426, 'websocket_needed', 'This endpoint is a WebSocket: ask for one with Upgrade.');
         return;
     }
-    const named = modelInQuery.of(variables.request_uri);
-    const found = route.find(named);
-    variables.ig_model_asked = (named || '').slice(0, lines.LONGEST_NAME);
-    if (!found && named === undefined) {
-        refuse.refuse(r, 400, 'missing_model', "Name the model in the address: ?model=NAME.", 'model');
+    const name = modelInQuery.of(variables.request_uri);
+    const wanted = named.find(r, name, 'Name the model in the address: ?model=NAME.');
+    if (wanted.refusal !== undefined) {
+        refuse.told(r, wanted.refusal);
         return;
     }
-    if (!found || !policy.mayUse(variables.ig_policy, found[0], named)) {
-        catalog.refuseUnknown(r, named);
-        return;
-    }
-    const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS], route.FLAGS);
-    if (strange !== undefined) {
-        refuse.told(r, strange);
-        return;
-    }
+    const found = wanted.found;
     const flags = policy.flags(variables.ig_policy);
     const options = found[route.OPTIONS];
-    const request = { model: named, named, parsed: {}, text: '{}', bytes: 0, stream: true };
+    const request = { model: name, named: name, parsed: {}, text: '{}', bytes: 0, stream: true };
     variables.ig_model = found[0];
     const refused = flags !== '' || options.limits !== undefined
         ? limits.meet(r, variables.ig_policy, flags, options, request) : undefined;
@@ -53,12 +43,10 @@ function decide(r) {
     }
     const backend = route.pick(r, found, request, '', false, kinds.only(r.uri));
     if (backend === undefined) {
-        refuse.refuse(r, 503, 'no_backend', 'No backend of the model `' + found[0] + '` is available.');
+        refuse.told(r, refuse.unavailable(found[0]));
         return;
     }
-    variables.ig_backend = backend[route.NAME];
-    variables.ig_stored = '?model=' + encodeURIComponent(backend[route.UPSTREAM_NAME] || found[0]);
-    r.internalRedirect('@realtime' + firstByte.ending(backend[route.RELAY]));
+    modelSocket.lead(r, backend, '?model=' + encodeURIComponent(backend[route.UPSTREAM_NAME] || found[0]));
 }
 
 export { query, serve };

@@ -26,6 +26,11 @@ function unlessFull(r, step) {
     }
 }
 
+// The refusal where a model has no backend that may be asked now.
+function unavailable(model) {
+    return { status: 503, code: 'no_backend', message: 'No backend of the model `' + model + '` is available.', retry_after: 5 };
+}
+
 // What a reader of bodies returns for one that is wrong: what, and the field at fault.
 function bad(message, param) {
     return { error: message, param: param || null };
@@ -38,4 +43,4 @@ function encoded(r) {
         : bad('Compressed request bodies are not accepted; send it without Content-Encoding.');
 }
 
-export { refuse, told, unlessFull, bad, encoded };
+export { refuse, told, unlessFull, unavailable, bad, encoded };

@@ -2,13 +2,15 @@
 // reads the body: plain.js, scan.js or body.js for JSON, form.js for an upload.
 import * as affinity from './affinity.js' with { load: 'rare' };
 import * as anthropic from './anthropic.js' with { load: 'lazy' };
-import * as catalog from './catalog.js' with { load: 'rare' };
+import * as attempts from './attempts.js';
+import * as contract from './contract.js';
+import * as explained from './explained.js' with { load: 'lazy' };
 import * as firstByte from './first_byte.js';
 import * as hedging from './hedging.js';
 import * as hold from './hold.js' with { load: 'lazy' };
 import * as kinds from './kinds.js';
 import * as limits from './limits.js';
-import * as lines from './line.js' with { load: 'rare' };
+import * as named from './named.js';
 import * as params from './params.js' with { load: 'lazy' };
 import * as policy from './policy.js';
 import * as queue from './queue.js';
@@ -20,9 +22,6 @@ import * as shadow from './shadow.js';
 import * as state from './state.js';
 import * as streamOptions from './stream_options.js' with { load: 'lazy' };
 import * as tokens from './tokens.js';
-
-// Of policy.numbers.
-const MAX_TOKENS = 4;
 
 // met: it took from its limits already.
 function handle(r, format, met) {
@@ -51,69 +50,61 @@ function decide(r, format, met) {
         refuse.refuse(r, 400, 'invalid_request', request.error, request.param);
         return;
     }
+    const wanted = named.find(r, request.named, "You must provide a 'model'.");
+    const refusal = wanted.refusal || begin(r, wanted.found, request, format, met);
+    if (refusal !== undefined) {
+        refuse.told(r, refusal);
+    }
+}
+
+// The first attempt of a request for this model, or the refusal.
+function begin(r, asked, request, format, met) {
+    const options = asked[route.OPTIONS];
     const keyPolicy = r.variables.ig_policy;
-    let found = route.find(request.named);
-    r.variables.ig_model_asked = (request.named || '').slice(0, lines.LONGEST_NAME);
-    if (!found && settings.default_model !== '' && policy.allowsModel(keyPolicy, settings.default_model)) {
-        refuse.told(r, { status: 503, code: 'no_backend', retry_after: 5, message: 'The model `' + settings.default_model
-            + '`, which answers where no other does, is not known yet: no backend that has it has answered.' });
-        return;
-    }
-    if (!found && request.named === undefined) {
-        refuse.refuse(r, 400, 'missing_model', "You must provide a 'model'.", 'model');
-        return;
-    }
-    if (!found || !policy.mayUse(keyPolicy, found[0], request.named)) {
-        catalog.refuseUnknown(r, request.named);
-        return;
-    }
-    const strange = kinds.problem(r.uri, found[0], found[route.BACKENDS], route.FLAGS);
-    if (strange !== undefined) {
-        refuse.told(r, strange);
-        return;
-    }
-    if (r.uri.startsWith('/v1/messages')) {
-        const version = anthropic.problem(r, found[route.BACKENDS].map((backend) => backend[route.FLAGS]));
-        if (version !== undefined) {
-            refuse.refuse(r, 400, 'invalid_request', version, 'anthropic-version');
-            return;
-        }
-    }
-    const options = found[route.OPTIONS];
     const meant = options.params === undefined ? request : params.of(r, request, options.params);
-    const wrong = meant.error ? meant : format.problem(r.uri, meant, options.validation);
-    if (wrong) {
-        refuse.refuse(r, 400, 'invalid_request', wrong.error, wrong.param);
-        return;
-    }
-    if (options.priority !== undefined && format.has(meant, 'priority')) {
-        refuse.refuse(r, 400, 'invalid_request', "'priority' is for the operator of this gateway to set.", 'priority');
-        return;
+    const wrong = problem(r, asked, meant, format);
+    if (wrong !== undefined) {
+        return { status: 400, code: 'invalid_request', message: wrong.error, param: wrong.param };
     }
     const flags = policy.flags(keyPolicy);
-    const asked = found;
-    if (options.canary !== undefined && policy.allowsModel(keyPolicy, options.canary[0])
-        && affinity.share(r.variables.ig_key + '\n' + found[0]) < options.canary[1]) {
-        found = route.find(options.canary[0]) || found;
-    }
+    const found = canary(r, asked);
     const its = found[route.OPTIONS];   // whose limits it counts by
+    r.variables.ig_model = found[0];
     if (!met && (flags !== '' || its.limits !== undefined)) {
         const refused = limits.meet(r, keyPolicy, flags, its, meant);
-        if (refused) {
-            r.variables.ig_model = found[0];
-            refuse.told(r, refused);
-            return;
+        if (refused !== undefined) {
+            return refused;
         }
     }
     if (options.shadow !== undefined) {
         meant.splices = [];
-        shadow.copy(r, meant, format, asked[0], options.shadow, flags.indexOf('l') === -1 ? '' : bound(r, meant));
+        shadow.copy(r, meant, format, asked[0], options.shadow, flags.indexOf(contract.POLICY_FLAG_LIMITED) === -1 ? '' : bound(r, meant));
     }
-    r.variables.ig_model = found[0];
-    const refusal = send(r, found, request, format, '');
-    if (refusal) {
-        refuse.told(r, refusal);
+    return send(r, found, request, format, '');
+}
+
+// What no backend of the model takes: { error, param }, or undefined.
+function problem(r, found, meant, format) {
+    const options = found[route.OPTIONS];
+    if (r.uri.startsWith('/v1/messages')) {
+        const version = anthropic.problem(r, found[route.BACKENDS].map((backend) => backend[route.FLAGS]));
+        if (version !== undefined) {
+            return { error: version, param: 'anthropic-version' };
+        }
     }
+    const wrong = meant.error ? meant : format.problem(r.uri, meant, options.validation);
+    if (wrong === undefined && options.priority !== undefined && format.has(meant, 'priority')) {
+        return { error: "'priority' is for the operator of this gateway to set.", param: 'priority' };
+    }
+    return wrong;
+}
+
+// The route of the model that gets the key's share of this one's requests, for such a key.
+function canary(r, asked) {
+    const said = asked[route.OPTIONS].canary;
+    return said !== undefined && policy.allowsModel(r.variables.ig_policy, said[contract.CANARY_OPTION_MODEL])
+        && affinity.share(r.variables.ig_key + '\n' + asked[route.MODEL]) < said[contract.CANARY_OPTION_PERCENT]
+        ? route.find(said[contract.CANARY_OPTION_MODEL]) || asked : asked;
 }
 
 // Sends the request to the best backend not yet tried, or lets it wait for one, or, where a model has
@@ -139,7 +130,7 @@ function send(r, found, request, format, tried) {
 // nginx allows ten redirects to a request. A wait takes two, an attempt two, and the way in and the last
 // refusal one each.
 function mayWait(r, tried) {
-    return tried === '' || tried.split(',').length - 1 + queue.waits(r) <= 2;
+    return tried === '' || attempts.countOf(tried) + queue.waits(r) <= 2;
 }
 
 function fallBack(r, found, request, format, tried) {
@@ -154,11 +145,11 @@ function fallBack(r, found, request, format, tried) {
             const charged = variables.ig_charge !== '' || other[route.OPTIONS].limits !== undefined;
             limited = charged ? limits.move(r, other[route.OPTIONS], request) : undefined;
             if (limited !== undefined) {
-                variables.ig_why = variables.ig_why + '-> ' + other[0] + ' is over its limit;';
+                variables.ig_why = variables.ig_why + contract.WHY_GOES_ON + other[0] + ' is over its limit;';
                 continue;
             }
             variables.ig_fallback = JSON.stringify(chain.slice(i + 1));
-            variables.ig_why = variables.ig_why + '-> ' + other[0] + ';';
+            variables.ig_why = variables.ig_why + contract.WHY_GOES_ON + other[0] + ';';
             variables.ig_model_asked = variables.ig_model_asked;   // which is $ig_model as long as nobody sets it
             variables.ig_model = other[0];
             if (variables.ig_keep) {
@@ -171,91 +162,83 @@ function fallBack(r, found, request, format, tried) {
     if (tried !== '') {
         return { exhausted: true };
     }
-    return limited || { status: 503, code: 'no_backend',
-        message: 'No backend of the model `' + found[0] + '` is available.', retry_after: 5 };
+    return limited || refuse.unavailable(found[0]);
 }
 
 // To this backend, whose slot is taken already. asked: as the client sent it, of whichever model.
 function dispatch(r, found, asked, format, backend) {
     const variables = r.variables;
-    const flags = backend[route.FLAGS];
     const options = found[route.OPTIONS];
-    const isLimited = policy.flags(variables.ig_policy).indexOf('l') !== -1;
-    let request = options.params === undefined ? asked : params.of(r, asked, options.params);
-    if (request !== asked) {
-        variables.ig_why = variables.ig_why + params.words(options.params);
-    }
-    // What was looked at is what the model means that was asked for; this one may be another.
-    if (isLimited && asked.model !== found[route.MODEL]) {
-        request = withinMaximum(r, request);
-    }
-    if (flags.indexOf('p') !== -1 && format.has(request, 'priority')) {
-        request = params.of(r, request, [['priority', null, 0]]);
-    }
-    const wanted = backend[route.UPSTREAM_NAME] || found[route.MODEL];
-    let insert = '';
+    const keyFlags = policy.flags(variables.ig_policy);
     variables.ig_backend = backend[route.NAME];
     route.place(r, found, asked, backend[route.NAME]);
-
+    const request = meantFor(r, found, asked, format, backend, keyFlags);
     request.splices = [];
-    if (variables.ig_note !== '') {
-        variables.ig_note = '';
-    }
-    if (request.stream === true && (r.uri === '/v1/chat/completions' || r.uri === '/v1/completions')) {
-        insert = flags.indexOf('u') !== -1 ? streamOptions.ask(r, request) : '';
-        if (request.parsed.n > 1 || Array.isArray(request.parsed.prompt)) {
-            variables.ig_note = variables.ig_note + ' ' + tokens.choices(r.uri, request.parsed);
-        }
-    }
-    if (r.uri.startsWith('/v1/messages') || r.uri === '/v1/chat/completions') {
-        anthropic.withoutAttribution(r.uri, request, flags);
-    }
-    if (isLimited) {
-        insert += bound(r, request);
-    }
-    if (flags.indexOf('p') !== -1) {
-        insert += '"priority":' + policy.more().numbers(variables.ig_policy)[5] + ',';
-    }
-    if (flags.indexOf('o') !== -1) {
+    const insert = inserted(r, request, backend[route.FLAGS], keyFlags);
+    if (backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) !== -1) {
         residents.warm(found[0], backend[route.NAME]);
     }
     if (options.total !== undefined && variables.ig_deadline === '') {
         variables.ig_deadline = String(Date.now() + options.total);
     }
-    if (policy.flags(variables.ig_policy).indexOf('x') !== -1) {
-        const headers = r.headersOut;
-        headers['x-infergate-backend'] = backend[route.NAME];
-        headers['x-infergate-model'] = found[0];
-        headers['x-infergate-attempts'] = String(variables.ig_tried.split(',').length);
-        headers['x-infergate-queue-ms'] = variables.ig_queue_ms;
+    if (keyFlags.indexOf(contract.POLICY_FLAG_EXPLAINED) !== -1) {
+        explained.tell(r, backend[route.NAME], found[0]);
     }
-
+    const wanted = backend[route.UPSTREAM_NAME] || found[route.MODEL];
     const isUnchanged = request === asked && request.model === wanted && insert === '' && request.splices.length === 0;
     const due = firstByte.of(r, found, request, backend);
-    let location = due.location;
+    const location = hedging.way(r, found, request, backend, due.location);
     variables.ig_why = variables.ig_why + due.why;
-    if (options.hedge !== undefined) {
-        location = hedging.way(r, found, request, backend, location) || location;
-    }
     const isHeld = !variables.ig_keep && request.bytes >= settings.held_least && hold.isHeld(r, found, request);
-    if (isHeld) {
-        location = hold.way(r, location);
-    }
-    if (variables.ig_keep || isHeld) {
-        variables.ig_body = isUnchanged ? request.buffer || request.text
-            : format.edited(request, wanted, insert);
-        r.internalRedirect(isHeld ? location : location + '_' + variables.ig_keep);
-    } else if (isUnchanged) {
+    if (isUnchanged && !variables.ig_keep && !isHeld) {
         r.internalRedirect(location);
-    } else {
-        variables.ig_body = format.edited(request, wanted, insert);
-        r.internalRedirect(location + '_edited');
+        return;
     }
+    variables.ig_body = isUnchanged ? request.buffer || request.text : format.edited(request, wanted, insert);
+    r.internalRedirect(isHeld ? hold.way(r, location) : location + '_' + (variables.ig_keep || 'edited'));
+}
+
+// The request as the operator means it, for this model and backend.
+function meantFor(r, found, asked, format, backend, keyFlags) {
+    const said = found[route.OPTIONS].params;
+    let request = said === undefined ? asked : params.of(r, asked, said);
+    if (request !== asked) {
+        r.variables.ig_why = r.variables.ig_why + params.words(said);
+    }
+    // What was looked at is what the model means that was asked for; this one may be another.
+    if (keyFlags.indexOf(contract.POLICY_FLAG_LIMITED) !== -1 && asked.model !== found[route.MODEL]) {
+        request = withinMaximum(r, request);
+    }
+    return backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_PRIORITY) !== -1 && format.has(request, 'priority')
+        ? params.of(r, request, [['priority', null, 0]]) : request;
+}
+
+// What is written into it before its other keys, with request.splices. flags: of the backend.
+function inserted(r, request, flags, keyFlags) {
+    const variables = r.variables;
+    let insert = '';
+    if (variables.ig_note !== '') {
+        variables.ig_note = '';
+    }
+    if (request.stream === true && (r.uri === '/v1/chat/completions' || r.uri === '/v1/completions')) {
+        insert = flags.indexOf(contract.BACKEND_FLAG_USAGE) !== -1 ? streamOptions.ask(r, request) : '';
+        variables.ig_note = variables.ig_note + tokens.note(r.uri, request.parsed);
+    }
+    if (r.uri.startsWith('/v1/messages') || r.uri === '/v1/chat/completions') {
+        anthropic.withoutAttribution(r.uri, request, flags);
+    }
+    if (keyFlags.indexOf(contract.POLICY_FLAG_LIMITED) !== -1) {
+        insert += bound(r, request);
+    }
+    if (flags.indexOf(contract.BACKEND_FLAG_PRIORITY) !== -1) {
+        insert += '"priority":' + policy.more().numbers(variables.ig_policy)[contract.POLICY_NUMBER_PLACE] + ',';
+    }
+    return insert;
 }
 
 // The request, or one that asks for no more tokens than the key may.
 function withinMaximum(r, request) {
-    const most = policy.more().numbers(r.variables.ig_policy)[MAX_TOKENS];
+    const most = policy.more().numbers(r.variables.ig_policy)[contract.POLICY_NUMBER_MAX_TOKENS];
     const said = most === 0 ? undefined : tokens.asked(r.uri, request, true);
     if (said === undefined || (!said.error && (said.each || 1) * said.answers <= most)) {
         return request;
@@ -267,7 +250,7 @@ function withinMaximum(r, request) {
 
 // Writes the key's maximum of tokens into a request that says none: what to insert, and request.splices.
 function bound(r, request) {
-    const most = policy.more().numbers(r.variables.ig_policy)[MAX_TOKENS];
+    const most = policy.more().numbers(r.variables.ig_policy)[contract.POLICY_NUMBER_MAX_TOKENS];
     const found = most === 0 ? undefined : tokens.bound(r.uri, request, most);
     if (found === undefined) {
         return '';

@@ -2,7 +2,7 @@
 // tokens, and nginx hands the bytes on without any of our code. So it is relayed for keys alone that nothing
 // has to be held to; the others are told 426, after which clients go on by HTTP.
 import * as catalog from './catalog.js';
-import * as firstByte from './first_byte.js' with { load: 'rare' };
+import * as modelSocket from './model_socket.js';
 import * as policy from './policy.js';
 import * as route from './route.js';
 import * as state from './state.js';
@@ -24,9 +24,7 @@ function relay(r) {
     if (backend === undefined) {
         return 'No backend with a WebSocket is available: use HTTP.';
     }
-    variables.ig_backend = backend[route.NAME];
-    variables.ig_stored = '';
-    r.internalRedirect('@realtime' + firstByte.ending(backend[route.RELAY]));
+    modelSocket.lead(r, backend, '');
     return undefined;
 }
 

@@ -1,6 +1,8 @@
 // retry: a backend failed before it answered a byte; the request goes to another one.
 import * as admit from './admit.js';
+import * as attempts from './attempts.js';
 import * as careful from './careful.js';
+import * as contract from './contract.js';
 import * as failure from './failure.js';
 import * as firstByte from './first_byte.js';
 import * as memory from './memory.js';
@@ -9,22 +11,15 @@ import * as queue from './queue.js';
 import * as refuse from './refuse.js';
 import * as relay from './relay.js';
 import * as route from './route.js';
+import * as sameBackend from './same_backend.js';
 import * as state from './state.js';
 
 // Retries are counted against requests over this time, and so many are always allowed.
 const WINDOW = 30000, FREE = 10;
-// Attempts and budget of a route that does not say (src/infergate/config/policies.py, Retries).
-const USUAL = [3, 0.2];
 // For the log's `why`.
 const UNSENT = ' had closed the connection';
 // Every other status is one of ours that a backend said (nginx/statuses.py).
 const RETRIED = [429, 502, 503, 504];
-
-// The last of nginx's comma- and colon-separated values, one for each attempt.
-function last(list) {
-    const values = (list || '').split(/[ ,:]+/);
-    return values[values.length - 1];
-}
 
 // Whether the model's retry budget allows one more, so that retries do not multiply the load of
 // backends that fail because of it. [start of the window, picks then, retries since]
@@ -46,17 +41,17 @@ function isWithinBudget(found, budget) {
 
 // Whether the request may be sent out once more; undefined if so, else why not.
 function obstacle(r, found, tried) {
-    const retries = found[route.OPTIONS].retries || USUAL;
+    const retries = found[route.OPTIONS].retries || [contract.RETRY_ATTEMPTS, contract.RETRY_BUDGET];
     const deadline = r.variables.ig_deadline;
-    const attempts = tried.split(',').length - 1;
+    const count = attempts.countOf(tried);
     // See relay.js for the redirects that nginx allows.
-    if (attempts >= retries[0] || attempts + queue.waits(r) > 3) {
+    if (count >= retries[contract.RETRIES_OPTION_ATTEMPTS] || count + queue.waits(r) > 3) {
         return 'attempts';
     }
     if (deadline !== '' && Date.now() > Number(deadline)) {
         return 'deadline';
     }
-    return isWithinBudget(found, retries[1]) ? undefined : 'budget';
+    return isWithinBudget(found, retries[contract.RETRIES_OPTION_BUDGET]) ? undefined : 'budget';
 }
 
 // error_page of the relay: no byte has gone to the client yet.
@@ -66,18 +61,18 @@ function retry(r) {
         refuse.unlessFull(r, () => unsent(r));
         return;
     }
-    again(r, statusOf(r), last(variables.upstream_header_time) !== '-');
+    again(r, statusOf(r), attempts.last(variables.upstream_header_time) !== '-');
 }
 
 // How the last attempt failed.
 function statusOf(r) {
-    const status = Number(last(r.variables.upstream_status));
+    const status = Number(attempts.last(r.variables.upstream_status));
     return RETRIED.indexOf(status) === -1 ? 502 : status;
 }
 
 // Whether nothing was sent: the backend had closed the kept connection. Said once of each backend.
 function wasUnsent(variables) {
-    return last(variables.upstream_bytes_sent) === '0' && last(variables.upstream_connect_time) !== '-'
+    return attempts.last(variables.upstream_bytes_sent) === '0' && attempts.last(variables.upstream_connect_time) !== '-'
         && variables.ig_backend !== '' && variables.ig_why.indexOf(variables.ig_backend + UNSENT) === -1;
 }
 
@@ -90,18 +85,9 @@ function unsent(r) {
 
 // To the same backend on the long way; the request keeps its slot. why: for the log. Whether it goes there.
 function onceMore(r, why) {
-    const variables = r.variables;
-    const name = variables.ig_backend;
+    const name = r.variables.ig_backend;
     admit.remember(r);
-    const found = route.find(variables.ig_model);
-    const backend = found && found[route.BACKENDS].filter((each) => each[route.NAME] === name)[0];
-    if (!backend) {   // the configuration changed meanwhile
-        return false;
-    }
-    variables.ig_why = variables.ig_why + name + why + ';';
-    const format = careful.formatOf(r);
-    relay.dispatch(r, found, format.read(r), format, backend);
-    return true;
+    return sameBackend.goesOn(r, name, name + why + ';');
 }
 
 // status: how the backend failed; reached: whether it was it who answered that.
@@ -155,17 +141,17 @@ function asksForMore(r, found, backend) {
     const request = said ? params.of(r, read, said) : read;
     const all = found[route.BACKENDS];
     return firstByte.explains(r, found, request, all.find((each) => each[route.NAME] === backend) || all[0],
-        Number(last(r.variables.upstream_response_time)));
+        Number(attempts.last(r.variables.upstream_response_time)));
 }
 
 function giveUp(r, status, tried) {
-    const attempts = tried.split(',').length - 1;
+    const count = attempts.countOf(tried);
     const wait = Number(r.variables.upstream_http_retry_after);
     refuse.told(r, {
         status,
         code: status === 429 ? 'backend_rate_limited' : 'backend_failed',
-        message: 'The model `' + r.variables.ig_model + '` did not answer: ' + attempts
-            + (attempts === 1 ? ' backend' : ' backends') + ' tried, the last '
+        message: 'The model `' + r.variables.ig_model + '` did not answer: ' + count
+            + (count === 1 ? ' backend' : ' backends') + ' tried, the last '
             + (status === 504 ? 'gave no answer in time.' : 'failed with ' + status + '.'),
         retry_after: wait > 0 ? Math.ceil(wait) : status === 429 ? 1 : undefined,
     });

@@ -6,6 +6,7 @@
 // ig_turns    'shadow <model>' → requests; 'uncopied <why> <model>' → those whose turn it was and that were not
 //             copied: large (LARGEST), upload (no JSON), late (MOST wait already, or there is no room)
 
+import * as contract from './contract.js';
 import * as memory from './memory.js';
 
 const MOST = 64, LARGEST = 262144;
@@ -16,18 +17,18 @@ function copy(r, request, format, model, shadow, insert) {
     const turns = ngx.shared.ig_turns;
     // Evenly: of 100 requests in a row, as many as there are percent.
     const turn = memory.perhaps(() => turns.incr('shadow ' + model, 1, -1));
-    if (turn === undefined || Math.floor((turn + 1) * shadow[1] / 100) === Math.floor(turn * shadow[1] / 100)) {
+    if (turn === undefined || Math.floor((turn + 1) * shadow[contract.SHADOW_OPTION_PERCENT] / 100) === Math.floor(turn * shadow[contract.SHADOW_OPTION_PERCENT] / 100)) {
         return;
     }
     let why = request.bytes > LARGEST ? 'large' : r.variables.ig_content_type !== 'application/json' ? 'upload'
         : zone.size() >= MOST ? 'late' : undefined;
     if (why === undefined) {
-        const body = format.edited(request, shadow[2] || model, insert).toString();
-        why = memory.perhaps(() => zone.set(r.variables.ig_request_id, JSON.stringify([shadow[0], r.uri, body])))
+        const body = format.edited(request, shadow[contract.SHADOW_OPTION_UPSTREAM_NAME] || model, insert).toString();
+        why = memory.perhaps(() => zone.set(r.variables.ig_request_id, JSON.stringify([shadow[contract.SHADOW_OPTION_BACKEND], r.uri, body])))
             === undefined ? 'late' : undefined;
     }
     if (why !== undefined) {
-        memory.perhaps(() => turns.incr('uncopied ' + why + ' ' + model, 1, 0));
+        memory.perhaps(() => turns.incr(contract.COUNTED_UNCOPIED + why + ' ' + model, 1, 0));
     }
 }
 

@@ -26,6 +26,7 @@
 // object (0.3 µs with its functions), each function at the top of a file costs 0.05 µs. So the short
 // way uses few kinds of each, and what few requests need stands inside a function called open or
 // more, or in a file that is imported seldom (nginx/bundle.py). docs/decisions/010 has the numbers.
+import * as contract from './contract.js';
 import * as owed from './owed.js' with { load: 'lazy' };
 import * as snapshot from './snapshot.js' with { load: 'rare' };
 
@@ -40,11 +41,11 @@ function find(zone, key) {
 
 // Whether an entry of ig_backends other than 'drained' says that the backend is down now.
 function isDown(condition) {
-    return condition === 'down' || Number(condition.slice('until:'.length)) > Date.now();
+    return condition === contract.CONDITION_DOWN || Number(condition.slice(contract.CONDITION_FAILED_UNTIL.length)) > Date.now();
 }
 
 // Longer than anything lasts, in ms: the timeout of ig_inflight (nginx/zones.py).
-const LONG = 1e12;
+const LONG = contract.FOR_EVER_MS;
 
 const shared = ngx.shared;   // to ask for it costs as much as for two entries
 let zone, worker;   // of the counters, and what stands before the names of this worker's; see slots

@@ -8,6 +8,7 @@ import * as choices from './choices.js' with { load: 'rare' };
 import * as held from './held.js' with { load: 'rare' };
 import * as owed from './owed.js' with { load: 'lazy' };
 import * as recent from './recent.js' with { load: 'lazy' };
+import * as streamOptions from './stream_options.js' with { load: 'rare' };
 import * as unasked from './unasked.js' with { load: 'lazy' };
 import * as usages from './usages.js' with { load: 'lazy' };
 
@@ -68,7 +69,7 @@ function isLines(uri, data) {
 function open(r, isSse, hold) {
     // The usage was asked for by us alone, and may be taken out: nobody said how many bytes come.
     const note = r.variables.ig_note;
-    const strip = isSse && note.startsWith('strip') && r.headersOut['Content-Length'] === undefined
+    const strip = isSse && note.startsWith(streamOptions.STRIP) && r.headersOut['Content-Length'] === undefined
         ? unasked.open() : undefined;
     const several = note.indexOf(' ') === -1 ? undefined
         : choices.open(Number(note.slice(note.indexOf(' '))));

@@ -3,18 +3,20 @@
 import * as members from './members.js';
 
 const NAME = 'stream_options';
+// Begins $ig_note where the client did not ask for the usage, and does not see it (unasked.js).
+const STRIP = 'strip';
 // Before the other keys of a request that says nothing of them.
 const OURS = '"stream_options":{"include_usage":true},';
 // What pydantic, which vLLM reads its requests with, takes for true.
 const YES = /^(?:true|1|yes|on|t|y)$/i;
 
 // Puts it into the request: what is to stand before its other keys, with request.splices. Whether only
-// we asked, which is in $ig_note, the client does not see the usage then.
+// we asked is in $ig_note.
 function ask(r, request) {
     const said = request.parsed.stream_options;
     const isObject = said !== null && typeof said === 'object' && !Array.isArray(said);
     if (said === undefined) {
-        r.variables.ig_note = 'strip';
+        r.variables.ig_note = STRIP;
         return OURS;
     }
     if ((said !== null && !isObject) || (isObject && said.include_usage === true)) {
@@ -29,7 +31,7 @@ function ask(r, request) {
     }
     options.include_usage = true;
     if (!isAsked) {
-        r.variables.ig_note = 'strip';
+        r.variables.ig_note = STRIP;
     }
     const text = JSON.stringify(options, request.whole);
     members.find(request.text, NAME).forEach((each) => {   // whichever of them it reads
@@ -38,4 +40,4 @@ function ask(r, request) {
     return '';
 }
 
-export { OURS, ask };
+export { OURS, STRIP, ask };

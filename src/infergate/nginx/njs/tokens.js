@@ -49,6 +49,17 @@ function isBounded(uri, body, isOllama) {
         || (word === 'max_tokens' && !isOllama && uri.startsWith('/v1/chat/') && said.max_completion_tokens > 0));
 }
 
+// Of an answer that is not streamed, and whose length is not said as most say it: true where nothing bounds it,
+// false where the usual time is enough; undefined for what first_byte.js has to look at.
+function isUnbounded(uri, request) {
+    if (settings.quick_unsaid.indexOf(' ' + uri + ' ') !== -1 && (uri[1] !== 'a' || request.stream === false)) {
+        const said = asked(uri, request, false);
+        return said.error !== undefined || said.each !== undefined ? undefined : true;
+    }
+    return settings.quick_unsaid === '' && request.verdict !== 'usual'
+        && wordOf(uri) !== undefined && asked(uri, request, false).each > settings.quick_tokens ? undefined : false;
+}
+
 // The whole number that a backend reads, undefined if that is none of at least 1.
 function whole(value) {
     const digits = typeof value === 'string' ? DIGITS.exec(value) : null;
@@ -126,9 +137,10 @@ function lookAtOptions(found, body, text) {
         : look(found, options, text && text.slice(members.find(text, OPTIONS)[0].start));
 }
 
-// How many choices a stream of completions has. body: as in a request, or without its long strings.
-function choices(uri, body) {
-    return prompts(uri, body) * (body.n > 1 ? Number(body.n) : 1);
+// For $ig_note: how many choices a stream of completions has, behind a space; '' for one. body: as in a request,
+// or without its long strings.
+function note(uri, body) {
+    return body.n > 1 || Array.isArray(body.prompt) ? ' ' + prompts(uri, body) * (body.n > 1 ? Number(body.n) : 1) : '';
 }
 
 // What is to be written into the body so that the engine stops at `most` tokens of all answers, where the
@@ -172,4 +184,4 @@ function isLength(name) {
     return LENGTHS.indexOf(name) !== -1;
 }
 
-export { LENGTHS, ANSWERS, asked, bound, choices, folded, isBounded, isLength, wordOf };
+export { LENGTHS, ANSWERS, asked, bound, note, folded, isBounded, isLength, isUnbounded, wordOf };

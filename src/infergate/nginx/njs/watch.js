@@ -10,6 +10,7 @@
 // reload gives its turn up, because its ig_keys may be another memory than the one that is active;
 // ig_ended always is the same.
 import * as admit from './admit.js';
+import * as contract from './contract.js';
 import * as modelInQuery from './model_in_query.js';
 import * as policyOf from './policy.js';
 import * as route from './route.js' with { load: 'rare' };
@@ -29,7 +30,7 @@ function mayGoOn(r) {
         return false;
     }
     if (service !== undefined) {
-        return policyOf.flags(policy).indexOf('s') === -1 || policyOf.more().allowsService(policy, service);
+        return policyOf.flags(policy).indexOf(contract.POLICY_FLAG_CHOOSY) === -1 || policyOf.more().allowsService(policy, service);
     }
     if (headers['x-infergate-query'] === undefined) {   // responses.js
         return policyOf.more().isFree(policy);

@@ -1,0 +1,26 @@
+"""Numbers that the configuration, nginx's files and njs go by."""
+
+RETRY_ATTEMPTS = 3
+"""Of a model that does not say (docs/routing.md)."""
+RETRY_BUDGET = 0.2
+
+RUNG_FACTOR = 4
+"""Each rung of the ladder of timeouts is this many times the one below. nginx makes an engine of
+njs for each location when it starts, which takes it about 20 ms: hence few."""
+
+RELAY_PARTS = 4
+"""Of a location's name, "_" between them, before how the backend is reached (nginx/relays.py)."""
+RELAY_FIRST = 2
+"""Which of them is the time of the first byte, ms."""
+
+LONGEST_NAME = 256
+"""Characters of a model's name as the log has it."""
+
+FOR_EVER_MS = 10**12
+"""Longer than anything lasts: the timeout of requests in flight."""
+
+BYTES_PER_TOKEN = 4
+"""OpenAI's rule of thumb, of text."""
+
+HEDGE_BUCKETS = 88
+"""The last bucket of the times of a model's answers; the first is 0."""
