@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 DOCS := config.reference_doc:configuration.md config.endpoints_doc:endpoints.md \
         metrics.reference_doc:metrics.md admin.openapi:admin-api.openapi.json \
         contract.njs:../src/infergate/nginx/njs/contract.js
-.PHONY: help up install docs check deb test e2e test-deploy peers soak bench bench-routing count lint format lock clean
+.PHONY: help up install docs check deb test e2e test-deploy peers soak bench bench-routing count lint coverage format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -105,10 +105,17 @@ check: lint  ## Lint, and the unit tests that take no time: under a minute
 	@$(BIN)/pytest -q tests/unit/config tests/unit/kinds tests/unit/test_configurations.py tests/unit/test_bundle.py \
 	  tests/unit/imports tests/unit/ledger tests/unit/state -m 'not long' -n $$(nproc)
 
-lint: $(VENV)/.installed-test  ## Check style, types and the direction of imports
+lint: $(VENV)/.installed-test  ## Check style, types, the direction of imports, and spelling
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell -D- -D.codespell-glossary
+
+coverage: $(VENV)/.installed-test  ## Say which lines of Python the tests of `make test` do not run
+	$(BIN)/coverage erase
+	-$(BIN)/coverage run -m pytest tests/unit tests/engine -m 'not debian and not long' $(ALL_BUSY)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --sort=cover
 
 format: $(VENV)/.installed-test  ## Format the Python files
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""What the scripted backend shall do wrong, and how often.
+"""What the scripted backend is to do wrong, and how often.
 
 A fault is JSON, such as `{"path_prefix": "/v1/chat", "status": 503, "times": 2}`; `Fault` has all
 its fields. Several can be set: the first that fits a request and is not used up is taken.

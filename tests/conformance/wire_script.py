@@ -1,4 +1,4 @@
-"""What the wire backend shall write, byte for byte: steps, and which requests they are for.
+"""What the wire backend is to write, byte for byte: steps, and which requests they are for.
 
 A script is the whole answer as it goes over TCP, status line and chunk sizes included, because the
 faults that gateways get wrong live exactly there. `answers` builds the usual ones.

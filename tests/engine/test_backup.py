@@ -54,7 +54,7 @@ class Old:
         return ssl.create_default_context(cafile=str(ca))
 
     def secrets(self) -> dict[str, int]:
-        """Each secret that there was, and what it shall get."""
+        """Each secret that there was, and what it is to get."""
         of = {name: self.it.json(f"{name}.json")["key"] for name in ("alice", "bob2", "gone")}
         return {
             of["alice"]: 200,
