@@ -68,7 +68,10 @@ def words_of_a_file_found_once() -> Any:
     def lex(file: str) -> Iterator[Any]:
         key = hashlib.sha256(Path(file).read_bytes()).digest()
         if key not in found:
-            found[key] = tuple(find(file))
+            try:
+                found[key] = tuple(find(file))
+            except crossplane.errors.NgxParserBaseException:  # told where it is read, word by word
+                return find(file)
         return iter(found[key])
 
     with pytest.MonkeyPatch.context() as patch:

@@ -128,7 +128,8 @@ def test_who_names_no_model_is_told_to_wait_while_the_usual_one_is_not_known_yet
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_backend")
             assert answer.headers["retry-after"] == "5"
         upgrade = {**it.headers(), "Upgrade": "websocket", "Connection": "Upgrade"}
-        answer = httpx.get(it.url + "/v1/realtime?model=never-heard-of", headers=upgrade, timeout=60)
+        realtime = it.url + "/v1/realtime?model=never-heard-of"
+        answer = httpx.get(realtime, headers=upgrade, timeout=60)
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_backend")
         for path in ("/health", "/v1/health", "/ping"):
             answer = httpx.get(it.url + path, timeout=60)

@@ -14,7 +14,12 @@ from infergate.contract.njs import constants, groups, text
 NJS = Path(str(resources.files("infergate.nginx") / "njs"))
 PYTHON = Path(str(resources.files("infergate")))
 
-ITS_OWN = frozenset(("route.js", "affinity.js", "usable.js", "hedge.js", "queue.js"))
+ITS_OWN = frozenset(
+    f"{each}.js"
+    for each in (
+        *("route", "balance", "affinity", "usable", "busyness", "turns", "work", "hedge", "queue"),
+    )
+)
 """Balancing has its places as its own constants: those here must be the same."""
 
 _DIGITS = r"const ([A-Z][A-Z_]* = [\d.e]+(?:, [A-Z][A-Z_]* = [\d.e]+)*);"
@@ -47,21 +52,21 @@ def test_a_place_in_a_policy_or_a_route_is_no_number_in_njs() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("kind", ["Condition", "Why", "BucketOf", "Waiting", "Counted"])
+@pytest.mark.parametrize("kind", ["Against", "Why", "BucketOf", "Waiting", "CountedKey"])
 def test_a_word_of_the_contract_stands_in_neither_language_literally(kind: str) -> None:
     words = [value for name, _, group in groups() if name == kind for value in group.values()]
     # One letter is no word, and "-> " is in many a text.
     words = [each for each in words if len(str(each)) > 1 and each != "-> "]
     ours = {n: s for n, s in sources().items() if n not in ITS_OWN}
     # A backend's state is "down" for other parts of Python too.
-    for path in () if kind == "Condition" else PYTHON.rglob("*.py"):
+    for path in () if kind == "Against" else PYTHON.rglob("*.py"):
         if path.parent.name not in ("contract", "versions"):
             ours[str(path.relative_to(PYTHON))] = path.read_text()
     found = [
         f"{name}: {each}"
         for name, source in ours.items()
         for each in words
-        if _has(source, str(each), exact=kind in ("Condition", "Waiting"))
+        if _has(source, str(each), exact=kind in ("Against", "Waiting"))
         and (name, each) not in OTHERS
     ]
     assert not found
@@ -105,7 +110,7 @@ def test_what_balancing_has_of_its_own_is_the_same() -> None:
 def test_scores_are_told_apart_by_what_njs_adds() -> None:
     said = re.search(
         r"const FULL = (\S+), BACKUP = (\S+), OPEN = (\S+), DOWN = (\S+),",
-        (NJS / "route.js").read_text(),
+        (NJS / "balance.js").read_text(),
     )
     assert said is not None
     names = constants()

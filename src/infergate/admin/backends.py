@@ -12,10 +12,10 @@ from infergate.admin.operation import AfterName, Document, Limit, Request, Which
 from infergate.admin.pages import page_of
 from infergate.config.backends import EngineKind
 from infergate.config.types import ModelName
-from infergate.control import backends
-from infergate.control.backend_list import backend_list
 from infergate.errors import StateError
 from infergate.live.shared_memory import read
+from infergate.operate import backends
+from infergate.operate.backend_list import backend_list
 
 Share = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000})]
 Slots = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100_000})]
@@ -23,7 +23,7 @@ Engine = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(
 BackendName = Annotated[
     str, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"})
 ]
-"""These are checked where they are used, in the command line's words (control/backends.py)."""
+"""These are checked where they are used, in the command line's words (operate/backends.py)."""
 
 
 class NamedBackend(BackendEntry):
@@ -162,5 +162,5 @@ def in_flight(gateway: Gateway) -> InFlight:
         return InFlight(backends={})
 
 
-def _control(gateway: Gateway) -> backends.Gateway:
-    return backends.Gateway(gateway.applied, gateway.home, gateway.database)
+def _control(gateway: Gateway) -> backends.GatewayParts:
+    return backends.GatewayParts(gateway.applied, gateway.home, gateway.database)

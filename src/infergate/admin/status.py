@@ -15,8 +15,7 @@ from infergate.admin.gateway import Gateway
 from infergate.admin.operation import Document, operation
 from infergate.certificates.report import read_report as read_certificates
 from infergate.config.url import url_of
-from infergate.contract.live import Condition
-from infergate.control.backend_list import backend_list
+from infergate.contract.live import Against
 from infergate.control.report import read_report
 from infergate.control.seen import not_asked, seen, unknown_since
 from infergate.control.services import read_services
@@ -28,6 +27,7 @@ from infergate.live.drain import drain
 from infergate.live.revisions import current
 from infergate.live.shared_memory import read
 from infergate.loops import read_failing
+from infergate.operate.backend_list import backend_list
 from infergate.state.keys_file import read_keys_file
 from infergate.state_file import set_aside
 from infergate.supervise.instance import running
@@ -293,7 +293,7 @@ def _drained(gateway: Gateway, live: LiveState | None) -> Mapping[str, float]:
     database is away. Where nginx says that none is, the database is not asked: to load what that
     takes is half of the command's time."""
     conditions = live.conditions if live else {}
-    by_nginx = {name: time.time() for name, each in conditions.items() if each == Condition.DRAINED}
+    by_nginx = {name: time.time() for name, each in conditions.items() if each == Against.DRAINED}
     if live is not None and not by_nginx:
         return {}
     from infergate.store.drained import drained_backends

@@ -11,7 +11,7 @@ from sqlalchemy import URL
 from infergate.backup.contents import STORE
 from infergate.backup.plan import Plan, Step, plan
 from infergate.backup.staged import Staged, staged
-from infergate.backup.swap import Exchange, copy_beside, exchange, is_unfinished
+from infergate.backup.swap import Swap, copy_beside, exchange, is_unfinished
 from infergate.errors import AlreadyRunning, StateError
 from infergate.files import name_aside
 from infergate.paths import Home
@@ -69,13 +69,13 @@ def _bring_back(found: Staged, made: Plan, home: Home) -> None:
                     path.unlink(missing_ok=True)
 
 
-def _exchange(step: Step, home: Home, beside: list[Path]) -> Exchange:
+def _exchange(step: Step, home: Home, beside: list[Path]) -> Swap:
     fresh = step.fresh
     if fresh is not None and not step.path.is_relative_to(home.root):
         fresh = copy_beside(fresh, step.path)
         beside.append(fresh)
     aside = step.aside or name_aside(step.path)
-    return Exchange(None if fresh is None else str(fresh), str(step.path), str(aside))
+    return Swap(None if fresh is None else str(fresh), str(step.path), str(aside))
 
 
 def _say_in_database(found: Staged, made: Plan) -> None:

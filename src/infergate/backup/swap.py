@@ -23,7 +23,7 @@ STAGING = ".restore-"
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Swap:
     """fresh comes to where path is, and what is there goes to aside. All on one disk.
 
     fresh: None where only what is there is to go.
@@ -38,7 +38,7 @@ def _journal(home: Home) -> Path:
     return home.root / "restore.json"
 
 
-def exchange(home: Home, steps: Sequence[Exchange]) -> None:
+def exchange(home: Home, steps: Sequence[Swap]) -> None:
     """Do all of it. Raises StateError if it cannot even be begun; nothing was done then."""
     write_atomically(_journal(home), json.dumps([asdict(each) for each in steps]))
     finish_exchange(home)
@@ -54,7 +54,7 @@ def finish_exchange(home: Home) -> bool:
 
     Raises StateError if the disk refuses: it is still to be finished then.
     """
-    steps = read_state(_journal(home), lambda said: [Exchange(**each) for each in said])
+    steps = read_state(_journal(home), lambda said: [Swap(**each) for each in said])
     if steps is None:
         return False
     for step in steps:
@@ -78,7 +78,7 @@ def remove_staging(home: Home) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _do(step: Exchange) -> None:
+def _do(step: Swap) -> None:
     is_due = step.fresh is None or os.path.lexists(step.fresh)
     if is_due and os.path.lexists(step.path) and not os.path.lexists(step.aside):
         Path(step.aside).parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -19,8 +19,6 @@ from infergate.changes.trial import trial
 from infergate.changes.watch import Watch
 from infergate.changes.window import Answers
 from infergate.config.load import LoadedConfig
-from infergate.control.backend_list import in_words
-from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.groups import look_up_new
 from infergate.control.report import note_asked, read_inventories, read_report
 from infergate.control.settle import publish_all, settle
@@ -50,6 +48,8 @@ from infergate.live.revisions import (
 from infergate.live.unfinished import Unfinished, begin, finish
 from infergate.nginx.addresses import Addresses
 from infergate.nginx.hand_written import by_hand, copies_in
+from infergate.operate.backend_list import in_words
+from infergate.operate.backends import GatewayParts, end_lapsed
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force, note_changes
 from infergate.store.database import database_for
@@ -173,7 +173,7 @@ class _Change:
     def _end_lapsed(self) -> None:
         """Changes by hand that the file has overtaken count no more already; forget them."""
         name = self._declared.path.name
-        ended = end_lapsed(Gateway(self._declared, self._home, self._database))
+        ended = end_lapsed(GatewayParts(self._declared, self._home, self._database))
         self._warnings += tuple(
             f"Not any more: {in_words(change)} by hand; {name} says something new"
             for change in ended

@@ -14,7 +14,7 @@ _WIDTH = 80
 
 
 def print_backends(document: Mapping[str, Any]) -> None:
-    """A row for each, and below what was changed by hand. document: control/backend_list.py."""
+    """A row for each, and below what was changed by hand. document: operate/backend_list.py."""
     rows = [
         (
             name,

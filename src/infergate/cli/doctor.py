@@ -75,7 +75,7 @@ def doctor(
 def _changed_by_hand(path: Path | None, home: Home) -> list[str]:
     """What the file does not say, and how it is undone."""
     from infergate.config.load import load_config
-    from infergate.control.backend_list import backend_list
+    from infergate.operate.backend_list import backend_list
 
     if path is None:
         return []

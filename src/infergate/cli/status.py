@@ -33,7 +33,28 @@ def print_status(document: Mapping[str, Any], *, everything: bool = False) -> No
 
     everything: every backend with all of its models, however many there are."""
     terminal = Styled()
-    processes = document["processes"]
+    _print_gateway(terminal, document)
+    _print_processes(terminal, document)
+    for failing in document["failing"]:
+        often = f"{failing['times']} times in {ago(time.time() - failing['since'])}"
+        said = f"The control plane fails at {failing['loop']} ({often}) and tries again"
+        terminal.line((f"{said}: {failing['problem']}", "yellow"))
+    for file in document["set_aside"]:
+        terminal.line((f"A state file was damaged and made anew; the old one is {file}.", "yellow"))
+    print_tls(terminal, document["certificates"])
+    if document["backends"]:
+        _print_backends(terminal, document["backends"], everything=everything)
+    if document["services"]:
+        _print_services(terminal, document["services"])
+    for model, counts in document["cache"].items():
+        terminal.line(f"Kept answers of {model}: {hit_ratio(counts['hits'], counts['misses'])}")
+    for model, reasons in document["uncopied"].items():
+        terminal.line((uncopied_in_words(model, reasons), "yellow"))
+    _print_what_does_not_fit(terminal, document)
+
+
+def _print_gateway(terminal: Styled, document: Mapping[str, Any]) -> None:
+    """Whether it runs, with which nginx, and with which file."""
     if document["running"]:
         terminal.line(
             "Infergate answers at ",
@@ -53,31 +74,27 @@ def print_status(document: Mapping[str, Any], *, everything: bool = False) -> No
             terminal.line((f"{name} {said}", "yellow"))
     if (keys_file := document["keys_file"]) and keys_file["problem"]:
         terminal.line(f"keys_file: {keys_file['problem']}.")
+
+
+def _print_processes(terminal: Styled, document: Mapping[str, Any]) -> None:
+    """What is gone of a gateway that runs, and what is not counted."""
+    if not document["running"]:
+        return
+    processes = document["processes"]
     for name, what in (("supervisor", "nothing is started again"), ("control", "no probes")):
-        if document["running"] and processes[name] is None:
+        if processes[name] is None:
             gone = f"The {name} process is gone ({what}); requests go on."
             terminal.line((f"{gone} `infergate up` brings it back.", "yellow"))
-    if document["running"] and document["ledger"] is not None:
+    if document["ledger"] is not None:
         alive = processes["control"] is not None
         status = LedgerStatus(**document["ledger"])
         for line in ledger_in_words(status, time.time(), alive=alive):
             if line != COUNTING:
                 terminal.line((line, "yellow"))
-    for failing in document["failing"]:
-        often = f"{failing['times']} times in {ago(time.time() - failing['since'])}"
-        said = f"The control plane fails at {failing['loop']} ({often}) and tries again"
-        terminal.line((f"{said}: {failing['problem']}", "yellow"))
-    for file in document["set_aside"]:
-        terminal.line((f"A state file was damaged and made anew; the old one is {file}.", "yellow"))
-    print_tls(terminal, document["certificates"])
-    if document["backends"]:
-        _print_backends(terminal, document["backends"], everything=everything)
-    if document["services"]:
-        _print_services(terminal, document["services"])
-    for model, counts in document["cache"].items():
-        terminal.line(f"Kept answers of {model}: {hit_ratio(counts['hits'], counts['misses'])}")
-    for model, reasons in document["uncopied"].items():
-        terminal.line((uncopied_in_words(model, reasons), "yellow"))
+
+
+def _print_what_does_not_fit(terminal: Styled, document: Mapping[str, Any]) -> None:
+    """Changes beside the file, memory that is full, models that are not where they should be."""
     for line in lines_about(
         {
             "backends": {backend["name"]: backend for backend in document["backends"]},

@@ -12,8 +12,9 @@ from infergate.config.addresses import is_ip, is_loopback, overlap
 from infergate.config.backends import ServedBackend
 from infergate.config.budgets import parse_budget
 from infergate.config.log import WRITTEN_BY_NGINX
+from infergate.config.model_references import model_contradictions
 from infergate.config.problems import Finding, did_you_mean
-from infergate.config.root import ANY_MODEL, Config
+from infergate.config.root import Config
 from infergate.config.serve_references import serve_contradictions
 from infergate.config.tls_references import tls_contradictions, tls_doubts
 
@@ -32,7 +33,7 @@ def contradictions(config: Config) -> Iterator[Finding]:
     yield from serve_contradictions(config)
     yield from _listeners(config)
     yield from tls_contradictions(config)
-    yield from _models(config)
+    yield from model_contradictions(config)
     yield from _services(config)
     for endpoint in config.endpoints:
         if endpoint not in endpoints.INFERENCE:
@@ -129,97 +130,6 @@ def _listeners(config: Config) -> Iterator[Finding]:
 
 def _port(address: str) -> str:
     return address.rpartition(":")[2]
-
-
-def _models(config: Config) -> Iterator[Finding]:
-    names = set(config.models) - {ANY_MODEL}
-    claimed: dict[str, str] = {}
-    for name, model in config.models.items():
-        path = ("models", name)
-        for at, each in ((path, name), *(((*path, "aliases"), alias) for alias in model.aliases)):
-            if "*" in each and each != ANY_MODEL:
-                yield (
-                    at,
-                    f'{each!r} looks like a pattern, and names are none: write the names, or "*" '
-                    "for every other model of its backends",
-                )
-        for index, backend in enumerate(model.backends):
-            if backend not in config.backends:
-                hint = did_you_mean(backend, config.backends)
-                yield (*path, "backends", index), f"there is no backend {backend!r}{hint}"
-            elif name != ANY_MODEL:
-                wanted = model.name_at(backend) or name
-                if not config.backends[backend].model_filter.lets(wanted):
-                    yield (
-                        (*path, "backends", index),
-                        f"the model_filter of {backend!r} leaves {wanted!r} out",
-                    )
-        if len(set(model.backends)) < len(model.backends):
-            yield (*path, "backends"), "a backend stands in this list twice"
-        if name == ANY_MODEL and (model.aliases or model.upstream_name or model.upstream_names):
-            yield path, 'the entry "*" stands for many models: no aliases, no upstream_name'
-        asked = [*model.backends, *([model.shadow.backend] if model.shadow else [])]
-        for backend in model.upstream_names:
-            if backend not in asked:
-                hint = did_you_mean(backend, asked)
-                yield (
-                    (*path, "upstream_names", backend),
-                    f"{backend!r} is no backend of this model{hint}",
-                )
-        for alias in model.aliases:
-            if alias in names or alias == ANY_MODEL:
-                yield (*path, "aliases"), f"{alias!r} is a model itself"
-            elif alias in claimed:
-                yield (*path, "aliases"), f"{alias!r} is an alias of {claimed[alias]!r} already"
-            claimed.setdefault(alias, name)
-        if model.canary is not None:
-            other = model.canary.model
-            if other not in names and ANY_MODEL not in config.models:
-                hint = did_you_mean(other, names)
-                yield (*path, "canary", "model"), f"there is no model {other!r}{hint}"
-            elif other == name:
-                yield (*path, "canary", "model"), "is this model itself"
-        if model.shadow is not None and model.shadow.backend not in config.backends:
-            hint = did_you_mean(model.shadow.backend, config.backends)
-            yield (
-                (*path, "shadow", "backend"),
-                f"there is no backend {model.shadow.backend!r}{hint}",
-            )
-        if model.shadow is not None and _is_group(config, model.shadow.backend):
-            yield (*path, "shadow", "backend"), "is a group: name one backend"
-        for other in model.fallback:
-            if other not in names and ANY_MODEL not in config.models:
-                yield (
-                    (*path, "fallback"),
-                    f"there is no model {other!r}" + did_you_mean(other, names),
-                )
-        if _falls_back_to_itself(config, name):
-            yield (*path, "fallback"), "these fallbacks lead back to this model"
-    default = config.default_model
-    if default and config.models and ANY_MODEL not in config.models:
-        known = names | set(claimed)
-        if default not in known:
-            yield (
-                ("default_model",),
-                f"there is no model {default!r}" + did_you_mean(default, known),
-            )
-
-
-def _is_group(config: Config, name: str) -> bool:
-    return name in config.backends and config.backends[name].discover is not None
-
-
-def _falls_back_to_itself(config: Config, name: str) -> bool:
-    seen: set[str] = set()
-    waiting = list(config.models[name].fallback)
-    while waiting:
-        other = waiting.pop()
-        if other == name:
-            return True
-        if other not in seen and other in config.models:
-            seen.add(other)
-            waiting += config.models[other].fallback
-    return False
 
 
 def _services(config: Config) -> Iterator[Finding]:

@@ -55,36 +55,49 @@ def serve_contradictions(config: Config) -> Iterator[Finding]:
 
 
 def _one(path: tuple[str, str], served: Served) -> Iterator[Finding]:
-    wanted = served.tensor * served.pipeline_parallel_size
     if len(set(served.gpus)) < len(served.gpus):
         yield (*path, "gpus"), "a GPU stands in this list twice"
-    if served.engine == "ray":
-        if served.gpus:
-            yield (*path, "gpus"), "Ray chooses the GPUs itself: leave gpus out"
-        if not served.nodes:
-            yield path, "ray needs nodes: the addresses of its machines"
-        if not is_loopback(served.listen):
-            yield (*path, "listen"), f"with ray the port alone: {served.port}; nodes says where"
-        if served.api_key is not None:
-            yield (*path, "api_key"), "Ray Serve asks for no key: a firewall has to keep others out"
-    else:
-        if served.nodes:
-            yield (*path, "nodes"), "only ray is on several machines"
-        if served.replicas > 1:
-            yield (*path, "replicas"), "only ray has replicas: write one more entry"
-        if not is_loopback(served.listen) and served.api_key is None:
-            yield (
-                (*path, "listen"),
-                f"others can reach {served.listen}: give it an api_key: ${{NAME}}, or listen on "
-                f"this machine only ({served.port})",
-            )
-        if wanted != max(1, len(served.gpus)) or (wanted > 1 and not served.gpus):
-            there = f"{len(served.gpus)} given" if served.gpus else "none is given"
-            yield (
-                (*path, "gpus"),
-                f"tensor_parallel_size {served.tensor} × pipeline_parallel_size "
-                f"{served.pipeline_parallel_size} needs {wanted} GPUs, and {there}",
-            )
+    yield from (_on_ray if served.engine == "ray" else _on_one_machine)(path, served)
+    yield from _by_engine(path, served)
+    if served.model.endswith(".gguf") and not served.model.startswith("/"):
+        yield (*path, "model"), "a file is a whole path here: /srv/models/qwen.gguf"
+    if served.program is not None and not served.program.startswith("/"):
+        yield (*path, "program"), "a service's program is a whole path: /opt/vllm/bin/vllm"
+
+
+def _on_ray(path: tuple[str, str], served: Served) -> Iterator[Finding]:
+    if served.gpus:
+        yield (*path, "gpus"), "Ray chooses the GPUs itself: leave gpus out"
+    if not served.nodes:
+        yield path, "ray needs nodes: the addresses of its machines"
+    if not is_loopback(served.listen):
+        yield (*path, "listen"), f"with ray the port alone: {served.port}; nodes says where"
+    if served.api_key is not None:
+        yield (*path, "api_key"), "Ray Serve asks for no key: a firewall has to keep others out"
+
+
+def _on_one_machine(path: tuple[str, str], served: Served) -> Iterator[Finding]:
+    wanted = served.tensor * served.pipeline_parallel_size
+    if served.nodes:
+        yield (*path, "nodes"), "only ray is on several machines"
+    if served.replicas > 1:
+        yield (*path, "replicas"), "only ray has replicas: write one more entry"
+    if not is_loopback(served.listen) and served.api_key is None:
+        yield (
+            (*path, "listen"),
+            f"others can reach {served.listen}: give it an api_key: ${{NAME}}, or listen on "
+            f"this machine only ({served.port})",
+        )
+    if wanted != max(1, len(served.gpus)) or (wanted > 1 and not served.gpus):
+        there = f"{len(served.gpus)} given" if served.gpus else "none is given"
+        yield (
+            (*path, "gpus"),
+            f"tensor_parallel_size {served.tensor} × pipeline_parallel_size "
+            f"{served.pipeline_parallel_size} needs {wanted} GPUs, and {there}",
+        )
+
+
+def _by_engine(path: tuple[str, str], served: Served) -> Iterator[Finding]:
     if served.engine in ONE_GPU:
         if len(served.gpus) > 1:
             yield (*path, "gpus"), f"{served.engine} runs on one GPU"
@@ -92,10 +105,6 @@ def _one(path: tuple[str, str], served: Served) -> Iterator[Finding]:
             yield (*path, "max_model_len"), f"{served.engine} has no such setting"
     if served.engine == "llamacpp" and served.tensor > 1 and served.pipeline_parallel_size > 1:
         yield (*path, "tensor_parallel_size"), "llama.cpp splits by layers or by rows, not by both"
-    if served.model.endswith(".gguf") and not served.model.startswith("/"):
-        yield (*path, "model"), "a file is a whole path here: /srv/models/qwen.gguf"
-    if served.program is not None and not served.program.startswith("/"):
-        yield (*path, "program"), "a service's program is a whole path: /opt/vllm/bin/vllm"
 
 
 def _arguments(path: tuple[str, str], served: Served) -> Iterator[Finding]:

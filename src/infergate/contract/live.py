@@ -22,7 +22,7 @@ class BreakerEntry(IntEnum):
     FAILING = 11
 
 
-class Condition(StrEnum):
+class Against(StrEnum):
     """What stands against a backend. FAILED_UNTIL: ms follow; a request has just failed there."""
 
     DOWN = "down"
@@ -39,7 +39,7 @@ class Waiting(StrEnum):
     TAKES = "d "
 
 
-class Counted(StrEnum):
+class CountedKey(StrEnum):
     """How keys of the zone `turns` begin that are counts for the control plane."""
 
     HITS = "hits "

@@ -42,7 +42,7 @@ class FirewallLog:
 
     def __init__(self, home: Home, config: Callable[[], Config], database: Database) -> None:
         self._home, self._config = home, config
-        self._sums = Sums(home, database)
+        self._sums = RuleSums(home, database)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -61,7 +61,7 @@ class FirewallLog:
                     log.error("the firewall's findings cannot be kept; trying again", why=trouble)
 
 
-class Sums:
+class RuleSums:
     """How often each rule matched, for Prometheus."""
 
     def __init__(self, home: Home, database: Database) -> None:

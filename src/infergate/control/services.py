@@ -28,7 +28,7 @@ Part = Literal["service", "login"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenService:
     """A server as it was last seen. reason: in plain words; since: Unix seconds."""
 
     url: str
@@ -38,11 +38,11 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class ServiceReport(Seen):
+class ServiceReport(SeenService):
     """One service. login: who is asked about its requests (`forward`), where somebody is."""
 
     name: str
-    login: Seen | None = None
+    login: SeenService | None = None
 
 
 def read_services(path: Path) -> tuple[ServiceReport, ...]:
@@ -52,7 +52,7 @@ def read_services(path: Path) -> tuple[ServiceReport, ...]:
 
 def _report(said: dict[str, Any]) -> ServiceReport:
     login = said.get("login")
-    return ServiceReport(**{**said, "login": Seen(**login) if login else None})
+    return ServiceReport(**{**said, "login": SeenService(**login) if login else None})
 
 
 class Services:
@@ -127,7 +127,7 @@ class Services:
         wanted = {(*key, url) for key, url in urls.items()}
         self._tracks = {key: track for key, track in self._tracks.items() if key in wanted}
         seen = {
-            (name, part): Seen(url, track.state, track.reason, track.since)
+            (name, part): SeenService(url, track.state, track.reason, track.since)
             for (name, part, url), track in self._tracks.items()
         }
         return [

@@ -67,7 +67,7 @@ http {
 """
 
 
-class NoAnswer(Exception):
+class NoVersion(Exception):
     """The engine did not say its njs version; the text says why. Stays inside engine discovery."""
 
 
@@ -82,7 +82,7 @@ def examine(
     argv = tuple(argv)
     try:
         build = ask_build(argv)
-    except NoAnswer as reason:
+    except NoVersion as reason:
         return Engine(origin, argv, problems=(str(reason),))
     if module_folders is None:
         own = [build.modules_path] if build.modules_path else []
@@ -96,7 +96,7 @@ def examine(
         try:
             njs = ask_njs_version(argv, load)
             problems += version_problems(build.version, njs)
-        except NoAnswer as reason:
+        except NoVersion as reason:
             problems.append(str(reason))
     return Engine(
         origin=origin,
@@ -112,7 +112,7 @@ def examine(
 
 
 def ask_build(argv: Sequence[str]) -> Build:
-    """What `nginx -V` says. Raises NoAnswer when it cannot be run."""
+    """What `nginx -V` says. Raises NoVersion when it cannot be run."""
     try:
         ran = subprocess.run(
             [*argv, "-V"],
@@ -125,24 +125,24 @@ def ask_build(argv: Sequence[str]) -> Build:
             check=False,
         )
     except OSError as error:
-        raise NoAnswer(f"it cannot be run: {error.strerror or error}") from error
+        raise NoVersion(f"it cannot be run: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
-        raise NoAnswer(f"`nginx -V` did not end within {ANSWER_WITHIN_S:g} s") from error
+        raise NoVersion(f"`nginx -V` did not end within {ANSWER_WITHIN_S:g} s") from error
     build = parse_build(ran.stderr + ran.stdout)
     if not build.version and ran.returncode != 0:
         said = (ran.stderr + ran.stdout).strip().splitlines()
-        raise NoAnswer(f"`nginx -V` failed: {said[-1] if said else ran.returncode}")
+        raise NoVersion(f"`nginx -V` failed: {said[-1] if said else ran.returncode}")
     return build
 
 
 def ask_njs_version(argv: Sequence[str], load_modules: Sequence[str]) -> Version:
-    """The version that njs says it has, e.g. (0, 8, 9). Raises NoAnswer with nginx's own words."""
+    """The version that njs says it has, e.g. (0, 8, 9). Raises NoVersion with nginx's own words."""
     with tempfile.TemporaryDirectory(prefix="infergate-engine-") as folder:
         try:
             loads = "\n".join(f"load_module {quoted(file)};" for file in load_modules)
             text = _PROBE_CONF % (loads, quoted(folder))
         except ValueError as error:
-            raise NoAnswer(f"its path cannot be used: {error}") from error
+            raise NoVersion(f"its path cannot be used: {error}") from error
         Path(folder, "probe.js").write_text(_PROBE_JS, encoding="utf-8")
         conf = Path(folder, "nginx.conf")
         conf.write_text(text, encoding="utf-8")
@@ -173,7 +173,7 @@ def _read_version(process: subprocess.Popen[bytes]) -> Version:
             return parse_version(answer[1])
         if not chunk:  # it ended without an answer
             break
-    raise NoAnswer(why_it_failed(said))
+    raise NoVersion(why_it_failed(said))
 
 
 def why_it_failed(said: str) -> str:

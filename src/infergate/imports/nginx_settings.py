@@ -27,9 +27,7 @@ def read_settings(
     _networks(block, where.setdefault("access", {}), draft, gateway=gateway)
     for each in block:
         name = each.name
-        if name in READ_ELSEWHERE or name in QUIET or name in HTTP_ONLY:
-            continue
-        if name in ("allow", "deny") or name.startswith("access_by_"):
+        if _is_read_elsewhere(each):
             continue
         if name in ("limit_req", "limit_conn"):
             _limit(each, limits, parts, draft)
@@ -46,8 +44,6 @@ def read_settings(
         elif name == "proxy_set_header":
             if each.first.lower() not in HEADERS | {"authorization"}:
                 draft.lost(each.place, f"proxy_set_header {each.first} is not sent to backends")
-        elif name == "return" and each.args and "https://" in each.args[-1]:
-            continue  # as the gateway does where it has https
         elif name == "auth_basic" or (name == "auth_basic_user_file" and not gateway):
             if gateway and each.first != "off":
                 draft.lost(each.place, "auth_basic: callers of models have keys")
@@ -55,6 +51,20 @@ def read_settings(
             draft.lost(each.place, f"proxy_cache {each.first}: see `cache` of models and services")
         elif name != "auth_basic_user_file":
             draft.lost(each.place, f"{name} is not understood")  # its arguments may be secrets
+
+
+def _is_read_elsewhere(each: Directive) -> bool:
+    """Or says nothing that the gateway would not do by itself."""
+    name = each.name
+    return (
+        name in READ_ELSEWHERE
+        or name in QUIET
+        or name in HTTP_ONLY
+        or name in ("allow", "deny")
+        or name.startswith("access_by_")
+        # As the gateway does where it has https.
+        or (name == "return" and bool(each.args) and "https://" in each.args[-1])
+    )
 
 
 def _networks(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infergate.contract.live import Counted, Waiting
+from infergate.contract.live import CountedKey, Waiting
 from infergate.errors import MemoryFull, StateError
 from infergate.nginx.zones import Fill, fills
 
@@ -237,7 +237,10 @@ def _uncopied(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
 def _kept(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     models = {key.partition(" ")[2] for key in counts}
     return {
-        model: (counts.get(f"{Counted.HITS}{model}", 0), counts.get(f"{Counted.MISSES}{model}", 0))
+        model: (
+            counts.get(f"{CountedKey.HITS}{model}", 0),
+            counts.get(f"{CountedKey.MISSES}{model}", 0),
+        )
         for model in sorted(models)
     }
 

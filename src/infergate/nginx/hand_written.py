@@ -31,7 +31,7 @@ class Written:
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class Doubt:
     """Something that nginx accepts and its writer may not have meant."""
 
     file: str
@@ -105,7 +105,7 @@ def _with_port(address: str) -> str:
     return address if has_port else f"{address}:80"
 
 
-def examine(written: Written, backends: Mapping[str, Collection[str]]) -> tuple[Finding, ...]:
+def examine(written: Written, backends: Mapping[str, Collection[str]]) -> tuple[Doubt, ...]:
     """What is doubtful in one file, or why it cannot be read, by line.
 
     backends: as ways_past_keys.known has them.
@@ -114,16 +114,16 @@ def examine(written: Written, backends: Mapping[str, Collection[str]]) -> tuple[
     path = str(written.path)
     found = [(each.line, what) for each in blocks for what in _doubts(each)]
     found += [(each.line, what) for each, what in ways(blocks, backends)]
-    return tuple(sorted({*errors, *(Finding(path, line, what) for line, what in found)}))
+    return tuple(sorted({*errors, *(Doubt(path, line, what) for line, what in found)}))
 
 
-def ways_in(written: Written, backends: Mapping[str, Collection[str]]) -> tuple[Finding, ...]:
+def ways_in(written: Written, backends: Mapping[str, Collection[str]]) -> tuple[Doubt, ...]:
     """Only its ways to a backend past the keys."""
     found = ways(_directives(written)[0], backends)
-    return tuple(Finding(str(written.path), block.line, what) for block, what in found)
+    return tuple(Doubt(str(written.path), block.line, what) for block, what in found)
 
 
-def _directives(written: Written) -> tuple[list[Block], list[Finding]]:
+def _directives(written: Written) -> tuple[list[Block], list[Doubt]]:
     """All of them, at any depth, and why the file cannot be read if it cannot."""
     import crossplane  # it is slow to load, and few have such files
 
@@ -131,7 +131,7 @@ def _directives(written: Written) -> tuple[list[Block], list[Finding]]:
     parsed = crossplane.parse(
         path, single=True, combine=True, comments=False, check_ctx=False, check_args=False
     )
-    errors = [Finding(path, each["line"] or 1, each["error"]) for each in parsed["errors"]]
+    errors = [Doubt(path, each["line"] or 1, each["error"]) for each in parsed["errors"]]
     inner = parsed["config"][0]["parsed"]
     tree = Block({"directive": "", "args": [], "file": path, "line": 1, "block": inner})
     return list(tree.everything()), errors

@@ -22,7 +22,7 @@ Ask = Callable[[str, str], Awaitable[bytes | None]]
 
 
 @dataclass(eq=False)
-class Page:
+class OpenPage:
     """One that is open. ask: in its visitor's name."""
 
     ask: Ask
@@ -36,7 +36,7 @@ class Live:
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         self._every_s = every_s
-        self._pages: list[Page] = []
+        self._pages: list[OpenPage] = []
         self._asking: asyncio.Task[None] | None = None
 
     @property
@@ -45,7 +45,7 @@ class Live:
 
     async def follow(self, ask: Ask) -> AsyncIterator[bytes]:
         """Server-sent events for one page, until its visitor may not ask any more."""
-        page = Page(ask)
+        page = OpenPage(ask)
         self._pages.append(page)
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask_on())
@@ -89,7 +89,7 @@ class Live:
             except asyncio.QueueFull:
                 self._cut(page)
 
-    def _cut(self, page: Page) -> None:
+    def _cut(self, page: OpenPage) -> None:
         with contextlib.suppress(ValueError):
             self._pages.remove(page)
         while page.news.full():

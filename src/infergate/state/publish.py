@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infergate.config.load import LoadedConfig
-from infergate.contract.live import Condition
+from infergate.contract.live import Against
 from infergate.errors import StateError
 from infergate.files import locked, replace_or_overwrite
 from infergate.live.shared_memory import NginxNotThere, push, read
@@ -126,9 +126,9 @@ def publish_conditions(home: Home, down: Iterable[str]) -> None:
     """
     with locked(home.state / "publish.lock"):
         known = _conditions(home)
-        drained = [name for name, condition in known.items() if condition == Condition.DRAINED]
+        drained = [name for name, condition in known.items() if condition == Against.DRAINED]
         _publish_conditions(
-            home, dict.fromkeys(down, Condition.DOWN) | dict.fromkeys(drained, Condition.DRAINED)
+            home, dict.fromkeys(down, Against.DOWN) | dict.fromkeys(drained, Against.DRAINED)
         )
 
 
@@ -138,9 +138,9 @@ def publish_drained(home: Home, database: Database) -> None:
     with locked(home.state / "publish.lock"):
         drained = drained_backends(database)
         known = _conditions(home)
-        down = [name for name, condition in known.items() if condition == Condition.DOWN]
+        down = [name for name, condition in known.items() if condition == Against.DOWN]
         _publish_conditions(
-            home, dict.fromkeys(down, Condition.DOWN) | dict.fromkeys(drained, Condition.DRAINED)
+            home, dict.fromkeys(down, Against.DOWN) | dict.fromkeys(drained, Against.DRAINED)
         )
 
 
@@ -151,7 +151,7 @@ def drain(home: Home, database: Database, backend: str, *, drained: bool) -> Non
         (keep_drained if drained else undrain)(database, backend)
         known = _conditions(home)
         conditions = (
-            {**known, backend: Condition.DRAINED}
+            {**known, backend: Against.DRAINED}
             if drained
             else {name: condition for name, condition in known.items() if name != backend}
         )
@@ -167,9 +167,7 @@ def _conditions(home: Home) -> dict[str, str]:
             known = dict(read(home.socket).conditions)
         except StateError:
             known = {}
-    return {
-        name: each for name, each in known.items() if each in (Condition.DOWN, Condition.DRAINED)
-    }
+    return {name: each for name, each in known.items() if each in (Against.DOWN, Against.DRAINED)}
 
 
 def _publish_conditions(home: Home, conditions: Mapping[str, str]) -> None:

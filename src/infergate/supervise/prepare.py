@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig, load_config
-from infergate.control.backend_list import in_words
-from infergate.control.backends import Gateway, end_lapsed
 from infergate.control.groups import look_once
 from infergate.control.process import run
 from infergate.engine.choose import Engine, choose_engine
@@ -25,6 +23,8 @@ from infergate.log import log
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.hand_written import by_hand
 from infergate.nginx.worker_user import worker_user
+from infergate.operate.backend_list import in_words
+from infergate.operate.backends import GatewayParts, end_lapsed
 from infergate.paths import Home, home_for
 from infergate.state.in_force import bring_into_force
 from infergate.state.publish import publish_keys
@@ -97,7 +97,7 @@ def _in_force(declared: LoadedConfig, home: Home) -> LoadedConfig:
     """The configuration with what discovery finds and operators changed. Without the database or
     DNS, it is as they said last."""
     asyncio.run(look_once(declared, home))
-    gateway = Gateway(declared, home, database_for(declared.config, home))
+    gateway = GatewayParts(declared, home, database_for(declared.config, home))
     try:
         for change in end_lapsed(gateway):
             log.info("a change by hand ended: the file says something new", what=in_words(change))

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 
 from infergate.control.report import read_report
@@ -85,17 +85,12 @@ async def supervise(
                 await nginx.start()
             control_plane = process.go_on()
         control = Child("the control plane", ["-m", "infergate.control", str(path)], home, environ)
-        woken = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(WAKE, woken.set)
         loops = [
             control.keep_running(control_plane),
             admin.keep_running(),
-            follow_requests(home, nginx, woken),
             _apply_when_told(path, home, environ, reload),
+            *_followers(path, home, environ, nginx, follow=follow),
         ]
-        if follow:
-            follower = ["-m", "infergate.changes", str(path)]
-            loops.append(Child("what follows the file", follower, home, environ).keep_running())
         tasks += [asyncio.create_task(loop) for loop in loops]
         watch = asyncio.create_task(nginx.keep_running())
         try:
@@ -112,6 +107,18 @@ async def supervise(
             await asyncio.gather(waiting, watch, *tasks, return_exceptions=True)
             home.ready.unlink(missing_ok=True)
             log.info("stopped")
+
+
+def _followers(
+    path: Path, home: Home, environ: Mapping[str, str], nginx: NginxProcess, *, follow: bool
+) -> Iterator[Coroutine[None, None, None]]:
+    """What acts on the requests of other processes, and, where it is wanted, on the file."""
+    woken = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(WAKE, woken.set)
+    yield follow_requests(home, nginx, woken)
+    if follow:
+        follower = ["-m", "infergate.changes", str(path)]
+        yield Child("what follows the file", follower, home, environ).keep_running()
 
 
 async def _apply_when_told(

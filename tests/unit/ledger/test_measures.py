@@ -13,7 +13,7 @@ from sqlalchemy import update
 from infergate.admin.gateway import Gateway
 from infergate.admin.past import first_bytes
 from infergate.config.load import load_config, parse_config
-from infergate.control.firewall import Sums
+from infergate.control.firewall import RuleSums
 from infergate.ledger.count import count as count_text
 from infergate.ledger.ledger import Ledger, node_in, node_of
 from infergate.ledger.measures import Measures
@@ -251,10 +251,10 @@ def test_matches_of_the_firewall_are_counted_by_rule_once_a_request(
     rule, odd = Match("942100", "SQL", "ARGS:q"), Match('x"}', "", "")
     report = Report(1.0, "1.0-1-1", "192.0.2.7", "GET", "/a", True, (rule, rule, odd))
     database = open_database()
-    Sums(home, database).add([report])
+    RuleSums(home, database).add([report])
     # Another process goes on with what is there, and more rules than there are series fold.
     many = tuple(Match(str(number), "", "") for number in range(300))
-    Sums(home, database).add([dataclasses.replace(report, rules=many), report])
+    RuleSums(home, database).add([dataclasses.replace(report, rules=many), report])
     found = read_metrics(database, node_in(database, node_of(home)), [of.WAF.name])
     counts = {cell.labels: value for cell, value in found}
     assert counts["942100", "true"] == 2

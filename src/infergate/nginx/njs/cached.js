@@ -168,7 +168,7 @@ function settle(r) {
         charge.settle(r, 0);
     }
     if (r.status === 200) {
-        keep.count(contract.COUNTED_HITS, model);
+        keep.count(contract.COUNTED_KEY_HITS, model);
     }
     return '';
 }

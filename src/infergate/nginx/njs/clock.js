@@ -41,8 +41,8 @@ function leaks(step) {
 function marks(step) {
     const zone = ngx.shared.ig_backends;
     zone.items(100000).forEach((item) => {
-        if (item[1].startsWith(contract.CONDITION_FAILED_UNTIL)) {
-            zone.replace(item[0], contract.CONDITION_FAILED_UNTIL + (Number(item[1].slice(contract.CONDITION_FAILED_UNTIL.length)) + step));
+        if (item[1].startsWith(contract.AGAINST_FAILED_UNTIL)) {
+            zone.replace(item[0], contract.AGAINST_FAILED_UNTIL + (Number(item[1].slice(contract.AGAINST_FAILED_UNTIL.length)) + step));
         }
     });
 }

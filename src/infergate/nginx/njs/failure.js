@@ -8,10 +8,10 @@ import * as memory from './memory.js';
 function markFailed(backend) {
     const conditions = ngx.shared.ig_backends;
     const entry = conditions.get(backend);
-    if (entry === undefined || entry.startsWith(contract.CONDITION_FAILED_UNTIL)) {
+    if (entry === undefined || entry.startsWith(contract.AGAINST_FAILED_UNTIL)) {
         memory.perhaps(() => {
             ngx.shared.ig_inflight.set('', 1);   // see state.js
-            conditions.set(backend, contract.CONDITION_FAILED_UNTIL + (Date.now() + settings.mark_failed_ms));
+            conditions.set(backend, contract.AGAINST_FAILED_UNTIL + (Date.now() + settings.mark_failed_ms));
         });
     }
 }

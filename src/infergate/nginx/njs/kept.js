@@ -36,7 +36,7 @@ function settle(r) {
         answer.forget();
     }
     if (variables.ig_keep !== '' && r.status === 200) {
-        keep.count(hit ? contract.COUNTED_HITS : contract.COUNTED_MISSES, variables.ig_model);
+        keep.count(hit ? contract.COUNTED_KEY_HITS : contract.COUNTED_KEY_MISSES, variables.ig_model);
     }
     if (pieces && complete && r.status === 200 && answer.streaming && !answer.streaming.failed()
         && r.headersOut['Content-Encoding'] === undefined) {

@@ -12,7 +12,7 @@ function serve(r) {
         if (replay !== undefined) {
             variables.ig_model = replay.model;
             charge.settle(r, 0);
-            keep.count(contract.COUNTED_HITS, replay.model);
+            keep.count(contract.COUNTED_KEY_HITS, replay.model);
             r.headersOut['Content-Type'] = replay.type;
             r.return(200, replay.text);
             return;

@@ -27,10 +27,10 @@ function inFlight() {
 function counts() {
     const all = { kept: {}, uncopied: {} };
     ngx.shared.ig_turns.items(100000).forEach((item) => {
-        if (item[0].startsWith(contract.COUNTED_HITS) || item[0].startsWith(contract.COUNTED_MISSES)) {
+        if (item[0].startsWith(contract.COUNTED_KEY_HITS) || item[0].startsWith(contract.COUNTED_KEY_MISSES)) {
             all.kept[item[0]] = item[1];
-        } else if (item[0].startsWith(contract.COUNTED_UNCOPIED)) {
-            all.uncopied[item[0].slice(contract.COUNTED_UNCOPIED.length)] = item[1];
+        } else if (item[0].startsWith(contract.COUNTED_KEY_UNCOPIED)) {
+            all.uncopied[item[0].slice(contract.COUNTED_KEY_UNCOPIED.length)] = item[1];
         }
     });
     return all;

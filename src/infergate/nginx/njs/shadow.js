@@ -28,7 +28,7 @@ function copy(r, request, format, model, shadow, insert) {
             === undefined ? 'late' : undefined;
     }
     if (why !== undefined) {
-        memory.perhaps(() => turns.incr(contract.COUNTED_UNCOPIED + why + ' ' + model, 1, 0));
+        memory.perhaps(() => turns.incr(contract.COUNTED_KEY_UNCOPIED + why + ' ' + model, 1, 0));
     }
 }
 

@@ -41,7 +41,7 @@ function find(zone, key) {
 
 // Whether an entry of ig_backends other than 'drained' says that the backend is down now.
 function isDown(condition) {
-    return condition === contract.CONDITION_DOWN || Number(condition.slice(contract.CONDITION_FAILED_UNTIL.length)) > Date.now();
+    return condition === contract.AGAINST_DOWN || Number(condition.slice(contract.AGAINST_FAILED_UNTIL.length)) > Date.now();
 }
 
 // Longer than anything lasts, in ms: the timeout of ig_inflight (nginx/zones.py).

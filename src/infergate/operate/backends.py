@@ -49,28 +49,28 @@ _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
 @dataclass(frozen=True)
-class Gateway:
-    """The gateway that is changed. declared: its configuration as the file has it."""
+class GatewayParts:
+    """What of a gateway is changed. declared: its configuration as the file has it."""
 
     declared: LoadedConfig
     home: Home
     database: Database
 
 
-def drain(gateway: Gateway, name: str) -> None:
+def drain(gateway: GatewayParts, name: str) -> None:
     """No new requests for it; those it has go on. Raises UserError for an unknown backend."""
     _find(gateway, name)
     publish_drain(gateway.home, gateway.database, name, drained=True)
 
 
-def undrain(gateway: Gateway, name: str) -> None:
+def undrain(gateway: GatewayParts, name: str) -> None:
     """Take it back into service. Raises UserError for one that is neither known nor drained."""
     if name not in drained_backends(gateway.database):
         _find(gateway, name)
     publish_drain(gateway.home, gateway.database, name, drained=False)
 
 
-def set_weight(gateway: Gateway, name: str, weight: int) -> dict[str, Any]:
+def set_weight(gateway: GatewayParts, name: str, weight: int) -> dict[str, Any]:
     """Give a backend another share of the load, from the next request on; no reload.
 
     Raises UserError for an unknown backend, or a weight that cannot be.
@@ -90,7 +90,7 @@ def set_weight(gateway: Gateway, name: str, weight: int) -> dict[str, Any]:
     return {"backend": name, "weight": weight, "before": backend.weight, "of_file": of_file}
 
 
-def add(gateway: Gateway, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def add(gateway: GatewayParts, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Put a new backend into service. nginx is reloaded; no stream ends for it.
 
     given: settings as in the file; those that are None are left out.
@@ -119,7 +119,7 @@ def add(gateway: Gateway, name: str, given: Mapping[str, Any]) -> dict[str, Any]
     return {"backend": name, **value}
 
 
-def remove(gateway: Gateway, name: str) -> dict[str, Any]:
+def remove(gateway: GatewayParts, name: str) -> dict[str, Any]:
     """Take a backend out permanently: it gets no new requests, and finishes what it has.
 
     One that the file or discovery names stays out until `reset`, which the answer tells.
@@ -136,7 +136,7 @@ def remove(gateway: Gateway, name: str) -> dict[str, Any]:
     return {"backend": name, "until_reset": not isinstance(backend, AddedBackend)}
 
 
-def make_as_declared(gateway: Gateway, name: str) -> tuple[str, ...]:
+def make_as_declared(gateway: GatewayParts, name: str) -> tuple[str, ...]:
     """Undo all that operators changed of a backend; returns what that was: weight, add, remove,
     drain.
 
@@ -152,7 +152,7 @@ def make_as_declared(gateway: Gateway, name: str) -> tuple[str, ...]:
     return (*undone, "drain") if was_drained else undone
 
 
-def end_lapsed(gateway: Gateway) -> tuple[Change, ...]:
+def end_lapsed(gateway: GatewayParts) -> tuple[Change, ...]:
     """End the changes that the file, which takes effect now, has overtaken; returns them.
 
     Raises StateError if the database cannot be read.
@@ -175,7 +175,7 @@ def in_flight(home: Home, name: str) -> int:
 
 
 @contextmanager
-def _taken_back_if_refused(gateway: Gateway, name: str) -> Iterator[None]:
+def _taken_back_if_refused(gateway: GatewayParts, name: str) -> Iterator[None]:
     """What nginx or the disk refuses must not take effect later, when nobody expects it."""
     before = [each for each in all_changes(gateway.database) if each.backend == name]
     try:
@@ -187,24 +187,24 @@ def _taken_back_if_refused(gateway: Gateway, name: str) -> Iterator[None]:
         raise
 
 
-def _bring_into_force(gateway: Gateway) -> None:
+def _bring_into_force(gateway: GatewayParts) -> None:
     """The control plane does this too, half a second later; it may not run."""
     loaded = follow(gateway.declared, gateway.home, gateway.database)
     inventories = read_inventories(gateway.home.health)
     publish_routes(gateway.home, compile_routes(loaded.config, inventories))
 
 
-def _declared(gateway: Gateway) -> Config:
+def _declared(gateway: GatewayParts) -> Config:
     """Without what operators changed."""
     found = {name: group.backends for name, group in read_groups(gateway.home).items()}
     return with_found(gateway.declared.config, found)
 
 
-def _in_force(gateway: Gateway) -> Config:
+def _in_force(gateway: GatewayParts) -> Config:
     return bring_into_force(gateway.declared, gateway.home).config
 
 
-def _find(gateway: Gateway, name: str) -> Backend:
+def _find(gateway: GatewayParts, name: str) -> Backend:
     """A backend as it holds now. Raises UserError."""
     note_changes(gateway.home, gateway.database)
     backends = _in_force(gateway).backends
