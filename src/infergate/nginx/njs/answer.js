@@ -158,13 +158,6 @@ function takeUsage(data, at) {
     return usage !== undefined;
 }
 
-function free(r, backend) {
-    state.hold(backend, -1);
-    if (owes && r.variables.ig_owed !== '') {
-        owed.settle(r, state.hold);
-    }
-}
-
 // The request is over, however it ended. Named first in $ig_sent_times (maps.conf), so it runs in the log
 // phase exactly once, also when the client left, and what it finds out stands in the line.
 function settle(r) {
@@ -173,7 +166,10 @@ function settle(r) {
     const backend = mine === undefined ? variables.ig_backend : mine;
     let tokens;
     if (backend !== '') {
-        free(r, backend);   // before anything that may fail
+        state.hold(backend, -1);   // before anything that may fail
+        if (owes && variables.ig_owed !== '') {
+            owed.settle(r, state.hold);
+        }
     }
     if (usage === undefined && (last !== undefined || streaming || (backend !== '' && r.status === 200))) {
         usage = aftermath.open().usage(r, streaming, last, front, holding);

@@ -1,4 +1,4 @@
-// attempt: what a backend answered to hedge.js, where it is no answer. See improper.js.
+// attempt: what our own server does with an attempt (attempts.conf). It refuses what is no answer: see improper.js.
 import * as improper from './improper.js';
 
 function refuse(r) {
@@ -9,3 +9,5 @@ function refuse(r) {
 }
 
 export { refuse };
+export { begin, head, piece } from './late.js';
+export { withhold } from './first_token.js';

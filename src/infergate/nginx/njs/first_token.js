@@ -15,7 +15,7 @@ let headed = false;   // the head is here
 let early = '';       // what came before the first token
 
 // js_body_filter.
-function piece(r, data, flags) {
+function withhold(r, data, flags) {
     if (!begun) {
         if (data.length === 0 && !flags.last) {
             if (headed || early !== '') {
@@ -47,4 +47,4 @@ function isPrelude(text) {
         (name) => event.startsWith('event: ' + name + '\n') || event.startsWith('data: {"type":"' + name + '"')));
 }
 
-export { piece };
+export { withhold };

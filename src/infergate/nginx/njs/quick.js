@@ -5,6 +5,7 @@
 import * as admit from './admit.js';
 import * as answer from './answer.js';
 import * as anthropic from './anthropic.js' with { load: 'rare' };
+import * as balance from './balance.js' with { load: 'lazy' };
 import * as contract from './contract.js';
 import * as door from './door.js';
 import * as explained from './explained.js' with { load: 'rare' };
@@ -39,12 +40,12 @@ function decide(r, request, found, met) {
     if (options === 0 ? request.verdict === 'odd' : few.isForRelay(r, found, options, request)) {
         return undefined;
     }
-    if (request.bytes >= settings.held_least && hold.isHeld(r, found, request)) {
-        return undefined;
-    }
     const isStream = request.stream === true;
     const uri = r.uri;
     const isOllama = uri[1] === 'a';   // /api/…
+    if ((isStream || isOllama) && request.bytes >= settings.held_least && hold.isHeld(r, found, request)) {
+        return undefined;
+    }
     let isLong = false;   // answered in one piece, which nobody bounds: by the location of the longest time
     if (isStream) {   // what stream_options.js puts right
         const said = request.parsed.stream_options;
@@ -105,7 +106,7 @@ function decide(r, request, found, met) {
             explained.tell(r, backend[route.NAME], found[0]);
         }
     }
-    const owes = route.place(r, found, request, backend[route.NAME]);
+    const owes = found[route.BALANCE] === 'work' && balance.place(r, found, request, backend[route.NAME]);
     variables.ig_model = found[0];
     if (request.model !== found[0]) {
         variables.ig_model_asked = request.model;

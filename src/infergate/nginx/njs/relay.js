@@ -3,6 +3,7 @@
 import * as affinity from './affinity.js' with { load: 'rare' };
 import * as anthropic from './anthropic.js' with { load: 'lazy' };
 import * as attempts from './attempts.js';
+import * as balance from './balance.js' with { load: 'lazy' };
 import * as contract from './contract.js';
 import * as explained from './explained.js' with { load: 'lazy' };
 import * as firstByte from './first_byte.js';
@@ -171,7 +172,9 @@ function dispatch(r, found, asked, format, backend) {
     const options = found[route.OPTIONS];
     const keyFlags = policy.flags(variables.ig_policy);
     variables.ig_backend = backend[route.NAME];
-    route.place(r, found, asked, backend[route.NAME]);
+    if (found[route.BALANCE] === 'work') {
+        balance.place(r, found, asked, backend[route.NAME]);
+    }
     const request = meantFor(r, found, asked, format, backend, keyFlags);
     request.splices = [];
     const insert = inserted(r, request, backend[route.FLAGS], keyFlags);

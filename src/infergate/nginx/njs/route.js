@@ -72,7 +72,7 @@ function pick(r, route, request, tried, waits, only, sound, shunned) {
         if (judge === undefined) {
             score = slots.get(names[at]) || 0;
             if (isWork && score !== 0 && count !== 1) {
-                score = crowd(slots, names[at], score);
+                score = work.crowd(slots, names[at], score);
             }
             why += names[at] + '=' + score + ';';
         } else {
@@ -100,30 +100,9 @@ function pick(r, route, request, tried, waits, only, sound, shunned) {
     return backend;
 }
 
-// What others are in the way of a small prompt, in ms: work.js without what is the same for all.
-function crowd(slots, name, busy) {
-    const filled = Math.min(0.9, (slots.get('=' + name) || 0) / work.CAPACITY);
-    return Math.round(work.WRITING * busy + ((slots.get('+' + name) || 0)
-        + owed.unstreamed(slots, name, work.SPEED, Date.now())) / work.SPEED + 1000 * filled / (1 - filled));
-}
-
-// The request goes to this backend: what its policy keeps in mind of it. Returns whether it owes anything (owed.js).
-function place(r, route, request, name) {
-    if (request.place === undefined) {
-        if (route[BALANCE] !== 'work' || !(request.bytes >= owed.SMALL) || r.variables.ig_owed !== ''
-            || route[BACKENDS].length === 1) {
-            return false;
-        }
-        balance.placed(r, route, request, name);   // it had its turn in the queue, and was not weighed
-    }
-    request.place();
-    request.place = undefined;
-    return true;
-}
-
 // With all its backends, where one stands for those that are like it.
 function whole(route) {
     return route[BACKENDS].length < route[NAMES].length ? find(route[MODEL]) : route;
 }
 
-export { NAME, WEIGHT, MAX_IN_FLIGHT, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BALANCE, BACKENDS, OPTIONS, NAMES, PACE, look, find, pick, place };
+export { NAME, WEIGHT, MAX_IN_FLIGHT, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BALANCE, BACKENDS, OPTIONS, NAMES, PACE, look, find, pick };

@@ -135,4 +135,11 @@ function round(number) {
     return Math.round(number * 10000) / 10000;
 }
 
-export { WRITING, SPEED, CAPACITY, open };
+// What others are in the way of a small prompt, in ms: the sum without what is the same for all.
+function crowd(slots, name, busy) {
+    const filled = Math.min(BRIM, (slots.get('=' + name) || 0) / CAPACITY);
+    return Math.round(WRITING * busy + ((slots.get('+' + name) || 0)
+        + owed.unstreamed(slots, name, SPEED, Date.now())) / SPEED + 1000 * filled / (1 - filled));
+}
+
+export { WRITING, SPEED, CAPACITY, open, crowd };
