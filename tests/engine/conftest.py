@@ -31,11 +31,14 @@ REQUESTS = frozenset(
 """The modules that another nginx and njs could answer otherwise."""
 
 NGINX = frozenset(
-    """correct_streams edge grpc hostile_backends kept_answers long_connections mutual_tls queue
-    routing services streaming tls transport""".split()
+    """correct_streams edge first_token grpc hostile_backends kept_answers long_connections
+    mutual_tls queue routing services streaming tls transport""".split()
 )
 """Those of them that show nginx's own work more than ours: how it reads, relays, cuts and encrypts.
 The next release's lies between the two that run everything."""
+
+LONG = frozenset("backup engine_upgrade full_disk groups mutual_tls survival validate".split())
+"""Those of which nearly every test starts gateways of its own: long as a whole."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         module = item.path.stem.removeprefix("test_")
         if module in NGINX:
             item.add_marker(pytest.mark.nginx)
+        if module in LONG:
+            item.add_marker(pytest.mark.long)
         spec = getattr(item, "callspec", None)
         engine = spec.params.get("engine") if spec is not None else None
         if engine == "debian":

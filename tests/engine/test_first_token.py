@@ -83,8 +83,14 @@ def assert_nothing_is_held(it: Gateway) -> None:
     until(lambda: not any(each["in_flight"] for each in it.status()["backends"]))
 
 
-@pytest.mark.parametrize("path", ASKED)
-@pytest.mark.parametrize("model", ["m", "watched", "paused"])
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        *(("m", path) for path in ASKED),
+        ("watched", "/v1/chat/completions"),
+        ("paused", "/v1/chat/completions"),
+    ],
+)
 def test_a_backend_that_dies_while_it_reads_the_prompt_breaks_no_stream(
     pair: Pair, model: str, path: str
 ) -> None:

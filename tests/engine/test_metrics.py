@@ -124,6 +124,7 @@ def test_who_waits_is_told_by_model(seen: Seen) -> None:
     until(lambda: total(numbers(it), name) == 0)
 
 
+@pytest.mark.long
 def test_only_who_may_is_told(seen: Seen) -> None:
     it, _, _, admin = seen
     assert httpx.get(f"{admin}/metrics", timeout=60).status_code == 401
@@ -152,6 +153,7 @@ def word(url: str) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
+@pytest.mark.long
 def test_ready_is_a_gateway_with_a_backend_for_each_model(seen: Seen) -> None:
     it, _, b, admin = seen
     for url in (it.url, admin):
