@@ -165,7 +165,7 @@ def test_the_firewall_s_rules_are_counted_as_its_own_log_tells_them(watched: Wat
         )
 
     attacks = 2 * traffic.times
-    until(lambda: len(log.read_text().splitlines() if log.exists() else []) >= attacks)
+    until(lambda: len(log.read_text().splitlines() if log.exists() else []) >= attacks, 240)
     until(lambda: counted() == logged(), 120)
     of = logged()
     # libinjection's word on SQL and on scripts: one each, of each time.
