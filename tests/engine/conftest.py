@@ -37,7 +37,10 @@ NGINX = frozenset(
 """Those of them that show nginx's own work more than ours: how it reads, relays, cuts and encrypts.
 The next release's lies between the two that run everything."""
 
-LONG = frozenset("backup engine_upgrade full_disk groups mutual_tls survival validate".split())
+LONG = frozenset(
+    """backup engine_upgrade full_disk groups hardening mutual_tls survival true_health
+    validate""".split()
+)
 """Those of which nearly every test starts gateways of its own: long as a whole."""
 
 
