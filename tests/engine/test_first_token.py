@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -262,3 +264,37 @@ models: {{ m: [a, b] }}
 """
     with gateway(engine, smallest) as it:
         until_a_was_first(it, "m")
+
+
+def test_a_character_that_comes_in_two_pieces_before_the_token_is_whole(engine: str) -> None:
+    """Those events hold the instructions, in whatever language they are."""
+    events = f"event: response.created\ndata: {json.dumps({'of': 'é' * 9}, ensure_ascii=False)}\n\n"
+    whole = events.encode() + b'event: response.completed\ndata: {"type":"response.completed"}\n\n'
+    end = len(events.encode())
+    cut = whole.index("é".encode()) + 1
+
+    class Halves(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.end_headers()
+            for piece in (whole[:cut], whole[cut:end], whole[end:]):
+                self.wfile.write(piece)
+                self.wfile.flush()
+                time.sleep(0.3)  # else they may come as one
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Halves) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"{{ url: http://127.0.0.1:{server.server_port}, engine: vllm }}"
+        text = f"backends: {{ a: {url}, b: {url} }}\nmodels: {{ m: [a, b] }}\n"
+        with gateway(engine, text) as it:
+            assert streamed(it, "m", "/v1/responses").content == whole
+        server.shutdown()

@@ -68,10 +68,11 @@ class QueueOption(IntEnum):
 
 
 class RetriesOption(IntEnum):
-    """The places of the option `retries`."""
+    """The places of the option `retries`. HELD_FROM: bytes, or null for never (nginx/relays.py)."""
 
     ATTEMPTS = 0
     BUDGET = 1
+    HELD_FROM = 2
 
 
 class CacheOption(IntEnum):

@@ -163,5 +163,15 @@ def holds(config: Config) -> int | None:
     return min((each for each in map(held_from, every) if each is not None), default=None)
 
 
+def hedges(config: Config) -> bool:
+    """Whether a second backend may be asked for a request of any model."""
+    return any(model.hedge for model in config.models.values())
+
+
+def awaits(config: Config) -> bool:
+    """Whether the first byte, or a pause, of some attempt is waited for by attempts.conf."""
+    return watches(config) or holds(config) is not None
+
+
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)

@@ -28,7 +28,7 @@ from infergate.nginx.keeping import keeps
 from infergate.nginx.made import Compiled
 from infergate.nginx.programs import programs
 from infergate.nginx.quick import HASHED_PREFIX, longest_relay, peers, quick_relay, servers
-from infergate.nginx.relays import holds, relays_of, watches
+from infergate.nginx.relays import awaits, hedges, holds, relays_of, watches
 from infergate.nginx.rendered import Rendered
 from infergate.nginx.sampling import sampled_pattern
 from infergate.nginx.shutdown import SHUTDOWN_TIMEOUT_S
@@ -194,11 +194,11 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "manage_paths": endpoints.MANAGE_PATHS,
         "relays": relays_of(config),
         "zones": zones(config, around.needs),
-        "hedge": _hedges(config),
+        "hedge": hedges(config),
         "watches": watches(config),
         "holds": holds(config) is not None,
-        "awaits": _awaits(config),
-        "attempts": _hedges(config) or _awaits(config),
+        "awaits": awaits(config),
+        "attempts": hedges(config) or awaits(config),
         "keeps": keeps(config),
         **_log(config),
         "gzip": config.gzip,
@@ -245,7 +245,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
     for name in environment.list_templates(filter_func=lambda name: name.startswith("snippets/")):
         if name == "snippets/waf.conf.j2" and config.waf.mode == "off":
             continue
-        if name == "snippets/awaited.conf.j2" and not _awaits(config):
+        if name == "snippets/awaited.conf.j2" and not awaits(config):
             continue
         if name == "snippets/watched.conf.j2" and not watches(config):
             continue
@@ -321,7 +321,7 @@ def _log(config: Config) -> dict[str, object]:
             keeps=keeps(config) is not None,
             traces=config.tracing is not None,
             services=bool(config.services),
-            hedges=_hedges(config) or _awaits(config),
+            hedges=hedges(config) or awaits(config),
         ),
         "no_utf_8": access_line.NO_UTF_8,
         "answered": access_line.ANSWERED,
@@ -338,15 +338,6 @@ def _cors(config: Config) -> dict[str, Cors]:
     """By what templates/cors.conf.j2 calls whose rules they are."""
     services = [(f"s{index}", each.cors) for index, each in enumerate(config.services.values())]
     return {scope: each for scope, each in (("api", config.cors), *services) if each is not None}
-
-
-def _hedges(config: Config) -> bool:
-    return any(model.hedge for model in config.models.values())
-
-
-def _awaits(config: Config) -> bool:
-    """Whether the first byte, or a pause, of some attempt is waited for by attempts.conf."""
-    return watches(config) or holds(config) is not None
 
 
 def _port_suffix(https: str | None) -> str:

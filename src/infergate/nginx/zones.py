@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from infergate.contract.numbers import FOR_EVER_MS, HEDGE_BUCKETS
 from infergate.nginx.compiled_route import backends_of
-from infergate.nginx.relays import holds, watches
+from infergate.nginx.relays import awaits
 from infergate.paths import Home
 
 if TYPE_CHECKING:
@@ -198,11 +198,7 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
             if hedged
             else ()
         ),
-        *(
-            (Zone("late", 2, f"{number} timeout=24h evict"),)
-            if watches(config) or holds(config) is not None
-            else ()
-        ),
+        *((Zone("late", 2, f"{number} timeout=24h evict"),) if awaits(config) else ()),
     )
 
 

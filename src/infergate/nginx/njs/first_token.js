@@ -14,25 +14,28 @@ const TOLERANCE = 50;
 
 let begun = false;
 let headed = false;   // the head is here
-let early = '';       // what came before the first token
+let early;            // what came before the first token: bytes, because a piece may end within a character
 
 // js_body_filter.
 function withhold(r, data, flags) {
     if (!begun) {
         if (data.length === 0 && !flags.last) {
-            if (headed || early !== '') {
+            if (headed || early !== undefined) {
                 late.endedEarly(r, Number(r.variables.request_time) * 1000 > Number(r.variables.ig_due_ms) - TOLERANCE);
             }
             headed = true;
             return;
         }
-        if (!flags.last && r.uri === '/v1/responses' && isPrelude(early + data)) {
-            early += data;
-            return;
+        if (!flags.last && r.uri === '/v1/responses') {
+            const all = early === undefined ? Buffer.from(data) : Buffer.concat([early, data]);
+            if (isPrelude(all.toString())) {
+                early = all;
+                return;
+            }
         }
         begun = true;
         late.head(r);
-        if (early !== '') {
+        if (early !== undefined) {
             r.sendBuffer(early);
         }
     }

@@ -3,16 +3,14 @@
 // Engines send the head of a stream at once and the first token when the prompt was read, which may be a minute
 // later. nginx asks nobody else once it has a head. So these requests go through a server of ours on a unix socket,
 // which keeps the head until there is more (first_token.js): to nginx, a backend that dies before has not answered.
+import * as contract from './contract.js';
 import * as firstByte from './first_byte.js';
 import * as route from './route.js';
-
-// A number of bytes, or null for never (src/infergate/nginx/relays.py, held_from), among options.retries.
-const FROM = 2;
 
 function isHeld(r, found, request) {
     const options = found[route.OPTIONS];   // which may be 0: see route.look
     const names = found[route.NAMES];
-    const from = options.retries === undefined ? settings.held_from : options.retries[FROM];
+    const from = options.retries === undefined ? settings.held_from : options.retries[contract.RETRIES_OPTION_HELD_FROM];
     return from !== null && request.bytes >= from && firstByte.isStream(r, request)
         && ((names === 0 ? found[route.BACKENDS] : names).length > 1 || options.fallback !== undefined);
 }
