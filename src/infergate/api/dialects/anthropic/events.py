@@ -1,0 +1,101 @@
+"""A stream of chat completions → the events of Anthropic's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from infergate.api.dialects import chat
+from infergate.api.dialects.anthropic import answer, errors
+from infergate.api.dialects.blocks import Block, Blocks, Step
+from infergate.api.dialects.translation import Body
+from infergate.api.dialects.wire import event
+
+
+class MessageEvents:
+    """One stream. `message_start`, blocks one after the other, `message_delta`, `message_stop`."""
+
+    def __init__(self, model: str, stops: Sequence[str], *, thinking: bool) -> None:
+        self._model, self._stops, self._thinking = model, stops, thinking
+        self._blocks = Blocks()
+        self._head: Body | None = None
+        self._last = chat.Said()
+        self._usage: chat.Usage | None = None
+        self._over = False
+
+    def feed(self, chunk: Body) -> bytes:
+        if self._over:
+            return b""
+        if isinstance(chunk.get("error"), dict):
+            return self.broken(502, chunk["error"])
+        found = self._start(chunk)
+        self._usage = chat.usage(chunk) or self._usage
+        said = chat.read_chunk(chunk)
+        if said is not None:
+            if said.finish or said.refusal:
+                self._last = said
+            if not self._thinking:
+                said = replace(said, reasoning="")
+            found += b"".join(_event(step) for step in self._blocks.feed(said))
+        return found
+
+    def end(self) -> bytes:
+        if self._over:
+            return b""
+        if self._head is None:
+            return self.broken(502, {"message": "The backend's stream ended before it began."})
+        self._over = True
+        rest = b"".join(_event(step) for step in self._blocks.end())
+        reason, stop = answer.stop_reason(self._last, self._blocks.calls > 0, self._stops)
+        last = {
+            "type": "message_delta",
+            "delta": {"stop_reason": reason, "stop_sequence": stop},
+            "usage": answer.usage(self._usage),
+        }
+        return rest + event("message_delta", last) + event("message_stop", {"type": "message_stop"})
+
+    def broken(self, status: int, error: Mapping[str, Any]) -> bytes:
+        if self._over:
+            return b""
+        self._over = True
+        return event("error", errors.shape(status, error))
+
+    def _start(self, chunk: Body) -> bytes:
+        if self._head is not None:
+            return b""
+        self._head = answer.head(chunk, self._model)
+        start = {**self._head, "usage": answer.usage(chat.usage(chunk))}
+        begun = event("message_start", {"type": "message_start", "message": start})
+        return begun + event("ping", {"type": "ping"})
+
+
+def _event(step: Step) -> bytes:
+    block = step.block
+    match step.what:
+        case "open":
+            name, more = "content_block_start", {"content_block": _begun(block)}
+        case "piece":
+            name, more = "content_block_delta", {"delta": _delta(block, step.piece)}
+        case "close":
+            name, more = "content_block_stop", {}
+    return event(name, {"type": name, "index": block.number, **more})
+
+
+def _begun(block: Block) -> Body:
+    match block.kind:
+        case "thinking":
+            return {"type": "thinking", "thinking": "", "signature": ""}
+        case "tool":
+            call = answer.tool_id(block.id, block.number)
+            return {"type": "tool_use", "id": call, "name": block.name, "input": {}}
+    return {"type": "text", "text": ""}
+
+
+def _delta(block: Block, piece: str) -> Body:
+    match block.kind:
+        case "thinking":
+            return {"type": "thinking_delta", "thinking": piece}
+        case "tool":
+            return {"type": "input_json_delta", "partial_json": piece}
+    return {"type": "text_delta", "text": piece}

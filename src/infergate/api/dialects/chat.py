@@ -1,0 +1,143 @@
+"""Answers of /v1/chat/completions, read from backends that may send anything: never an exception
+but Refused, for a whole answer that is none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from infergate.api.dialects.translation import Body, Refused
+
+PATH = "/v1/chat/completions"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a tool or, in a stream, a piece of one: `name` and `id` come with its first."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a chunk or a whole answer says. stop: the stop sequence that was met, where the server
+    tells (vLLM's stop_reason, SGLang's matched_stop)."""
+
+    reasoning: str = ""
+    text: str = ""
+    refusal: str = ""
+    calls: tuple[Call, ...] = ()
+    finish: str | None = None
+    stop: str | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """In tokens. cached, reasoning: of those in front of them."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    reasoning: int = 0
+
+
+def arguments(value: str) -> Body | None:
+    """A call's arguments; None where they are no object of JSON, as of one that was cut off."""
+    if not value.strip():
+        return {}
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def read_chunk(chunk: Body) -> Said | None:
+    """What a chunk says; None where it has no choice, as the one with the usage."""
+    choice = _choice(chunk)
+    return None if choice is None else _said(choice, choice.get("delta"))
+
+
+def read_answer(answer: Body) -> Said:
+    """What a whole answer says. Raises Refused where it is none."""
+    choice = _choice(answer)
+    message = None if choice is None else choice.get("message")
+    if choice is None or not isinstance(message, dict):
+        raise Refused("The backend's answer is no chat completion.", status=502, code="bad_answer")
+    return _said(choice, message)
+
+
+def usage(answer: Body) -> Usage | None:
+    """Of an answer or a chunk; None where it does not say."""
+    found = answer.get("usage")
+    if not isinstance(found, dict):
+        return None
+    prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
+    cached = count(_in(found, "prompt_tokens_details").get("cached_tokens"))
+    reasoning = count(_in(found, "completion_tokens_details").get("reasoning_tokens"))
+    return Usage(prompt, min(cached, prompt), completion, min(reasoning, completion))
+
+
+def count(value: Any) -> int:
+    """A number of tokens, or 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def word(value: Any) -> str:
+    """A text, or ""."""
+    return value if isinstance(value, str) else ""
+
+
+def _in(outer: Body, name: str) -> Body:
+    inner = outer.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _choice(answer: Body) -> Body | None:
+    """The first: nobody who is translated for may ask for more."""
+    choices = answer.get("choices")
+    if not isinstance(choices, list):
+        return None
+    found = (each for each in choices if isinstance(each, dict) and not each.get("index"))
+    return next(found, None)
+
+
+def _said(choice: Body, message: Any) -> Said:
+    of = message if isinstance(message, dict) else {}
+    stop = choice.get("stop_reason", choice.get("matched_stop"))
+    given = of.get("tool_calls")
+    calls = given if isinstance(given, list) else []
+    return Said(
+        # vLLM has `reasoning`, others have `reasoning_content`; some have both, with the same text.
+        reasoning=word(of.get("reasoning_content")) or word(of.get("reasoning")),
+        text=_text(of.get("content")),
+        refusal=word(of.get("refusal")),
+        calls=tuple(
+            _call(each, place) for place, each in enumerate(calls) if isinstance(each, dict)
+        ),
+        finish=word(choice.get("finish_reason")) or None,
+        stop=word(stop) or None,
+    )
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(word(each.get("text")) for each in content if isinstance(each, dict))
+    return word(content)
+
+
+def _call(call: Body, place: int) -> Call:
+    function = _in(call, "function")
+    index, given = call.get("index"), function.get("arguments")
+    if isinstance(given, dict):  # some write the object itself
+        given = json.dumps(given)
+    return Call(
+        index=index if isinstance(index, int) and not isinstance(index, bool) else place,
+        id=word(call.get("id")),
+        name=word(function.get("name")),
+        arguments=word(given),
+    )

@@ -1,0 +1,75 @@
+"""What a translation is: of one request, of its answer, and of the events of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+Body = dict[str, Any]
+"""A JSON object."""
+
+EVENT_STREAM = "text/event-stream"
+LINES = "application/x-ndjson"
+
+
+class Refused(Exception):
+    """What a request asks for cannot be had here, or is no request of its dialect.
+
+    status: of the answer. param: where in the body. code: OpenAI's word for it, if there is one.
+    Also raised by `answer` where a backend's answer is none (502).
+    """
+
+    def __init__(
+        self, message: str, *, param: str | None = None, status: int = 400, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message, self.param, self.status, self.code = message, param, status, code
+
+    @property
+    def error(self) -> Body:
+        """In OpenAI's shape, as `table.error` takes it."""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+
+
+class Events(Protocol):
+    """A stream on its way to the client. After an error nothing more comes out."""
+
+    def feed(self, chunk: Body) -> bytes:
+        """What one chunk of the backend becomes; b"" where the client need not see it."""
+        ...
+
+    def end(self) -> bytes:
+        """What comes after the last chunk of a stream that ended whole."""
+        ...
+
+    def broken(self, status: int, error: Mapping[str, Any]) -> bytes:
+        """The stream broke off: its error, as a backend or the gateway told it."""
+        ...
+
+
+class Translation(Protocol):
+    """Of one request. It holds what the answer needs to know of it.
+
+    method, target, body: what is asked at the backend. body has `stream` as it was asked for.
+    media_type: of a stream to the client.
+    """
+
+    @property
+    def method(self) -> Literal["GET", "POST"]: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def body(self) -> Body: ...
+    @property
+    def streamed(self) -> bool: ...
+    @property
+    def media_type(self) -> str: ...
+
+    def answer(self, answer: Body) -> Body:
+        """A whole answer in the client's dialect. Raises Refused where it is none."""
+        ...
+
+    def events(self) -> Events:
+        """For a stream."""
+        ...
