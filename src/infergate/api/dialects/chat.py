@@ -1,5 +1,5 @@
-"""Answers of /v1/chat/completions, read from backends that may send anything: never an exception
-but Refused, for a whole answer that is none."""
+"""Answers of /v1/chat/completions and /v1/completions, read from backends that may send anything:
+never an exception but Refused, for a whole answer that is none."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def read_answer(answer: Body) -> Said:
     """What a whole answer says. Raises Refused where it is none."""
     choice = _choice(answer)
     message = None if choice is None else choice.get("message")
-    if choice is None or not isinstance(message, dict):
+    if choice is None or not (isinstance(message, dict) or isinstance(choice.get("text"), str)):
         raise Refused("The backend's answer is no chat completion.", status=502, code="bad_answer")
     return _said(choice, message)
 
@@ -114,7 +114,7 @@ def _said(choice: Body, message: Any) -> Said:
     return Said(
         # vLLM has `reasoning`, others have `reasoning_content`; some have both, with the same text.
         reasoning=word(of.get("reasoning_content")) or word(of.get("reasoning")),
-        text=_text(of.get("content")),
+        text=_text(of.get("content")) or word(choice.get("text")),  # of /v1/completions
         refusal=word(of.get("refusal")),
         calls=tuple(
             _call(each, place) for place, each in enumerate(calls) if isinstance(each, dict)

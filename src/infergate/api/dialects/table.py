@@ -6,8 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infergate.api.dialects import chat
 from infergate.api.dialects.anthropic import errors as anthropic_errors
 from infergate.api.dialects.anthropic.translations import CountTokens, Messages
+from infergate.api.dialects.ollama import settings as ollama_settings
+from infergate.api.dialects.ollama.answer import error_shape as ollama_error
+from infergate.api.dialects.ollama.embeddings import Embed, Embeddings
+from infergate.api.dialects.ollama.models import Show
+from infergate.api.dialects.ollama.translations import (
+    COMPLETIONS,
+    chat_translation,
+    generate_translation,
+)
 from infergate.api.dialects.translation import Body, Translation
 
 
@@ -43,6 +53,14 @@ _ANTHROPIC_LOST = (
     "`service_tier`, `inference_geo`, `speed`, `context_management`, `diagnostics`",
 )
 
+_OLLAMA_LOST = (
+    f"of `options`: {ollama_settings.LOST}",
+    "`keep_alive`: the server keeps its models as it was started to",
+    "`logprobs`",
+    "`think: true` leaves it to the model how much it thinks; `max` becomes high",
+    "durations are as the gateway sees them; `load_duration` is 0",
+)
+
 ENTRIES = (
     Entry(
         "/v1/messages", Messages.target, Messages, lost=_ANTHROPIC_LOST, refused=_ANTHROPIC_REFUSED
@@ -53,6 +71,29 @@ ENTRIES = (
         CountTokens,
         lost=("one token is generated, which counts as all tokens do",),
         refused=_ANTHROPIC_REFUSED,
+    ),
+    Entry("/api/chat", chat.PATH, chat_translation, lost=_OLLAMA_LOST),
+    Entry(
+        "/api/generate",
+        f"{chat.PATH}`, `{COMPLETIONS}",
+        generate_translation,
+        lost=(
+            *_OLLAMA_LOST,
+            "`context` of the answer: there is none",
+            "`suffix` where the server's `/v1/completions` does not read it",
+        ),
+        refused=("`template`, `context`", "`width`, `height`, `steps`"),
+    ),
+    Entry("/api/embed", Embed.target, Embed, lost=("`truncate`, `options`, `keep_alive`",)),
+    Entry("/api/embeddings", Embeddings.target, Embeddings, lost=("`options`, `keep_alive`",)),
+    Entry(
+        "/api/show",
+        "/v1/models/…",
+        Show,
+        lost=(
+            "all but the context's length and when it was made: modelfile, template, family, size; "
+            "`capabilities` has only `completion`",
+        ),
     ),
 )
 
@@ -77,4 +118,6 @@ def error(path: str, status: int, error: Mapping[str, Any]) -> tuple[int, Body]:
     """
     if path.startswith("/v1/messages"):
         return status, anthropic_errors.shape(status, error)
+    if path.startswith("/api/"):
+        return status, ollama_error(error)
     return status, {"error": dict(error)}

@@ -43,7 +43,7 @@ class Events(Protocol):
         """What comes after the last chunk of a stream that ended whole."""
         ...
 
-    def broken(self, status: int, error: Mapping[str, Any]) -> bytes:
+    def broken(self, status: int, error: Mapping[str, Any], /) -> bytes:
         """The stream broke off: its error, as a backend or the gateway told it."""
         ...
 
@@ -66,7 +66,7 @@ class Translation(Protocol):
     @property
     def media_type(self) -> str: ...
 
-    def answer(self, answer: Body) -> Body:
+    def answer(self, answer: Body, /) -> Body:
         """A whole answer in the client's dialect. Raises Refused where it is none."""
         ...
 
