@@ -134,3 +134,33 @@ def check_anthropic(told: list[Body]) -> None:
             assert each["delta"]["type"] == fits.get(begun, "input_json_delta")
         assert each["index"] == number
     assert not opened or told[-1]["type"] == "error"
+
+
+def check_responses(told: list[Body]) -> None:
+    """That events stand in the order of OpenAI's Responses: numbered, items one after the other."""
+    assert [each["sequence_number"] for each in told] == list(range(len(told)))
+    kinds = [each["type"].removeprefix("response.") for each in told]
+    assert kinds[:2] == ["created", "in_progress"]
+    assert kinds[-1] in ("completed", "incomplete", "failed")
+    waits: list[str] = []
+    number = -1
+    for each, kind in zip(told[2:-1], kinds[2:-1], strict=True):
+        if kind == "output_item.added":
+            assert not waits
+            number += 1
+            id = each["item"]["id"]
+            whole = {"function_call": ["function_call_arguments"]}
+            part = whole.get(each["item"]["type"], ["content_part.added"])
+            waits = [*part, "output_item.done"]
+        elif kind == "content_part.added":
+            assert waits.pop(0) == kind
+            says = {"output_text": "output_text", "refusal": "refusal"}
+            waits = [says.get(each["part"]["type"], "reasoning_text"), "content_part.done", *waits]
+        elif kind.endswith(".delta"):
+            assert waits[0] == kind.removesuffix(".delta")
+        else:
+            assert waits.pop(0) in (kind, kind.removesuffix(".done"))
+        assert each["output_index"] == number
+        assert each.get("item_id", id) == id
+    assert not waits or kinds[-1] == "failed"
+    assert len(told[-1]["response"]["output"]) == number + 1

@@ -18,6 +18,7 @@ from infergate.api.dialects.ollama.translations import (
     chat_translation,
     generate_translation,
 )
+from infergate.api.dialects.responses.translations import Responses
 from infergate.api.dialects.translation import Body, Translation
 
 
@@ -93,6 +94,24 @@ ENTRIES = (
         lost=(
             "all but the context's length and when it was made: modelfile, template, family, size; "
             "`capabilities` has only `completion`",
+        ),
+    ),
+    Entry(
+        "/v1/responses",
+        Responses.target,
+        Responses,
+        lost=(
+            "`store`: an answer cannot be asked for again, and says `store: false`",
+            "system and developer messages between others stand at the beginning",
+            "`reasoning.summary` and `encrypted_content`: what the model thinks is told as it is; "
+            "efforts above high become high",
+            "`include`, `top_logprobs`, `truncation`, `service_tier`, `text.verbosity`, "
+            "`prompt_cache_key`, `safety_identifier`, `max_tool_calls`",
+        ),
+        refused=(
+            "tools that are no functions (`web_search`, `mcp`, `custom`, …), and their items",
+            "`previous_response_id`, `conversation`, `background`, `prompt`, items by their ids",
+            "images and files by `file_id`, files by URL",
         ),
     ),
 )

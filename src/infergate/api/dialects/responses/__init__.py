@@ -1,0 +1,1 @@
+"""OpenAI's Responses: https://platform.openai.com/docs/api-reference/responses"""
