@@ -129,6 +129,23 @@ def test_a_request_that_leaves_the_short_way_early_is_still_its_caller_s(
     )
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/api/chat"])
+def test_a_byte_order_mark_is_no_part_of_a_body(stack: Stack, path: str) -> None:
+    """Windows' programs write one; vLLM and llama.cpp read over it, Ollama would not."""
+    kinds = ["ollama"] if path.startswith("/api") else ["vllm", "vllm-long", "kept"]
+    for kind in kinds:
+        for size in (2, 9000):
+            said = "é" * size
+            body = {"model": kind, "input": said, "messages": [{"role": "user", "content": said}]}
+            sent = b"\xef\xbb\xbf" + json.dumps(body).encode()
+            assert stack.gateway.post(path, sent).status_code == 200, (kind, size)
+            box = stack.backends[kind.removesuffix("-long").replace("kept", "vllm")]
+            got = json.loads(box.requests(path)[-1]["body"].encode("latin-1"))
+            assert (got["messages"], got["model"] in box.model) == (body["messages"], True)
+    refused = stack.gateway.post(path, b"\xef\xbb\xbf\xef\xbb\xbf{}")
+    assert refused.status_code == 400
+
+
 def test_a_form_may_say_that_it_has_no_coding(stack: Stack) -> None:
     answer = httpx.post(
         stack.gateway.url + "/v1/audio/transcriptions",

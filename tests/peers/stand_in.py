@@ -53,6 +53,11 @@ def option(arguments: list[str], name: str, default: str) -> str:
     return next((value for word, value in pairs if word == name), default)
 
 
+def api_key(arguments: list[str]) -> str:
+    """The engine's, which vLLM also takes from its environment; empty where it has none."""
+    return option(arguments, "--api-key", os.environ.get("VLLM_API_KEY", ""))
+
+
 def address(arguments: list[str]) -> str:
     """Where the suite looks for it; the first, where it asks for several."""
     host = option(arguments, "--host", "127.0.0.1").split(",")[0]
@@ -124,7 +129,7 @@ def main() -> int:
                 return engine.returncode or 1
             time.sleep(0.05)
         kind = "vllm" if Path(program).name.startswith("vllm") else "llamacpp"
-        gateways.start(address(arguments), behind, kind, option(arguments, "--api-key", ""))
+        gateways.start(address(arguments), behind, kind, api_key(arguments))
         return engine.wait()
 
 

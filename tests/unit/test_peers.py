@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tests.peers
 from tests.peers.outcomes import Difference, differences, listed, table
-from tests.peers.stand_in import address, replaced
+from tests.peers.stand_in import address, api_key, replaced
 
 SUITE = """
 import pytest
@@ -97,3 +97,12 @@ def test_an_engine_is_started_elsewhere_with_a_model_that_is_here() -> None:
 
 def test_each_difference_has_a_reason() -> None:
     assert "test" not in listed()  # the table's own head
+
+
+def test_an_engine_s_key_is_found_where_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VLLM_API_KEY", raising=False)
+    assert api_key(["serve", "m"]) == ""
+    assert api_key(["serve", "m", "--api-key", "k"]) == "k"
+    monkeypatch.setenv("VLLM_API_KEY", "e")
+    assert api_key(["serve", "m"]) == "e"
+    assert api_key(["serve", "m", "--api-key", "k"]) == "k"

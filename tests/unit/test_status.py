@@ -11,6 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from infergate.cli import observe
+from infergate.cli.certificate_rows import soonest_in_words
 from infergate.cli.status import is_well, print_status
 from tests.gateway import run_here
 
@@ -125,3 +126,12 @@ def test_a_gateway_that_does_not_run_ends_with_3(tmp_path) -> None:
     assert ran.returncode == 3
     ran = run_here([*command, "--json"], {"INFERGATE_HOME": str(tmp_path / "home")})
     assert (ran.returncode, '"running": false' in ran.stdout) == (3, True)
+
+
+def test_a_certificate_that_has_ended_is_not_said_to_end() -> None:
+    def said(*ends: float) -> str | None:
+        return soonest_in_words([{"not_after": each} for each in ends], 1000.0)
+
+    assert said(4600.0) == "TLS: 1 certificate ends in 1 h 0 min"
+    assert said(4600.0, 900.0) == "TLS: 2 certificates, the first has ended"
+    assert said() is None

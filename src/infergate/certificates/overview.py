@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from infergate.certificates.facts import read_facts
+from infergate.certificates.facts import Facts, date, read_facts
 from infergate.certificates.record import read_record
 from infergate.certificates.renewal import renew_at
 from infergate.certificates.report import Row
@@ -61,10 +61,25 @@ def _problems(site: Site, served: Served, now: float) -> Iterator[tuple[str, str
     if facts is None:
         yield f"{served.certificate} cannot be read", "nginx goes on with what it has read before."
         return
+    yield from refusals(site, facts, now)
+    if site.source == "files" and facts.not_after - now < _SOON_S:
+        yield "it expires soon", _renew(site)
+    if not facts.chained:
+        yield (
+            "the certificate of its issuer is missing in the file: some clients refuse it",
+            "Use the file with the whole chain (fullchain.pem).",
+        )
+
+
+def refusals(site: Site, facts: Facts, now: float) -> Iterator[tuple[str, str]]:
+    """Why clients refuse a certificate, whoever has signed it, and what to do."""
     if now >= facts.not_after:
         yield "it has expired: clients refuse it", _renew(site)
-    elif site.source == "files" and facts.not_after - now < _SOON_S:
-        yield "it expires soon", _renew(site)
+    if now < facts.not_before:
+        yield (
+            f"it is not valid before {date(facts.not_before)}: clients refuse it until then",
+            "Put the one before it in its place until then; or this machine's clock is wrong.",
+        )
     others = [host for host in site.hosts if not facts.covers(host)]
     if site.source == "acme":
         others = [host for host in others if not is_ip(host)]
@@ -72,11 +87,6 @@ def _problems(site: Site, served: Served, now: float) -> Iterator[tuple[str, str
         yield (
             f"it is not for {', '.join(others)}: clients that ask for it refuse it",
             "Get one for all of the names, or give them their own under tls.hosts.",
-        )
-    if not facts.chained:
-        yield (
-            "the certificate of its issuer is missing in the file: some clients refuse it",
-            "Use the file with the whole chain (fullchain.pem).",
         )
 
 

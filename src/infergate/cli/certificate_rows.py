@@ -66,7 +66,8 @@ def soonest_in_words(rows: Sequence[Mapping[str, Any]], now: float) -> str | Non
     if not ends:
         return None
     many = "1 certificate" if len(ends) == 1 else f"{len(ends)} certificates, the first"
-    return f"TLS: {many} ends in {_left(min(ends), now)}"
+    first = min(ends)
+    return f"TLS: {many} ends in {ago(first - now)}" if first > now else f"TLS: {many} has ended"
 
 
 def _hosts(hosts: Sequence[str]) -> str:

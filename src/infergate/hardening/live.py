@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 _TIMEOUT_S = 3.0
-_EXPIRES_SOON = datetime.timedelta(days=14)
+_DAY_S = 86400.0
+_SOON_DAYS = 14
 """Let's Encrypt's 90 days are renewed a month before they end: two weeks mean that it fails."""
 
 
@@ -38,6 +39,9 @@ def reachable(address: str) -> tuple[str, int]:
 def _certificate(host: str, port: int, site: Site) -> Iterator[Check]:
     from cryptography import x509
 
+    from infergate.certificates.facts import facts_of
+    from infergate.certificates.overview import refusals
+
     name = site.hosts[0].replace("*", "any") if site.hosts else None
     of = "" if site.name == API else f".{site.service or name}"
     shown = f"the certificate of {name}" if name else "the certificate"
@@ -53,17 +57,21 @@ def _certificate(host: str, port: int, site: Site) -> Iterator[Check]:
         yield unknown(f"tls.certificate{of}", f"the https listener does not answer: {problem}")
         return
     certificate = x509.load_der_x509_certificate(encoded or b"")
-    left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-    if left < _EXPIRES_SOON:
-        ended = left < datetime.timedelta(0)
+    facts = facts_of(ssl.DER_cert_to_PEM_cert(encoded or b"").encode(), name or host)
+    now = time.time()
+    days = int((facts.not_after - now) / _DAY_S)
+    refused = next(refusals(site, facts, now), None)
+    if refused is not None:
+        yield bad(f"tls.certificate{of}", "high", f"{shown}: {refused[0]}", refused[1])
+    elif days < _SOON_DAYS:
         yield bad(
             f"tls.certificate{of}",
             "high",
-            f"{shown} has expired" if ended else f"{shown} expires in {left.days} days",
+            f"{shown} expires in {days} days",
             "Replace the file, or ask the authority: `infergate cert renew`.",
         )
     else:
-        yield good(f"tls.certificate{of}", "high", f"{shown} is valid for {left.days} days more")
+        yield good(f"tls.certificate{of}", "high", f"{shown} is valid for {days} days more")
     if certificate.issuer == certificate.subject or _of_our_ca(certificate.issuer):
         yield bad(
             f"tls.authority{of}",

@@ -163,3 +163,28 @@ def test_the_admin_api_s_names_are_in_the_certificate_that_it_shows(tmp_path: Pa
     # On loopback it speaks plain HTTP.
     assert names(text.replace("10.9.8.7:9000", "127.0.0.1:9000")) == {"api.test"}
     assert {"api.test", "admin.test", "localhost"} <= names(text.replace("10.9.8.7:", "*:"))
+
+
+DAY_S = 86400.0
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "said"),
+    [
+        ("www.example.org", 0, ""),
+        ("www.example.org", 80, "it expires soon"),
+        ("www.example.org", 91, "it has expired"),
+        ("www.example.org", -3, "it is not valid before"),
+        ("other.example.org", 0, "it is not for www.example.org"),
+        ("other.example.org", 80, "it is not for www.example.org"),  # worse than what it will be
+    ],
+)
+def test_what_clients_refuse_is_told_of_a_certificate(
+    folder: Path, name: str, days: float, said: str
+) -> None:
+    PrivateCa(folder, "another").issue(name).certificate.rename(folder / "www.crt")
+    it, home, now = loaded(ACME, folder), home_in(folder), time.time()
+    rows = overview(it, home, served_certificates(it, home), now + days * DAY_S)
+    row = next(each for each in rows if each.site == "host-www.example.org")
+    assert row.problem.startswith(said) if said else row.problem == ""
+    assert bool(row.hint) == bool(said)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import datetime
 import gzip
 import os
+import socket
+import ssl
+import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,10 +26,12 @@ from infergate.hardening.engine import check_engine
 from infergate.hardening.files import check_files
 from infergate.hardening.gixy import check_with_gixy
 from infergate.hardening.keys import check_keys
+from infergate.hardening.live import check_live
 from infergate.hardening.settings import check_settings
 from infergate.paths import Home
 from infergate.store.keys import StoredKey
 from infergate.store.secrets import StoredSecret
+from tests.backends.private_ca import PrivateCa
 from tests.scanners import GIXY
 
 DAY = 86400
@@ -352,3 +358,35 @@ def test_gixy_tells_of_files_by_hand_and_not_of_what_is_meant_so(
 def test_without_gixy_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infergate.hardening.gixy.shutil.which", lambda *_, **__: None)
     assert [each.outcome for each in check_with_gixy(tmp_path, frozenset())] == ["unknown"]
+
+
+@pytest.mark.parametrize("host", ["good.test", "other.test"])
+def test_the_audit_looks_whom_the_certificate_is_for(tmp_path: Path, host: str) -> None:
+    pair = PrivateCa(tmp_path).issue("good.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def shown() -> None:  # to the look at the certificate; the one at the headers gets nothing
+            for _ in range(2):
+                with suppress(OSError), listening.accept()[0] as plain:
+                    context.wrap_socket(plain, server_side=True).close()
+
+        server = threading.Thread(target=shown)
+        server.start()
+        port = listening.getsockname()[1]
+        found = named(
+            check_live(
+                config(
+                    f"listen: {{ https: 127.0.0.1:{port}, hosts: [{host}] }}\n"
+                    f"tls: {{ files: {{ certificate: {pair.certificate}, key: {pair.key} }} }}\n"
+                    "backends: { a: http://127.0.0.1:1 }\n"
+                )
+            )
+        )
+        server.join()
+    check = found["tls.certificate"]
+    assert (check.outcome, host in check.what) == (
+        ("good", True) if host == "good.test" else ("bad", True)
+    )
+    assert ("it is not for other.test" in check.what) == (host == "other.test")

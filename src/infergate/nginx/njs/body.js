@@ -58,7 +58,8 @@ function read(r) {
     if (!text) {
         return refuse.bad('The request body is empty; expected a JSON object.');
     }
-    return of(r.uri, text, r.requestBuffer);
+    // A reader may ignore a byte order mark (RFC 8259, 8.1). Windows' programs write one; not all engines read it.
+    return of(r.uri, text[0] === '\ufeff' ? text.slice(1) : text, r.requestBuffer);
 }
 
 // The same of a text and its bytes.

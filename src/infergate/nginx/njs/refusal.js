@@ -82,7 +82,9 @@ function found(r, status) {
     }
     let code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
     let message = dialect.words(status);
-    if (status === 500 && isNoAnswer(r.variables.ig_login_said)) {
+    if (status === 404 && !r.variables.ig_service && (r.uri.startsWith('/v1/v1/') || r.uri.startsWith('/v1/api/'))) {
+        message += ' The base URL of this client is to end before /v1: the rest it writes itself.';
+    } else if (status === 500 && isNoAnswer(r.variables.ig_login_said)) {
         code = 'login_unavailable';
         message = 'Who may come in here is for a login to say, and it does not answer.';
     } else if (status === 401 && r.variables.ig_login) {
