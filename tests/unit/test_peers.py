@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import tests.peers
 from tests.peers.outcomes import Difference, differences, listed, table
 from tests.peers.stand_in import address, api_key, replaced
