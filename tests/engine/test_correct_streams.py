@@ -101,6 +101,25 @@ def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(stack: Pair, siz
     assert tokens(it.log()[-1]) == [7, 5, 0]
 
 
+@pytest.mark.parametrize("size", [7, 1000])
+@pytest.mark.parametrize("beside", ["event: message\n{}", "id: 7\n: {{}}\n{}", "{}id: {{8}}\n"])
+def test_usage_is_taken_out_whatever_lines_its_event_has_beside_its_data(
+    stack: Pair, beside: str, size: int
+) -> None:
+    it, a, _ = stack
+    chunk = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    last = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}, "more": 1}
+    finish, usage, joined = (
+        (beside.format(f"data: {json.dumps(each, separators=(',', ':'))}\n") + "\n").encode()
+        for each in (chunk, last, {**chunk, "more": 1})
+    )
+    whole = finish + usage + DONE.encode()
+    sends(a, [whole[i : i + size] for i in range(0, len(whole), size)])
+    got, complete = read(it, "/v1/chat/completions", CHAT)
+    assert (got, complete) == (joined + DONE.encode(), True)
+    assert tokens(it.log()[-1]) == [7, 5, 0]
+
+
 @pytest.mark.parametrize("size", [1, 40, 100, 333, 1000, 5000])
 def test_usage_is_found_at_the_end_of_a_long_stream(stack: Pair, size: int) -> None:
     """Of such a stream the last bytes are kept, not all: also where a comment stands after them."""

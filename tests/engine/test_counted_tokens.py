@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -232,6 +233,34 @@ def test_usage_that_a_client_wrote_is_none(stack: Pair, case: str, size: int) ->
     for way in WAYS:
         ask(stack[0], path, way)
     assert [access_log.tokens(each) for each in stack[0].log()[-3:]] == [TOLD] * 3
+
+
+PIECE = 16 * 1024
+"""What nginx reads of an answer first: proxy_buffer_size."""
+
+
+@pytest.mark.parametrize("path", [CHAT, OLLAMA])
+@pytest.mark.parametrize("all_of_it", [True, False])
+def test_usage_that_a_client_wrote_is_none_where_what_came_so_far_ends_with_it(
+    stack: Pair, path: str, *, all_of_it: bool
+) -> None:
+    it, backend = stack[0], backend_of(stack, path)
+    called, told = ({"usage": FREE}, {"usage": OPENAI}) if path == CHAT else (FREE, COUNTS)
+    to_there, rest = '{"pad":"","arguments":' + json.dumps(called), "," + json.dumps(told)[1:]
+    head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 00000\r\n\r\n"
+    to_there = to_there.replace('""', f'"{"x" * (PIECE - len(head) - len(to_there))}"', 1)
+    head = head.replace("00000", str(len(to_there + rest)))
+    backend.behave(path_prefix="/", raw=head + to_there + (rest if all_of_it else ""))
+    for way in ("short", "long"):
+        lines = len(it.log())
+        with nullcontext() if all_of_it else pytest.raises(httpx.RemoteProtocolError):
+            ask(it, path, way)
+        until(lambda lines=lines: len(it.log()) > lines)
+        prompt, completion, *more = access_log.tokens(line(it)) or []
+        if all_of_it:
+            assert [prompt, completion, *more] == TOLD
+        else:
+            assert (prompt > 0, completion > PIECE / 5, more) == (True, True, [0, 1])
 
 
 @pytest.mark.parametrize("case", STREAMS)

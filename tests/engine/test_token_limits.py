@@ -17,8 +17,10 @@ backends:
   a: {{ url: {a}, engine: vllm }}
   o: {{ url: {o}, engine: ollama }}
   s: {{ url: {s}, engine: vllm }}
+  c: {{ url: {c}, engine: llamacpp }}
 models:
   m: [a]
+  c: {{ backends: [c], upstream_name: m }}
   w: {{ backends: [a], upstream_name: m, timeouts: {{ first_byte: 100s }} }}
   l: {{ backends: [o], upstream_name: m }}
   t: {{ backends: [a], upstream_name: m, limits: {{ tokens_per_minute: 100000 }} }}
@@ -27,11 +29,22 @@ models:
 CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 BATCH = "/v1/chat/completions/batch"
 OLLAMA = "/api/chat"
+LLAMACPP = "/completion"
 
 Limited = tuple[Gateway, Scripted, Scripted, str]
 
-shadows: dict[str, Scripted] = {}
-"""By the gateway's address: who gets the copies."""
+others: dict[str, tuple[Scripted, Scripted]] = {}
+"""By the gateway's address: who gets the copies, and the llama.cpp."""
+
+
+def posts(limited: Limited) -> list[str]:
+    """The bodies that backends got; what they got before this is forgotten."""
+    it, a, o, _ = limited
+    backends = a, o, others[it.url][1]
+    found = [each for backend in backends for each in backend.requests("/")]
+    for backend in backends:
+        backend.reset()
+    return [each["body"] for each in found if each["method"] == "POST"]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +53,10 @@ def limited(engine: str) -> Iterator[Limited]:
         a = stack.enter_context(scripted(name="a", models=("m",)))
         o = stack.enter_context(scripted(name="o", engine="ollama", models=("m",)))
         s = stack.enter_context(scripted(name="s", models=("m",)))
-        it = stack.enter_context(gateway(engine, CONFIG.format(a=a.url, o=o.url, s=s.url)))
-        shadows[it.url] = s
+        c = stack.enter_context(scripted("llamacpp", name="c", models=("m",)))
+        urls = {"a": a.url, "o": o.url, "s": s.url, "c": c.url}
+        it = stack.enter_context(gateway(engine, CONFIG.format(**urls)))
+        others[it.url] = s, c
         yield it, a, o, it.new_key("short", "--max-tokens", "100")
 
 
@@ -60,6 +75,11 @@ TOO_MUCH: list[tuple[str, Any]] = [
     (COMPLETIONS, {"max_tokens": 10, "best_of": 11}),
     (COMPLETIONS, {"max_tokens": 10, "prompt": ["x"] * 11}),
     (COMPLETIONS, {"max_tokens": 10, "prompt": [[1]] * 11}),
+    (COMPLETIONS, {"max_tokens": 10, "prompt_embeds": ["x"] * 11}),
+    (COMPLETIONS, {"max_tokens": 10, "prompt": ["x"] * 6, "prompt_embeds": ["x"] * 5}),
+    (LLAMACPP, {"model": "c", "n_predict": 101}),
+    (LLAMACPP, {"model": "c", "n_predict": 10, "prompt": ["x"] * 11}),
+    (LLAMACPP, {"model": "c", "n_predict": 10, "prompt": [[1], "x", {"prompt_string": ""}] * 4}),
     (BATCH, {"max_tokens": 101}),
     (BATCH, {"max_tokens": 10, "messages": [[]] * 11}),
     (RESPONSES, {"max_output_tokens": 101}),
@@ -86,6 +106,8 @@ NO_NUMBER: list[tuple[str, Any]] = [
     (CHAT, b'{"model":"m","max_tokens":1,"max_token\\u0073":1000}'),
     (CHAT, b'{"model":"m","max_token\\u0073":1,"max_token\\u0073":1000}'),
     (COMPLETIONS, b'{"model":"m","max_tokens":1,"prompt":["a","b"],"prompt":"x"}'),
+    (COMPLETIONS, b'{"model":"m","max_tokens":1,"prompt_embeds":["a","b"],"prompt_embeds":"x"}'),
+    (LLAMACPP, b'{"model":"c","n_predict":1,"prompt":["a","b"],"prompt":"x"}'),
     (BATCH, b'{"model":"m","max_tokens":1,"messages":[[],[]],"messages":[[]]}'),
     (OLLAMA, {"model": "l", "options": {"num_predict": -1}}),
     (OLLAMA, {"model": "l", "options": {"Num_Predict": 1000}}),
@@ -106,15 +128,14 @@ NO_NUMBER: list[tuple[str, Any]] = [
 def test_a_longer_answer_than_a_key_may_have_is_refused_in_every_spelling(
     limited: Limited, path: str, body: Any, code: str, pad: str
 ) -> None:
-    it, a, o, key = limited
-    a.reset()
-    o.reset()
+    it, _, _, key = limited
+    posts(limited)
     padded = text(body).replace(b"{", b'{"pad":"%s",' % pad.encode(), 1) if pad else text(body)
     answer = it.post(path, padded, key=key)
     assert answer.status_code == 400, answer.text
-    if path != OLLAMA and path != "/v1/messages":
+    if path not in (OLLAMA, "/v1/messages"):
         assert answer.json()["error"]["code"] in (code, "invalid_request")
-    assert [each for each in a.requests("/") + o.requests("/") if each["method"] == "POST"] == []
+    assert posts(limited) == []
 
 
 FILLED = [
@@ -136,6 +157,11 @@ FILLED = [
         '{"max_tokens":50,"model":"m","prompt":["a","b"]}',
     ),
     (BATCH, '{"model":"m","messages":[[],[]]}', '{"max_tokens":50,"model":"m","messages":[[],[]]}'),
+    (
+        LLAMACPP,
+        '{"model":"c","prompt":["a","b"]}',
+        '{"n_predict":50,"model":"m","prompt":["a","b"]}',
+    ),
     (RESPONSES, '{"model":"m"}', '{"max_output_tokens":100,"model":"m"}'),
     (OLLAMA, '{"model":"l"}', '{"options":{"num_predict":100},"model":"m"}'),
     (OLLAMA, '{"model":"l","options":{}}', '{"model":"m","options":{"num_predict":100}}'),
@@ -159,14 +185,12 @@ FILLED = [
 def test_a_key_s_maximum_is_written_in_where_the_request_says_none(
     limited: Limited, path: str, body: str, sent: str, pad: str
 ) -> None:
-    it, a, o, key = limited
-    a.reset()
-    o.reset()
+    it, _, _, key = limited
+    posts(limited)
     end = f',"pad":"{pad}"}}' if pad else "}"
     answer = it.post(path, (body[:-1] + end).encode(), key=key)
     assert answer.status_code == 200, answer.text
-    seen = [each for each in a.requests("/") + o.requests("/") if each["method"] == "POST"]
-    assert [each["body"] for each in seen] == [sent[:-1] + end]
+    assert posts(limited) == [sent[:-1] + end]
 
 
 def test_a_stream_gets_the_maximum_and_is_asked_for_its_usage(limited: Limited) -> None:
@@ -225,7 +249,7 @@ def test_a_shadow_s_copy_has_the_key_s_maximum_as_the_original_has(
     limited: Limited, said: dict[str, int], gets: int
 ) -> None:
     it, a, _, key = limited
-    copies = shadows[it.url]
+    copies, _ = others[it.url]
     copies.reset()
     assert it.chat("copied", key=key, **said).status_code == 200
     sent = json.loads(a.requests(CHAT)[-1]["body"])

@@ -28,6 +28,7 @@ const KEPT = 4096;
 let pieces = 0;        // of an answer in one piece
 let begun = false;     // the filter was called
 let broken = false;    // it broke off
+let ended = false;     // all of it came, in pieces
 let row, size = 0;     // the last pieces of a stream that needs no look at each (recent.js), and how many they may be
 let place = 0;         // of the next one among them; after the last place for one that stream.js looks at
 let streaming;         // stream.js's state; false if it is no stream, undefined before that is known
@@ -117,12 +118,12 @@ function look(r, data, flags) {
                 }
             } else {
                 front = at === -1 ? undefined : usages.atFront(data, at);
-                last = recent.open(KEPT);
             }
+            last = recent.open(KEPT);
+        } else {
+            usage = undefined;   // the piece ended behind a usage further down
         }
-        if (last !== undefined) {
-            last.add(data);
-        }
+        last.add(data);
         pieces++;
         if (pieces > FEW) {
             holding = holding || held.open(r, state.hold);
@@ -132,8 +133,9 @@ function look(r, data, flags) {
                 return;
             }
         }
-    } else if (begun && !flags.last) {   // one empty call can come with the headers
-        broken = true;
+    } else if (begun) {   // one empty call can come with the headers
+        ended = flags.last;
+        broken = !ended;
     }
     begun = true;
     r.sendBuffer(data, flags);
@@ -170,6 +172,9 @@ function settle(r) {
         if (owes && variables.ig_owed !== '') {
             owed.settle(r, state.hold);
         }
+    }
+    if (last !== undefined && !ended) {   // where it broke off may be behind a usage further down, too
+        usage = last = undefined;
     }
     if (usage === undefined && (last !== undefined || streaming || (backend !== '' && r.status === 200))) {
         usage = aftermath.open().usage(r, streaming, last, front, holding);

@@ -10,6 +10,8 @@ const LENGTHS = ['max_tokens', 'max_completion_tokens', 'max_output_tokens', 'ma
 // The answers to one prompt; llama.cpp's n_cmpl.
 const ANSWERS = ['n', 'best_of', 'n_cmpl'];
 const OPTIONS = 'options', PROMPT = 'prompt', MESSAGES = 'messages';
+// vLLM's: each is a prompt, beside those of `prompt`.
+const EMBEDS = 'prompt_embeds';
 // vLLM's; its `messages` are a list of conversations.
 const BATCH = '/v1/chat/completions/batch';
 // A text that pydantic, which vLLM reads its requests with, takes for a whole number.
@@ -93,8 +95,15 @@ function asked(uri, request, isExact) {
 
 // How many prompts: one may be a list of tokens.
 function prompts(uri, body) {
-    const prompt = uri === '/v1/completions' ? body[PROMPT] : uri === BATCH ? body[MESSAGES] : undefined;
-    return Array.isArray(prompt) && prompt.length > 1 && typeof prompt[0] !== 'number' ? prompt.length : 1;
+    if (uri === BATCH) {
+        return Math.max(1, listed(body[MESSAGES]));
+    }
+    return uri === '/v1/completions' || uri === '/completion' ? Math.max(1, listed(body[PROMPT]) + listed(body[EMBEDS])) : 1;
+}
+
+function listed(prompt) {
+    return Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length
+        : prompt === undefined || prompt === null || prompt.length === 0 ? 0 : 1;
 }
 
 // The fields of one object. text: it is the first in there; undefined where no key can be there twice, or
@@ -104,7 +113,7 @@ function look(found, object, text) {
         const lower = folded(name);
         const isLength = LENGTHS.indexOf(lower) !== -1;
         const isNumber = isLength || ANSWERS.indexOf(lower) !== -1;
-        if (!isNumber && lower !== OPTIONS && lower !== PROMPT) {
+        if (!isNumber && lower !== OPTIONS && lower !== PROMPT && lower !== EMBEDS) {
             continue;
         }
         if (name !== lower) {

@@ -1,13 +1,14 @@
 // unasked: takes out of a stream what only we asked for, the event with the usage, and nothing else. Without
 // it vLLM would tell its system_fingerprint and llama.cpp its timings in the last event that has a choice; so
 // that one waits for the next, and gets from the usage's event what is only there.
+import * as usages from './usages.js' with { load: 'lazy' };
 
 // An empty line, where they end in \n or \r\n, in \r alone, or now so and now so. \r may have a \n behind it.
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 const BLANK = '\n\n';
 const BLANKS = ['\n\n', '\n\r', '\r\r'];
 const LF = 0x0a, CR = 0x0d;
-const USAGE = '"usage"', FINISH = 'finish_reason';
+const DATA = 'data:', USAGE = '"usage"', FINISH = 'finish_reason';
 // vLLM's of a request, which it tells with a usage alone.
 const METRICS = 'metrics';
 
@@ -62,19 +63,17 @@ function nearest(data, find, isNearer) {
     return at === -1 ? -1 : at + (data[at + 1] === CR && data[at + 2] === LF ? 3 : 2);
 }
 
+// Of its data, whatever stands beside it: a comment, its name, its number.
 function objectOf(event) {
-    try {
-        const found = JSON.parse(event.toString().trim().slice('data:'.length));
-        return found === null ? undefined : found;
-    } catch (e) {
-        return undefined;
-    }
+    const lines = usages.linesOf(event.toString()).filter((line) => line.startsWith(DATA));
+    return usages.objectOf(lines.map((line) => line.slice(DATA.length)).join('\n'));
 }
 
 function withMore(event, told) {
     const known = objectOf(event);
     const text = event.toString();
-    const end = text.lastIndexOf('}');
+    const data = text.lastIndexOf(DATA);
+    const end = text.lastIndexOf('}', data + (text.slice(data) + '\n').search(/[\r\n]/));   // what may follow is no data
     let more = '';
     for (const name in told) {
         if (known[name] === undefined && told[name] !== null && name !== 'usage' && name !== METRICS) {

@@ -177,7 +177,9 @@ function ofStream(uri, isSse, first, last, isWhole, several) {
         if (event !== undefined) {
             said = take(found, event, dialect, choices) || said;
         } else {
-            takeEnd(found, text, dialect);
+            if (i < lines.length - 1) {   // what was not said to its end ends further down, perhaps
+                takeEnd(found, text, dialect);
+            }
             // What cannot be read here, as it came whole, says nothing against it.
             found.finished = found.finished || (isLast && cameWhole(lines, i, isSse, isCut));
         }
