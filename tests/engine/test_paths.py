@@ -7,8 +7,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from tests.access_log import tokens
@@ -39,13 +41,19 @@ SAME = {
         "/chat/completions",
         "/v1/chat/completions/",
         "//v1//chat/completions",
+        "/openai/deployments/vllm/chat/completions?api-version=2024-10-21",
+        "/openai/v1/chat/completions",
     ],
     "/v1/completions": ["/completions", "/completions/", "//completions"],
     "/v1/embeddings": ["/embeddings", "/v1/embeddings/?api-version=1", "/v1//embeddings"],
-    "/v1/responses": ["/responses", "/v1/responses//"],
+    "/v1/responses": ["/responses", "/v1/responses//", "/openai/responses?api-version=preview"],
     "/v1/messages": ["/messages", "/v1/messages/"],
     "/tokenize": ["/v1/tokenize", "/tokenize/"],
-    "/v1/audio/speech": ["/audio/speech", "/v1/audio/speech/"],
+    "/v1/audio/speech": [
+        "/audio/speech",
+        "/openai/deployments/a/audio/speech",
+        "/v1/audio/speech/",
+    ],
 }
 
 
@@ -61,6 +69,20 @@ def test_a_path_without_v1_or_with_too_many_slashes_is_the_same(stack: Stack, pa
             assert [e["path"].split("?")[0] for e in seen if e["method"] == "POST"] == [path]
     refused = stack.gateway.post(SAME[path][-1], {"model": "none", "messages": []}).json()
     assert ("type" in refused) == (path == "/v1/messages")
+
+
+def test_azure_s_client_is_answered_as_openai_s(stack: Stack) -> None:
+    it = stack.gateway
+    with openai.AzureOpenAI(
+        azure_endpoint=it.url, api_key=it.key, api_version="2024-10-21", max_retries=0, timeout=60
+    ) as client:
+        messages: Any = [{"role": "user", "content": "hi"}]
+        answer = client.chat.completions.create(model="vllm", messages=messages)
+        assert answer.choices[0].message.content
+        assert [each.id for each in client.models.list()]
+        with pytest.raises(openai.NotFoundError) as refused:
+            client.chat.completions.create(model="none", messages=messages)
+        assert refused.value.code == "model_not_found"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ _PAGE = """# Paths
 Written by `python -m infergate.config.endpoints_doc`; edit `src/infergate/config/endpoints.py`.
 
 What the API's host answers. A slash at the end and `//` change nothing; what stands behind `/v1/`
-may stand without it ({without}). Everything else is 404, or a [service](services.md).
+may stand without it ({without}), or behind Azure's `/openai/`, `/openai/v1/` and
+`/openai/deployments/NAME/`: the body's model decides. Everything else is 404, or a
+[service](services.md).
 
 | path | whom it goes to |
 |---|---|
