@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from infergate.api.dialects import chat
+from infergate.api.dialects import chat, rerank
 from infergate.api.dialects.anthropic import errors as anthropic_errors
 from infergate.api.dialects.anthropic.translations import CountTokens, Messages
 from infergate.api.dialects.ollama import settings as ollama_settings
@@ -62,6 +63,9 @@ _OLLAMA_LOST = (
     "durations are as the gateway sees them; `load_duration` is 0",
 )
 
+_RERANK_LOST = ("`truncate`, `raw_scores`, `rank_fields`: scores are the server's",)
+_RERANK_REFUSED = ("documents that are no text",)
+
 ENTRIES = (
     Entry(
         "/v1/messages", Messages.target, Messages, lost=_ANTHROPIC_LOST, refused=_ANTHROPIC_REFUSED
@@ -113,6 +117,27 @@ ENTRIES = (
             "`previous_response_id`, `conversation`, `background`, `prompt`, items by their ids",
             "images and files by `file_id`, files by URL",
         ),
+    ),
+    Entry(
+        rerank.COMMON,
+        rerank.SHORT,
+        partial(rerank.by_short_name, rerank.COMMON),
+        lost=_RERANK_LOST,
+        refused=_RERANK_REFUSED,
+    ),
+    Entry(
+        rerank.SHORT,
+        rerank.COMMON,
+        partial(rerank.by_common_name, rerank.SHORT),
+        lost=_RERANK_LOST,
+        refused=(*_RERANK_REFUSED, "`texts` instead of `documents`"),
+    ),
+    Entry(
+        rerank.COHERES,
+        rerank.COMMON,
+        partial(rerank.by_common_name, rerank.COHERES),
+        lost=(*_RERANK_LOST, "`max_tokens_per_doc`, `meta.billed_units`"),
+        refused=_RERANK_REFUSED,
     ),
 )
 

@@ -67,7 +67,8 @@ class Translation(Protocol):
     def media_type(self) -> str: ...
 
     def answer(self, answer: Body, /) -> Body:
-        """A whole answer in the client's dialect. Raises Refused where it is none."""
+        """A whole answer in the client's dialect; an array stands under `results`. Raises Refused
+        where it is none."""
         ...
 
     def events(self) -> Events:
