@@ -204,3 +204,47 @@ config_revisions = Table(
     Column("source", Text, nullable=False),
     Column("sha256", String(64), nullable=False),  # of the YAML
 )
+
+files = Table(
+    "files",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("node", String(256), nullable=False),  # the gateway whose state folder has it
+    Column("owner", String(128), nullable=False),  # the tenant of a policy (state/policy.py)
+    Column("key", String(256), nullable=False),
+    Column("name", Text, nullable=False),  # the client's, JSON; nothing on a disk is called so
+    Column("purpose", String(32), nullable=False),
+    Column("bytes", _Number, nullable=False),
+    Column("created_at", _Number, nullable=False),
+    Column("expires_at", _Number),
+)
+Index("files_of_owner", files.c.owner, files.c.number)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("node", String(256), nullable=False),
+    Column("owner", String(128), nullable=False),
+    Column("key", String(256), nullable=False),
+    Column("key_entry", String(64), nullable=False),  # of nginx's zone `keys`: a hash
+    Column("client", String(64), nullable=False),  # the address it was made from
+    Column("endpoint", String(64), nullable=False),
+    Column("input_file", String(64), nullable=False),
+    Column("output_file", String(64)),  # as error_file: from the start on
+    Column("error_file", String(64)),
+    Column("status", String(16), nullable=False),
+    Column("errors", Text, nullable=False),  # a JSON list
+    Column("about", Text, nullable=False),  # its metadata, a JSON object
+    Column("total", _Number, nullable=False),
+    Column("completed", _Number, nullable=False),
+    Column("failed", _Number, nullable=False),
+    Column("created_at", _Number, nullable=False),
+    Column("expires_at", _Number, nullable=False),
+    Column("ended_at", _Number),
+    Column("times", Text, nullable=False),  # a JSON object: status → since when
+    Column("keep_s", _Number),  # how long what it writes is kept, if the client said so
+)
+Index("batches_of_owner", batches.c.owner, batches.c.number)

@@ -1,0 +1,1 @@
+"""OpenAI's /v1/files: what clients give for batches, and what these write."""

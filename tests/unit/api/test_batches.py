@@ -1,0 +1,571 @@
+"""/v1/batches: what the official client asks, and what becomes of each line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from infergate.api.batches.calls import Answer, Stopped, Unanswered
+from infergate.api.batches.turns import Turns
+from infergate.store.batches import find_batch
+from tests.batches import (
+    NODE,
+    CallerDouble,
+    Served,
+    begun,
+    ended,
+    jsonl,
+    lines_of,
+    served,
+    until,
+)
+
+Walk = Callable[[Served], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infergate.api.batches.run._WAITS_S", (0.001,))
+
+
+def walk(folder: Path, steps: Walk, caller: CallerDouble | None = None, **settings: Any) -> None:
+    async def all_of_it() -> None:
+        async with served(folder, caller or CallerDouble(), **settings) as it:
+            await steps(it)
+
+    asyncio.run(all_of_it())
+
+
+def test_the_official_clients_flow_from_a_file_to_its_answers(tmp_path: Path) -> None:
+    caller = CallerDouble()
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        content = jsonl(*range(20))
+        file = await client.files.create(file=("in.jsonl", content), purpose="batch")
+        made = await client.batches.create(
+            input_file_id=file.id,
+            endpoint="/v1/embeddings",
+            completion_window="24h",
+            metadata={"job": "nightly"},
+        )
+        assert (made.status, made.object, made.endpoint) == (
+            "validating",
+            "batch",
+            "/v1/embeddings",
+        )
+        assert made.expires_at == made.created_at + 86400
+        assert made.output_file_id is None
+        done = await ended(client, made.id)
+        assert (done.status, done.errors, done.error_file_id) == ("completed", None, None)
+        assert done.metadata == {"job": "nightly"}
+        assert done.request_counts is not None
+        assert done.request_counts.model_dump() == {"total": 20, "completed": 20, "failed": 0}
+        assert done.in_progress_at
+        assert done.finalizing_at
+        assert done.completed_at
+        found = await lines_of(client, done.output_file_id)
+        assert sorted((each["custom_id"], each["response"]["body"]["echo"]) for each in found) == (
+            sorted((f"r{number + 1}", number) for number in range(20))
+        )
+        assert all(each["error"] is None for each in found)
+        assert all(each["response"]["status_code"] == 200 for each in found)
+        assert len({each["id"] for each in found}) == 20
+        output = await client.files.retrieve(done.output_file_id or "")
+        assert (output.purpose, output.filename) == ("batch_output", f"{done.id}_output.jsonl")
+        assert caller.paths == {"/v1/embeddings"}
+        assert {each["model"] for each in caller.asked} == {"m"}
+
+    walk(tmp_path, steps, caller)
+
+
+def test_no_more_lines_are_asked_at_once_than_the_setting_says(tmp_path: Path) -> None:
+    async def slowly(body: Mapping[str, Any]) -> Answer:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return Answer(200, {})
+
+    caller = CallerDouble(slowly)
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        several = [await begun(client, jsonl(*range(20))) for _ in range(3)]
+        for each in several:
+            assert (await ended(client, each.id)).status == "completed"
+        assert len(caller.asked) == 60
+        assert caller.most_open == 3
+
+    walk(tmp_path, steps, caller, concurrent=3)
+
+
+def test_a_line_that_is_refused_is_in_the_file_of_errors_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
+    refusal = {"error": {"message": "no such model", "code": "model_not_found"}}
+
+    async def some(body: Mapping[str, Any]) -> Answer:
+        return Answer(404, refusal, "id-7") if body["input"] % 2 else Answer(200, {})
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(*range(10)))).id)
+        assert done.status == "completed"
+        assert done.request_counts is not None
+        assert done.request_counts.model_dump() == {"total": 10, "completed": 5, "failed": 5}
+        wrong = await lines_of(client, done.error_file_id)
+        assert {each["custom_id"] for each in wrong} == {f"r{n + 1}" for n in range(10) if n % 2}
+        assert wrong[0]["response"] == {"status_code": 404, "request_id": "id-7", "body": refusal}
+        assert len(await lines_of(client, done.output_file_id)) == 5
+
+    walk(tmp_path, steps, CallerDouble(some))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_line_for_which_there_is_no_room_waits_for_as_long_as_it_takes(
+    tmp_path: Path, status: int
+) -> None:
+    left = 50
+
+    async def full(body: Mapping[str, Any]) -> Answer:
+        nonlocal left
+        left -= 1
+        return Answer(status, {"error": {"code": "queue_full"}}) if left > 0 else Answer(200, {})
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(1, 2))).id)
+        assert len(await lines_of(client, done.output_file_id)) == 2
+
+    walk(tmp_path, steps, CallerDouble(full), attempts=2)
+
+
+@pytest.mark.parametrize("fault", [500, 502, 504, None])
+def test_a_line_whose_backend_fails_is_asked_so_often_as_the_setting_says(
+    tmp_path: Path, fault: int | None
+) -> None:
+    async def fails(body: Mapping[str, Any]) -> Answer:
+        if fault is None:
+            raise Unanswered("it broke off")
+        return Answer(fault, {"error": {"message": "broken"}})
+
+    caller = CallerDouble(fails)
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(1))).id)
+        assert len(caller.asked) == 3
+        (line,) = await lines_of(client, done.error_file_id)
+        if fault is None:
+            assert line["response"] is None
+            assert "it broke off" in line["error"]["message"]
+        else:
+            assert line["response"]["status_code"] == fault
+
+    walk(tmp_path, steps, caller, attempts=3)
+
+
+@pytest.mark.parametrize("how", ["budget", "key", "address"])
+def test_a_batch_stops_and_says_why_when_its_key_may_ask_no_more(tmp_path: Path, how: str) -> None:
+    async def then_not(body: Mapping[str, Any]) -> Answer:
+        if body["input"] < 3:
+            return Answer(200, {})
+        if how == "key":
+            raise Stopped("invalid_api_key", "The key that made it was revoked.")
+        code = "insufficient_quota" if how == "budget" else "address_not_allowed"
+        status = 429 if how == "budget" else 403
+        return Answer(status, {"error": {"code": code, "message": "it is used up"}})
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(*range(50)))).id)
+        assert done.status == "failed"
+        assert done.failed_at
+        assert done.errors is not None
+        assert done.errors.data is not None
+        (error,) = done.errors.data
+        assert error.code in ("invalid_api_key", "insufficient_quota", "address_not_allowed")
+        assert "used up" in (error.message or "") or "revoked" in (error.message or "")
+        answered = await lines_of(client, done.output_file_id)
+        assert {each["custom_id"] for each in answered} == {"r1", "r2", "r3"}
+
+    walk(tmp_path, steps, CallerDouble(then_not), concurrent=1)
+
+
+def test_a_cancelled_batch_ends_what_is_in_flight_and_keeps_what_is_answered(
+    tmp_path: Path,
+) -> None:
+    async def hangs(body: Mapping[str, Any]) -> Answer:
+        if body["input"] >= 2:
+            await asyncio.Event().wait()
+        return Answer(200, {})
+
+    caller = CallerDouble(hangs)
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        made = await begun(client, jsonl(*range(20)))
+        await until(lambda: it.batches.runner.progress(made.id) == (2, 0) and caller.open == 4)
+        assert (await client.batches.retrieve(made.id)).request_counts.completed == 2  # type: ignore[union-attr]
+        assert (await client.batches.cancel(made.id)).status in ("cancelling", "cancelled")
+        done = await ended(client, made.id)
+        assert (done.status, caller.open, caller.cancelled) == ("cancelled", 0, 4)
+        assert done.cancelling_at
+        assert done.cancelled_at
+        answered = await lines_of(client, done.output_file_id)
+        assert {each["custom_id"] for each in answered} == {"r1", "r2"}
+        assert (await client.batches.cancel(made.id)).status == "cancelled"
+
+    walk(tmp_path, steps, caller, concurrent=4)
+
+
+def test_a_batch_that_has_ended_cannot_be_cancelled(tmp_path: Path) -> None:
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(1))).id)
+        with pytest.raises(openai.ConflictError, match="completed"):
+            await client.batches.cancel(done.id)
+
+    walk(tmp_path, steps)
+
+
+def test_lines_that_are_not_answered_within_the_window_are_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infergate.api.batches.routes.WINDOW_S", 1)
+
+    async def hangs(body: Mapping[str, Any]) -> Answer:
+        if body["input"] >= 2:
+            await asyncio.Event().wait()
+        return Answer(200, {})
+
+    caller = CallerDouble(hangs)
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(*range(9)))).id)
+        assert (done.status, caller.open) == ("expired", 0)
+        assert done.expired_at
+        late = await lines_of(client, done.error_file_id)
+        early = await lines_of(client, done.output_file_id)
+        assert sorted(each["custom_id"] for each in late + early) == [f"r{n}" for n in range(1, 10)]
+        assert {each["error"]["code"] for each in late} == {"batch_expired"}
+        assert done.request_counts is not None
+        assert done.request_counts.completed == len(early)
+        assert done.request_counts.failed == len(late)
+
+    walk(tmp_path, steps, caller, concurrent=4)
+
+
+def test_a_file_with_wrong_lines_is_not_asked_at_all_and_each_is_named(tmp_path: Path) -> None:
+    caller = CallerDouble()
+    lines = jsonl(1, 2).splitlines()
+    wrong = [
+        lines[0],
+        b"{",
+        b"",
+        lines[0],
+        lines[1].replace(b"/v1/embeddings", b"/v1/completions"),
+        lines[1].replace(b"POST", b"GET"),
+        lines[1].replace(b'"custom_id": "r2"', b'"custom_id": 2'),
+        lines[1].replace(b'"input": 2', b'"stream": true'),
+        lines[1].replace(b'"input": 2', b'"x": "' + b"y" * 2000 + b'"'),
+    ]
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, b"\n".join(wrong))).id)
+        assert (done.status, caller.asked) == ("failed", [])
+        assert done.output_file_id is done.error_file_id is None
+        assert done.errors is not None
+        found = [(each.line, each.code) for each in done.errors.data or ()]
+        assert found == [
+            (2, "invalid_json_line"),
+            (4, "duplicate_custom_id"),
+            (5, "mismatched_endpoint"),
+            (6, "invalid_method"),
+            (7, "invalid_custom_id"),
+            (8, "invalid_body"),
+            (9, "line_too_long"),
+        ]
+
+    walk(tmp_path, steps, caller, max_line=1024)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"", "empty_file"), (b"\n \r\n", "empty_file"), (None, "too_many_tasks")]
+)
+def test_a_file_without_lines_or_with_too_many_fails(
+    tmp_path: Path, content: bytes | None, code: str
+) -> None:
+    async def steps(it: Served) -> None:
+        client = it.client()
+        given = jsonl(*range(6)) if content is None else content
+        done = await ended(client, (await begun(client, given)).id)
+        assert done.status == "failed"
+        assert done.errors is not None
+        assert [each.code for each in done.errors.data or ()] == [code]
+
+    walk(tmp_path, steps, max_lines=5)
+
+
+def test_what_a_batch_cannot_be_made_of_is_refused_with_the_field(tmp_path: Path) -> None:
+    async def steps(it: Served) -> None:
+        client = it.client()
+        file = await client.files.create(file=("in", jsonl(1)), purpose="batch")
+        foreign = await it.client("k two").files.create(file=("in", jsonl(1)), purpose="batch")
+        good = {
+            "input_file_id": file.id,
+            "endpoint": "/v1/embeddings",
+            "completion_window": "24h",
+        }
+        for field, value in (
+            ("input_file_id", foreign.id),
+            ("input_file_id", None),
+            ("endpoint", "/v1/files"),
+            ("completion_window", "1h"),
+            ("metadata", {"a": 1}),
+            ("metadata", {"a": "x" * 513}),
+            ("metadata", {str(n): "" for n in range(17)}),
+            ("output_expires_after", {"anchor": "now", "seconds": 5}),
+        ):
+            with pytest.raises(openai.BadRequestError) as refused:
+                await client.post("/batches", cast_to=dict, body={**good, field: value})
+            assert refused.value.param == field
+        http = client._client
+        told = {n: v for n, v in client.default_headers.items() if isinstance(v, str)}
+        for body in (b"", b"[]", b"\xff", b"[" * 60_000, b" " * 70_000):
+            answer = await http.post("http://gateway/v1/batches", content=body, headers=told)
+            assert answer.status_code in (400, 413)
+            assert answer.json()["error"]["message"]
+        assert (await client.batches.list()).data == []
+
+    walk(tmp_path, steps)
+
+
+def test_nobody_else_finds_a_batch_but_the_keys_of_its_team_do(tmp_path: Path) -> None:
+    async def steps(it: Served) -> None:
+        mine, colleague, stranger = (
+            it.client("t red", "a"),
+            it.client("t red", "b"),
+            it.client("k other", "c"),
+        )
+        made = await begun(mine, jsonl(1))
+        done = await ended(colleague, made.id)
+        assert len(await lines_of(colleague, done.output_file_id)) == 1
+        for ask in (stranger.batches.retrieve, stranger.batches.cancel):
+            with pytest.raises(openai.NotFoundError):
+                await ask(made.id)
+        assert (await stranger.batches.list()).data == []
+        with pytest.raises(openai.NotFoundError):
+            await stranger.files.content(done.output_file_id or "")
+
+    walk(tmp_path, steps)
+
+
+def test_batches_are_listed_newest_first_in_pages(tmp_path: Path) -> None:
+    async def steps(it: Served) -> None:
+        client = it.client()
+        ids = [(await begun(client, jsonl(1))).id for _ in range(5)]
+        assert [each.id async for each in client.batches.list(limit=2)] == ids[::-1]
+        page = await client.batches.list(limit=2, after=ids[2])
+        assert [each.id for each in page.data] == [ids[1], ids[0]]
+        with pytest.raises(openai.BadRequestError):
+            await client.batches.list(limit=101)
+
+    walk(tmp_path, steps)
+
+
+def test_one_may_have_so_many_open_batches_as_the_setting_says(tmp_path: Path) -> None:
+    async def hangs(body: Mapping[str, Any]) -> Answer:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        first = await begun(client, jsonl(1))
+        await begun(client, jsonl(1))
+        with pytest.raises(openai.RateLimitError) as refused:
+            await begun(client, jsonl(1))
+        assert refused.value.code == "too_many_batches"
+        await begun(it.client("k two"), jsonl(1))
+        await client.batches.cancel(first.id)
+        await ended(client, first.id)
+        await begun(client, jsonl(1))
+
+    walk(tmp_path, steps, CallerDouble(hangs), open=2)
+
+
+def test_a_file_that_an_open_batch_reads_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(body: Mapping[str, Any]) -> Answer:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        made = await begun(client, jsonl(1))
+        with pytest.raises(openai.ConflictError):
+            await client.files.delete(made.input_file_id)
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 7200)
+        await it.batches.tidy()
+        await client.files.retrieve(made.input_file_id)
+        await client.batches.cancel(made.id)
+        await ended(client, made.id)
+        assert (await client.files.delete(made.input_file_id)).deleted
+
+    walk(tmp_path, steps, CallerDouble(hangs), retention=3600)
+
+
+def test_a_batch_and_what_it_wrote_are_removed_when_they_are_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(1))).id)
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 86400 + 10)
+        await it.batches.tidy()
+        assert list(it.files.iterdir()) == []
+        with pytest.raises(openai.NotFoundError):
+            await client.batches.retrieve(done.id)
+        with pytest.raises(openai.NotFoundError):
+            await client.files.retrieve(done.output_file_id or "")
+
+    walk(tmp_path, steps, retention=86400)
+
+
+def test_a_batch_whose_answers_do_not_fit_stops_and_says_so(tmp_path: Path) -> None:
+    async def long(body: Mapping[str, Any]) -> Answer:
+        return Answer(200, {"text": "x" * 3000})
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(*range(20)))).id)
+        assert done.status == "failed"
+        assert done.errors is not None
+        assert [each.code for each in done.errors.data or ()] == ["output_too_large"]
+        assert await lines_of(client, done.output_file_id)
+
+    walk(tmp_path, steps, CallerDouble(long), bytes=20_000, concurrent=1)
+
+
+def test_a_fault_of_the_disk_delays_a_batch_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infergate.api.batches import journal
+
+    append, faults = journal._append, [OSError(28, "No space left on device")] * 2
+    monkeypatch.setattr("infergate.backoff._FIRST_DELAY_S", 0.001)
+
+    def fails(file: Any, data: bytes) -> None:
+        if faults and file.seek(0, 2) > 0:
+            raise faults.pop()
+        append(file, data)
+
+    monkeypatch.setattr(journal, "_append", fails)
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(*range(30)))).id)
+        assert (done.status, faults) == ("completed", [])
+        ids = sorted(each["custom_id"] for each in await lines_of(client, done.output_file_id))
+        assert ids == sorted(f"r{number}" for number in range(1, 31))
+
+    walk(tmp_path, steps, concurrent=2)
+
+
+def test_what_an_operator_cancels_in_the_store_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infergate.store.batches import move_batch
+
+    monkeypatch.setattr("infergate.api.batches.app._LOOK_S", 0.01)
+
+    async def hangs(body: Mapping[str, Any]) -> Answer:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    caller = CallerDouble(hangs)
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        made = await begun(client, jsonl(1))
+        await until(lambda: caller.open)
+        with it.database.write() as connection:
+            assert move_batch(connection, made.id, ("in_progress",), "cancelling")
+        assert (await ended(client, made.id)).status == "cancelled"
+
+    walk(tmp_path, steps, caller)
+
+
+def test_a_batch_goes_on_where_it_was_after_an_orderly_stop(tmp_path: Path) -> None:
+    async def some(body: Mapping[str, Any]) -> Answer:
+        if body["input"] >= 5:
+            await asyncio.Event().wait()
+        return Answer(200, {"n": body["input"]})
+
+    made: list[str] = []
+
+    async def first(it: Served) -> None:
+        batch = await begun(it.client(), jsonl(*range(30)))
+        made.append(batch.id)
+        await until(lambda: it.batches.runner.progress(batch.id) == (5, 0))
+
+    walk(tmp_path, first, CallerDouble(some))
+    caller = CallerDouble()
+
+    async def second(it: Served) -> None:
+        done = await ended(it.client(), made[0])
+        assert {each["input"] for each in caller.asked} == set(range(5, 30))
+        ids = [each["custom_id"] for each in await lines_of(it.client(), done.output_file_id)]
+        assert sorted(ids) == sorted(f"r{number}" for number in range(1, 31))
+        assert find_batch(it.database, NODE, made[0]).completed == 30  # type: ignore[union-attr]
+
+    walk(tmp_path, second, caller)
+
+
+def test_what_an_answer_says_is_one_line_whatever_is_in_it(tmp_path: Path) -> None:
+    odd = {"text": 'a\nb\r\u2028\0\ud800{"id": "batch_req_0_1"}\n', "big": 10**30}
+
+    async def oddly(body: Mapping[str, Any]) -> Answer:
+        return Answer(200, odd)
+
+    async def steps(it: Served) -> None:
+        client = it.client()
+        done = await ended(client, (await begun(client, jsonl(1, 2))).id)
+        content = (await client.files.content(done.output_file_id or "")).content
+        assert content.count(b"\n") == 2
+        for line in content.splitlines():
+            assert json.loads(line)["response"]["body"] == odd
+
+    walk(tmp_path, steps, CallerDouble(oddly))
+
+
+def test_owners_take_turns_however_many_lines_one_has() -> None:
+    order: list[str] = []
+
+    async def one(turns: Turns, owner: str) -> None:
+        async with turns.turn(owner):
+            order.append(owner)
+            await asyncio.sleep(0)
+
+    async def all_of_it() -> None:
+        turns = Turns(lambda: 1)
+        many = [asyncio.create_task(one(turns, "many")) for _ in range(10)]
+        await asyncio.sleep(0)
+        few = [asyncio.create_task(one(turns, "few")) for _ in range(2)]
+        many[5].cancel()
+        await asyncio.gather(*many, *few, return_exceptions=True)
+
+    asyncio.run(all_of_it())
+    assert len(order) == 11
+    assert [at for at, owner in enumerate(order) if owner == "few"][-1] <= 5
