@@ -189,6 +189,7 @@ AMBIGUOUS = {
     "a NUL in the model": form(part(D + b'name="model"', b"good\0")),
     "no UTF-8 in the model": form(part(D + b'name="model"', b"good\xff")),
     "an empty model": form(part(D + b'name="model"', b"")),
+    "nothing at all": b"",
     "many parts": form(MODEL, *[part(D + b'name="x%d"' % n, b"") for n in range(101)]),
     "a long header": form(part(D + b'name="model"\r\nContent-Type: ' + b"x" * 5000, b"good")),
 }

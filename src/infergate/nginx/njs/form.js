@@ -30,7 +30,7 @@ function read(r) {
         return refuse.bad("Expected multipart/form-data with a boundary, and no other parameter than charset=utf-8.");
     }
     const buffer = r.requestBuffer;
-    if (!buffer) {
+    if (!buffer || buffer.length === 0) {   // of no body njs has a buffer that cannot be read
         return refuse.bad('The request body is empty; expected multipart/form-data.');
     }
     const form = {
