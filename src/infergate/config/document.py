@@ -111,7 +111,7 @@ def _parsed(text: str, file: str) -> _Parsed:
     except DuplicateKeyError:
         raise ConfigError(_duplicates(YAML(typ="rt", pure=True).compose(text), file)) from None
     except MarkedYAMLError as problem:
-        raise ConfigError([_marked(problem, file, _syntax(problem))]) from None
+        raise ConfigError([_marked(problem, file, _syntax(problem, text))]) from None
     except (YAMLError, ValueError) as problem:
         raise ConfigError([Problem(file, 1, 1, f"this is not YAML: {problem}")]) from None
     if not isinstance(tree, CommentedMap):
@@ -169,10 +169,12 @@ def _duplicates(root: Any, file: str) -> Iterator[Problem]:
             first.setdefault(key.value, line)
 
 
-def _syntax(problem: MarkedYAMLError) -> str:
-    text = str(problem.problem)
+def _syntax(problem: MarkedYAMLError, document: str) -> str:
+    text, mark = str(problem.problem), problem.problem_mark
     if "\\t" in text or "'\t'" in text:
         return "a tab cannot be used for indentation; use spaces"
+    if mark is not None and document[mark.index - 1 : mark.index + 1] == "${":
+        return 'between { } and [ ] a value with ${…} needs quotes: "${NAME}"'
     return f"this is not YAML: {text}" + (f" ({problem.context})" if problem.context else "")
 
 

@@ -46,14 +46,14 @@ def reference() -> str:
         section = sections[name]
         first, *others = sorted(paths, key=lambda path: path.count("."))
         parts.append(f"\n## {_TITLES.get(name, first)}\n\n")
-        parts.append(section.get("description", "").splitlines()[0] + "\n")
+        parts.append(section.get("description", "").split("\n\n")[0] + "\n")
         if others:
             parts.append(f"The same settings are in {_listed(others)}.\n")
         parts.append(
             "\n| setting | what it takes | default | |\n|---|---|---|---|\n"
             + "".join(
                 f"| `{field}` | {_takes(value, places)} | {_default(field, value, section)} "
-                f"| {value.get('description', '')} |\n"
+                f"| {_said(value, sections)} |\n"
                 for field, value in section["properties"].items()
             )
         )
@@ -106,6 +106,13 @@ def _name(reference: Mapping[str, Any]) -> str:
 def _listed(paths: Sequence[str]) -> str:
     quoted = [f"`{path}`" for path in paths]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def _said(value: dict[str, Any], sections: dict[str, Any]) -> str:
+    """What a setting is for. The schema says it once, where the section says the same."""
+    named = sections.get(value.get("$ref", "").rpartition("/")[2], {})
+    said = str(value.get("description") or named.get("description", ""))
+    return said.replace("|", r"\|")
 
 
 def _takes(value: dict[str, Any], places: Mapping[str, list[str]]) -> str:

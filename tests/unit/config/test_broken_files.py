@@ -36,6 +36,7 @@ BROKEN = [
     ("ollama.yaml", "{ http: 8080 }", "{ http: 80800 }", "2:17", "is not a port"),
     ("ollama.yaml", "{ http: 8080 }", "{ htpp: 8080 }", "2:11", "did you mean 'http'?"),
     ("ollama.yaml", "{ http: 8080 }", "{ http: 8080", "4:9", "not YAML"),
+    ("ollama.yaml", "{ http: 8080 }", "{ http: ${PORT} }", "2:18", 'quotes: "${NAME}"'),
     ("ollama.yaml", "weight: 2", "weight: 0", "6:75", "must be at least 1"),
     (
         "ollama.yaml",

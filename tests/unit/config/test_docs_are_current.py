@@ -23,6 +23,17 @@ def test_the_reference_is_current() -> None:
     )
 
 
+def test_the_reference_says_of_each_setting_and_section_what_it_is_for() -> None:
+    for section in reference().split("\n## ")[1:]:
+        said = section.split("\n\n")[1]
+        assert said.split("\nThe same settings")[0].endswith("."), said
+        for row in section.splitlines():
+            if row.startswith("| `"):
+                cells = re.split(r"(?<!\\)\|", row)
+                assert len(cells) == 6, row
+                assert cells[4].strip(), row
+
+
 def test_the_table_of_paths_is_current() -> None:
     written = (DOCS / "endpoints.md").read_text()
     assert written == page(), "python -m infergate.config.endpoints_doc > docs/endpoints.md"
