@@ -197,6 +197,11 @@ class Home:
         return self.run / "followed.json"
 
     @property
+    def read_already(self) -> Path:
+        """What `up` read of a large configuration (supervise/handed_on.py)."""
+        return self.run / "read-already.json"
+
+    @property
     def ready(self) -> Path:
         """Holds the supervisor's process id from the moment the gateway answers."""
         return self.run / "ready"

@@ -40,6 +40,7 @@ def up(
     from infergate.nginx.waf import wanted
     from infergate.supervise.detached import start_detached
     from infergate.supervise.foreground import become_supervisor
+    from infergate.supervise.handed_on import hand_on
     from infergate.supervise.instance import nginx_master, refuse_second
 
     only_here(config)
@@ -56,6 +57,7 @@ def up(
     loaded, home = load(given, as_written=True)
     if nginx_master(home) is None:  # one that goes on without a supervisor keeps its engine
         fetch_if_missing(loaded.config.engine, home.root, _say, waf=wanted(loaded.config))
+    hand_on(loaded, home)
     wait_until_ready = start_detached(given, home, demo_port, follow=watch) if detach else None
     warn_of_sites(loaded, home)
     choice = choose_engine(loaded.config.engine, home.root)

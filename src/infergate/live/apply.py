@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
@@ -47,6 +48,7 @@ from infergate.paths import Home
 from infergate.worker_files import tail_of
 
 _PROOF_TIMEOUT_S = 20.0
+_TEST_TIMEOUT_S = 60.0
 
 
 def stage(
@@ -69,11 +71,11 @@ def stage(
     revision = kept(loaded, home, engine, addresses, of=of)
     written = by_hand(home)
     try:
-        refuse_findings(revision.path, loaded.config)
-        if written:
-            refuse_servers_beyond_loopback(revision.path, loaded.config, engine)
-            refuse_ways_past_keys(revision.path, loaded.config, revision.addresses)
-        test(engine, revision.path, home)
+        with tested(engine, revision.path, home):  # meanwhile, on another core
+            refuse_findings(revision.path, loaded.config)
+            if written:
+                refuse_servers_beyond_loopback(revision.path, loaded.config, engine)
+                refuse_ways_past_keys(revision.path, loaded.config, revision.addresses)
     except InfergateError as problem:
         forget(revision)
         for each in written:  # the operator's own file, and not our copy
@@ -146,9 +148,9 @@ def test_elsewhere(loaded: LoadedConfig, engine: Engine, folder: Path) -> list[s
     home = Home(folder)
     prepare_home(home, worker_user(loaded.config, home))
     write(rendered(loaded, home, engine, 0, {}), home.revisions / "0")
-    refuse_findings(home.revisions / "0", loaded.config)
     try:
-        test(engine, home.revisions / "0", home)
+        with tested(engine, home.revisions / "0", home):
+            refuse_findings(home.revisions / "0", loaded.config)
     except EngineError as problem:
         denied = re.findall(r"bind\(\) to (\S+) failed \(13: ", problem.what)
         if "syntax is ok" not in problem.what or not denied:
@@ -160,20 +162,30 @@ def test_elsewhere(loaded: LoadedConfig, engine: Engine, folder: Path) -> list[s
     return []
 
 
-def test(engine: Engine, folder: Path, home: Home) -> str:
-    """Ask nginx whether the rendered files below folder are a configuration; returns its words.
+@contextlib.contextmanager
+def tested(engine: Engine, folder: Path, home: Home) -> Iterator[None]:
+    """Ask nginx whether the rendered files below folder are a configuration, on another core than
+    what is done meanwhile.
 
-    Raises EngineError if they are not.
+    Raises EngineError with nginx's words if they are not, once that is done.
     """
     configuration = str(folder / "nginx.conf")
     command = engine.command("-t", "-p", str(home.root), "-c", configuration, "-e", "stderr")
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    if result.returncode != 0:
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(
+        command, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield
+            _, words = process.communicate(timeout=_TEST_TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
         raise EngineError(
-            "nginx refuses the configuration:\n  " + result.stderr.strip().replace("\n", "\n  "),
+            "nginx refuses the configuration:\n  " + words.strip().replace("\n", "\n  "),
             where=str(folder),
         )
-    return result.stderr
 
 
 def apply(loaded: LoadedConfig, home: Home, engine: Engine) -> Revision:

@@ -31,6 +31,7 @@ from infergate.state.publish import publish_keys
 from infergate.store.audit import newest
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
+from infergate.supervise.handed_on import take_over
 from infergate.supervise.ports import bound, check_ports
 from infergate.supervise.prepared import Prepared
 
@@ -57,6 +58,7 @@ def prepare(path: Path, home: Home, *, adopt: bool) -> Prepared:
     Raises InfergateError for what is wrong with the configuration, the engine or the machine; what
     was active before is active then.
     """
+    take_over(home)
     declared = load_config(path)
     prepare_home(home, worker_user(declared.config, home))
     _refuse_lost_database(declared, home)
