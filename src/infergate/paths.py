@@ -178,9 +178,24 @@ class Home:
         the folder that their group can enter."""
         return self.queue_socket.with_name("metrics.sock")
 
+    @property
+    def tier_socket(self) -> Path:
+        """Where nginx hands requests to the API tier; in the same folder."""
+        return self.queue_socket.with_name("tier.sock")
+
+    @property
+    def endpoints_socket(self) -> Path:
+        """Where it does so with those for endpoints of the operator's own."""
+        return self.queue_socket.with_name("endpoints.sock")
+
+    @property
+    def inner_socket(self) -> Path:
+        """Where nginx takes what the API tier asks of models in the name of a caller."""
+        return self.queue_socket.with_name("inner.sock")
+
     def remove_sockets(self) -> None:
         """A master that was killed leaves its sockets, and the next one cannot bind them."""
-        for path in (self.socket, self.queue_socket, self.attempts_socket):
+        for path in (self.socket, self.queue_socket, self.attempts_socket, self.inner_socket):
             path.unlink(missing_ok=True)
 
     def _socket(self, folder: str) -> Path:

@@ -25,9 +25,9 @@ SCANNED = (
 )
 """How paths begin that nothing here has and every scanner asks for; in any case of letters."""
 
-NO_OFFENCE = ("not_logged_in", "forbidden_by_login", "missing_password")
+NO_OFFENCE = ("not_logged_in", "forbidden_by_login", "missing_password", "request_over")
 """Errors of njs/refusal.js that say nothing of who asks: browsers ask without a password first,
-and for some files (a page's manifest) always."""
+and for some files (a page's manifest) always. The last is of the API tier's."""
 
 _SCANNED = re.compile(SCANNED, re.IGNORECASE)
 _REFUSED = re.compile(r'\{"ts":[\d.]+,"status":4')

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from infergate.config.access import Access, Cors
+from infergate.config.api import Api
 from infergate.config.auth import Auth
 from infergate.config.backends import Backend, Health
 from infergate.config.bans import Bans
@@ -87,6 +88,9 @@ class Config(Section):
     metrics: Metrics = Field(Metrics(), description="Numbers for Prometheus.")
     log: Log = Field(Log(), description="A second access log, for other programs.")
     tracing: Tracing | None = Field(None, description="Traces for OpenTelemetry.")
+    api: Api | None = Field(
+        None, description="The API tier: other dialects, endpoints of your own."
+    )
     admin: Admin = Field(Admin(), description="The admin API.")
 
     @model_validator(mode="after")

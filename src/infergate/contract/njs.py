@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
 
-from infergate.contract import live, numbers, policy, route
+from infergate.contract import dialects, live, numbers, policy, route, tier
 
 _HEAD = """\
 // contract: what njs and the control plane both know.
 // `make docs` writes it from src/infergate/contract/, which describes it.
 """
-_MODULES = (policy, route, live)
+_MODULES = (policy, route, live, tier)
 _LONGEST = 120
 
 
@@ -23,7 +23,7 @@ def constants() -> Mapping[str, object]:
 
 
 def groups() -> Iterator[tuple[str, str, Mapping[str, object]]]:
-    """Of each enumeration its name, where it is described, and its constants; the numbers last."""
+    """Of each enumeration its name, where it is described, and its constants; then the rest."""
     for module in _MODULES:
         for each in vars(module).values():
             if isinstance(each, type) and issubclass(each, Enum) and each.__members__:
@@ -32,6 +32,7 @@ def groups() -> Iterator[tuple[str, str, Mapping[str, object]]]:
                 yield each.__name__, f"{module.__name__.rpartition('.')[2]}.py", members
     mine = {name: value for name, value in vars(numbers).items() if name.isupper()}
     yield "numbers", "numbers.py", mine
+    yield "paths", "dialects.py", {"TRANSLATED": f" {' '.join(dialects.TRANSLATED)} "}
 
 
 def _snake(name: str) -> str:

@@ -13,6 +13,9 @@ RELAY_PARTS = 4
 RELAY_FIRST = 2
 """Which of them is the time of the first byte, ms."""
 
+TOKEN_MS = 3_600_000
+"""What the API tier was lent ends with its request, and after so long in any case."""
+
 LONGEST_NAME = 256
 """Characters of a model's name as the log has it."""
 

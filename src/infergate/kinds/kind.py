@@ -78,6 +78,7 @@ class Kind:
         asked only while requests of ours are there.
 
     has: paths that not every server has (config/endpoints.py), WebSockets among them.
+    lacks: paths that most servers have and these are known not to (contract/dialects.py).
     keeps_answers: answers of /v1/responses can be asked for by their ids.
     counts_usage: it understands `stream_options.include_usage`. Others may refuse what they do not
         know; they get it only from clients that ask for it themselves.
@@ -109,9 +110,13 @@ class Kind:
     work: Mapping[str, Reader] = field(default_factory=dict)
     work_wakes: bool = False
     has: frozenset[str] = frozenset()
+    lacks: frozenset[str] = frozenset()
     keeps_answers: bool = False
     counts_usage: bool = False
     any_name: bool = False
+
+
+ANTHROPICS = frozenset(("/v1/messages", "/v1/messages/count_tokens"))
 
 
 def paths(*lines: str) -> frozenset[str]:

@@ -3,7 +3,7 @@ https://nvidia.github.io/TensorRT-LLM/commands/trtllm-serve/trtllm-serve.html"""
 
 from __future__ import annotations
 
-from infergate.kinds.kind import Kind
+from infergate.kinds.kind import ANTHROPICS, Kind
 from infergate.kinds.work import WorkNames, histogram, read_metrics
 
 # Nothing here moves with every token, so there is no pulse.
@@ -28,4 +28,5 @@ KIND = Kind(
     # Not /metrics: that takes the statistics away from whoever reads them.
     work={"/prometheus/metrics": read_metrics(NAMES)},
     counts_usage=True,
+    lacks=ANTHROPICS,
 )

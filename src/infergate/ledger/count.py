@@ -42,6 +42,8 @@ def count(text: str, prices: Prices, measures: Measures) -> Counted:
         if line is None:
             counted.unreadable += 1
             continue
+        if line.handed:  # what it asked for has lines of its own
+            continue
         second, key, model, backend, failed, prompt, completion, cached, estimated, took_ms = line[
             :10
         ]

@@ -43,6 +43,7 @@ class Line(NamedTuple):
     why: what was decided on the way.
     first_ms: from its first byte to the first piece of a stream's body; None where it is no stream.
     begun_ms: the same to the answer's first byte, of anything; None where no backend answered.
+    handed: why the API tier had it; "" where it did not. What it used is told by other lines.
     """
 
     second: int
@@ -66,6 +67,7 @@ class Line(NamedTuple):
     why: str
     first_ms: int | None
     begun_ms: int | None
+    handed: str
 
     @property
     def answered(self) -> bool:
@@ -148,6 +150,7 @@ def _line(entry: dict[str, Any]) -> Line | None:
         entry["why"][:_LONGEST_WHY],
         first_ms if first_ms is not None and 0 <= first_ms <= MOST_TOKENS else None,
         _begun_ms(first_s, duration_ms, entry["attempts"]),
+        _name(entry.get("tier", "")),
     )
 
 

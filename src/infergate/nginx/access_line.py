@@ -18,7 +18,7 @@ class Field(NamedTuple):
 
     name: str
     value: str
-    kind: Literal["text", "plain", "tokens", "attempts"]
+    kind: Literal["text", "some", "plain", "tokens", "attempts"]
     meaning: str
 
 
@@ -105,12 +105,28 @@ CACHE = Field("cache", "ig_cached", "text", "HIT, MISS, EXPIRED, BYPASS; where a
 SERVICE = Field(
     "service", "ig_service", "text", "The web service next to the models that it was for"
 )
+PARENT = Field(
+    "parent",
+    "ig_parent",
+    "some",
+    "The request that it was asked for by the API tier: its `id`; of no other requests",
+)
+HANDED = Field(
+    "tier",
+    "ig_handed",
+    "some",
+    "Why the API tier had it: dialect, body or endpoint; of no other requests. What it used is "
+    "in the lines that have its `id` as `parent`",
+)
 TRACE = (
     Field("trace_id", "ig_trace_id", "text", "The trace, in hex; where `tracing` is configured"),
     Field("span_id", "ig_span_id", "text", "The request's own span in it"),
     Field("parent_span_id", "ig_parent_id", "text", "The client's span, by its `traceparent`"),
 )
 """OpenTelemetry's names."""
+
+EVERY = (*FIELDS, CACHE, *TRACE, SERVICE, PARENT, HANDED)
+"""Whatever a line may have."""
 
 _CHARACTER = (
     r"[\xc2-\xdf][\x80-\xbf]"
@@ -158,38 +174,56 @@ _KEPT = {
 }
 
 
-def fields(*, keeps: bool, traces: bool, service: bool = False) -> tuple[Field, ...]:
+def fields(
+    *, keeps: bool, traces: bool, service: bool = False, more: Sequence[Field] = ()
+) -> tuple[Field, ...]:
     """keeps: a model has a cache. traces: there is `tracing`. service: of a web service."""
-    return (*FIELDS, *([CACHE] * keeps), *(TRACE * traces), *([SERVICE] * service))
+    return (*FIELDS, *([CACHE] * keeps), *(TRACE * traces), *([SERVICE] * service), *more)
 
 
-def log_formats(*, keeps: bool, traces: bool, services: bool, hedges: bool) -> dict[str, list[str]]:
+def log_formats(
+    *, keeps: bool, traces: bool, services: bool, hedges: bool, tier: bool
+) -> dict[str, list[str]]:
     """nginx's log formats by name: pieces with escape=json. Each is for what a condition of
     templates/maps.conf.j2 says; so what is known then is written without a variable, which costs
-    every request 250 to 700 instructions.
+    every request 250 to 700 instructions. Hence those of its own of what the API tier asks.
     """
-    models = fields(keeps=keeps, traces=traces)
-    # What is asked next to a late one is asked through a socket of ours.
-    address = "$ig_address" if hedges else "$upstream_addr"
-    once = _attempt("$ig_backend", address, "upstream")
-    last = _attempt("$ig_backend", "$ig_last_address", "ig_last")
-    answered = {"status": "$status"}  # no 000 and 009
-    found = {
-        "infergate": _pieces(models, "", _NO_TOKENS),
-        "infergate_once": _pieces(models, once, answered),
-        "infergate_last": _pieces(models, last, {}),
-    }
-    if keeps:
-        hit = {**_KEPT, **answered, "cache": '"HIT"'}
-        found["infergate_hit"] = _pieces(models, "", hit)
+    found = _of_models("infergate", (), keeps=keeps, traces=traces, hedges=hedges)
+    if tier:
+        found |= _of_models("inner", (PARENT,), keeps=keeps, traces=traces, hedges=hedges)
+        outer = fields(keeps=keeps, traces=traces, more=(HANDED,))
+        found["handed"] = _pieces(outer, "", _NO_TOKENS)
     if services:
         its = fields(keeps=keeps, traces=traces, service=True)
         once = _attempt("$ig_service", "$upstream_addr", "upstream")
         last = _attempt("$ig_service", "$ig_last_address", "ig_last")
         for name, over in (("service", []), ("websocket", ["$ig_over"])):
             found[f"infergate_{name}"] = over + _pieces(its, "", _NO_MODEL)
-            found[f"infergate_{name}_once"] = over + _pieces(its, once, {**_NO_MODEL, **answered})
+            found[f"infergate_{name}_once"] = over + _pieces(its, once, {**_NO_MODEL, **_ANSWERED})
             found[f"infergate_{name}_last"] = over + _pieces(its, last, _NO_MODEL)
+    return found
+
+
+_ANSWERED: Mapping[str, str] = {"status": "$status"}
+"""No 000 and 009."""
+
+
+def _of_models(
+    prefix: str, more: Sequence[Field], *, keeps: bool, traces: bool, hedges: bool
+) -> dict[str, list[str]]:
+    models = fields(keeps=keeps, traces=traces, more=more)
+    # What is asked next to a late one is asked through a socket of ours.
+    address = "$ig_address" if hedges else "$upstream_addr"
+    once = _attempt("$ig_backend", address, "upstream")
+    last = _attempt("$ig_backend", "$ig_last_address", "ig_last")
+    found = {
+        prefix: _pieces(models, "", _NO_TOKENS),
+        f"{prefix}_once": _pieces(models, once, _ANSWERED),
+        f"{prefix}_last": _pieces(models, last, {}),
+    }
+    if keeps:
+        hit = {**_KEPT, **_ANSWERED, "cache": '"HIT"'}
+        found[f"{prefix}_hit"] = _pieces(models, "", hit)
     return found
 
 
@@ -200,7 +234,7 @@ def _pieces(which: Sequence[Field], attempts: str, known: Mapping[str, str]) -> 
 
 
 def _variable(field: Field) -> str:
-    return f'"${field.value}"' if field.kind == "text" else f"${field.value}"
+    return f'"${field.value}"' if field.kind in ("text", "some") else f"${field.value}"
 
 
 def _attempt(name: str, address: str, prefix: str) -> str:
@@ -208,15 +242,15 @@ def _attempt(name: str, address: str, prefix: str) -> str:
     return f'{{"backend":"{name}","address":"{address}","status":${prefix}_status,{times}}}'
 
 
-def for_njs(*, keeps: bool, traces: bool) -> list[list[str]]:
+def for_njs(*, keeps: bool, traces: bool, tier: bool) -> list[list[str]]:
     """The fields for njs/line.js: name, nginx's variable, kind."""
-    which = fields(keeps=keeps, traces=traces)
+    which = fields(keeps=keeps, traces=traces, more=(PARENT, HANDED) * tier)
     return [[each.name, each.value, each.kind] for each in which]
 
 
 def documented() -> Iterator[str]:
     """The rows of docs/log.md."""
-    for each in (*FIELDS, CACHE, *TRACE, SERVICE):
+    for each in EVERY:
         yield f"| `{each.name}` | {_TYPE.get(each.name, 'text')} | {each.meaning} |"
 
 

@@ -7,11 +7,9 @@ from typing import Any
 
 from infergate.nginx.access_line import (
     ADDED,
-    CACHE,
+    EVERY,
     FIELDS,
     FIRST_CHUNK,
-    SERVICE,
-    TRACE,
     VERSION,
     Field,
 )
@@ -51,7 +49,12 @@ _OTHER: dict[str, dict[str, Any]] = {
     "parent_span_id": {**_TEXT, "pattern": "^([0-9a-f]{16})?$"},
 }
 """What is no plain text and no plain number."""
-_KINDS: dict[str, dict[str, Any]] = {"text": _TEXT, "plain": _COUNT, "tokens": _COUNT_OR_NULL}
+_KINDS: dict[str, dict[str, Any]] = {
+    "text": _TEXT,
+    "some": _TEXT,
+    "plain": _COUNT,
+    "tokens": _COUNT_OR_NULL,
+}
 
 
 def json_schema() -> dict[str, Any]:
@@ -61,7 +64,7 @@ def json_schema() -> dict[str, Any]:
         "title": f"A line of Infergate's access log, version {VERSION}",
         "type": "object",
         "required": [each.name for each in FIELDS if each.name not in ADDED],
-        "properties": {each.name: _of(each) for each in (*FIELDS, CACHE, *TRACE, SERVICE)},
+        "properties": {each.name: _of(each) for each in EVERY},
     }
 
 

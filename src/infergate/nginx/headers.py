@@ -62,7 +62,8 @@ IDENTITY_FAMILIES: dict[str, str] = {
     "X-Client-Cert": " -Dn -Subject -Issuer -Serial -Fingerprint -Chain -Verify -Verified",
     "Client-Cert": " -Chain",
     "WL-Proxy-Client-": "Cert",
-    "X-Infergate-": "Backend Ticket Patience Hedge Address Service Watched",
+    "X-Infergate-": "Backend Ticket Patience Hedge Address Service Watched Token Parent Client"
+    " Handed",
 }
 """Who is logged in, as a proxy before a service tells it: Authelia, authentik, oauth2-proxy,
 Cloudflare Access, Tailscale, Google's IAP and App Engine, Azure's Easy Auth, AWS' load balancers,

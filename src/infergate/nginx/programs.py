@@ -14,6 +14,7 @@ from infergate.config import endpoints, known_params
 from infergate.config.budgets import MOST_TOKENS
 from infergate.config.headers import KEYS
 from infergate.config.root import Config
+from infergate.contract.dialects import TRANSLATED
 from infergate.kinds import KINDS
 from infergate.nginx.access_line import VERSION, for_njs
 from infergate.nginx.keeping import keeps, who_answers
@@ -72,7 +73,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "zones": {zone.name: int(zone.evicts) for zone in zones(config, around.needs)},
         "kept": dict.fromkeys(endpoints.KEPT_PATHS, 1),
         "who_answers": who_answers(config),
-        "only": _only(),
+        "only": _only(config),
         "keepers": ", ".join(kind.title for kind in KINDS.values() if kind.keeps_answers),
         "kind_names": {kind.letter: kind.title for kind in KINDS.values()},
         "counted": f" {endpoints.COUNTED} ",
@@ -81,10 +82,16 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "key_headers": f" {' '.join(KEYS).lower()} ",
         "attempts_socket": str(around.home.attempts_socket),
         "watches": int(watches(config)),
+        "tier": int(config.api is not None),
+        "mute": _mute(),
         "undecided": INTERNAL.undecided,
         "queue_address": f"unix:{around.home.queue_socket}",
         "attempts_address": f"unix:{around.home.attempts_socket}",
-        "line": for_njs(keeps=keeps(config) is not None, traces=config.tracing is not None),
+        "line": for_njs(
+            keeps=keeps(config) is not None,
+            traces=config.tracing is not None,
+            tier=config.api is not None,
+        ),
         "line_version": VERSION,
         "listed": int(config.log.format == "main_ext"),
         "ready": config.health.ready,
@@ -134,16 +141,27 @@ def _quick_limits(config: Config) -> _Quick:
     )
 
 
-def _only() -> str:
+def _only(config: Config) -> str:
     """For njs/kinds.js: " /path=letters", each followed by a space."""
     some = {**endpoints.SOME_HAVE, **endpoints.SOME_HAVE_FORMS}
     some |= endpoints.WEBSOCKETS
     some |= dict.fromkeys(endpoints.OLLAMA_HAS, frozenset({"ollama"}))
+    if config.api is not None:  # who has them not is spoken to by the tier
+        some |= {path: _who_has(path) for path in TRANSLATED if path not in some}
     found = (
         f" {path}={''.join(KINDS[name].letter for name in KINDS if name in kinds)}"
         for path, kinds in some.items()
     )
     return "".join(found) + " "
+
+
+def _who_has(path: str) -> frozenset[str]:
+    return frozenset(name for name, kind in KINDS.items() if path not in kind.lacks)
+
+
+def _mute() -> str:
+    """The letters of the kinds that lack one of TRANSLATED which any backend is asked for."""
+    return "".join(kind.letter for kind in KINDS.values() if kind.lacks & set(TRANSLATED))
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from infergate.config.access import Cors
 from infergate.config.headers import KEYS
 from infergate.config.log import WRITTEN_BY_NGINX
 from infergate.config.root import Config
-from infergate.nginx import access_line, known
+from infergate.nginx import access_line, known, tier
 from infergate.nginx.access import distinct, guard_of_api
 from infergate.nginx.headers import ANSWERED, EXPOSED, claimed, stripped
 from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
@@ -209,11 +209,12 @@ def render(config: Config, around: Surroundings) -> Rendered:
         **_waf(config, around),
         "most_addresses": max(2, *map(len, around.addresses.values()), 0),
         "quick_servers": [by_name[name] if name else None for name in servers(config)],
+        **tier.values(config, around.home),
     }
     environment = _environment()
 
     def text(template: str, **more: object) -> str:
-        return environment.get_template(template).render(**values, **more)
+        return environment.get_template(template).render({**values, **more})
 
     files = {
         name.removesuffix(".j2"): text(name)
@@ -253,6 +254,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
             continue
         if name in _GRPC_SNIPPETS and not _has_grpc(config):
             continue
+        if name == tier.SNIPPET and config.api is None:
+            continue
         files[name.removesuffix(".j2")] = text(name)
     hosts = tuple(_hosts(config))
     own = {each.name: each.hosts or hosts for each in https if not each.service}
@@ -260,6 +263,10 @@ def render(config: Config, around: Surroundings) -> Rendered:
         files[f"sites-available/{site}.conf"] = text("site_api.conf.j2", site=site, hosts=its_hosts)
     if hosts:
         files["sites-available/unknown-host.conf"] = text("unknown_host.conf.j2")
+    if config.api is not None:
+        snippets = [name for name in files if name.startswith("snippets/")]
+        files |= tier.inner_files(snippets, text)
+        files[tier.FILE] = tier.settings(config, around)
     links = {}
     _, judged = profiles(config)
     for service in services:
@@ -322,6 +329,7 @@ def _log(config: Config) -> dict[str, object]:
             traces=config.tracing is not None,
             services=bool(config.services),
             hedges=hedges(config) or awaits(config),
+            tier=config.api is not None,
         ),
         "no_utf_8": access_line.NO_UTF_8,
         "answered": access_line.ANSWERED,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infergate.contract.numbers import FOR_EVER_MS, HEDGE_BUCKETS
+from infergate.contract.numbers import FOR_EVER_MS, HEDGE_BUCKETS, TOKEN_MS
 from infergate.nginx.compiled_route import backends_of
 from infergate.nginx.relays import awaits
 from infergate.paths import Home
@@ -198,6 +198,7 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
             if hedged
             else ()
         ),
+        *((Zone("lent", 4, f"timeout={TOKEN_MS // 1000}s"),) if config.api else ()),
         *((Zone("late", 2, f"{number} timeout=24h evict"),) if awaits(config) else ()),
     )
 

@@ -33,7 +33,10 @@ class AdminApi:
         """
         self._paths = (home.admin_socket, home.metrics_socket)
         own_folder(home.admin_socket.parent)
-        self._sockets = [_unix(home.admin_socket, 0o177), _unix(home.metrics_socket, 0o111)]
+        self._sockets = [
+            unix_socket(home.admin_socket, 0o177),
+            unix_socket(home.metrics_socket, 0o111),
+        ]
         if listen is not None:
             try:
                 self._sockets.append(bound("admin.listen", listen))
@@ -69,8 +72,11 @@ class AdminApi:
             path.unlink(missing_ok=True)
 
 
-def _unix(path: Path, umask: int) -> socket.socket:
-    """A socket for whom the mask lets, of those who can enter its folder."""
+def unix_socket(path: Path, umask: int) -> socket.socket:
+    """A socket for whom the mask lets, of those who can enter its folder.
+
+    Raises EngineError if it cannot be there.
+    """
     path.unlink(missing_ok=True)
     found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(umask)

@@ -5,14 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pwd
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from infergate.backoff import Backoff
 from infergate.log import log
 from infergate.paths import Home
+
+_END_S = 5.0
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What a process gets that is to have nothing of ours. user: None for our own."""
+
+    user: str | None
+    environ: Mapping[str, str]
 
 
 class Child:
@@ -26,12 +39,22 @@ class Child:
         environ: Mapping[str, str],
         *,
         inherited: Sequence[int] = (),
+        sandbox: Sandbox | None = None,
+        end_s: float = _END_S,
     ) -> None:
-        """inherited: file descriptors that it gets, under the same numbers."""
+        """inherited: file descriptors that it gets, under the same numbers. sandbox: instead of our
+        user and environment. end_s: how long it may take to end."""
+        self.end_s = end_s
         self.name = name
         self._home, self._inherited = home, inherited
         self._command = [sys.executable, *arguments]
+        self._user: dict[str, Any] = {}
         self._environ = {**os.environ, **environ}
+        if sandbox is not None:
+            self._environ = dict(sandbox.environ)
+            if sandbox.user is not None:
+                group = pwd.getpwnam(sandbox.user).pw_gid
+                self._user = {"user": sandbox.user, "group": group, "extra_groups": []}
         self._process: asyncio.subprocess.Process | None = None
 
     async def keep_running(self, process: asyncio.subprocess.Process | None = None) -> None:
@@ -76,6 +99,7 @@ class Child:
             stdin=asyncio.subprocess.DEVNULL,
             cwd=self._home.root,
             pass_fds=self._inherited,
+            **self._user,
         )
 
     async def _end(self) -> None:
@@ -85,8 +109,8 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), timeout=5)
-        except TimeoutError:
+            await asyncio.wait_for(process.wait(), timeout=self.end_s)
+        except (TimeoutError, asyncio.CancelledError):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()

@@ -20,6 +20,7 @@ from infergate.live.shared_memory import read
 from infergate.log import log
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.supervise.admin_api import AdminApi
+from infergate.supervise.api_tier import ApiTier
 from infergate.supervise.child import Child
 from infergate.supervise.engine_change import WAKE, follow_requests
 from infergate.supervise.followed import note_followed
@@ -88,6 +89,7 @@ async def supervise(
         loops = [
             control.keep_running(control_plane),
             admin.keep_running(),
+            ApiTier(home).keep_running(),
             _apply_when_told(path, home, environ, reload),
             *_followers(path, home, environ, nginx, follow=follow),
         ]

@@ -2,10 +2,12 @@
 import * as admit from './admit.js';
 import * as body from './body.js';
 import * as charge from './charge.js';
+import * as contract from './contract.js';
 import * as form from './form.js';
 import * as refuse from './refuse.js';
 import * as relay from './relay.js';
 import * as scan from './scan.js';
+import * as tier from './tier.js' with { load: 'rare' };
 
 // A large JSON body: searched where that is quicker than to parse it, and possible.
 const large = {
@@ -31,6 +33,10 @@ function begin(r, met) {
     }
     if (!admit.remember(r)) {
         refuse.refuse(r, 401, 'invalid_api_key', 'Incorrect API key provided.');
+        return;
+    }
+    if (settings.tier && tier.unpacks(r)) {
+        refuse.unlessFull(r, () => tier.handOver(r, contract.HANDED_BODY));
         return;
     }
     relay.handle(r, large, met);

@@ -2,6 +2,7 @@
 // dummy in one header and their key in another: the first that is valid counts.
 import * as contract from './contract.js';
 import crypto from 'crypto';
+import * as lent from './lent.js';
 import * as networks from './networks.js';
 import * as policyOf from './policy.js';
 import * as state from './state.js';
@@ -10,6 +11,9 @@ const NETWORKS = 5;   // the line of a policy
 
 // The policy, or the code of the refusal. tried: a key that is none.
 function find(r, tried) {
+    if (settings.tier && r.variables.ig_inner === '1') {   // nobody's key counts there
+        return lent.find(r, tried);
+    }
     const zone = state.shared.ig_keys;
     const keys = brought(r);
     for (let i = 0; i < keys.length; i++) {
@@ -21,6 +25,14 @@ function find(r, tried) {
     }
     const refusal = keys.length === 0 && !r.headersIn['Authorization'] ? 'missing_api_key' : 'invalid_api_key';
     return anonymous(r, zone, refusal);
+}
+
+// Under which entry of ig_keys the policy of an admitted request is.
+function entry(r) {
+    const first = /^bearer +(.+)$/i.exec((r.headersIn['Authorization'] || '').trim());
+    const hashes = (first === null ? [] : [first[1].trim()]).concat(brought(r))
+        .map((key) => crypto.createHash('sha256').update(key).digest('hex'));
+    return hashes.filter((hash) => state.shared.ig_keys.get(hash) !== undefined)[0] || 'anonymous';
 }
 
 function brought(r) {
@@ -61,4 +73,4 @@ function anonymous(r, zone, refusal) {
     return r.variables.ig_foreign_origin === '1' ? 'origin_not_allowed' : policy;
 }
 
-export { find };
+export { find, entry };

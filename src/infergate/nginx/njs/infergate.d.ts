@@ -27,6 +27,7 @@ interface NgxGlobalShared {
     readonly ig_logins: NgxSharedDict<string>;
     readonly ig_kept: NgxSharedDict<string>;
     readonly ig_streams: NgxSharedDict<string>;
+    readonly ig_lent: NgxSharedDict<string>;
 }
 
 declare const settings: {
@@ -65,6 +66,8 @@ declare const settings: {
     readonly key_headers: string;
     readonly attempts_socket: string;
     readonly watches: 0 | 1;
+    readonly tier: number;
+    readonly mute: string;
     readonly undecided: number;
     readonly queue_address: string;
     readonly attempts_address: string;

@@ -28,7 +28,7 @@ function names(letters) {
     return found.length === 0 ? last : found.join(', ') + ' and ' + last;
 }
 
-// Why no backend of the model can ever answer there: { status, code, message, param }. Undefined where one
+// Why no backend of the model can ever answer there: { status, code, message, param, lacking }. Undefined where one
 // can, or where one has not said yet what it is. flagsAt: route.FLAGS.
 function problem(uri, model, backends, flagsAt) {
     const letters = only(uri);
@@ -42,10 +42,10 @@ function problem(uri, model, backends, flagsAt) {
     }
     const own = names(known.split('').filter((letter) => found.some((flags) => flags.indexOf(letter) !== -1)).join(''));
     if (uri.startsWith('/api/')) {
-        return { status: 400, code: 'wrong_dialect', param: 'model', message: 'The model `' + model + '` is served by '
+        return { status: 400, code: 'wrong_dialect', param: 'model', lacking: true, message: 'The model `' + model + '` is served by '
             + own + ", which does not speak Ollama's API. Ask for it in OpenAI's: " + insteadOf(uri, model) + '.' };
     }
-    return { status: 404, code: 'unknown_endpoint', param: null, message: '`' + uri + '` is an endpoint of '
+    return { status: 404, code: 'unknown_endpoint', param: null, lacking: true, message: '`' + uri + '` is an endpoint of '
         + names(letters) + ', and the model `' + model + '` is served by ' + own + '.' };
 }
 

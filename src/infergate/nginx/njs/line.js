@@ -8,7 +8,7 @@ const GROUP = ' : ', TRY = ', ';
 const UNKNOWN = { text: '""', attempts: '[]', tokens: 'null', plain: '0' };
 
 function line(r) {
-    const parts = settings.line.map((field) => '"' + field[0] + '":' + known(r, field));
+    const parts = settings.line.filter((field) => field[2] !== 'some' || r.variables[field[1]]).map((field) => '"' + field[0] + '":' + known(r, field));
     const service = r.variables.ig_service;
     return '{' + parts.join(',') + (service ? ',"service":' + JSON.stringify(service) : '') + '}';
 }
@@ -27,6 +27,7 @@ function known(r, field) {
 function value(r, field) {
     switch (field[2]) {
     case 'text':
+    case 'some':
         return JSON.stringify(r.variables[field[1]] || '');
     case 'attempts':
         return JSON.stringify(ofBackends(r.variables));

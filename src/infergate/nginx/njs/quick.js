@@ -74,6 +74,10 @@ function decide(r, request, found, met) {
             return undefined;
         }
         system = request.parsed.system;
+        if (settings.tier && found[route.BACKENDS].some((each) => settings.mute.split('').some(
+            (letter) => each[route.FLAGS].indexOf(letter) !== -1))) {   // it may not speak that: kinds.js
+            return undefined;
+        }
     } else if (uri[5] === 'h') {   // /v1/chat/completions
         const head = request.parsed.messages && request.parsed.messages[0];
         if (head && head.role !== 'user') {

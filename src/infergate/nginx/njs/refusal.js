@@ -2,6 +2,7 @@
 
 import * as charge from './charge.js';
 import * as dialect from './dialect.js';
+import * as lent from './lent.js' with { load: 'rare' };
 import * as lines from './line.js' with { load: 'rare' };
 import * as page from './page.js' with { load: 'lazy' };
 import * as queue from './queue.js';
@@ -12,6 +13,7 @@ const KEY_REFUSALS = {
     missing_api_key: "You didn't provide an API key. Send it as 'Authorization: Bearer KEY'.",
     origin_not_allowed: 'Pages of other sites need an API key. The operator can list them in access.origins.',
     invalid_api_key: 'Incorrect API key provided.',
+    request_over: 'The request that this was asked for is over, or its API key was revoked.',
     expired_api_key: 'This API key has expired.',
     address_not_allowed: 'This API key may not be used from this address.',
 };
@@ -44,6 +46,9 @@ function worded(r, refusal) {
 function giveBack(r) {
     state.drop(r);
     charge.settle(r, 0);
+    if (settings.tier) {
+        lent.end(r);
+    }
     if (r.variables.ig_ticket !== '') {
         queue.leave(r.variables.ig_ticket);
     }

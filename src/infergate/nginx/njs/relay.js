@@ -22,6 +22,7 @@ import * as route from './route.js';
 import * as shadow from './shadow.js';
 import * as state from './state.js';
 import * as streamOptions from './stream_options.js' with { load: 'lazy' };
+import * as tier from './tier.js' with { load: 'rare' };
 import * as tokens from './tokens.js';
 
 // met: it took from its limits already.
@@ -52,6 +53,10 @@ function decide(r, format, met) {
         return;
     }
     const wanted = named.find(r, request.named, "You must provide a 'model'.");
+    if (settings.tier && wanted.refusal !== undefined && wanted.refusal.lacking && tier.translates(r.uri)) {
+        tier.handOver(r, contract.HANDED_DIALECT);
+        return;
+    }
     const refusal = wanted.refusal || begin(r, wanted.found, request, format, met);
     if (refusal !== undefined) {
         refuse.told(r, refusal);

@@ -1,0 +1,79 @@
+"""ASGI's side: a request's body, an answer, and whether the client is still there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any
+
+from starlette.types import Receive, Send
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Left(Exception):
+    """The client did, before its request was here."""
+
+
+class BodyTooLarge(Exception):
+    """A request's body is larger than it may be."""
+
+
+async def body_of(receive: Receive, most_bytes: int) -> bytes:
+    """Raises Left or BodyTooLarge."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Left
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > most_bytes:
+            raise BodyTooLarge
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+async def while_there(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, and give it up when the client leaves: what it had open is closed then."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_until_left(receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+        await asyncio.gather(leaving, working, return_exceptions=True)
+    if not working.cancelled():
+        working.result()
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def start(send: Send, status: int, headers: Headers) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+
+
+async def part(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def end(send: Send, data: bytes = b"") -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": False})
+
+
+async def answer_json(
+    send: Send, status: int, document: Mapping[str, Any], headers: Headers = ()
+) -> None:
+    """A whole answer. headers: besides its type and length."""
+    body = json.dumps(document).encode()
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    named = {name for name, _ in own}
+    await start(send, status, [*own, *(each for each in headers if each[0] not in named)])
+    await end(send, body)

@@ -1,0 +1,80 @@
+"""What nginx hands over (njs/tier.js), as an ASGI application of its own: FastAPI in between would
+cost each request a millisecond, and there is nothing here for it to do."""
+
+from __future__ import annotations
+
+import httpx
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from infergate.api import answering
+from infergate.api.answering import BodyTooLarge, Left, body_of, while_there
+from infergate.api.caller import Caller, caller_of, passed_back, passed_on
+from infergate.api.dialects import table
+from infergate.api.inner import Inner
+from infergate.api.translate import translated
+from infergate.api.unpack import Packed, unpacked
+from infergate.contract.tier import Handed
+
+_SMALL = 64 * 1024
+"""Bytes of a compressed body that are unpacked at once; more takes a thread, while others go on."""
+
+
+class Tier:
+    """The application."""
+
+    def __init__(self, inner: Inner, largest_body: int) -> None:
+        """largest_body: `limits.max_body`; what is unpacked may be no larger either."""
+        self._inner, self._largest = inner, largest_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        caller = caller_of(scope["headers"])
+        try:
+            body = await body_of(receive, self._largest)
+        except Left:
+            return
+        except BodyTooLarge:
+            await _refused(send, path, 413, "The request body is larger than this gateway accepts.")
+            return
+        if caller.handed == Handed.BODY:
+            work = self._unpacked(caller, scope, body, send)
+        else:
+            work = translated(self._inner, caller, scope, body, send)
+        await while_there(receive, work)
+
+    async def _unpacked(self, caller: Caller, scope: Scope, body: bytes, send: Send) -> None:
+        """Ask for the same with the body as it is meant; all else is decided by what comes out."""
+        coding = dict(scope["headers"]).get(b"content-encoding", b"").decode("latin-1").lower()
+        try:
+            if len(body) <= _SMALL:
+                plain = unpacked(body, coding, self._largest)
+            else:
+                plain = await run_in_threadpool(unpacked, body, coding, self._largest)
+        except Packed as problem:
+            await _refused(send, scope["path"], problem.status, problem.message)
+            return
+        query = scope["query_string"].decode("latin-1")
+        target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+        begun = False
+        try:
+            on = passed_on(scope["headers"])
+            async with self._inner.ask(caller, scope["method"], target, plain, on) as answer:
+                begun = True
+                await answering.start(send, answer.status_code, passed_back(answer.headers.raw))
+                async for part in answer.aiter_raw():
+                    await answering.part(send, part)
+                await answering.end(send)
+        except httpx.HTTPError:
+            if begun:
+                raise  # cut off here, too: what came is not all
+            await _refused(send, scope["path"], 502, "The gateway does not answer itself.")
+
+
+async def _refused(send: Send, path: str, status: int, message: str) -> None:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": message, "type": kind, "param": None, "code": "invalid_request"}
+    status, document = table.error(path, status, error)
+    await answering.answer_json(send, status, document)

@@ -1,0 +1,147 @@
+"""A request in a dialect that no backend of its model speaks: to them, and their answer back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import httpx
+from starlette.types import Scope, Send
+
+from infergate.api import answering
+from infergate.api.caller import Caller, passed_back, passed_on
+from infergate.api.dialects import table
+from infergate.api.dialects.translation import Refused, Translation
+from infergate.api.inner import Inner, TooLarge, whole
+from infergate.api.sse import EventTooLong, Reader
+
+LARGEST_ANSWER = 256 * 1024**2
+"""Bytes of an answer that is held whole to be translated: an embedding of many texts."""
+
+_DONE = b"[DONE]"
+_OF_THE_BODY = frozenset((b"content-type", b"content-length", b"content-encoding"))
+_BROKEN: Mapping[str, Any] = {
+    "message": "The backend broke off its answer.",
+    "type": "server_error",
+    "param": None,
+    "code": "backend_failed",
+}
+
+
+async def translated(inner: Inner, caller: Caller, scope: Scope, body: bytes, send: Send) -> None:
+    """Answer a request. Everything that goes wrong is said in the client's dialect."""
+    path, method = scope["path"], scope["method"]
+    try:
+        headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in scope["headers"]}
+        wanted = table.translation(method, path, headers, _object(body))
+        if wanted is None:
+            raise Refused(f"`{method} {path}` is not translated here.", status=404)
+        sent = json.dumps(wanted.body).encode()
+        on = passed_on(scope["headers"])
+        async with inner.ask(caller, wanted.method, wanted.target, sent, on) as answer:
+            await _answered(wanted, path, answer, send)
+    except Refused as refused:
+        await _error(send, path, refused.status, refused.error)
+    except TooLarge:
+        await _error(send, path, 502, {**_BROKEN, "message": "The backend's answer is too large."})
+    except httpx.HTTPError:
+        await _error(send, path, 502, _BROKEN)
+
+
+async def _answered(wanted: Translation, path: str, answer: httpx.Response, send: Send) -> None:
+    back = [each for each in passed_back(answer.headers.raw) if each[0] not in _OF_THE_BODY]
+    if answer.status_code != 200:
+        error = _error_of(await whole(answer, LARGEST_ANSWER))
+        await _error(send, path, answer.status_code, error, back)
+    elif wanted.streamed and answer.headers.get("content-type", "").startswith("text/event-stream"):
+        kind = (b"content-type", wanted.media_type.encode())
+        await answering.start(send, 200, [kind, *back])
+        async for part in _translated_events(wanted, answer):
+            await answering.part(send, part)
+        await answering.end(send)
+    else:
+        document = wanted.answer(_answer(await whole(answer, LARGEST_ANSWER)))
+        await answering.answer_json(send, 200, document, back)
+
+
+async def _translated_events(wanted: Translation, answer: httpx.Response) -> AsyncIterator[bytes]:
+    """What goes to the client, piece by piece; with an error at its end where there was one."""
+    reader, events = Reader(), wanted.events()
+    try:
+        async for piece in answer.aiter_raw():
+            out = b""
+            for data in reader.feed(piece):
+                if data == _DONE:
+                    yield out + events.end()
+                    return
+                chunk = _chunk(data)
+                if "error" in chunk:
+                    yield out + events.broken(502, _as_error(chunk["error"]))
+                    return
+                out += events.feed(chunk)
+            if out:
+                yield out
+        for data in reader.end():
+            if data != _DONE and (out := events.feed(_chunk(data))):
+                yield out
+        yield events.end()
+    except (httpx.HTTPError, EventTooLong, ValueError):
+        yield events.broken(502, _BROKEN)
+    except Refused as refused:
+        yield events.broken(refused.status, refused.error)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """Raises Refused."""
+    found: Any = None
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(body)
+    if not isinstance(found, dict):
+        raise Refused("The request body must be a JSON object.")
+    return found
+
+
+def _chunk(data: bytes) -> dict[str, Any]:
+    """Raises ValueError."""
+    try:
+        found = json.loads(data)
+    except RecursionError:
+        raise ValueError from None
+    if not isinstance(found, dict):
+        raise ValueError
+    return found
+
+
+def _answer(body: bytes) -> dict[str, Any]:
+    try:
+        return _chunk(body)
+    except ValueError:
+        raise Refused("The backend's answer is no JSON object.", status=502) from None
+
+
+def _error_of(body: bytes) -> Mapping[str, Any]:
+    """Of an answer of the gateway or a backend, in OpenAI's shape; FastAPI's `detail` too."""
+    try:
+        told = _chunk(body)
+    except ValueError:
+        return {"message": body[:500].decode("utf-8", "replace") or _BROKEN["message"]}
+    return _as_error(told.get("error", told.get("detail", told)))
+
+
+def _as_error(told: Any) -> Mapping[str, Any]:
+    if isinstance(told, dict):
+        return told
+    return {**_BROKEN, "message": told if isinstance(told, str) else json.dumps(told)[:500]}
+
+
+async def _error(
+    send: Send,
+    path: str,
+    status: int,
+    error: Mapping[str, Any],
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    status, document = table.error(path, status, error)
+    await answering.answer_json(send, status, document, headers)

@@ -1,0 +1,27 @@
+"""The API tier: what nginx cannot answer by itself (docs/api.md)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from infergate.config.base import Section
+from infergate.config.types import Bytes, EndpointPath, FilePath
+
+
+class Api(Section):
+    """It is there where the file has this section; its processes begin with the first request."""
+
+    workers: int = Field(1, ge=1, le=64, description="Its processes that translate.")
+    endpoints: FilePath | None = Field(
+        None, description="A folder of Python files with endpoints of your own."
+    )
+    takes: list[EndpointPath] = Field(
+        [],
+        max_length=50,
+        description="Paths of the gateway itself that those answer instead, such as /rerank.",
+    )
+    endpoint_memory: Bytes = Field(
+        2 * 1024**3,
+        ge=256 * 1024**2,
+        description="Of addresses, for each of these files: what needs more gets a MemoryError.",
+    )

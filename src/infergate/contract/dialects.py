@@ -1,0 +1,13 @@
+"""Which paths the API tier translates, where no backend of a model has them (api/dialects/)."""
+
+from __future__ import annotations
+
+TRANSLATED = (
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/api/chat",
+    "/api/generate",
+    "/api/embed",
+    "/api/embeddings",
+)
+"""njs hands a request for one of these over, and api/dialects/table.py has a translation."""

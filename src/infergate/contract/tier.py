@@ -1,0 +1,29 @@
+"""What a request lends the API tier: a token that stands for its caller (njs/lent.js)."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Lent(IntEnum):
+    """The places of an entry of the zone `lent`, under its token. KEY: that of the zone `keys`.
+    PARENT: the request's id. CLIENT: the address that it came from."""
+
+    KEY = 0
+    PARENT = 1
+    CLIENT = 2
+
+
+class Token(StrEnum):
+    """How one begins: no key does."""
+
+    PREFIX = "igt-"
+
+
+class Handed(StrEnum):
+    """Why the API tier has a request: `tier` in the log. DIALECT: to be translated. BODY: to be
+    unpacked. ENDPOINT: it is for one of the operator's own."""
+
+    DIALECT = "dialect"
+    BODY = "body"
+    ENDPOINT = "endpoint"

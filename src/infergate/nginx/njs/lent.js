@@ -1,0 +1,32 @@
+// lent: what a request lent the API tier (tier.js), so that what this asks of models is asked by the caller:
+// with the policy that its key has at that moment, from its own address. A token counts on one listener
+// alone, a unix socket of nginx's (templates/site_api.conf.j2), and nothing else counts there.
+import * as contract from './contract.js';
+import * as state from './state.js';
+
+// The policy of the caller, or the code of the refusal. token: what came as a bearer's.
+function find(r, token) {
+    const found = of(token);
+    if (found === undefined || found[contract.LENT_CLIENT] !== r.variables.remote_addr) {
+        return 'request_over';
+    }
+    r.variables.ig_parent = found[contract.LENT_PARENT];
+    return state.find(state.shared.ig_keys, found[contract.LENT_KEY]) || 'request_over';
+}
+
+// The entry of a token; undefined once its request is over.
+function of(token) {
+    const text = token !== undefined && token.startsWith(contract.TOKEN_PREFIX)
+        ? ngx.shared.ig_lent.get(token) : undefined;
+    return text === undefined ? undefined : JSON.parse(text);
+}
+
+// The request is over, or answered by us.
+function end(r) {
+    const token = r.variables.ig_token;
+    if (token) {
+        ngx.shared.ig_lent.delete(token);
+    }
+}
+
+export { find, of, end };

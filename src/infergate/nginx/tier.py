@@ -1,0 +1,86 @@
+"""What nginx's files say of the API tier (docs/api.md), and the listener for what that asks.
+
+That is a server beside the API's, with the same locations: what is asked there is decided, limited
+and queued by the same programs. Its own are the line of the log, which has the request's `parent`,
+and that nothing of the outside is looked at again (networks, rates by address, the firewall)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from infergate.config.root import Config
+from infergate.paths import Home
+
+if TYPE_CHECKING:
+    from infergate.nginx.render import Surroundings
+
+FILE = "api.json"
+"""Beside the rendered files of a revision: what the supervisor starts the tier with."""
+
+SNIPPET = "snippets/tier.conf.j2"
+
+_INNER = "snippets/inner/"
+_LOGGED = re.compile(r'(access\.log"\s+)infergate(?!_several|_refused)')
+"""The formats of lines that nginx writes itself; the other two are njs/line.js's."""
+
+
+def values(config: Config, home: Home) -> dict[str, object]:
+    """What the templates say of it."""
+    return {
+        "inner": False,
+        "tier": config.api is not None,
+        "tier_socket": str(home.tier_socket),
+        "endpoints_socket": str(home.endpoints_socket),
+        "inner_socket": str(home.inner_socket),
+    }
+
+
+def inner_files(snippets: Iterable[str], text: Callable[..., str]) -> dict[str, str]:
+    """The inner server, and each snippet as it is there. text: renders a template."""
+    there = {
+        "inner": True,
+        "waf": False,
+        "waf_api": _NoFirewall,
+        "cors": {},
+        "hsts": None,
+        "mutual_tls": {},
+        "metrics_networks": [],
+        "gives_ca": False,
+        "redirect_http": False,
+        "http_listen": (),
+        "https_listen": (),
+        "claimed_headers": (),
+    }
+    named = {name.replace("snippets/", _INNER, 1): f"{name}.j2" for name in snippets}
+    files = {name: text(template, **there) for name, template in named.items()}
+    files["sites-available/inner.conf"] = text("site_api.conf.j2", site="inner", hosts=(), **there)
+    return {name: _as_inner(each) for name, each in files.items()}
+
+
+class _NoFirewall:
+    mode = "off"
+
+
+def _as_inner(text: str) -> str:
+    return _LOGGED.sub(r"\1inner", text).replace(" snippets/", f" {_INNER}")
+
+
+def settings(config: Config, around: Surroundings) -> str:
+    """What FILE says: nothing of it is secret."""
+    api = config.api
+    assert api is not None  # noqa: S101 - whoever calls has looked
+    folder = None if api.endpoints is None else str(around.folder / api.endpoints)
+    return json.dumps(
+        {
+            "workers": api.workers,
+            "endpoints": folder,
+            "endpoint_memory": api.endpoint_memory,
+            "max_body": config.limits.max_body,
+            "user": around.user and around.user.split()[0],
+            "services": {name: each.url for name, each in config.services.items()},
+        },
+        indent=1,
+    )
