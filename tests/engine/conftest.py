@@ -23,9 +23,9 @@ ENGINES = ["embedded", "debian"] if SUITE == TRIXIE else ["debian"]
 
 
 REQUESTS = frozenset(
-    """access breaker callers clients correct_streams edge fallback firewall first_token forms grpc
-    guessing hedging hostile_backends kept_answers limits long_connections mutual_tls paths
-    queue routing same_verdict services streaming timeouts tls token_limits transport
+    """access api_tier breaker callers clients correct_streams edge fallback firewall first_token
+    forms grpc guessing hedging hostile_backends kept_answers limits long_connections mutual_tls
+    paths queue routing same_verdict services streaming timeouts tls token_limits transport
     validation""".split()
 )
 """The modules that another nginx and njs could answer otherwise."""

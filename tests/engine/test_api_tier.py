@@ -18,17 +18,20 @@ import zstandard
 
 from infergate.api import inner
 from infergate.api.caller import Caller
+from infergate.api.dialects.table import ENTRIES
+from infergate.contract.dialects import TRANSLATED
 from infergate.paths import Home
 from infergate.processes import works_in
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
-backends: {{ a: {{ url: {a}, engine: vllm }} }}
-models: {{ m: [a] }}
+backends: {{ a: {{ url: {a}, engine: vllm }}, t: {{ url: {a}, engine: tgi }} }}
+models: {{ m: [a], t: {{ backends: [t], upstream_name: m }} }}
 access: {{ deny: [203.0.113.0/24], trusted_proxies: [127.0.0.2] }}
 api: {{}}
 """
+MESSAGE = {"model": "t", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 PACKERS = {"gzip": gzip.compress, "zstd": zstandard.compress}
 
@@ -336,3 +339,66 @@ def test_it_has_nothing_of_the_gateways_environment_and_is_not_root(tier: Runnin
         assert b"INFERGATE" not in environ
         if os.getuid() == 0:
             assert (Path("/proc") / str(pid)).stat().st_uid != 0
+
+
+def test_a_dialect_that_the_backend_has_not_is_spoken_all_the_same(tier: Running) -> None:
+    it, a = tier
+    answer = it.post("/v1/messages", MESSAGE, timeout=60)
+    assert (answer.status_code, answer.json()["type"]) == (200, "message")
+    assert [each["path"] for each in a.requests("/v1")] == ["/v1/chat/completions"]
+    streamed = it.post("/v1/messages", {**MESSAGE, "stream": True}, timeout=60)
+    kinds = [line for line in streamed.text.splitlines() if line.startswith("event: ")]
+    assert (kinds[0], kinds[-1]) == ("event: message_start", "event: message_stop")
+    outer = streamed.headers["x-infergate-request-id"]
+    assert inner_line(it, outer)["gen_ai.request.model"] == "t"
+
+
+def test_one_that_it_has_is_relayed_without_the_tier(tier: Running, callers: Path) -> None:
+    it, a = tier
+    it.post("/v1/messages", {**MESSAGE, "model": "m"})
+    assert [each["path"] for each in a.requests("/v1")] == ["/v1/messages"]
+    assert not callers.exists()
+
+
+def test_a_backends_error_is_told_in_the_dialect_with_what_it_says_of_when(tier: Running) -> None:
+    it, a = tier
+    body = json.dumps({"error": {"message": "too much", "type": "x", "code": 429}})
+    a.behave(path_prefix="/v1/chat", status=429, headers={"retry-after": "7"}, body=body)
+    answer = it.post("/v1/messages", MESSAGE, timeout=60)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert answer.json()["error"]["type"] == "rate_limit_error"
+    refused = it.post("/v1/messages", {**MESSAGE, "model": "none"})
+    assert (refused.status_code, refused.json()["type"]) == (404, "error")
+
+
+def test_a_backend_that_dies_ends_a_translated_stream_in_the_dialects_error(tier: Running) -> None:
+    it, a = tier
+    a.behave(path_prefix="/v1/chat", die="mid_stream")
+    streamed = it.post("/v1/messages", {**MESSAGE, "stream": True}, timeout=60)
+    last = json.loads(streamed.text.strip().splitlines()[-1].removeprefix("data: "))
+    assert last["type"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [({**MESSAGE, "stream": True}, "mid_stream"), (MESSAGE, "before_headers")],
+    ids=["streamed", "whole"],
+)
+def test_a_client_that_leaves_a_translated_request_closes_the_backends_connection(
+    tier: Running, body: dict[str, Any], place: str
+) -> None:
+    it, a = tier
+    aborted = a.stats()["aborted"]
+    a.behave(path_prefix="/v1/chat", hang=place)
+    content = json.dumps(body).encode()
+    lines = "".join(f"{name}: {value}\r\n" for name, value in it.headers().items())
+    head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", it.port), 60) as connection:
+        connection.sendall(head.encode() + content)
+        until(a.requests)
+    until(lambda: a.stats()["aborted"] > aborted)
+
+
+def test_what_njs_hands_over_is_what_has_a_translation() -> None:
+    assert {entry.path for entry in ENTRIES} == set(TRANSLATED)

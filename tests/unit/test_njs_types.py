@@ -18,7 +18,7 @@ def test_zones_are_of_the_type_that_is_declared(tmp_path: Path) -> None:
     file = tmp_path / "infergate.yaml"
     file.write_text(
         "backends: { a: http://127.0.0.1:9 }\nmodels: { m: { backends: [a], hedge: {} } }\n"
-        "timeouts: { first_byte: 5s }\n"
+        "timeouts: { first_byte: 5s }\napi: {}\n"
     )
     there = {
         f"ig_{zone.name}": "number" if "type=number" in zone.parameters else "string"

@@ -2,12 +2,5 @@
 
 from __future__ import annotations
 
-TRANSLATED = (
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/api/chat",
-    "/api/generate",
-    "/api/embed",
-    "/api/embeddings",
-)
+TRANSLATED = ("/v1/messages", "/v1/messages/count_tokens")
 """njs hands a request for one of these over, and api/dialects/table.py has a translation."""

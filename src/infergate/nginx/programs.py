@@ -30,6 +30,7 @@ from infergate.nginx.relays import (
     watches,
 )
 from infergate.nginx.statuses import INTERNAL
+from infergate.nginx.waf import profiles
 from infergate.nginx.zones import zones
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "attempts_socket": str(around.home.attempts_socket),
         "watches": int(watches(config)),
         "tier": int(config.api is not None),
+        "unpacks": int(config.api is not None and profiles(config)[0].mode == "off"),
         "mute": _mute(),
         "undecided": INTERNAL.undecided,
         "queue_address": f"unix:{around.home.queue_socket}",

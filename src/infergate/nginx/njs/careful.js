@@ -35,7 +35,7 @@ function begin(r, met) {
         refuse.refuse(r, 401, 'invalid_api_key', 'Incorrect API key provided.');
         return;
     }
-    if (settings.tier && tier.unpacks(r)) {
+    if (settings.unpacks && tier.unpacks(r)) {   // not where a firewall has to see it
         refuse.unlessFull(r, () => tier.handOver(r, contract.HANDED_BODY));
         return;
     }
