@@ -37,12 +37,24 @@ class Said:
 
 @dataclass(frozen=True)
 class Usage:
-    """In tokens. cached, reasoning: of those in front of them."""
+    """In tokens. cached, created: of the prompt's, those that were in the server's cache and those
+    that it put there, as far as it says so. reasoning: of the completion's."""
 
     prompt: int = 0
     cached: int = 0
+    created: int = 0
     completion: int = 0
     reasoning: int = 0
+
+
+NO_OBJECT = "raw_arguments"
+"""Under this name stand arguments that are no object, where a dialect knows only objects."""
+
+
+def called_with(value: str) -> Body:
+    """A call's arguments, as an object in any case."""
+    found = arguments(value)
+    return {NO_OBJECT: value} if found is None else found
 
 
 def arguments(value: str) -> Body | None:
@@ -77,9 +89,11 @@ def usage(answer: Body) -> Usage | None:
     if not isinstance(found, dict):
         return None
     prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
-    cached = count(_in(found, "prompt_tokens_details").get("cached_tokens"))
+    details = _in(found, "prompt_tokens_details")
+    cached = min(count(details.get("cached_tokens")), prompt)
+    created = min(count(details.get("created_cache_tokens")), prompt - cached)
     reasoning = count(_in(found, "completion_tokens_details").get("reasoning_tokens"))
-    return Usage(prompt, min(cached, prompt), completion, min(reasoning, completion))
+    return Usage(prompt, cached, created, completion, min(reasoning, completion))
 
 
 def count(value: Any) -> int:

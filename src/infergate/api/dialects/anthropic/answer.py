@@ -42,10 +42,8 @@ def _content(said: chat.Said, *, thinking: bool) -> list[Body]:
         blocks.append({"type": "text", "text": said.text + said.refusal})
     for call in said.calls:
         if call.name:
-            found = chat.arguments(call.arguments)
-            given = {"raw_arguments": call.arguments} if found is None else found
             named = {"id": tool_id(call.id, call.index), "name": call.name}
-            blocks.append({"type": "tool_use", **named, "input": given})
+            blocks.append({"type": "tool_use", **named, "input": chat.called_with(call.arguments)})
     return blocks
 
 
@@ -73,8 +71,8 @@ def usage(used: chat.Usage | None) -> Body:
     """Tokens. Anthropic counts those that the server had in its cache apart."""
     of = used or chat.Usage()
     told: Body = {
-        "input_tokens": of.prompt - of.cached,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": of.prompt - of.cached - of.created,
+        "cache_creation_input_tokens": of.created,
         "cache_read_input_tokens": of.cached,
         "output_tokens": of.completion,
     }

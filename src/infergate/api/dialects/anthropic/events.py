@@ -10,7 +10,7 @@ from infergate.api.dialects import chat
 from infergate.api.dialects.anthropic import answer, errors
 from infergate.api.dialects.blocks import Block, Blocks, Step
 from infergate.api.dialects.translation import Body
-from infergate.api.dialects.wire import event
+from infergate.api.dialects.wire import compact, event
 
 
 class MessageEvents:
@@ -72,13 +72,40 @@ class MessageEvents:
 
 def _event(step: Step) -> bytes:
     block = step.block
+    if block.kind == "tool" and not _is_object(block.said):
+        return _no_object(step)
     match step.what:
         case "open":
-            name, more = "content_block_start", {"content_block": _begun(block)}
+            return _told(block, "content_block_start", content_block=_begun(block))
         case "piece":
-            name, more = "content_block_delta", {"delta": _delta(block, step.piece)}
-        case "close":
-            name, more = "content_block_stop", {}
+            # What stood before its first brace was kept back.
+            begins = block.kind == "tool" and not any(each.strip() for each in block.said[:-1])
+            piece = block.text if begins else step.piece
+            return _told(block, "content_block_delta", delta=_delta(block, piece))
+    return _told(block, "content_block_stop")
+
+
+def _no_object(step: Step) -> bytes:
+    """Of a call whose arguments are none so far, or no object: clients take them for one, so they
+    are kept back until it is known."""
+    block = step.block
+    match step.what:
+        case "open":
+            return _told(block, "content_block_start", content_block=_begun(block))
+        case "piece":
+            return b""
+    told = b""
+    if block.text.strip():
+        piece = compact({chat.NO_OBJECT: block.text})
+        told = _told(block, "content_block_delta", delta=_delta(block, piece))
+    return told + _told(block, "content_block_stop")
+
+
+def _is_object(said: list[str]) -> bool:
+    return next((each for each in said if each.strip()), "").lstrip().startswith("{")
+
+
+def _told(block: Block, name: str, **more: Any) -> bytes:
     return event(name, {"type": name, "index": block.number, **more})
 
 

@@ -65,8 +65,7 @@ def last(finish: str | None, usage: chat.Usage | None, since: int, first: int | 
 
 
 def _call(id: str, name: str, arguments: str, number: int) -> Body:
-    found = chat.arguments(arguments)
-    given = {"raw_arguments": arguments} if found is None else found
+    given = chat.called_with(arguments)
     return {"id": id or f"call_{number}", "function": {"name": name, "arguments": given}}
 
 

@@ -83,7 +83,7 @@ def usage(used: chat.Usage | None) -> Body | None:
         return None
     return {
         "input_tokens": used.prompt,
-        "input_tokens_details": {"cached_tokens": used.cached, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": used.cached, "cache_write_tokens": used.created},
         "output_tokens": used.completion,
         "output_tokens_details": {"reasoning_tokens": used.reasoning},
         "total_tokens": used.prompt + used.completion,
