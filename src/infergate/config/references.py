@@ -37,7 +37,10 @@ def contradictions(config: Config) -> Iterator[Finding]:
     yield from _services(config)
     for endpoint in config.endpoints:
         if endpoint not in endpoints.INFERENCE:
-            hint = did_you_mean(endpoint, endpoints.INFERENCE)
+            whole = f"/v1{endpoint}"  # which clients may leave out, and this file may not
+            hint = did_you_mean(
+                whole if whole in endpoints.INFERENCE else endpoint, endpoints.INFERENCE
+            )
             yield ("endpoints", endpoint), f"there is no endpoint {endpoint!r}{hint}"
     yield from _firewall(config)
     if config.engine not in _ENGINES and not config.engine.startswith("/"):

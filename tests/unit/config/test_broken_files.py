@@ -31,6 +31,13 @@ BROKEN = [
     ("minimal.yaml", "http://127", "htp://127", "3:9", "is not a URL"),
     ("minimal.yaml", "http://127.0.0.1:11434", "http://u:p@127.0.0.1", "3:9", "api_key"),
     ("minimal.yaml", "http://127.0.0.1:11434", "http://127.0.0.1:99999", "3:9", "not a URL"),
+    (
+        "minimal.yaml",
+        "http://127.0.0.1:11434",
+        "http://127.0.0.1:11434\nendpoints: { /embeddings: {} }",
+        "4:27",
+        "did you mean '/v1/embeddings'?",
+    ),
     ("minimal.yaml", "  gpu1:", "\tgpu1:", "3:1", "tab"),
     ("minimal.yaml", "  gpu1:", "  'gpu 1':", "3:3", "is not a name"),
     ("ollama.yaml", "{ http: 8080 }", "{ http: 80800 }", "2:17", "is not a port"),
