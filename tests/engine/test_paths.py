@@ -142,14 +142,21 @@ def test_what_llama_cpp_itself_tells_of_tokens_is_counted(stack: Stack) -> None:
     assert (tokens(it.log()[-1]), it.log()[-1]["error"]) == ([7, 5, 0], "")
 
 
-@pytest.mark.parametrize("path", ["/v1/v1/messages", "/v1/v1/models", "/v1/api/chat", "/v1/nope"])
-def test_who_has_v1_in_an_address_that_is_to_end_before_it_is_told_so(
-    stack: Stack, path: str
-) -> None:
+@pytest.mark.parametrize(
+    ("path", "end"),
+    [
+        ("/v1/v1/messages", "to end before /v1"),
+        ("/v1/v1/models", "to end before /v1"),
+        ("/v1/api/chat", "to end before /v1"),
+        ("/v1/chat/completions/chat/completions", "to end with /v1"),
+        ("/v1/nope", ""),
+    ],
+)
+def test_who_has_too_much_in_a_base_url_is_told_so(stack: Stack, path: str, end: str) -> None:
     refused = stack.gateway.post(path, {"model": "vllm"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_endpoint")
-    told = "to end before /v1" in refused.json()["error"]["message"]
-    assert told == (path != "/v1/nope")
+    message = refused.json()["error"]["message"]
+    assert (end in message, "base URL" in message) == (True, end != "")
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed", "/api/show"])

@@ -87,8 +87,8 @@ function found(r, status) {
     }
     let code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
     let message = dialect.words(status);
-    if (status === 404 && !r.variables.ig_service && (r.uri.startsWith('/v1/v1/') || r.uri.startsWith('/v1/api/'))) {
-        message += ' The base URL of this client is to end before /v1: the rest it writes itself.';
+    if (status === 404 && !r.variables.ig_service) {
+        message += astray(r.uri);
     } else if (status === 500 && isNoAnswer(r.variables.ig_login_said)) {
         code = 'login_unavailable';
         message = 'Who may come in here is for a login to say, and it does not answer.';
@@ -111,6 +111,12 @@ function found(r, status) {
         message = KEY_REFUSALS[code];
     }
     return worded(r, { status, code, message, param: null });
+}
+
+// What is wrong with a client's base URL that leads here: it writes the rest of the path itself.
+function astray(uri) {
+    const end = uri.startsWith('/v1/v1/') || uri.startsWith('/v1/api/') ? 'before' : uri.startsWith('/v1/chat/completions/') ? 'with' : '';
+    return end === '' ? '' : ' The base URL of this client is to end ' + end + ' /v1: the rest it writes itself.';
 }
 
 // Of a login that was asked who may come in: what nginx takes for no answer. status: undefined where none was.
