@@ -61,7 +61,8 @@ BODIES = {
     "null": b"null",
     "a number": b"1",
     "nothing": b"",
-    "a BOM": b'\xef\xbb\xbf{"model":"good"}',
+    "two BOMs": b'\xef\xbb\xbf\xef\xbb\xbf{"model":"good"}',
+    "a BOM inside": b'{\xef\xbb\xbf"model":"good"}',
     "UTF-16": '{"model":"good"}'.encode("utf-16"),
     "UTF-32": '{"model":"good"}'.encode("utf-32"),
     "broken UTF-8": b'{"model":"good","x":"\xc3"}',
@@ -268,10 +269,17 @@ def test_without_a_key_the_body_is_not_even_read(stack: tuple[Gateway, Scripted,
         assert raw.makefile("rb").readline().split()[1] == b"401"
 
 
-def test_a_body_over_the_limit_is_413_in_the_dialect(stack: tuple[Gateway, Scripted, str]) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/audio/transcriptions", "/rerank"]
+    + ["/v1/moderations", "/v1/embeddings", "/v1/models", "/api/pull", "/health", "/nope"],
+)
+def test_a_body_over_the_limit_is_413_in_the_dialect(
+    stack: tuple[Gateway, Scripted, str], path: str
+) -> None:
     it, _, key = stack
-    answer = it.post(
-        "/v1/chat/completions", b'{"model":"good","x":"' + b"y" * 4_200_000 + b'"}', key=key
-    )
+    answer = it.post(path, b'{"model":"good","x":"' + b"y" * 4_200_000 + b'"}', key=key)
     assert answer.status_code == 413
-    assert "larger" in answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    assert "larger" in (error if path.startswith("/api/") else error["message"])
+    assert ("type" in answer.json()) == (path == "/v1/messages")

@@ -189,7 +189,10 @@ def test_websockets_long_polls_and_large_uploads_pass(stack: Stack) -> None:
     )
     assert chunked.json()["bytes"] == len(large)
     too_large = stack.it.post("/chroma/x", b"x" * 1_100_000)
-    assert too_large.status_code == 413
+    assert (too_large.status_code, too_large.json()["error"]["type"]) == (
+        413,
+        "invalid_request_error",
+    )
 
 
 def test_nothing_but_a_websocket_takes_a_connection_over(stack: Stack) -> None:
