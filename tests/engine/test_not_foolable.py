@@ -271,8 +271,11 @@ def test_without_a_key_the_body_is_not_even_read(stack: tuple[Gateway, Scripted,
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/audio/transcriptions", "/rerank"]
-    + ["/v1/moderations", "/v1/embeddings", "/v1/models", "/api/pull", "/health", "/nope"],
+    [
+        *("/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/audio/transcriptions"),
+        *("/v1/moderations", "/v1/embeddings", "/v1/models", "/api/pull", "/health", "/nope"),
+        "/rerank",
+    ],
 )
 def test_a_body_over_the_limit_is_413_in_the_dialect(
     stack: tuple[Gateway, Scripted, str], path: str
