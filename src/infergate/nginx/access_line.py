@@ -24,7 +24,12 @@ class Field(NamedTuple):
 
 FIELDS = (
     Field("ts", "msec", "plain", "When it ended, Unix seconds"),
-    Field("status", "ig_status", "plain", "HTTP status; 499 where the client left (400 in the midst of its body), 0 for none"),
+    Field(
+        "status",
+        "ig_status",
+        "plain",
+        "HTTP status; 499 where the client left (400 in the midst of its body), 0 for none",
+    ),
     Field("ip", "remote_addr", "text", "The client's address"),
     Field("v", "", "plain", "Version of the line"),
     Field("id", "ig_request_id", "text", "`x-infergate-request-id` of the answer"),
