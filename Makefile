@@ -15,7 +15,7 @@ ALL_BUSY := -n $$((3 * $$(nproc))) --dist worksteal
 .DEFAULT_GOAL := help
 # To compile Infergate anew takes a command longer than all else that it does to start.
 unexport PYTHONDONTWRITEBYTECODE
-DOCS := config.reference_doc:configuration.md config.endpoints_doc:endpoints.md \
+DOCS := config.reference_doc:configuration.md config.endpoints_doc:endpoints.md api.dialects.doc:dialects.md \
         metrics.reference_doc:metrics.md admin.openapi:admin-api.openapi.json \
         contract.njs:../src/infergate/nginx/njs/contract.js
 .PHONY: help up install docs check deb test e2e test-deploy peers soak bench bench-routing count lint coverage format lock clean

@@ -6,8 +6,10 @@ import contextlib
 import gzip
 import json
 import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from infergate.paths import Home
 from infergate.processes import works_in
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
+from tests.reaper import folder_prefix
 
 CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm }}, t: {{ url: {a}, engine: tgi }} }}
@@ -40,15 +43,13 @@ Running = tuple[Gateway, Scripted]
 
 @pytest.fixture(scope="module")
 def running(
-    engine: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    engine: str,
 ) -> Iterator[tuple[Gateway, Scripted, Path]]:
     """A gateway with a tier, and the file where this writes in whose name it asks: no client ever
     sees a token, so the tests look where it is used."""
-    told = tmp_path_factory.mktemp("told") / "callers"
-    told.parent.chmod(0o777)
-    for folder in told.parents:  # the tier is another user where the tests are root
-        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
+    folder = Path(tempfile.mkdtemp(prefix=folder_prefix()))  # pytest's own are closed to others
+    folder.chmod(0o777)  # the tier is another user where the tests are root
+    told = folder / "callers"
     ask = inner.Inner.ask
 
     def noting(self: inner.Inner, caller: Caller, *rest: Any, **more: Any) -> Any:
@@ -62,6 +63,7 @@ def running(
             yield it, a, told
     finally:
         inner.Inner.ask = ask  # type: ignore[method-assign]
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -351,6 +353,75 @@ def test_a_dialect_that_the_backend_has_not_is_spoken_all_the_same(tier: Running
     assert (kinds[0], kinds[-1]) == ("event: message_start", "event: message_stop")
     outer = streamed.headers["x-infergate-request-id"]
     assert inner_line(it, outer)["gen_ai.request.model"] == "t"
+
+
+SPOKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "/v1/messages/count_tokens": (MESSAGE, "/v1/chat/completions"),
+    "/v1/responses": ({"model": "t", "input": "hi"}, "/v1/chat/completions"),
+    "/api/chat": ({**CHAT, "model": "t"}, "/v1/chat/completions"),
+    "/api/generate": ({"model": "t", "prompt": "hi", "raw": True}, "/v1/completions"),
+    "/api/embed": ({"model": "t", "input": "hi"}, "/v1/embeddings"),
+    "/api/embeddings": ({"model": "t", "prompt": "hi"}, "/v1/embeddings"),
+    "/rerank": ({"model": "t", "query": "a", "documents": ["b"]}, "/v1/rerank"),
+    "/v2/rerank": ({"model": "t", "query": "a", "documents": ["b"]}, "/v1/rerank"),
+}
+
+
+@pytest.mark.parametrize("path", SPOKEN)
+def test_each_endpoint_that_the_backend_has_not_is_asked_at_another(
+    tier: Running, path: str
+) -> None:
+    it, a = tier
+    body, other = SPOKEN[path]
+    answer = it.post(path, {**body, "stream": False}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert [each["path"] for each in a.requests("/")] == [other]
+    names = {"/api/embed": "embeddings", "/api/embeddings": "embedding", "/v1/responses": "output"}
+    assert answer.json()[names[path]] if path in names else answer.json()
+
+
+def test_ollama_s_streams_are_lines_with_the_gateways_own_headers(tier: Running) -> None:
+    it, _ = tier
+    streamed = it.post("/api/chat", {**CHAT, "model": "t"}, timeout=60)
+    assert streamed.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(each) for each in streamed.text.splitlines()]
+    assert [each["done"] for each in lines].index(True) == len(lines) - 1
+    assert lines[-1]["eval_count"] == 5
+
+
+def test_what_is_known_of_a_model_is_told_in_ollama_s_words_without_asking_it(
+    tier: Running,
+) -> None:
+    it, a = tier
+    shown = it.post("/api/show", {"model": "t"}, timeout=60)
+    assert (shown.status_code, shown.json()["capabilities"]) == (200, ["completion"])
+    loaded = it.post("/api/generate", {"model": "t"}, timeout=60).json()
+    assert (loaded["done"], loaded["done_reason"]) == (True, "load")
+    assert [each for each in a.requests("/") if each["method"] == "POST"] == []
+    unknown = it.post("/api/show", {"model": "none"}, timeout=60)
+    assert unknown.status_code == 404
+    assert list(unknown.json()) == ["error"]
+
+
+def test_what_is_no_request_of_its_dialect_is_refused_before_any_backend(tier: Running) -> None:
+    it, a = tier
+    wrong = it.post("/v1/messages", {**MESSAGE, "max_tokens": "x"}, timeout=60)
+    assert (wrong.status_code, wrong.json()["error"]["type"]) == (400, "invalid_request_error")
+    wrong = it.post("/v1/responses", {"model": "t", "input": 5}, timeout=60)
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "input")
+    assert a.requests("/v1") == []
+
+
+def test_anthropic_s_own_header_for_the_key_is_good_through_the_tier_too(tier: Running) -> None:
+    it, _ = tier
+    headers = {"x-api-key": it.key, "anthropic-version": "2026-10-21"}
+    with httpx.Client(timeout=60) as client:
+        answer = client.post(it.url + "/v1/messages", json=MESSAGE, headers=headers)
+        refused = client.post(
+            it.url + "/v1/messages", json={**MESSAGE, "temperature": 1}, headers=headers
+        )
+    assert answer.status_code == 200, answer.text
+    assert (refused.status_code, refused.json()["type"]) == (400, "error")
 
 
 def test_one_that_it_has_is_relayed_without_the_tier(tier: Running, callers: Path) -> None:

@@ -115,10 +115,16 @@ def _chunk(data: bytes) -> dict[str, Any]:
 
 
 def _answer(body: bytes) -> dict[str, Any]:
+    """An array under `results`, as Translation.answer takes it."""
     try:
-        return _chunk(body)
-    except ValueError:
-        raise Refused("The backend's answer is no JSON object.", status=502) from None
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, list):
+        return {"results": found}
+    if not isinstance(found, dict):
+        raise Refused("The backend's answer is no JSON object.", status=502)
+    return found
 
 
 def _error_of(body: bytes) -> Mapping[str, Any]:

@@ -18,7 +18,8 @@ may stand without it ({without}), or behind Azure's `/openai/`, `/openai/v1/` an
 |---|---|
 {rows}
 A model that is served by no such engine: 404 `unknown_endpoint`, which says who would; on
-Ollama's paths 400 `wrong_dialect`, which says where to ask instead. While an engine has not said
+Ollama's paths 400 `wrong_dialect`, which says where to ask instead; with a section `api:` it is
+translated where it can be ([dialects.md](dialects.md)). While an engine has not said
 yet what it is: 503. A model that nobody has, or that is not for this key: 404 `model_not_found`;
 but 503 with `Retry-After` where every model is served and a backend has not told its models yet.
 

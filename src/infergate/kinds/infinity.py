@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infergate.kinds.kind import ANTHROPICS, Kind, Replies, paths
+from infergate.kinds.kind import NO_TEXT, Kind, Replies, paths
 
 
 def _has_no_prefix(replies: Replies) -> bool:
@@ -27,5 +27,5 @@ KIND = Kind(
     liveness_path="/health",
     unlisted="start Infinity with --url-prefix /v1",  # so do the clients' paths need it
     has=paths("/rerank /classify"),
-    lacks=ANTHROPICS,
+    lacks=NO_TEXT,
 )

@@ -78,7 +78,8 @@ class Kind:
         asked only while requests of ours are there.
 
     has: paths that not every server has (config/endpoints.py), WebSockets among them.
-    lacks: paths that most servers have and these are known not to (contract/dialects.py).
+    lacks: paths that most servers have and these are known not to (contract/dialects.py). One that
+        lacks /v1/rerank has /rerank.
     keeps_answers: answers of /v1/responses can be asked for by their ids.
     counts_usage: it understands `stream_options.include_usage`. Others may refuse what they do not
         know; they get it only from clients that ask for it themselves.
@@ -116,7 +117,12 @@ class Kind:
     any_name: bool = False
 
 
-ANTHROPICS = frozenset(("/v1/messages", "/v1/messages/count_tokens"))
+COUNT_TOKENS = frozenset(("/v1/messages/count_tokens",))
+ANTHROPICS = COUNT_TOKENS | {"/v1/messages"}
+CHAT_ALONE = ANTHROPICS | {"/v1/responses"}
+"""What servers lack that have no more than chat completions, completions and embeddings."""
+NO_TEXT = CHAT_ALONE | {"/v1/chat/completions", "/v1/completions", "/v1/rerank"}
+"""What servers of embeddings and rerankers lack."""
 
 
 def paths(*lines: str) -> frozenset[str]:

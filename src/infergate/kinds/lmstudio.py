@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infergate.kinds.kind import COMMON_CONTEXT, Kind, Replies
+from infergate.kinds.kind import COMMON_CONTEXT, COUNT_TOKENS, Kind, Replies
 
 _STATES = ("loaded", "not-loaded")
 
@@ -36,5 +36,6 @@ KIND = Kind(
     loaded=_loaded,
     keeps_loaded=False,
     context=("loaded_context_length", "max_context_length", *COMMON_CONTEXT),
+    lacks=COUNT_TOKENS,  # https://lmstudio.ai/docs/developer/anthropic-compat
     counts_usage=True,
 )

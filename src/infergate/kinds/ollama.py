@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infergate.kinds.kind import Kind, Replies
+from infergate.kinds.kind import COUNT_TOKENS, Kind, Replies
 
 
 def _is_ollama(replies: Replies) -> bool:
@@ -26,5 +26,6 @@ KIND = Kind(
     loaded_path="/api/ps",
     keeps_loaded=False,
     version_path="/api/version",
+    lacks=COUNT_TOKENS,  # https://docs.ollama.com/api/anthropic-compatibility
     counts_usage=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infergate.kinds.kind import Kind, Replies
+from infergate.kinds.kind import CHAT_ALONE, Kind, Replies
 
 
 def _is_ray(replies: Replies) -> bool:
@@ -19,4 +19,5 @@ KIND = Kind(
     sign=_is_ray,
     imitates=True,  # behind its proxy another engine may write its own name
     liveness_path="/-/healthz",  # of each node's proxy: "success", or 503 while it drains
+    lacks=CHAT_ALONE,  # https://docs.ray.io/en/latest/serve/llm: its ingress' endpoints
 )

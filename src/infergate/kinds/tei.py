@@ -3,7 +3,7 @@ https://huggingface.co/docs/text-embeddings-inference"""
 
 from __future__ import annotations
 
-from infergate.kinds.kind import ANTHROPICS, Kind, Replies, paths
+from infergate.kinds.kind import NO_TEXT, Kind, Replies, paths
 from infergate.kinds.work import WorkNames, read_metrics
 
 NAMES = WorkNames(
@@ -31,5 +31,5 @@ KIND = Kind(
     work={"/metrics": read_metrics(NAMES)},
     has=paths("/rerank"),
     any_name=True,
-    lacks=ANTHROPICS,
+    lacks=NO_TEXT,
 )

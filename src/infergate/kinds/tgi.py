@@ -3,7 +3,7 @@ https://huggingface.co/docs/text-generation-inference"""
 
 from __future__ import annotations
 
-from infergate.kinds.kind import ANTHROPICS, Kind, Replies
+from infergate.kinds.kind import CHAT_ALONE, Kind, Replies
 from infergate.kinds.work import WorkNames, histogram, read_metrics
 
 # https://huggingface.co/docs/text-generation-inference/reference/metrics
@@ -37,5 +37,5 @@ KIND = Kind(
     work={"/metrics": read_metrics(NAMES)},
     counts_usage=True,
     any_name=True,  # its clients write "tgi"
-    lacks=ANTHROPICS,
+    lacks=CHAT_ALONE,
 )

@@ -3,7 +3,7 @@ https://github.com/triton-inference-server/server/tree/main/python/openai"""
 
 from __future__ import annotations
 
-from infergate.kinds.kind import ANTHROPICS, Kind
+from infergate.kinds.kind import CHAT_ALONE, Kind
 from infergate.kinds.work import WorkNames, read_metrics
 
 # https://github.com/triton-inference-server/server/blob/main/docs/user_guide/metrics.md
@@ -20,5 +20,5 @@ KIND = Kind(
     owned_by="Triton Inference Server",
     liveness_path="/health/ready",
     work={"/metrics": read_metrics(NAMES)},
-    lacks=ANTHROPICS,
+    lacks=CHAT_ALONE,
 )

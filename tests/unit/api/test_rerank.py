@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infergate.api.dialects import table
+from infergate.api.dialects.doc import has
 from infergate.api.dialects.translation import Refused, Translation
+from infergate.contract.dialects import TRANSLATED
+from infergate.kinds import KINDS
 from tests.json_near import near
 
 ASKED: dict[str, Any] = {
@@ -62,3 +65,15 @@ def test_anything_is_ranked_or_refused(body: Any, answer: Any, path: str) -> Non
     with suppress(Refused):
         found = made(path, body).answer(answer)
         assert all(0 <= each["index"] < len(body["documents"]) for each in found["results"])
+
+
+def test_no_kind_of_server_is_sent_in_circles() -> None:
+    for kind in KINDS.values():
+        for entry in table.ENTRIES:
+            path = entry.path
+            for _ in table.ENTRIES:
+                if path not in TRANSLATED or has(kind, path):
+                    break
+                path = table.BY_PATH[path].target.split("`")[0]
+            else:
+                pytest.fail(f"{kind.title}: {entry.path}")

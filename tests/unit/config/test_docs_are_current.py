@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from infergate.api.dialects.doc import page as dialects_page
 from infergate.config.endpoints_doc import page
 from infergate.config.example_yaml import example
 from infergate.config.json_schema import json_schema
@@ -37,6 +38,11 @@ def test_the_reference_says_of_each_setting_and_section_what_it_is_for() -> None
 def test_the_table_of_paths_is_current() -> None:
     written = (DOCS / "endpoints.md").read_text()
     assert written == page(), "python -m infergate.config.endpoints_doc > docs/endpoints.md"
+
+
+def test_the_table_of_dialects_is_current() -> None:
+    written = (DOCS / "dialects.md").read_text()
+    assert written == dialects_page(), "python -m infergate.api.dialects.doc > docs/dialects.md"
 
 
 def test_the_table_of_metrics_is_current() -> None:

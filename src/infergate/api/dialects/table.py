@@ -141,7 +141,7 @@ ENTRIES = (
     ),
 )
 
-_BY_PATH = {entry.path: entry for entry in ENTRIES}
+BY_PATH = {entry.path: entry for entry in ENTRIES}
 
 
 def translation(
@@ -151,7 +151,7 @@ def translation(
 
     Raises Refused for what cannot be had.
     """
-    entry = _BY_PATH.get(path)
+    entry = BY_PATH.get(path)
     return entry.make(headers, body) if entry is not None and method == "POST" else None
 
 

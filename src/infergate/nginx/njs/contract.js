@@ -91,7 +91,8 @@ const RETRY_ATTEMPTS = 3, RETRY_BUDGET = 0.2, RUNG_FACTOR = 4, RELAY_PARTS = 4, 
     LONGEST_NAME = 256, FOR_EVER_MS = 1000000000000, BYTES_PER_TOKEN = 4, HEDGE_BUCKETS = 88;
 
 // paths: dialects.py
-const TRANSLATED = ' /v1/messages /v1/messages/count_tokens ';
+const
+    TRANSLATED = ' /v1/messages /v1/messages/count_tokens /v1/responses /api/chat /api/generate /api/embed /api/embeddings /api/show /v1/rerank /rerank /v2/rerank ';
 
 export { POLICY_LINE_FLAGS, POLICY_LINE_NAME, POLICY_LINE_EXPIRY, POLICY_LINE_MODELS, POLICY_LINE_NUMBERS,
     POLICY_LINE_NETWORKS, POLICY_LINE_BLOCK, POLICY_LINE_TENANT, POLICY_LINE_SERVICES, POLICY_LINE_HELD,

@@ -74,8 +74,7 @@ function decide(r, request, found, met) {
             return undefined;
         }
         system = request.parsed.system;
-        if (settings.tier && found[route.BACKENDS].some((each) => settings.mute.split('').some(
-            (letter) => each[route.FLAGS].indexOf(letter) !== -1))) {   // it may not speak that: kinds.js
+        if (settings.tier && few.isMute(found)) {
             return undefined;
         }
     } else if (uri[5] === 'h') {   // /v1/chat/completions
@@ -83,6 +82,8 @@ function decide(r, request, found, met) {
         if (head && head.role !== 'user') {
             system = head.content;
         }
+    } else if (settings.tier && uri[4] === 'r' && few.isMute(found)) {   // /v1/responses, /v1/rerank
+        return undefined;
     }
     if (system !== undefined && system !== null && few.isAttributed(request, system)) {
         return undefined;

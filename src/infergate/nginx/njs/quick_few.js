@@ -22,6 +22,11 @@ function isAttributed(request, system) {
         && (request.buffer === undefined ? first : scan.beginning(request, first)).startsWith(anthropic.ATTRIBUTION);
 }
 
+// Whether a backend of the model may not speak the dialect of an endpoint that most do: kinds.js looks.
+function isMute(found) {
+    return found[route.BACKENDS].some((each) => settings.mute.split('').some((letter) => each[route.FLAGS].indexOf(letter) !== -1));
+}
+
 // What is to be written into a request for a stream. flags: of the backend.
 function ofStream(r, request, flags) {
     const uri = r.uri;
@@ -33,4 +38,4 @@ function ofStream(r, request, flags) {
     return isOurs ? streamOptions.OURS : '';
 }
 
-export { isForRelay, isAttributed, ofStream };
+export { isForRelay, isAttributed, isMute, ofStream };
