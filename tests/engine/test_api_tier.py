@@ -253,6 +253,7 @@ def test_a_client_behind_a_trusted_proxy_is_the_one_that_is_logged(tier: Running
 
 def test_a_client_that_leaves_closes_the_backends_connection(tier: Running) -> None:
     it, a = tier
+    before = a.stats()["aborted"]
     a.behave(path_prefix="/v1/chat", hang="mid_stream")
     content = gzip.compress(json.dumps({**CHAT, "stream": True}).encode())
     headers = {**it.headers(), "Content-Encoding": "gzip", "Content-Type": "application/json"}
@@ -260,8 +261,7 @@ def test_a_client_that_leaves_closes_the_backends_connection(tier: Running) -> N
         "POST", f"{it.url}/v1/chat/completions", content=content, headers=headers, timeout=60
     ) as answer:
         next(answer.iter_raw())
-        before = a.stats()["aborted"]
-    until(lambda: a.stats()["aborted"] == before + 1)
+    until(lambda: a.stats()["aborted"] > before)
 
 
 def test_a_stream_that_breaks_off_ends_in_an_error(tier: Running) -> None:
