@@ -100,5 +100,5 @@ def read_failing(file: Path) -> tuple[Failing, ...]:
     """The loops that fail; none where nobody has written any down."""
     try:
         return tuple(Failing(**each) for each in json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,8 @@ def read_state(path: Path, understood: Callable[[Any], T]) -> T | None:
         if attempt == 0:
             time.sleep(_AGAIN_AFTER_S)
     aside = path.with_name(path.name + SET_ASIDE)
+    if os.path.lexists(aside) and (path.is_dir() or aside.is_dir()):  # else it takes its place
+        aside = path.with_name(f"{path.name}.{time.time_ns()}{SET_ASIDE}")
     with contextlib.suppress(OSError):  # a full disk can rename; one for reading alone cannot
         path.replace(aside)
     log.error(

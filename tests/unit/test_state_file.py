@@ -10,13 +10,19 @@ import pytest
 from infergate.certificates.report import read_report as read_certificates
 from infergate.control.report import read_inventories, read_report
 from infergate.control.services import read_services
+from infergate.engine.running import _NOTE as NOTE_OF_ENGINE
+from infergate.engine.running import running_engine
+from infergate.ledger.status import read_status
 from infergate.live.drain import drain
 from infergate.live.revisions import current, forget_old, next_number, revisions
+from infergate.loops import read_failing
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.zones import _entries
 from infergate.paths import Home
 from infergate.state.in_force import read_changes, read_groups
 from infergate.state.publish import _conditions
+from infergate.state_file import set_aside
+from infergate.supervise.followed import last_followed
 
 DAMAGES = {
     "empty": b"",
@@ -59,6 +65,37 @@ def test_a_damaged_state_file_counts_as_none_and_is_set_aside(
     assert not read(home)
     assert not path.exists()
     assert path.with_name(f"{path.name}.unreadable").read_bytes() == damage
+
+
+def test_a_folder_in_a_state_file_s_place_is_set_aside_every_time(home: Home) -> None:
+    path = home.conditions_snapshot
+    for _ in range(3):
+        (path / "notes").mkdir(parents=True)
+        assert not _conditions(home)
+        assert not path.exists()
+    assert len(set_aside(path.parent)) == 3
+    path.write_text("{")
+    assert not _conditions(home)
+    assert len(set_aside(path.parent)) == 4
+
+
+NOTES: dict[str, Callable[[Home], tuple[Path, Callable[[], object]]]] = {
+    "ledger": lambda home: (home.ledger, lambda: read_status(home.ledger)),
+    "loops": lambda home: (home.loops, lambda: read_failing(home.loops)),
+    "followed": lambda home: (home.followed, lambda: last_followed(home)),
+    "engine": lambda home: (home.root / NOTE_OF_ENGINE, lambda: running_engine(home.root)),
+}
+"""What running processes say of themselves; each writes its own anew within moments."""
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("note", NOTES.values(), ids=NOTES)
+def test_a_damaged_note_of_a_process_counts_as_none(
+    home: Home, note: Callable[[Home], tuple[Path, Callable[[], object]]], damage: bytes
+) -> None:
+    path, read = note(home)
+    path.write_bytes(damage)
+    assert not read()
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)

@@ -21,5 +21,5 @@ def running_engine(home: Path) -> tuple[str, ...] | None:
     try:
         noted = json.loads((home / _NOTE).read_text())
         return tuple(noted["argv"]) if works_in(noted["pid"], home) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -53,6 +53,6 @@ def read_status(path: Path) -> LedgerStatus | None:
     for _ in range(3):  # it may be read while it is written
         try:
             return LedgerStatus(**json.loads(path.read_text()))
-        except (OSError, TypeError, ValueError):
+        except (OSError, TypeError, ValueError, RecursionError):
             time.sleep(0.005)
     return None

@@ -24,7 +24,7 @@ def missing(config: Config, home: Home) -> tuple[str, ...]:
     try:
         there: Mapping[str, object] = json.loads((home.current / FILE).read_text())
         there = dict(there)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         there = {}  # nginx gets them anew
     return tuple(name for name, each in config.backends.items() if there.get(name) != _seen(each))
 

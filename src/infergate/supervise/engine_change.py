@@ -63,7 +63,7 @@ async def follow_requests(home: Home, nginx: NginxProcess, woken: asyncio.Event)
         try:
             asked = json.loads(_asked(home).read_text())
             wanted = Wanted(tuple(asked["argv"]), asked["revision"])
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
             log.error("nobody said which engine is wanted", problem=str(problem))
             continue
         write_atomically(_told(home), await _change(home, nginx, wanted))

@@ -21,6 +21,6 @@ def last_followed(home: Home) -> tuple[int, int, int] | None:
     """What was noted last; None if nothing was, or the file was not there."""
     try:
         inode, size, modified_ns = json.loads(home.followed.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     return inode, size, modified_ns

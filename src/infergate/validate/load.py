@@ -197,7 +197,7 @@ def _why(body: bytes) -> str:
     try:
         error = json.loads(body)["error"]
         return str(error["code"] or error["message"])[:60]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
