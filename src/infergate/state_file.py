@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 SET_ASIDE = ".unreadable"
 """At the end of the name of one that was damaged."""
+
+_NO_FILE = (errno.EISDIR, errno.ELOOP)
+"""What is there instead: a folder, or a link to itself."""
 
 _AGAIN_AFTER_S = 0.05
 """It may be about to be written over in place (files.replace_or_overwrite)."""
@@ -35,10 +39,11 @@ def read_state(path: Path, understood: Callable[[Any], T]) -> T | None:
             return understood(json.loads(path.read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except IsADirectoryError as problem:
-            damage: Exception = problem
         except OSError as problem:
-            raise StateError(f"cannot be read: {problem.strerror}", where=str(path)) from problem
+            if problem.errno not in _NO_FILE:
+                why = f"cannot be read: {problem.strerror}"
+                raise StateError(why, where=str(path)) from problem
+            damage: Exception = problem
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
             damage = problem
         if attempt == 0:

@@ -79,6 +79,14 @@ def test_a_folder_in_a_state_file_s_place_is_set_aside_every_time(home: Home) ->
     assert len(set_aside(path.parent)) == 4
 
 
+def test_a_link_to_itself_in_a_state_file_s_place_is_set_aside(home: Home) -> None:
+    path = home.conditions_snapshot
+    path.symlink_to(path.name)
+    assert not _conditions(home)
+    assert not path.is_symlink()
+    assert len(set_aside(path.parent)) == 1
+
+
 NOTES: dict[str, Callable[[Home], tuple[Path, Callable[[], object]]]] = {
     "ledger": lambda home: (home.ledger, lambda: read_status(home.ledger)),
     "loops": lambda home: (home.loops, lambda: read_failing(home.loops)),
