@@ -83,6 +83,30 @@ def test_requests_tokens_and_money_are_counted_by_key(counted: Counted) -> None:
     assert csv[0].startswith("key,hour,requests,errors,prompt_tokens")
 
 
+def test_a_killed_worker_takes_no_line_with_it_that_was_written_and_is_told(
+    counted: Counted,
+) -> None:
+    it, _ = counted
+    name = f"killed-{time.monotonic_ns()}"
+    key = json.loads(it.run("keys", "create", name, "--json").stdout)["key"]
+
+    def requests() -> int:
+        return sum(each["requests"] for each in usage(it) if each["key"] == name)
+
+    before = it.status()["ledger"]["killed_workers"]
+    for killed, sent in enumerate((10, 20), 1):
+        for _ in range(10):
+            assert it.chat(key=key).status_code == 200
+        until(lambda sent=sent: requests() == sent)
+        victim, *_ = alive = workers(it)
+        os.kill(victim, signal.SIGKILL)
+        until(lambda alive=alive: len(workers(it)) == len(alive) and workers(it) != alive)
+        until(lambda n=before + killed: it.status()["ledger"]["killed_workers"] == n)
+    assert "nginx died" in it.run("status").stdout
+    assert it.chat(key=key).status_code == 200
+    until(lambda: requests() == 21)
+
+
 def test_a_budget_that_is_used_up_stops_its_key_and_no_other(counted: Counted) -> None:
     it, _ = counted
     before = workers(it)

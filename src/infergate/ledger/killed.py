@@ -10,7 +10,11 @@ from pathlib import Path
 
 from infergate.worker_files import open_regular
 
-_KILLED = re.compile(rb"worker process \d+ exited on signal \d+")
+_KILLED = re.compile(
+    rb"^[\d/]+ [\d:]+ \[\w+\] \d+#\d+: worker process \d+ exited on signal \d+", re.MULTILINE
+)
+"""From the line's beginning: further on it may be a client's Referer."""
+
 _MOST_BYTES = 4 * 1024 * 1024
 
 

@@ -58,6 +58,10 @@ def test_workers_that_were_killed_are_counted_from_the_error_log(tmp_path: Path)
         assert killed.more() == 1
         file.write(line[40:])
     assert [killed.more(), killed.more()] == [1, 0]
+    with path.open("a") as file:
+        refused = "[error] 5#5: *3 connect() failed (111: Connection refused), client: 127.0.0.1"
+        file.write(f'2026/11/29 16:36:31 {refused}, referrer: "{line.strip()}"\n')
+    assert killed.more() == 0, "a client says so"
     path.rename(tmp_path / "error.log.1")
     path.write_text(line)
     assert killed.more() == 1
