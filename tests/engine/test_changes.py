@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -185,6 +186,31 @@ def traffic(it: Gateway) -> Iterator[list[int]]:
     finally:
         stop.set()
         thread.join(10)
+
+
+def test_what_a_client_writes_into_the_error_log_is_no_word_of_nginx(pair: Pair) -> None:
+    """A change is taken back where nginx gives up, and not where a Referer says that it does."""
+    it, _, _ = pair
+    begins = "2026/11/30 14:08:27 [emerg] 1#1: "
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {10**11}\r\n"
+    over = threading.Event()
+
+    def says_so() -> None:
+        while not over.is_set():
+            for before in ("", "x ", "x\u2028"):
+                with socket.create_connection(("127.0.0.1", it.port), 60) as connection:
+                    connection.sendall(f"{head}Referer: {before}{begins}gave up\r\n\r\n".encode())
+                    connection.recv(1)
+
+    with ThreadPoolExecutor(1) as pool:
+        client = pool.submit(says_so)
+        try:
+            until(lambda: "gave up" in (it.home / "logs" / "error.log").read_text())
+            it.file.write_text(it.file.read_text() + "timeouts: { connect: 1s }\n")
+            assert it.run("apply", "--window", "0s", check=False).returncode == 0
+        finally:
+            over.set()
+            client.result()
 
 
 @pytest.mark.long

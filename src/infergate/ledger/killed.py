@@ -8,13 +8,10 @@ import os
 import re
 from pathlib import Path
 
+from infergate.nginx.error_line import said
 from infergate.worker_files import open_regular
 
-_KILLED = re.compile(
-    rb"^[\d/]+ [\d:]+ \[\w+\] \d+#\d+: worker process \d+ exited on signal \d+", re.MULTILINE
-)
-"""From the line's beginning: further on it may be a client's Referer."""
-
+_KILLED = re.compile(r"worker process \d+ exited on signal \d+")
 _MOST_BYTES = 4 * 1024 * 1024
 
 
@@ -46,7 +43,8 @@ class KilledWorkers:
                 facts.st_ino,
                 start + (end or (len(data) if len(data) == _MOST_BYTES else 0)),
             )
-            return len(_KILLED.findall(data[:end]))
+            text = data[:end].decode(errors="replace")
+            return sum(_KILLED.match(words) is not None for _, words in said(text))
         except OSError:
             return 0
         finally:

@@ -34,6 +34,7 @@ from infergate.nginx.embedded_limits import (
     refuse_beyond_loopback,
     refuse_servers_beyond_loopback,
 )
+from infergate.nginx.error_line import said
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.hand_written import Written, by_hand, joined
 from infergate.nginx.lint import refuse_findings
@@ -331,8 +332,10 @@ def _has_given_up(home: Home, logged: int) -> bool:
     """Whether nginx has said since then that it goes on as before. A port that is taken is no end
     yet: it tries five times, half a second apart (ngx_open_listening_sockets)."""
     new = max(0, min(_error_log_size(home) - logged, 2**20))
-    said = tail_of(home.logs / "error.log", new).splitlines()
-    return any(" [emerg] " in line and " bind() to " not in line for line in said)
+    return any(
+        level == "emerg" and not words.startswith("bind() to ")
+        for level, words in said(tail_of(home.logs / "error.log", new))
+    )
 
 
 def _error_log_size(home: Home) -> int:
