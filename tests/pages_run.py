@@ -9,6 +9,7 @@ PAGES += ["validate", "monitoring", "terminal", "changes", "security"]
 ELSEWHERE = {
     "CONTRIBUTING.md": "they are the tests and benchmarks themselves",
     "backup.md": "tests/engine/test_backup.py runs it, between two gateways",
+    "batches.md": "tests/engine/test_api_batches.py types it, from above to below",
     "benchmarks.md": "they take minutes and valgrind; bench/ has what came of them",
     "peers.md": "it needs a checkout of an engine; tests/unit/test_peers.py",
     "import.md": "tests/engine/test_import.py runs it as printed",

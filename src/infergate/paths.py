@@ -32,6 +32,7 @@ class Home:
     state/         store.db, the snapshots nginx loads when it starts, the bans it includes
     run/           pid files, sockets, nginx's temporary files
     logs/          access.log (JSON), error.log, gateway.log, waf.log
+    files/         of clients, for batches
     cache/         answers that nginx keeps to give them again
     tls/           certificates made or fetched here, and their keys
     public/        what anybody may fetch: answers to ACME challenges, the CA of tls/
@@ -187,6 +188,16 @@ class Home:
     def endpoints_socket(self) -> Path:
         """Where it does so with those for endpoints of the operator's own."""
         return self.queue_socket.with_name("endpoints.sock")
+
+    @property
+    def batches_socket(self) -> Path:
+        """Where it asks for files and batches."""
+        return self.queue_socket.with_name("batches.sock")
+
+    @property
+    def files(self) -> Path:
+        """What clients gave for batches, and what these wrote; nobody else may enter."""
+        return self.root / "files"
 
     @property
     def inner_socket(self) -> Path:

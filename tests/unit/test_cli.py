@@ -33,6 +33,7 @@ SENTENCES = {
     *("import", "keys restore", "teams create", "teams set", "teams remove", "policies set"),
     *("policies remove", "backend drain", "backend undrain", "cache purge", "cert issue"),
     *("cert renew", "engine install", "engine upgrade", "admin token revoke", "bans add"),
+    "batches cancel",
     *("bans remove", "bans fail2ban"),
 }
 """Commands that do something, and say that it is done: their exit code is what a script reads."""

@@ -42,8 +42,9 @@ from tests.pages_run import PAGES as RUN
 from tests.reaper import folder_prefix
 
 COMMAND_LINE = typer.main.get_command(app)
-KINDS = {"", "console", "json", "nginx", "sh", "yaml"}
-"""`sh` is typed; `console` is typed behind `$` and says what is printed; "" is a picture."""
+KINDS = {"", "console", "json", "nginx", "python", "sh", "yaml"}
+"""`sh` is typed; `console` is typed behind `$` and says what is printed; `python`
+is run by a test of its page; "" is a picture."""
 
 HASH = "$6$rounds=5000$saltsalt$" + "a" * 86
 FILES = {

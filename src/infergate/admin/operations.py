@@ -17,6 +17,7 @@ from infergate.admin.backends import (
     weigh_backend,
 )
 from infergate.admin.bans import add_ban, list_bans, remove_ban
+from infergate.admin.batches import cancel_batch, list_batches, show_batch
 from infergate.admin.cache import purge_cache, show_cache
 from infergate.admin.certificates import issue_certificates, list_certificates, show_ca
 from infergate.admin.changes import apply_file, list_history, roll_back, show_diff, show_plan
@@ -93,6 +94,7 @@ OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
     "hardening": (harden,),
     "firewall": (firewall,),
     "bans": (list_bans, add_ban, remove_ban),
+    "batches": (list_batches, show_batch, cancel_batch),
     "cache": (show_cache, purge_cache),
     "certificates": (list_certificates, show_ca, issue_certificates),
     "tokens": (list_tokens, whoami, create_token, revoke_token),

@@ -13,6 +13,7 @@ from infergate.cli import (
     backend,
     backup,
     bans,
+    batches,
     cache,
     certificates,
     changes,
@@ -79,6 +80,7 @@ app.add_typer(certificates.app, name="cert")
 app.add_typer(engine.app, name="engine")
 app.add_typer(admin.app, name="admin")
 app.add_typer(bans.app, name="bans")
+app.add_typer(batches.app, name="batches")
 app.add_typer(logs.app, name="logs")
 app.add_typer(metrics.app, name="metrics")
 

@@ -32,7 +32,7 @@ SECTIONS = {
         "render",
         "schema",
     ),
-    "Who may do what, and did": ("keys", "teams", "policies", "usage"),
+    "Who may do what, and did": ("keys", "teams", "policies", "usage", "batches"),
     "Keep it safe": ("audit", "bans", "cert", "waf", "admin"),
     "Install, move and keep it": (
         "deploy",

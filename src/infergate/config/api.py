@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from infergate.config.base import Section
+from infergate.config.batches import Batches
 from infergate.config.types import Bytes, EndpointPath, FilePath
 
 
@@ -19,6 +20,9 @@ class Api(Section):
         [],
         max_length=50,
         description="Paths of the gateway itself that those answer instead, such as /rerank.",
+    )
+    batches: Batches | None = Field(
+        None, description="OpenAI's files and batches; none, when not given."
     )
     endpoint_memory: Bytes = Field(
         2 * 1024**3,

@@ -7,11 +7,13 @@ from enum import IntEnum, StrEnum
 
 class Lent(IntEnum):
     """The places of an entry of the zone `lent`, under its token. KEY: that of the zone `keys`.
-    PARENT: the request's id. CLIENT: the address that it came from."""
+    PARENT: the request's id. CLIENT: the address that it came from. PLACE: its class in the queue
+    instead of the key's own; not there where it is that."""
 
     KEY = 0
     PARENT = 1
     CLIENT = 2
+    PLACE = 3
 
 
 class Token(StrEnum):

@@ -63,7 +63,7 @@ IDENTITY_FAMILIES: dict[str, str] = {
     "Client-Cert": " -Chain",
     "WL-Proxy-Client-": "Cert",
     "X-Infergate-": "Backend Ticket Patience Hedge Address Service Watched Token Parent Client"
-    " Handed",
+    " Handed Tenant Key Entry",
 }
 """Who is logged in, as a proxy before a service tells it: Authelia, authentik, oauth2-proxy,
 Cloudflare Access, Tailscale, Google's IAP and App Engine, Azure's Easy Auth, AWS' load balancers,

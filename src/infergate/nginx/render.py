@@ -256,6 +256,8 @@ def render(config: Config, around: Surroundings) -> Rendered:
             continue
         if name == tier.SNIPPET and config.api is None:
             continue
+        if name == tier.BATCHES and (config.api is None or config.api.batches is None):
+            continue
         files[name.removesuffix(".j2")] = text(name)
     hosts = tuple(_hosts(config))
     own = {each.name: each.hosts or hosts for each in https if not each.service}

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 FILE = "api.json"
 """Beside the rendered files of a revision: what the supervisor starts the tier with."""
 
-SNIPPET = "snippets/tier.conf.j2"
+SNIPPET, BATCHES = "snippets/tier.conf.j2", "snippets/batches.conf.j2"
+
+FORM_OVERHEAD = 64 * 1024
+"""Bytes of a form around a file."""
 
 _INNER = "snippets/inner/"
 _LOGGED = re.compile(r'(access\.log"\s+)infergate(?!_several|_refused)')
@@ -29,12 +32,16 @@ _LOGGED = re.compile(r'(access\.log"\s+)infergate(?!_several|_refused)')
 
 def values(config: Config, home: Home) -> dict[str, object]:
     """What the templates say of it."""
+    batches = None if config.api is None else config.api.batches
     return {
         "inner": False,
         "tier": config.api is not None,
         "tier_socket": str(home.tier_socket),
         "endpoints_socket": str(home.endpoints_socket),
         "inner_socket": str(home.inner_socket),
+        "batches": batches is not None,
+        "batches_socket": str(home.batches_socket),
+        "batches_body": 0 if batches is None else batches.max_file + FORM_OVERHEAD,
     }
 
 
@@ -76,6 +83,7 @@ def settings(config: Config, around: Surroundings) -> str:
     return json.dumps(
         {
             "workers": api.workers,
+            "batches": api.batches is not None,
             "endpoints": folder,
             "endpoint_memory": api.endpoint_memory,
             "max_body": config.limits.max_body,

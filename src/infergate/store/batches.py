@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from infergate.store.database import Database
 from infergate.store.tables import batches
 
-OPEN = ("validating", "in_progress", "finalizing", "cancelling")
+CANCELLABLE = ("validating", "in_progress", "finalizing")
+OPEN = (*CANCELLABLE, "cancelling")
 """The statuses of OpenAI's batches that go on by themselves; the others are their ends."""
 
 

@@ -21,6 +21,7 @@ from infergate.log import log
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.supervise.admin_api import AdminApi
 from infergate.supervise.api_tier import ApiTier
+from infergate.supervise.batches import BatchesProcess
 from infergate.supervise.child import Child
 from infergate.supervise.engine_change import WAKE, follow_requests
 from infergate.supervise.followed import note_followed
@@ -90,6 +91,7 @@ async def supervise(
             control.keep_running(control_plane),
             admin.keep_running(),
             ApiTier(home).keep_running(),
+            BatchesProcess(path, home, environ).keep_running(),
             _apply_when_told(path, home, environ, reload),
             *_followers(path, home, environ, nginx, follow=follow),
         ]

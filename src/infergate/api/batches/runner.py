@@ -12,12 +12,10 @@ from infergate.api.batches.run import Around, Run
 from infergate.api.batches.threads import to_its_end
 from infergate.backoff import Backoff
 from infergate.log import log
-from infergate.store.batches import OPEN, find_batch, move_batch, open_batches
+from infergate.store.batches import CANCELLABLE, OPEN, find_batch, move_batch, open_batches
 
 _AT_ONCE = 200
 """Batches that are open files and tasks; the others wait their turn, the oldest first."""
-
-_CANCELLABLE = ("validating", "in_progress", "finalizing")
 
 
 class Runner:
@@ -51,7 +49,7 @@ class Runner:
 
         def told() -> bool:
             with self._around.database.write() as connection:
-                return move_batch(connection, id_, _CANCELLABLE, "cancelling")
+                return move_batch(connection, id_, CANCELLABLE, "cancelling")
 
         if not await to_its_end(told):
             return False

@@ -20,6 +20,7 @@ from infergate.api.files.folder import Folder, new_file_id
 from infergate.api.files.form import Form, read_form, too_large
 from infergate.api.refusal import Refusal, missing
 from infergate.config.batches import Batches
+from infergate.nginx.tier import FORM_OVERHEAD
 from infergate.store.database import Database
 from infergate.store.files import (
     StoredFile,
@@ -35,7 +36,6 @@ _UPLOADS = 4
 """Of one owner at once: what is not there yet counts for no quota."""
 _PIECE = 1024**2
 """Bytes that are written at once, in a thread: a disk may be slow."""
-_FORM_OVERHEAD = 64 * 1024
 _LONGEST_LIST = 10_000
 
 Who = Annotated[Asker, Depends(asker_of)]
@@ -64,7 +64,7 @@ class Files:
         """Take a file for a batch, piece by piece."""
         settings = self._settings()
         declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared[:18]) > settings.max_file + _FORM_OVERHEAD:
+        if declared.isdigit() and int(declared[:18]) > settings.max_file + FORM_OVERHEAD:
             raise too_large(settings.max_file)
         await self._has_room(asker, settings, 0)
         with self._uploading(asker.owner):

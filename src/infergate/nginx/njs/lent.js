@@ -11,7 +11,22 @@ function find(r, token) {
         return 'request_over';
     }
     r.variables.ig_parent = found[contract.LENT_PARENT];
-    return state.find(state.shared.ig_keys, found[contract.LENT_KEY]) || 'request_over';
+    const policy = state.find(state.shared.ig_keys, found[contract.LENT_KEY]);
+    if (policy === undefined) {
+        return 'request_over';
+    }
+    return found[contract.LENT_PLACE] === undefined ? policy : placed(policy, found[contract.LENT_PLACE]);
+}
+
+// The policy, with another class in the queue.
+function placed(policy, place) {
+    const lines = policy.split('\n');
+    const numbers = lines[contract.POLICY_LINE_NUMBERS].split(',');
+    numbers[contract.POLICY_NUMBER_PLACE] = place;
+    lines[contract.POLICY_LINE_NUMBERS] = numbers.join(',');
+    lines[contract.POLICY_LINE_FLAGS] = lines[contract.POLICY_LINE_FLAGS].replace(contract.POLICY_FLAG_PLACED, '')
+        + contract.POLICY_FLAG_PLACED;
+    return lines.join('\n');
 }
 
 // The entry of a token; undefined once its request is over.

@@ -1,0 +1,67 @@
+"""`python -m infergate.api.batches CONFIG FD`: what the supervisor starts, with a socket to serve.
+
+One process, so that whoever makes or cancels a batch speaks to who runs it. It is the gateway's own
+user: it has the store and the files. What it asks of models goes through nginx all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from infergate.api.batches.app import BatchesApp
+from infergate.api.batches.calls import Caller
+from infergate.api.batches.grant import Grant
+from infergate.api.batches.key_caller import KeyCaller
+from infergate.api.batches.settings import Settings
+from infergate.api.files.folder import Folder
+from infergate.api.inner import Inner
+from infergate.api.serve import serve
+from infergate.files import locked_now
+from infergate.ledger.ledger import node_in, node_of
+from infergate.paths import Home, home_for
+from infergate.store.batches import StoredBatch
+from infergate.store.database import database_for
+
+_FINISH_S = 3
+_LOOK_S = 0.2
+
+
+async def main() -> None:
+    path, listener = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
+    home = home_for(path)
+    settings = Settings(path, home)
+    database = database_for(settings.config, home, keep=True)
+    inner = Inner(home.inner_socket)
+
+    def caller_of(batch: StoredBatch) -> Caller:
+        grant = Grant(batch, database, home.socket)
+        return KeyCaller(inner, grant, batch.client, lambda: settings().max_answer)
+
+    node = node_in(database, node_of(home))
+    batches = BatchesApp(database, node, Folder(home.files), settings, caller_of)
+    async with _alone(home), batches.running():
+        await serve(batches.app, listener, finish_s=_FINISH_S)
+
+
+@contextlib.asynccontextmanager
+async def _alone(home: Home) -> AsyncIterator[None]:
+    """Whoever runs the batches until now has given them up: a supervisor that was killed leaves its
+    processes for a moment."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        with locked_now(home.files / ".lock") as held:
+            if held:
+                yield
+                return
+        await asyncio.sleep(_LOOK_S)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

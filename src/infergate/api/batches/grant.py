@@ -1,0 +1,80 @@
+"""What lets a batch ask of models though nobody's request is open: a token in nginx's memory
+(njs/lent.js), which stands for the key that made the batch as long as that is valid."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from pathlib import Path
+
+from sqlalchemy import select
+
+from infergate.api.batches.threads import to_its_end
+from infergate.contract.numbers import TOKEN_MS
+from infergate.contract.tier import Lent, Token
+from infergate.live.shared_memory import push
+from infergate.store.batches import StoredBatch
+from infergate.store.database import Database
+from infergate.store.tables import keys
+from infergate.store.tables import secrets as stored
+
+LAST = 3
+"""The class in the queue behind all those that keys may have (state/policy.py)."""
+
+_RANDOM_BYTES = 32
+_RENEWED_AFTER_S = TOKEN_MS / 1000 / 2
+_ZONE = "lent"
+
+
+class Grant:
+    """One batch's. socket: where nginx's memory is written (Home.socket)."""
+
+    def __init__(self, batch: StoredBatch, database: Database, socket: Path) -> None:
+        self._batch, self._database, self._socket = batch, database, socket
+        self._token, self._since = "", 0.0
+        self._making = asyncio.Lock()
+
+    async def token(self, refused: str | None = None) -> str | None:
+        """One that counts; None where the key was revoked. Raises StateError where nginx is not
+        there.
+
+        refused: the one that did not count any more: nginx may have begun anew meanwhile.
+        """
+        async with self._making:
+            old = time.monotonic() - self._since > _RENEWED_AFTER_S
+            if self._token and self._token != refused and not old:
+                return self._token
+            entry = await to_its_end(key_entry_now, self._database, self._batch.key_entry)
+            if entry is None:
+                return None
+            token = Token.PREFIX + secrets.token_hex(_RANDOM_BYTES)
+            lent = {
+                Lent.KEY: entry,
+                Lent.PARENT: self._batch.id,
+                Lent.CLIENT: self._batch.client,
+                Lent.PLACE: LAST,
+            }
+            text = json.dumps([lent[each] for each in Lent])
+            change = {"set": {token: text}, "delete": [self._token] if self._token else []}
+            await to_its_end(push, self._socket, {_ZONE: change})
+            self._token, self._since = token, time.monotonic()
+            return token
+
+
+def key_entry_now(database: Database, entry: str) -> str | None:
+    """Under which entry nginx has the key that it had under this one: its secret may be another by
+    now. None where it was revoked. A key of the file, which the store does not know, has one."""
+    with database.read() as connection:
+        key = connection.execute(select(stored.c.key).where(stored.c.hash == entry)).scalar()
+        if key is None:
+            return entry
+        newest = (
+            select(stored.c.hash)
+            .join(keys, keys.c.id == stored.c.key)
+            .where(keys.c.id == key, keys.c.revoked_at.is_(None))
+            .order_by(stored.c.valid_until.is_not(None), stored.c.created_at.desc())
+        )
+        found = connection.execute(newest).scalar()
+    return None if found is None else str(found)

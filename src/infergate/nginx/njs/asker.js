@@ -1,0 +1,18 @@
+// asker: whose files and batches are asked for (docs/batches.md), told to the process that has them. Of the key it
+// gets what stands for it here; nginx passes a file on as it comes, so nothing of this waits for a body.
+import * as contract from './contract.js';
+import * as credentials from './credentials.js';
+import * as policyOf from './policy.js';
+
+// The variable $ig_tenant: with whom the key shares what it has. Empty for none, which is refused there.
+function tenant(r) {
+    return policyOf.more().line(r.variables.ig_policy, contract.POLICY_LINE_TENANT) || '';
+}
+
+// The variable $ig_entry: what a batch goes on to ask in the name of.
+function entry(r) {
+    return credentials.entry(r);
+}
+
+export { tenant, entry };
+export { admit } from './admit.js';
