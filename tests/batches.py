@@ -37,11 +37,14 @@ class CallerDouble:
     ) -> None:
         self.asked: list[Mapping[str, Any]] = []
         self.paths: set[str] = set()
-        self.cancelled = self.open = self.most_open = 0
+        self.cancelled = self.open = self.most_open = self.ends = 0
         self._answer = answer or echo
 
     def __call__(self, _batch: StoredBatch) -> CallerDouble:
         return self
+
+    async def end(self) -> None:
+        self.ends += 1
 
     async def call(self, path: str, body: Mapping[str, Any]) -> Answer:
         self.asked.append(body)

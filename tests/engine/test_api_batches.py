@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,9 +19,9 @@ from openai.types import Batch
 
 from infergate.live.shared_memory import read
 from infergate.paths import Home
-from infergate.store.batches import OPEN
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
+from tests.gateway_batches import answers, asked, begun, client, ended, kill_9, process_of, requests
 from tests.pages import DOCS, blocks
 
 CONFIG = """
@@ -45,78 +44,6 @@ def running(started: Running) -> Running:
     a.reset()
     it.forget_failures()
     return started
-
-
-def client(it: Gateway, key: str | None = None) -> OpenAI:
-    return OpenAI(api_key=key or it.key, base_url=f"{it.url}/v1", max_retries=0, timeout=60)
-
-
-def requests(count: int, model: str = "m") -> bytes:
-    return b"".join(
-        json.dumps(
-            {
-                "custom_id": f"r{number}",
-                "method": "POST",
-                "url": "/v1/chat/completions",
-                "body": {"model": model, "messages": [{"role": "user", "content": f"n{number}"}]},
-            }
-        ).encode()
-        + b"\n"
-        for number in range(count)
-    )
-
-
-def begun(of: OpenAI, content: bytes) -> Batch:
-    file = of.files.create(file=("in.jsonl", content), purpose="batch")
-    return of.batches.create(
-        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-    )
-
-
-def ended(of: OpenAI, batch: Batch) -> Batch:
-    found: list[Batch] = []
-
-    def over() -> bool:
-        found[:] = [of.batches.retrieve(batch.id)]
-        return found[0].status not in OPEN
-
-    until(over, timeout_s=60)
-    return found[0]
-
-
-def answers(of: OpenAI, id_: str | None) -> list[dict[str, Any]]:
-    return [] if id_ is None else [json.loads(x) for x in of.files.content(id_).text.splitlines()]
-
-
-def children(pid: int) -> list[int]:
-    """Those that this process has started."""
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def process_of(it: Gateway) -> int:
-    """The one that runs batches: a child of this gateway's supervisor."""
-
-    def found() -> list[int]:
-        mine = []
-        for pid in children(it.status()["processes"]["supervisor"]):
-            with contextlib.suppress(OSError):
-                if b"infergate.api.batches" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    mine.append(pid)
-        return mine
-
-    return int(until(found)[0])
-
-
-def kill_9(it: Gateway) -> None:
-    """All of this gateway, from above to below: so nobody starts another one. Only what the gateway
-    itself says is its own, and what that has started."""
-    told = it.status()["processes"]
-    supervisor, master = told["supervisor"], told["nginx"]
-    every = (supervisor, *children(supervisor), master, *children(master))
-    for pid in dict.fromkeys(every):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    until(lambda: set(it.status()["processes"].values()) == {None})
 
 
 def waiting(it: Gateway) -> int:
@@ -260,6 +187,19 @@ def test_a_batch_stops_when_its_key_is_revoked_and_says_so(running: Running) -> 
     assert "revoked" in ((done.errors.data or [])[0].message or "")
 
 
+def test_a_batch_stops_when_its_keys_budget_is_used_up_and_says_so(running: Running) -> None:
+    it, _ = running
+    of = client(it, it.new_key("poor", "--budget", "1-requests/day"))
+    assert it.chat(key=of.api_key).status_code == 200
+    until(lambda: it.chat(key=of.api_key).status_code == 429)
+    done = ended(of, begun(of, requests(5)))
+    assert done.status == "failed"
+    assert done.errors is not None
+    (error,) = done.errors.data or []
+    assert error.code == "insufficient_quota"
+    assert "1-requests" in (error.message or "")
+
+
 def test_a_batch_goes_on_when_its_key_gets_another_secret(running: Running) -> None:
     it, a = running
     key = it.new_key("rotated")
@@ -300,14 +240,6 @@ def test_kill_9_of_everything_loses_no_line_and_answers_none_twice(engine: str) 
         for each in found:
             assert each["response"]["status_code"] == 200
         assert len(a.requests()) <= 60 + 4 * 4, "only what was in flight is asked again"
-
-
-def asked(of: OpenAI, batch: Batch) -> int:
-    """Lines that are answered; 0 while nobody tells."""
-    with contextlib.suppress(openai.APIError):
-        counts = of.batches.retrieve(batch.id).request_counts
-        return 0 if counts is None else counts.completed
-    return 0
 
 
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)  # beside nginx: one tells as much

@@ -82,6 +82,7 @@ def test_the_official_clients_flow_from_a_file_to_its_answers(tmp_path: Path) ->
         assert (output.purpose, output.filename) == ("batch_output", f"{done.id}_output.jsonl")
         assert caller.paths == {"/v1/embeddings"}
         assert {each["model"] for each in caller.asked} == {"m"}
+        await until(lambda: caller.ends == 1)
 
     walk(tmp_path, steps, caller)
 

@@ -45,6 +45,9 @@ class Caller(Protocol):
         """POST it. Raises Unanswered; Stopped where the key is not valid any more. Cancelled, it
         closes the connection, so that the backend ends, too."""
 
+    async def end(self) -> None:
+        """The batch does not ask any more, for now."""
+
 
 Callers = Callable[[StoredBatch], Caller]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import time
@@ -14,6 +15,7 @@ from sqlalchemy import select
 from infergate.api.batches.threads import to_its_end
 from infergate.contract.numbers import TOKEN_MS
 from infergate.contract.tier import Lent, Token
+from infergate.errors import StateError
 from infergate.live.shared_memory import push
 from infergate.store.batches import StoredBatch
 from infergate.store.database import Database
@@ -61,6 +63,13 @@ class Grant:
             await to_its_end(push, self._socket, {_ZONE: change})
             self._token, self._since = token, time.monotonic()
             return token
+
+    async def end(self) -> None:
+        """It counts no more. Where nginx is not there, it has forgotten it."""
+        token, self._token = self._token, ""
+        if token:
+            with contextlib.suppress(StateError):
+                await to_its_end(push, self._socket, {_ZONE: {"delete": [token]}})
 
 
 def key_entry_now(database: Database, entry: str) -> str | None:

@@ -50,6 +50,10 @@ class KeyCaller:
             refused = token
         raise _GONE
 
+    async def end(self) -> None:
+        """See calls.Caller."""
+        await self._grant.end()
+
     async def _asked(self, token: str, path: str, sent: bytes) -> Answer:
         caller = Caller(token, "", self._client, Handed.ENDPOINT)
         try:

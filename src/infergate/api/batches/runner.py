@@ -91,7 +91,8 @@ class Runner:
         batch = await to_its_end(find_batch, self._around.database, self._node, id_)
         if batch is None or batch.status not in OPEN:
             return True
-        run = self._runs[id_] = Run(batch, self._around, self._callers(batch))
+        caller = self._callers(batch)
+        run = self._runs[id_] = Run(batch, self._around, caller)
         running = self._running[id_] = asyncio.create_task(run.go_on())
         try:
             await asyncio.wait((running,))
@@ -101,6 +102,7 @@ class Runner:
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait((running,))
             del self._running[id_], self._runs[id_]
+            await caller.end()
         if not running.cancelled():
             running.result()
         return False
