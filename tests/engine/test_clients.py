@@ -216,6 +216,26 @@ def test_it_does_so_where_a_program_in_between_made_openai_s_dialect_of_it(
     assert sent["messages"] == user, "what a person wrote stays"
 
 
+@pytest.mark.parametrize("case", ["a text", "a long text"])
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/responses"])
+def test_it_does_so_in_the_other_dialects(stack: Stack, path: str, case: str) -> None:
+    said, wanted = SYSTEMS[case]
+    kind = "ollama" if path == "/api/chat" else "vllm"
+    for way in ("short", "large") if kind == "ollama" else WAYS:
+        body = asked("chat", kind, way)
+        rest = body["messages"]
+        if path == "/v1/responses":
+            body = {"model": body["model"], "input": rest, "instructions": said}
+        else:
+            body["messages"] = [{"role": "system", "content": said}, *rest]
+        assert stack.gateway.post(path, {**body, "stream": False}).status_code == 200
+        sent = json.loads(stack.backends[kind].requests(path)[-1]["body"].encode("latin-1"))
+        if path == "/v1/responses":
+            assert (sent["instructions"], sent["input"]) == (wanted, rest)
+        else:
+            assert sent["messages"] == [{"role": "system", "content": wanted}, *rest]
+
+
 def test_a_beta_goes_on_untouched_and_an_unknown_version_is_refused(stack: Stack) -> None:
     it = stack.gateway
     beta = {

@@ -10,14 +10,18 @@ import * as scan from './scan.js';
 const ATTRIBUTION = 'x-anthropic-billing-header:';
 const LINE = /^[^\n]*\n*/;
 // https://docs.anthropic.com/en/api/versioning
-const CHAT = '/v1/chat/completions';
 const VERSION = '2023-06-01', NEWER = '2026-10-21', OLDER = '2023-01-01';
 
-// The system prompt: a text or a list of blocks. In OpenAI's dialect, as programs in between make it of
-// Anthropic's, the first message.
+// Where the system prompt stands. Programs in between make other dialects of Anthropic's.
+function placeIn(uri) {
+    return uri.indexOf('chat') !== -1 ? 'messages' : uri === '/v1/responses' ? 'instructions' : 'system';
+}
+
+// The system prompt: a text or a list of blocks. In a chat of OpenAI's or Ollama's the first message.
 function prompt(uri, body) {
-    if (uri !== CHAT) {
-        return body.system;
+    const place = placeIn(uri);
+    if (place !== 'messages') {
+        return body[place];
     }
     const first = Array.isArray(body.messages) ? body.messages[0] : undefined;
     return first && (first.role === 'system' || first.role === 'developer') ? first.content : undefined;
@@ -58,9 +62,9 @@ function withoutAttribution(uri, request, flags) {
         return;
     }
     const all = request.text;
-    const isChat = uri === CHAT;
-    const outer = startOf(all, 0, isChat ? 'messages' : 'system');
-    const start = isChat ? startOf(all, all.indexOf('{', outer), 'content') : outer;
+    const place = placeIn(uri);
+    const outer = startOf(all, 0, place);
+    const start = place === 'messages' ? startOf(all, all.indexOf('{', outer), 'content') : outer;
     if (!Array.isArray(prompt(uri, request.parsed))) {
         request.splices.push([start, members.endOfValue(all, start), JSON.stringify(rest)]);
         return;

@@ -77,15 +77,13 @@ function decide(r, request, found, met) {
         if (settings.tier && few.isMute(found)) {
             return undefined;
         }
-    } else if (uri[5] === 'h') {   // /v1/chat/completions
-        const head = request.parsed.messages && request.parsed.messages[0];
-        if (head && head.role !== 'user') {
-            system = head.content;
-        }
     } else if (settings.tier && uri[4] === 'r' && few.isMute(found)) {   // /v1/responses, /v1/rerank
         return undefined;
+    } else {
+        const head = (request.parsed.messages || '')[0];
+        system = !head ? request.parsed.instructions : head.role !== 'user' ? head.content : undefined;
     }
-    if (system !== undefined && system !== null && few.isAttributed(request, system)) {
+    if (system && few.isAttributed(request, system)) {
         return undefined;
     }
     const waits = options !== 0 && options.queue !== undefined;

@@ -86,10 +86,8 @@ function found(r, status) {
         }
     }
     let code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
-    let message = dialect.words(status);
-    if (status === 404 && !r.variables.ig_service) {
-        message += astray(r.uri);
-    } else if (status === 500 && isNoAnswer(r.variables.ig_login_said)) {
+    let message = dialect.words(status) + astray(r, status);
+    if (status === 500 && isNoAnswer(r.variables.ig_login_said)) {
         code = 'login_unavailable';
         message = 'Who may come in here is for a login to say, and it does not answer.';
     } else if (status === 401 && r.variables.ig_login) {
@@ -114,7 +112,8 @@ function found(r, status) {
 }
 
 // What is wrong with a client's base URL that leads here: it writes the rest of the path itself.
-function astray(uri) {
+function astray(r, status) {
+    const uri = status !== 404 || r.variables.ig_service ? '' : r.uri;
     const end = uri.startsWith('/v1/v1/') || uri.startsWith('/v1/api/') ? 'before' : uri.startsWith('/v1/chat/completions/') ? 'with' : '';
     return end === '' ? '' : ' The base URL of this client is to end ' + end + ' /v1: the rest it writes itself.';
 }

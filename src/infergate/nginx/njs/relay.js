@@ -232,7 +232,8 @@ function inserted(r, request, flags, keyFlags) {
         insert = flags.indexOf(contract.BACKEND_FLAG_USAGE) !== -1 ? streamOptions.ask(r, request) : '';
         variables.ig_note = variables.ig_note + tokens.note(r.uri, request.parsed);
     }
-    if (r.uri.startsWith('/v1/messages') || r.uri === '/v1/chat/completions') {
+    if (r.uri.startsWith('/v1/messages') || r.uri === '/v1/chat/completions' || r.uri === '/api/chat'
+        || r.uri === '/v1/responses') {
         anthropic.withoutAttribution(r.uri, request, flags);
     }
     if (keyFlags.indexOf(contract.POLICY_FLAG_LIMITED) !== -1) {
