@@ -160,6 +160,15 @@ class MemoryZone(Document):
     evicts: bool = Field(description="It gives up its oldest entries rather than be full.")
 
 
+class EndpointFile(Document):
+    """One file of `api.endpoints`."""
+
+    file: str = Field(description="Empty: of the folder as a whole.")
+    endpoints: list[str] = Field(description="Method and path; those it was to have, if disabled.")
+    problem: str = Field(description="Why it is disabled; empty if it is not.")
+    line: int = Field(description="Of the file, where that is; 0 where nobody knows.")
+
+
 class Missing(Document):
     """A model that the configuration expects at a backend that does not have it."""
 
@@ -207,6 +216,7 @@ class Status(Document):
         "more than 256 KiB, upload: no JSON, late: too many waited to be copied."
     )
     memory: list[MemoryZone]
+    endpoints: list[EndpointFile]
     missing_models: list[Missing]
     conflicts: list[str]
 
@@ -267,6 +277,7 @@ def status(gateway: Gateway) -> Status:
             },
             "uncopied": live.uncopied if live else {},
             "memory": [asdict(fill) for fill in (live.zones if live else ())],
+            "endpoints": _endpoints(gateway) if processes.supervisor is not None else [],
             "conflicts": report.conflicts if report else [],
             "missing_models": [
                 {"model": model, "backend": backend}
@@ -302,6 +313,15 @@ def _drained(gateway: Gateway, live: LiveState | None) -> Mapping[str, float]:
         return drained_backends(gateway.database)
     except StateError:
         return by_nginx
+
+
+def _endpoints(gateway: Gateway) -> list[Mapping[str, object]]:
+    api = gateway.applied.config.api
+    if api is None or api.endpoints is None:
+        return []
+    from infergate.api.asked import endpoint_files  # hardly any gateway has some
+
+    return endpoint_files(gateway.home.endpoints_socket)
 
 
 def _keys_file(gateway: Gateway) -> KeysFileState | None:

@@ -69,7 +69,7 @@ class Tier:
                 await answering.end(send)
         except httpx.HTTPError:
             if begun:
-                raise  # cut off here, too: what came is not all
+                return  # cut off by uvicorn: what came is not all
             await _refused(send, scope["path"], 502, "The gateway does not answer itself.")
 
 

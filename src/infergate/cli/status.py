@@ -39,6 +39,10 @@ def print_status(document: Mapping[str, Any], *, everything: bool = False) -> No
         often = f"{failing['times']} times in {ago(time.time() - failing['since'])}"
         said = f"The control plane fails at {failing['loop']} ({often}) and tries again"
         terminal.line((f"{said}: {failing['problem']}", "yellow"))
+    for each in document["endpoints"]:
+        if each["problem"]:
+            place = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
+            terminal.line((f"Endpoints {place or 'of your own'}: {each['problem']}", "yellow"))
     for file in document["set_aside"]:
         terminal.line((f"A state file was damaged and made anew; the old one is {file}.", "yellow"))
     print_tls(terminal, document["certificates"])

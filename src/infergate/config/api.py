@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from infergate.config.base import Section
 from infergate.config.batches import Batches
@@ -29,3 +29,16 @@ class Api(Section):
         ge=256 * 1024**2,
         description="Of addresses, for each of these files: what needs more gets a MemoryError.",
     )
+
+    @model_validator(mode="after")
+    def _takes_for_somebody(self) -> Api:
+        if self.takes and self.endpoints is None:
+            raise ValueError("takes is for endpoints of your own: name their folder in endpoints")
+        for path in self.takes:
+            if path in _KEPT or (path.endswith("/") and path != "/"):
+                raise ValueError(f"{path} cannot be taken")
+        return self
+
+
+_KEPT = ("/healthz", "/readyz", "/metrics")
+"""What watches the gateway asks."""

@@ -148,6 +148,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
         "slow_clients": config.limits.slow_clients,
         "trusted_proxies": config.access.trusted_proxies,
         "keys_required": config.auth.required,
+        "key_in_query": config.auth.key_in_query,
         "keyless": not config.auth.required or bool(config.auth.anonymous.networks),
         "key_headers": KEYS,
         "own_hosts": config.listen.hosts,

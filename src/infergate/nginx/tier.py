@@ -36,6 +36,8 @@ def values(config: Config, home: Home) -> dict[str, object]:
     return {
         "inner": False,
         "tier": config.api is not None,
+        "endpoints_of_own": config.api is not None and config.api.endpoints is not None,
+        "taken": tuple(dict.fromkeys(config.api.takes)) if config.api is not None else (),
         "tier_socket": str(home.tier_socket),
         "endpoints_socket": str(home.endpoints_socket),
         "inner_socket": str(home.inner_socket),
@@ -49,6 +51,7 @@ def inner_files(snippets: Iterable[str], text: Callable[..., str]) -> dict[str, 
     """The inner server, and each snippet as it is there. text: renders a template."""
     there = {
         "inner": True,
+        "taken": (),
         "waf": False,
         "waf_api": _NoFirewall,
         "cors": {},
