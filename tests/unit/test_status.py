@@ -32,6 +32,7 @@ def document(*backends: dict[str, Any], **said: Any) -> dict[str, Any]:
         "processes": {"supervisor": 1, "nginx": 2, "control": 3}, "engine": None, "revision": 3,
         "file_applied": True, "keys": 12, "keys_file": None, "ledger": None, "failing": [],
         "drain": {"workers": 0, "streams": 0, "oldest_s": 0, "left_s": 0}, "set_aside": [],
+        "endpoints": [],
         "backends": list(backends), "removed_backends": [], "groups": {}, "services": [],
         "certificates": [], "cache": {}, "uncopied": {}, "memory": [], "missing_models": [],
         "conflicts": [], **said,
