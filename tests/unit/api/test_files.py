@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -251,3 +253,38 @@ def test_what_a_kill_left_of_an_upload_is_gone_after_the_next_start(tmp_path: Pa
         assert on_disk(it) == sorted(["README", *(each.name for each in kept)])
 
     walk(tmp_path, second)
+
+
+def test_a_disk_that_takes_no_file_is_told_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def steps(it: Served) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", _full)
+            with pytest.raises(openai.InternalServerError) as refused:
+                await it.client().files.create(file=("x", b"{}"), purpose="batch")
+        assert (refused.value.status_code, refused.value.code) == (507, "disk_full")
+        assert on_disk(it) == []
+        assert [each async for each in it.client().files.list()] == []
+        await it.client().files.create(file=("x", b"{}"), purpose="batch")
+
+    walk(tmp_path, steps)
+
+
+def _full(_descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/files/", 404), ("PUT", "/v1/files", 405), ("POST", "/v1/batches/x", 405)],
+)
+def test_what_there_is_not_is_refused_in_openais_shape_and_leads_nowhere(
+    tmp_path: Path, method: str, path: str, status: int
+) -> None:
+    async def steps(it: Served) -> None:
+        answer = await it.client()._client.request(method, f"http://gateway{path}")
+        assert (answer.status_code, "location" in answer.headers) == (status, False)
+        assert answer.json()["error"]["message"]
+
+    walk(tmp_path, steps)

@@ -50,7 +50,7 @@ class BatchesApp:
         self._settings = settings
         around = Around(database, folder, settings, Turns(lambda: settings().concurrent))
         self.runner = Runner(around, node, callers)
-        self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+        self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         self.app.include_router(Files(database, node, folder, settings).router)
         self.app.include_router(BatchRoutes(database, node, self.runner, settings).router)
         self.app.add_exception_handler(Refusal, _refused)
