@@ -63,27 +63,38 @@ class Vocabulary:
         return len(self.tokens) - 1
 
 
+HEAD, FEED = EMBEDDING // HEADS, EMBEDDING * 2
+_RANDOM = np.random.default_rng(7)
+
+
+def weights(*shape: int, spread: float = 0.08) -> np.ndarray:
+    return _RANDOM.normal(0, spread, shape).astype(np.float32)
+
+
 def main() -> None:
     words = Vocabulary()
-    size, feed = len(words.tokens), EMBEDDING * 2
-    head = EMBEDDING // HEADS
-    random = np.random.default_rng(7)
-
-    def weights(*shape: int, spread: float = 0.08) -> np.ndarray:
-        return random.normal(0, spread, shape).astype(np.float32)
-
     writer = gguf.GGUFWriter(sys.argv[1], "llama")
+    describe(writer, words)
+    fill(writer, words)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def describe(writer: gguf.GGUFWriter, words: Vocabulary) -> None:
+    """What the model is."""
     writer.add_name("tiny-random-llama")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(EMBEDDING)
     writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(feed)
+    writer.add_feed_forward_length(FEED)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV_HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(head)
+    writer.add_rope_dimension_count(HEAD)
     writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(size)
+    writer.add_vocab_size(len(words.tokens))
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
@@ -99,6 +110,10 @@ def main() -> None:
     writer.add_add_space_prefix(True)
     writer.add_chat_template(TEMPLATE)
 
+
+def fill(writer: gguf.GGUFWriter, words: Vocabulary) -> None:
+    """Its weights."""
+    size = len(words.tokens)
     embedding = weights(size, EMBEDDING, spread=0.5)
     embedding[:, 0] = 2.0  # dimension 0 is the constant
     bias = np.full(size, -30.0, np.float32)
@@ -109,23 +124,19 @@ def main() -> None:
     for layer in range(LAYERS):
         name = f"blk.{layer}."
         attention_out = weights(EMBEDDING, EMBEDDING, spread=0.15)
-        down = weights(EMBEDDING, feed, spread=0.15)
+        down = weights(EMBEDDING, FEED, spread=0.15)
         attention_out[0] = down[0] = 0  # nothing writes into the constant
         writer.add_tensor(name + "attn_norm.weight", np.ones(EMBEDDING, np.float32))
         writer.add_tensor(name + "attn_q.weight", weights(EMBEDDING, EMBEDDING))
-        writer.add_tensor(name + "attn_k.weight", weights(KV_HEADS * head, EMBEDDING))
-        writer.add_tensor(name + "attn_v.weight", weights(KV_HEADS * head, EMBEDDING))
+        writer.add_tensor(name + "attn_k.weight", weights(KV_HEADS * HEAD, EMBEDDING))
+        writer.add_tensor(name + "attn_v.weight", weights(KV_HEADS * HEAD, EMBEDDING))
         writer.add_tensor(name + "attn_output.weight", attention_out)
         writer.add_tensor(name + "ffn_norm.weight", np.ones(EMBEDDING, np.float32))
-        writer.add_tensor(name + "ffn_gate.weight", weights(feed, EMBEDDING))
-        writer.add_tensor(name + "ffn_up.weight", weights(feed, EMBEDDING))
+        writer.add_tensor(name + "ffn_gate.weight", weights(FEED, EMBEDDING))
+        writer.add_tensor(name + "ffn_up.weight", weights(FEED, EMBEDDING))
         writer.add_tensor(name + "ffn_down.weight", down)
     writer.add_tensor("output_norm.weight", np.ones(EMBEDDING, np.float32))
     writer.add_tensor("output.weight", output)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 if __name__ == "__main__":

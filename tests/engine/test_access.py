@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -204,6 +205,32 @@ def test_a_browser_gets_a_page_and_a_program_json(stack: Stack) -> None:
 
 
 @pytest.mark.long
+def write_by_hand(enabled: Path, available: Path, port: int, url: str) -> None:
+    """A site of the operator's own, and a location of the API's."""
+    (enabled / "api.d").mkdir(parents=True)
+    available.mkdir()
+    (available / "mine.conf").write_text(
+        f"server {{\n    listen 127.0.0.1:{port};\n    server_tokens on;\n"
+        f"    location / {{ proxy_pass {url}; }}  # infergate: past-keys\n}}\n"
+    )
+    (enabled / "mine.conf").symlink_to(available / "mine.conf")
+    (enabled / "api.d" / "hello.conf").write_text(
+        'location = /hello {\n    return 200 "hello";\n}\n'
+    )
+
+
+def a_port_that_is_taken_is_told(it: Gateway, by_hand: Path) -> None:
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", 0))
+        somebody.listen()
+        taken = somebody.getsockname()[1]
+        more = by_hand / "more.conf"
+        more.write_text(f"server {{\n    listen 127.0.0.1:{taken};\n}}\n")
+        refused = it.run("apply", check=False)
+        more.unlink()
+    assert f"{more}:2: port {taken} is used by another program" in refused.stderr
+
+
 def test_hosts_of_nobody_a_page_of_one_s_own_and_files_by_hand(engine: str) -> None:
     """All at one gateway, behind a proxy that speaks the PROXY protocol."""
     with (
@@ -221,18 +248,8 @@ def test_hosts_of_nobody_a_page_of_one_s_own_and_files_by_hand(engine: str) -> N
             f"backends: {{ a: {backend.url} }}\n"
             f"services: {{ open: {{ url: {web.url}, host: open.test, auth: none }} }}\n"
         )
-        by_hand = it.home / "sites-enabled"
-        (by_hand / "api.d").mkdir(parents=True)
-        available = it.home / "sites-available"
-        available.mkdir()
-        (available / "mine.conf").write_text(
-            f"server {{\n    listen 127.0.0.1:{port};\n    server_tokens on;\n"
-            f"    location / {{ proxy_pass {backend.url}; }}  # infergate: past-keys\n}}\n"
-        )
-        (by_hand / "mine.conf").symlink_to(available / "mine.conf")
-        (by_hand / "api.d" / "hello.conf").write_text(
-            'location = /hello {\n    return 200 "hello";\n}\n'
-        )
+        by_hand, available = it.home / "sites-enabled", it.home / "sites-available"
+        write_by_hand(by_hand, available, port, backend.url)
         said = it.run("up", "--detach").stderr
         assert f"{by_hand}/mine.conf:3: tells nginx's version" in said
         assert "mine.conf:4: leads to the backend 'a' past keys" in said
@@ -261,16 +278,8 @@ def test_hosts_of_nobody_a_page_of_one_s_own_and_files_by_hand(engine: str) -> N
         refused = it.run("apply", check=False)
         assert refused.returncode == 1
         assert f"{by_hand}/mine.conf:4: leads to the backend 'a' past keys" in refused.stderr
-        with socket.socket() as somebody:
-            somebody.bind(("127.0.0.1", 0))
-            somebody.listen()
-            taken = somebody.getsockname()[1]
-            more = by_hand / "more.conf"
-            more.write_text(f"server {{\n    listen 127.0.0.1:{taken};\n}}\n")
-            (available / "mine.conf").write_text(written)
-            refused = it.run("apply", check=False)
-            more.unlink()
-        assert f"{more}:2: port {taken} is used by another program" in refused.stderr
+        (available / "mine.conf").write_text(written)
+        a_port_that_is_taken_is_told(it, by_hand)
         assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
 
         # A mistake is told with the operator's own file and line, and changes nothing.

@@ -9,7 +9,8 @@ from pydantic import Field
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import LARGEST, After, Document, Limit, Request, operation
 from infergate.changes import history, plan
-from infergate.changes.apply import WINDOW_S, Applied, apply
+from infergate.changes.applied import Applied
+from infergate.changes.apply import WINDOW_S, apply
 from infergate.changes.history import Past
 from infergate.changes.plan import Plan
 from infergate.config.load import load_config

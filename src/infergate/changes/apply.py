@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
+from infergate.changes.applied import Applied
 from infergate.changes.plan import Plan, plan
 from infergate.changes.reach import as_reported, empty_groups, look, served, unserved
 from infergate.changes.trial import trial
@@ -35,7 +35,7 @@ from infergate.live.apply import (
     put_in_force,
     stage,
 )
-from infergate.live.drain import Drain, drain
+from infergate.live.drain import drain
 from infergate.live.revisions import (
     Revision,
     current,
@@ -63,27 +63,6 @@ WINDOW_S = 10.0
 
 Said = Callable[[str], None]
 """Is told the name of each step when it begins."""
-
-
-@dataclass(frozen=True)
-class Applied:
-    """A configuration took effect, or was so already.
-
-    revision: its number; plan: what it changed; keys: how many are valid.
-    took_s: step → seconds.
-    warnings: what the trial found worth one.
-    before, after: the requests of the minute before, and of the window.
-    drain: what is left on the workers of before.
-    """
-
-    revision: int
-    plan: Plan
-    keys: int
-    took_s: Mapping[str, float]
-    warnings: tuple[str, ...]
-    before: Answers
-    after: Answers
-    drain: Drain
 
 
 def apply(

@@ -6,7 +6,8 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from infergate.changes.apply import Applied, Said, apply
+from infergate.changes.applied import Applied
+from infergate.changes.apply import Said, apply
 from infergate.config.load import LoadedConfig
 from infergate.errors import Conflict
 from infergate.live.revisions import Revision, current, load_revision, revision, revisions

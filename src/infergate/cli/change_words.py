@@ -14,7 +14,7 @@ from infergate.cli.rows import print_rows
 from infergate.live.revisions import current
 
 if TYPE_CHECKING:
-    from infergate.changes.apply import Applied
+    from infergate.changes.applied import Applied
     from infergate.changes.history import Past
     from infergate.changes.plan import Plan
     from infergate.live.drain import Drain

@@ -17,7 +17,7 @@ from infergate.errors import UserError
 from infergate.paths import home_for
 
 if TYPE_CHECKING:
-    from infergate.changes.apply import Applied
+    from infergate.changes.applied import Applied
 
 _FORMATS = ("table", "json")
 

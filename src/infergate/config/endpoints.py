@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from infergate.contract.answers import LENGTHS
 from infergate.kinds import KINDS
 
 JSON_PATHS = (
@@ -76,10 +77,7 @@ STORED = "/v1/responses/"
 OLLAMA_HAS = tuple(path for path in JSON_PATHS if path.startswith("/api/"))
 """The inference endpoints that only Ollama has; for others the dialect is wrong: 400."""
 
-GENERATING = (
-    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/api/chat"),
-    *("/api/generate", "/v1/chat/completions/batch", "/infill", "/completion"),
-)
+GENERATING = tuple(LENGTHS)
 """Whose answers are text that a model writes, as long as the request lets it."""
 
 MEDIA = (*FORM_PATHS, *SOME_HAVE_FORMS, "/v1/images/generations")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
 
-from infergate.contract import dialects, live, numbers, policy, route, tier
+from infergate.contract import answers, dialects, live, numbers, policy, route, tier
 
 _HEAD = """\
 // contract: what njs and the control plane both know.
@@ -30,6 +30,8 @@ def groups() -> Iterator[tuple[str, str, Mapping[str, object]]]:
                 start = _snake(each.__name__.removesuffix("Entry"))
                 members = {f"{start}_{n}": m.value for n, m in each.__members__.items()}
                 yield each.__name__, f"{module.__name__.rpartition('.')[2]}.py", members
+    tables = {name: answers.table(v) for name, v in vars(answers).items() if name.isupper()}
+    yield "answers", "answers.py", tables
     mine = {name: value for name, value in vars(numbers).items() if name.isupper()}
     yield "numbers", "numbers.py", mine
     yield "paths", "dialects.py", {"TRANSLATED": f" {' '.join(dialects.TRANSLATED)} "}

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-_FUNCTIONS = frozenset(
+FUNCTIONS = frozenset(
     (
         *("function_declaration", "function_expression", "arrow_function", "method_definition"),
         *("generator_function_declaration", "generator_function"),
     )
 )
-SCOPES = _FUNCTIONS | {
+"""The kinds of nodes (tree-sitter-javascript) that are functions."""
+
+NAMES = frozenset(("identifier", "shorthand_property_identifier"))
+"""Those that are a variable's name, where it is used or declared."""
+
+SCOPES = FUNCTIONS | {
     *("statement_block", "for_statement", "for_in_statement", "switch_body", "catch_clause")
 }
 """The kinds of nodes (tree-sitter-javascript) that have names of their own."""
@@ -36,7 +41,7 @@ def declared_in(scope: Node) -> Iterator[str]:
         yield from _bound(scope.child_by_field_name(part))
     if scope.type in ("function_expression", "generator_function"):
         yield text_of(scope.child_by_field_name("name"))
-    if scope.type in _FUNCTIONS:
+    if scope.type in FUNCTIONS:
         yield from _hoisted(scope)
     if scope.type == "for_in_statement" and scope.child_by_field_name("kind") is not None:
         yield from _bound(scope.child_by_field_name("left"))
@@ -53,7 +58,7 @@ def _hoisted(node: Node) -> Iterator[str]:
             yield from _bound_by(child)
         elif text_of(child.child_by_field_name("kind")) == "var":  # for (var … of …)
             yield from _bound(child.child_by_field_name("left"))
-        if child.type not in _FUNCTIONS:
+        if child.type not in FUNCTIONS:
             yield from _hoisted(child)
 
 
@@ -78,3 +83,17 @@ def _bound(pattern: Node | None) -> Iterator[str]:
     else:
         for child in pattern.named_children:
             yield from _bound(child)
+
+
+def within(node: Node) -> Iterator[Node]:
+    """All named nodes below it."""
+    waiting = node.named_children[::-1]
+    while waiting:
+        found = waiting.pop()
+        yield found
+        waiting += found.named_children[::-1]
+
+
+def name_of(node: Node) -> str:
+    """What a declaration declares; "" where it has no name."""
+    return text_of(node.child_by_field_name("name"))

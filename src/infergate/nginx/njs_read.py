@@ -16,9 +16,8 @@ import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser
 
 from infergate.nginx.njs_module import LOADS, SETTINGS, BundleError, Import, Item, Module, Use
-from infergate.nginx.njs_names import SCOPES, declarators, declared_in, text_of
+from infergate.nginx.njs_names import NAMES, SCOPES, declarators, declared_in, text_of
 
-_NAMES = frozenset(("identifier", "shorthand_property_identifier"))
 _CHANGES = frozenset(("assignment_expression", "augmented_assignment_expression"))
 _LITERALS = frozenset(("number", "string"))
 
@@ -26,6 +25,11 @@ _LITERALS = frozenset(("number", "string"))
 @cache
 def _parser() -> Parser:
     return Parser(Language(tree_sitter_javascript.language()))
+
+
+def parsed(source: bytes) -> Node:
+    """The tree of a file of JavaScript."""
+    return _parser().parse(source).root_node
 
 
 @lru_cache(maxsize=128)  # programs share most of their files
@@ -37,7 +41,7 @@ def module(file: str, text: str) -> Module:
 class _Reader:
     def __init__(self, file: str, text: str) -> None:
         self._file, self._source = file, text.encode()
-        self._root = _parser().parse(self._source).root_node
+        self._root = parsed(self._source)
         self._imports: dict[str, Import] = {}
         self._core: dict[str, str] = {}
         self._exports: dict[str, Use] = {}
@@ -217,7 +221,7 @@ class _Reader:
                     member = text_of(node.child_by_field_name("property"))
                     yield node, Use(SETTINGS, member, short=False)
                     return
-        if node.type in _NAMES:
+        if node.type in NAMES:
             name = text_of(node)
             if "$" in name:
                 self._refuse(node, "names with a $ are the joined program's own")

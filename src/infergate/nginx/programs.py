@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from infergate.nginx.render import Surroundings
 
 _JS_IMPORT = re.compile(r"js_import\s+\w+\s+from (\w+\.js);")
+_JOINING = (
+    "bundle",
+    *(f"njs_{each}" for each in ("calls", "function", "inline", "module", "names", "read")),
+)
 _NEVER = 2**53
 """Bytes that no body has."""
 
@@ -176,9 +180,11 @@ def _program(name: str) -> str:
     files, of = _sources()
 
     def joined() -> str:
-        from infergate.nginx.bundle import bundle  # with its parser: mostly, this was kept
+        # With its parser: mostly, this was kept.
+        from infergate.nginx.bundle import bundle
+        from infergate.nginx.njs_inline import inlined
 
-        return bundle(name, files.__getitem__)
+        return inlined(bundle(name, files.__getitem__))
 
     return made(name, of, joined)
 
@@ -188,7 +194,7 @@ def _sources() -> tuple[dict[str, str], bytes]:
     """Our files of njs by name; the digest of them and of what joins them."""
     package = resources.files("infergate.nginx")
     ours = [each for each in (package / "njs").iterdir() if each.name.endswith(".js")]
-    joining = (package / f"{name}.py" for name in ("bundle", "njs_module", "njs_names", "njs_read"))
+    joining = (package / f"{name}.py" for name in _JOINING)
     ordered = sorted([*ours, *joining], key=lambda file: file.name)
     files = {each.name: each.read_text() for each in ordered}
     whole = "\0".join(part for file in files.items() for part in file)

@@ -64,9 +64,9 @@ def inner_files(snippets: Iterable[str], text: Callable[..., str]) -> dict[str, 
         "https_listen": (),
         "claimed_headers": (),
     }
-    named = {name.replace("snippets/", _INNER, 1): f"{name}.j2" for name in snippets}
+    named = {name.replace("snippets/", _INNER, 1): name for name in snippets}
     files = {name: text(template, **there) for name, template in named.items()}
-    files["sites-available/inner.conf"] = text("site_api.conf.j2", site="inner", hosts=(), **there)
+    files["sites-available/inner.conf"] = text("site_api.conf", site="inner", hosts=(), **there)
     return {name: _as_inner(each) for name, each in files.items()}
 
 

@@ -57,8 +57,34 @@ def compile_route(
 
     fingerprint: of the configuration, by nginx.keeping.who_answers.
     """
-    timeouts = timeouts_of(config, model)
     backends = [_backend(config, each, name, model, inventories) for each in model.backends]
+    options = {
+        **_limits(config, name, model),
+        **_alternatives(config, model),
+        **_request_options(config, model, fingerprint),
+        **_times(config, model),
+    }
+    if any(BackendFlag.PRIORITY in backend[RouteBackend.FLAGS] for backend in backends):
+        options["priority"] = 1
+    if not _is_quick(config, model, options, backends):
+        options["slow"] = 1
+    names = list(model.backends) if backends and _are_equal(model, backends) else 0
+    if names and all(each[_LIKE:] == backends[0][_LIKE:] for each in backends):
+        backends = backends[:1]
+    return [name, model.balance, backends, options or 0, names, *_pace(name, model, inventories)]
+
+
+def _are_equal(model: Model, backends: list[list[Any]]) -> bool:
+    """Whether they differ in nothing but how busy they are."""
+    return model.balance in _BY_LOAD and all(
+        each[RouteBackend.WEIGHT : RouteBackend.UPSTREAM_NAME] == [1, 0]
+        and BackendFlag.COLD not in each[RouteBackend.FLAGS]
+        and not each[RouteBackend.PRIORITY :]
+        for each in backends
+    )
+
+
+def _limits(config: Config, name: str, model: Model) -> dict[str, Any]:
     options: dict[str, Any] = {}
     limits = [
         [bucket, *numbers]
@@ -74,6 +100,12 @@ def compile_route(
     # Also where another backend has no limit: what failed there waits for those that have.
     if any(config.backends[each].max_in_flight for each in model.backends):
         options["queue"] = [queue.max_length, _ms(queue.max_wait), _ms(queue.ageing)]
+    return options
+
+
+def _alternatives(config: Config, model: Model) -> dict[str, Any]:
+    """Where else a request may go, or goes too, and which backend comes next."""
+    options: dict[str, Any] = {}
     retries = model.retries or config.retries
     if retries != Retries():
         options["retries"] = [retries.attempts, retries.budget, held_from(retries)]
@@ -86,29 +118,39 @@ def compile_route(
         options["shadow"] = [model.shadow.backend, model.shadow.percent, shadowed or ""]
     if model.hedge is not None and len(model.backends) > 1:
         options["hedge"] = model.hedge.extra_load
+    if model.balance == "session":
+        options["session"] = model.session_header
+    weights = [config.backends[each].weight for each in model.backends]
+    if model.balance in _IN_TURN and len(set(weights)) > 1:
+        options["sequence"] = smooth_sequence(weights)
+    return options
+
+
+def _request_options(config: Config, model: Model, fingerprint: str) -> dict[str, Any]:
+    """What is done with what the client wrote."""
+    options: dict[str, Any] = {}
     if model.cache is not None and model.canary is None:
         options["cache"] = [
             _ms(model.cache.ttl),
             *map(int, (model.cache.shared, model.cache.completions)),
             fingerprint,
         ]
-    if model.balance == "session":
-        options["session"] = model.session_header
     validation = model.validation or config.validation
     if validation != "lenient":
         options["validation"] = validation
     if params := _params(model.params):
         options["params"] = params
+    return options
+
+
+def _times(config: Config, model: Model) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    timeouts = timeouts_of(config, model)
     if timeouts.total is not None:
         options["total"] = _ms(timeouts.total)
-    if any(BackendFlag.PRIORITY in backend[RouteBackend.FLAGS] for backend in backends):
-        options["priority"] = 1
     if model.timeouts is not None:
         options["ladder"] = ladder(timeouts)
-    weights = [config.backends[each].weight for each in model.backends]
-    if model.balance in _IN_TURN and len(set(weights)) > 1:
-        options["sequence"] = smooth_sequence(weights)
-    if model.timeouts is None and config.endpoints:
+    elif config.endpoints:
         options["endpoints"] = {
             path: [
                 [relay_for(config.backends[each], own).name for each in model.backends],
@@ -116,18 +158,7 @@ def compile_route(
             ]
             for path, own in config.endpoints.items()
         }
-    if not _is_quick(config, model, options, backends):
-        options["slow"] = 1
-    equal = model.balance in _BY_LOAD and all(
-        each[RouteBackend.WEIGHT : RouteBackend.UPSTREAM_NAME] == [1, 0]
-        and BackendFlag.COLD not in each[RouteBackend.FLAGS]
-        and not each[RouteBackend.PRIORITY :]
-        for each in backends
-    )
-    names = list(model.backends) if equal and backends else 0  # none: nothing to compare
-    if names and all(each[_LIKE:] == backends[0][_LIKE:] for each in backends):
-        backends = backends[:1]
-    return [name, model.balance, backends, options or 0, names, *_pace(name, model, inventories)]
+    return options
 
 
 def _pace(name: str, model: Model, inventories: Mapping[str, Inventory]) -> list[float]:

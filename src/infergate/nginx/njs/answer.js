@@ -173,35 +173,49 @@ function settle(r) {
             owed.settle(r, state.hold);
         }
     }
-    if (last !== undefined && !ended) {   // where it broke off may be behind a usage further down, too
-        usage = last = undefined;
-    }
-    if (usage === undefined && (last !== undefined || streaming || (backend !== '' && r.status === 200))) {
-        usage = aftermath.open().usage(r, streaming, last, front, holding);
-    }
+    findUsage(r, backend);
     if (usage) {
-        tokens = usage[0] + usage[1];
-        variables.ig_input_tokens = usage[0];
-        variables.ig_output_tokens = usage[1];
-        if (usage[2] !== 0) {
-            variables.ig_cached_tokens = usage[2];
-        }
-        if (usage[3] !== undefined) {
-            variables.ig_tokens_estimated = 'true';
-        }
+        tokens = tellUsage(variables);
     }
     if (charged && variables.ig_charge !== '') {
         charge.settle(r, tokens);
     }
-    if (backend === '') {
-        return '';
+    if (backend !== '') {
+        learn(r, backend);
     }
+    return '';
+}
+
+// What the pieces did not tell at once.
+function findUsage(r, backend) {
+    if (last !== undefined && !ended) {   // where it broke off may be behind a usage further down, too
+        usage = last = undefined;
+    }
+    if (usage === undefined && (last !== undefined || streaming || (backend !== '' && r.status === 200))) {
+        usage = aftermath.usage(r, streaming, last, front, holding);
+    }
+}
+
+// In the log. Returns how many tokens there are in all.
+function tellUsage(variables) {
+    variables.ig_input_tokens = usage[0];
+    variables.ig_output_tokens = usage[1];
+    if (usage[2] !== 0) {
+        variables.ig_cached_tokens = usage[2];
+    }
+    if (usage[3] !== undefined) {
+        variables.ig_tokens_estimated = 'true';
+    }
+    return usage[0] + usage[1];
+}
+
+// Where the gateway can learn something of it: see aftermath.js.
+function learn(r, backend) {
     if (r.status >= 500 || broken || (streaming && streaming.failed())
         || (!calm && (ngx.shared.ig_breakers.get(backend) !== undefined || ngx.shared.ig_waiting.get('') > 0))
         || (usage && usage[1] > pace.SHORT && (usage[1] > pace.LONG || Date.now() % 8 === 0))) {
-        aftermath.open().learn(r, backend, streaming, usage || undefined, broken);
+        aftermath.learn(r, backend, streaming, usage || undefined, broken);
     }
-    return '';
 }
 
 export { expectOnePiece, forget, refuse, streaming, filter, settle };

@@ -68,15 +68,12 @@ function of(uri, text, buffer) {
     try {
         body = JSON.parse(text);
     } catch (e) {
-        return refuse.bad(e.message.startsWith('Nested too deep')
-            ? 'The request body is nested too deeply: 31 levels are accepted.'
-            : 'The request body is not valid JSON: ' + e.message + '.');
+        return unparsed(e);
     }
     if (body === null || typeof body !== 'object' || Array.isArray(body)) {
         return refuse.bad('The request body must be a JSON object.');
     }
-    // A byte that is no UTF-8 became U+FFFD in the text. Text that is all ASCII has none.
-    if (Buffer.byteLength(text) !== text.length && text.indexOf('\ufffd') !== -1 && !isUtf8(buffer)) {
+    if (isBroken(text, buffer)) {
         return refuse.bad('The request body is not valid UTF-8.');
     }
 
@@ -85,15 +82,9 @@ function of(uri, text, buffer) {
         model, named: model, text, parsed: body, bytes: buffer.length, stream: body.stream,
         empty: Object.keys(body).length === 0,
     };
-    if (NUMBER.test(text) && members.hasNoNumber(text)) {
-        return refuse.bad('The request body is not valid JSON: a number has leading zeros, a plus, no digit beside its point, or is infinite.');
-    }
-    if (text.indexOf('\\u0000') !== -1 && hasNul(body)) {
-        return refuse.bad('A key of the request body has a NUL.');
-    }
-    const other = otherCase(body);
-    if (other !== undefined) {
-        return refuse.bad("Write '" + WANTED + "' in lower case, not '" + other + "'.", WANTED);
+    const wrong = ambiguous(text, body);
+    if (wrong !== undefined) {
+        return wrong;
     }
     if (model === undefined) {
         request.named = uri === '/api/show' && typeof body.name === 'string' ? body.name : undefined;
@@ -108,12 +99,36 @@ function of(uri, text, buffer) {
     return request;
 }
 
+function unparsed(e) {
+    return refuse.bad(e.message.startsWith('Nested too deep')
+        ? 'The request body is nested too deeply: 31 levels are accepted.'
+        : 'The request body is not valid JSON: ' + e.message + '.');
+}
+
+// The refusal of an object that another parser could read otherwise.
+function ambiguous(text, body) {
+    if (NUMBER.test(text) && members.hasNoNumber(text)) {
+        return refuse.bad('The request body is not valid JSON: a number has leading zeros, a plus, no digit beside its point, or is infinite.');
+    }
+    if (text.indexOf('\\u0000') !== -1 && hasNul(body)) {
+        return refuse.bad('A key of the request body has a NUL.');
+    }
+    const other = otherCase(body);
+    return other === undefined ? undefined
+        : refuse.bad("Write '" + WANTED + "' in lower case, not '" + other + "'.", WANTED);
+}
+
 function has(request, key) {
     return request.parsed[key] !== undefined;
 }
 
 function problem(uri, request, how) {
     return check.problem(uri, request.parsed, how);
+}
+
+// A byte that is no UTF-8 became U+FFFD in the text. Text that is all ASCII has none.
+function isBroken(text, buffer) {
+    return Buffer.byteLength(text) !== text.length && text.indexOf('\ufffd') !== -1 && !isUtf8(buffer);
 }
 
 function isUtf8(buffer) {

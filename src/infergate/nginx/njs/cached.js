@@ -99,17 +99,9 @@ function look(r, tenant, name) {
             return '';
         }
     }
-    const flags = admit.flags;
-    if (flags !== '' || options.limits !== undefined) {
-        if (limits.meet(r, keyPolicy, flags, options, request) !== undefined) {
-            short = false;   // and refused there
-            return '';
-        }
-        met = true;
-        if (request.unbounded) {   // its answer is the key's own
-            short = false;
-            return '';
-        }
+    if (!isWithin(r, options)) {
+        short = false;
+        return '';
     }
     const where = keeping.find(r, request, found, tenant, name);
     if (where === 'cached') {
@@ -124,6 +116,19 @@ function look(r, tenant, name) {
         short = false;   // missed.js has it
     }
     return '';
+}
+
+// Whether its limits let it pass, and its answer is not this key's own. If they do not, it is refused elsewhere.
+function isWithin(r, options) {
+    const flags = admit.flags;
+    if (flags === '' && options.limits === undefined) {
+        return true;
+    }
+    if (limits.meet(r, door.keyPolicy, flags, options, request) !== undefined) {
+        return false;
+    }
+    met = true;
+    return !request.unbounded;
 }
 
 // The variable $ig_out: see hot.js.

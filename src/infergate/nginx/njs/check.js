@@ -18,58 +18,6 @@ function problem(uri, body, how) {
     const types = settings.param_types;
     const bounds = settings.param_bounds;
     const ranges = how === 'strict' ? settings.param_ranges : {};
-
-    function isOf(type, value) {
-        switch (type) {
-        case 'a number': return typeof value === 'number' || (typeof value === 'string' && NUMERIC.test(value));
-        case 'a whole number': return typeof value === 'string' ? DIGITS.test(value)
-            : typeof value === 'number' && value === Math.floor(value);
-        case 'true, false or a whole number': return typeof value === 'boolean' || isOf('a whole number', value);
-        case 'true or false': return typeof value === 'boolean';
-        case 'a list': return Array.isArray(value);
-        case 'an object': return typeof value === 'object' && !Array.isArray(value);
-        default: return typeof value === 'string' || (Array.isArray(value) && value.length <= settings.most_stops);
-        }
-    }
-
-    function badMessage(messages) {
-        if (messages === undefined && how !== 'strict') {
-            return undefined;   // the backend's own words for that are known to every client
-        }
-        if (!Array.isArray(messages) || (how === 'strict' && messages.length === 0)) {
-            return { error: "'messages' must be a list of messages.", param: 'messages' };
-        }
-        const roles = ['system', 'developer', 'user', 'assistant', 'tool', 'function'];
-        let images = 0;
-        for (let i = 0; i < messages.length; i++) {
-            const message = messages[i];
-            const where = 'messages[' + i + ']';
-            if (message === null || typeof message !== 'object' || typeof message.role !== 'string') {
-                return { error: "'" + where + "' must be an object with a 'role'.", param: where };
-            }
-            const content = message.content;
-            if (content !== undefined && content !== null && typeof content !== 'string' && !Array.isArray(content)) {
-                return {
-                    error: "'" + where + ".content' must be a string or a list of parts.",
-                    param: where + '.content',
-                };
-            }
-            if (how === 'strict' && roles.indexOf(message.role) === -1) {
-                return {
-                    error: "'" + where + ".role' must be one of " + roles.join(', ') + '.',
-                    param: where + '.role',
-                };
-            }
-            images += Array.isArray(content) ? content.filter(isImage).length : 0;
-        }
-        return images <= MOST_IMAGES ? undefined
-            : { error: "'messages' may have " + MOST_IMAGES + ' images at most.', param: 'messages' };
-    }
-
-    function isImage(part) {
-        return part !== null && typeof part === 'object' && String(part.type).indexOf('image') !== -1;
-    }
-
     for (const name in body) {
         const value = body[name];
         if (types[name] !== undefined && value !== null) {
@@ -82,7 +30,64 @@ function problem(uri, body, how) {
             }
         }
     }
-    return uri === '/v1/chat/completions' ? badMessage(body.messages) : undefined;
+    return uri === '/v1/chat/completions' ? badMessages(body.messages, how === 'strict') : undefined;
+}
+
+function isOf(type, value) {
+    switch (type) {
+    case 'a number': return typeof value === 'number' || (typeof value === 'string' && NUMERIC.test(value));
+    case 'a whole number': return isWhole(value);
+    case 'true, false or a whole number': return typeof value === 'boolean' || isWhole(value);
+    case 'true or false': return typeof value === 'boolean';
+    case 'a list': return Array.isArray(value);
+    case 'an object': return typeof value === 'object' && !Array.isArray(value);
+    default: return typeof value === 'string' || (Array.isArray(value) && value.length <= settings.most_stops);
+    }
+}
+
+function isWhole(value) {
+    return typeof value === 'string' ? DIGITS.test(value) : typeof value === 'number' && value === Math.floor(value);
+}
+
+function badMessages(messages, isStrict) {
+    if (messages === undefined && !isStrict) {
+        return undefined;   // the backend's own words for that are known to every client
+    }
+    if (!Array.isArray(messages) || (isStrict && messages.length === 0)) {
+        return { error: "'messages' must be a list of messages.", param: 'messages' };
+    }
+    let images = 0;
+    for (let i = 0; i < messages.length; i++) {
+        const wrong = badMessage(messages[i], 'messages[' + i + ']', isStrict);
+        if (wrong !== undefined) {
+            return wrong;
+        }
+        const content = messages[i].content;
+        images += Array.isArray(content) ? content.filter(isImage).length : 0;
+    }
+    return images <= MOST_IMAGES ? undefined
+        : { error: "'messages' may have " + MOST_IMAGES + ' images at most.', param: 'messages' };
+}
+
+function badMessage(message, where, isStrict) {
+    if (message === null || typeof message !== 'object' || typeof message.role !== 'string') {
+        return { error: "'" + where + "' must be an object with a 'role'.", param: where };
+    }
+    const content = message.content;
+    if (content !== undefined && content !== null && typeof content !== 'string' && !Array.isArray(content)) {
+        return { error: "'" + where + ".content' must be a string or a list of parts.", param: where + '.content' };
+    }
+    return isStrict ? badRole(message.role, where + '.role') : undefined;
+}
+
+function badRole(role, where) {
+    const roles = ['system', 'developer', 'user', 'assistant', 'tool', 'function'];
+    return roles.indexOf(role) !== -1 ? undefined
+        : { error: "'" + where + "' must be one of " + roles.join(', ') + '.', param: where };
+}
+
+function isImage(part) {
+    return part !== null && typeof part === 'object' && String(part.type).indexOf('image') !== -1;
 }
 
 export { problem };

@@ -1,5 +1,6 @@
 // choices: which of several choices of a stream have said why they stop. Without its last word, a stream is whole
 // when all of them have, however long ago. Of one choice alone its end tells that (usages.js).
+import * as events from './event_lines.js';
 import * as usages from './usages.js';
 
 const SAID = ['"finish_reason":"', '"finish_reason": "'];
@@ -15,7 +16,7 @@ function open(wanted) {
         const end = Math.max(all.lastIndexOf('\n'), all.lastIndexOf('\r')) + 1;
         torn = end < all.length && all.length - end < LONGEST_EVENT ? Buffer.from(all.slice(end)) : undefined;
         if (SAID.some((words) => all.indexOf(words) !== -1)) {
-            usages.linesOf(all.toString()).forEach(look);
+            events.linesOf(all.toString()).forEach(look);
         }
     }
 

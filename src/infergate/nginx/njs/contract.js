@@ -86,6 +86,11 @@ const TOKEN_PREFIX = 'igt-';
 // Handed: tier.py
 const HANDED_DIALECT = 'dialect', HANDED_BODY = 'body', HANDED_ENDPOINT = 'endpoint';
 
+// answers: answers.py
+const
+    LENGTHS = ' /v1/chat/completions=max_tokens /v1/chat/completions/batch=max_tokens /v1/completions=max_tokens /v1/messages=max_tokens /v1/responses=max_output_tokens /api/chat=num_predict /api/generate=num_predict /infill=n_predict /completion=n_predict ',
+    STREAMS = ' /v1/chat/completions=openai /v1/completions=openai /v1/responses=responses /v1/messages=anthropic /api/chat=ollama /api/generate=ollama /infill=llamacpp /completion=llamacpp ';
+
 // numbers: numbers.py
 const RETRY_ATTEMPTS = 3, RETRY_BUDGET = 0.2, RUNG_FACTOR = 4, RELAY_PARTS = 4, RELAY_FIRST = 2, TOKEN_MS = 3600000,
     LONGEST_NAME = 256, FOR_EVER_MS = 1000000000000, BYTES_PER_TOKEN = 4, HEDGE_BUCKETS = 88;
@@ -113,5 +118,5 @@ export { POLICY_LINE_FLAGS, POLICY_LINE_NAME, POLICY_LINE_EXPIRY, POLICY_LINE_MO
     WAITING_TAKES, COUNTED_KEY_HITS, COUNTED_KEY_MISSES, COUNTED_KEY_UNCOPIED, COPIED_BACKEND, COPIED_PATH, COPIED_BODY,
     SCORE_FULL, SCORE_BACKUP, SCORE_OPEN, SCORE_DOWN, WHY_ASKED_TOO, WHY_GOES_ON, WHY_OVER, WHY_THIS_KEY,
     WHY_THIS_MODEL, WHY_THIS_GATEWAY, LENT_KEY, LENT_PARENT, LENT_CLIENT, LENT_PLACE, TOKEN_PREFIX, HANDED_DIALECT,
-    HANDED_BODY, HANDED_ENDPOINT, RETRY_ATTEMPTS, RETRY_BUDGET, RUNG_FACTOR, RELAY_PARTS, RELAY_FIRST, TOKEN_MS,
-    LONGEST_NAME, FOR_EVER_MS, BYTES_PER_TOKEN, HEDGE_BUCKETS, TRANSLATED };
+    HANDED_BODY, HANDED_ENDPOINT, LENGTHS, STREAMS, RETRY_ATTEMPTS, RETRY_BUDGET, RUNG_FACTOR, RELAY_PARTS, RELAY_FIRST,
+    TOKEN_MS, LONGEST_NAME, FOR_EVER_MS, BYTES_PER_TOKEN, HEDGE_BUCKETS, TRANSLATED };

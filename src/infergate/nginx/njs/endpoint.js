@@ -1,6 +1,5 @@
 // endpoint: a request for an endpoint of the operator's own (docs/api.md). Which there are, and who may ask each, the
 // process that has them knows: it is told the name of the key, and lent what stands for it (tier.js).
-import * as admit from './admit.js';
 import * as contract from './contract.js';
 import * as refuse from './refuse.js';
 import * as tier from './tier.js';

@@ -3,27 +3,12 @@ const given = ['ngx', 'njs', 'process', 'Buffer', 'setTimeout', 'clearTimeout', 
 
 const longest = (max) => ({ max, skipBlankLines: true, skipComments: true });
 
-// What is more than that, and how much: until it is taken apart it does not grow. [complexity, lines of a function]
+// What is more than that, and how much: it does not grow. [complexity, lines of a function] Both files have one function
+// with the variables of one request, or one stream, around small functions that share them: a variable around a function
+// costs 100 instructions where it is used, a property of an object 475 (docs/decisions/010).
 const exceptions = {
-    'aftermath.js': [23, 76],
-    'answer.js': [28, 60],
     'balance.js': [15, 91],
-    'body.js': [21, 60],
-    'breaker.js': [16, 116],
-    'cached.js': [18, 60],
-    'check.js': [18, 69],
-    'form_part.js': [17, 60],
-    'hedge.js': [15, 206],
-    'limits.js': [33, 77],
-    'members.js': [16, 60],
-    'plain.js': [29, 60],
-    'quick.js': [71, 104],
-    'realtime.js': [15, 60],
-    'refusal.js': [18, 60],
-    'relay.js': [19, 60],
-    'route.js': [23, 60],
     'stream.js': [15, 179],
-    'usages.js': [29, 60],
 };
 
 export default [{

@@ -40,12 +40,21 @@ function read(head, length) {
         } else if (header === 'content-type') {
             found.type = value;
         }
-        if ((header === 'content-type' && (NESTED.test(value) || NAME_INSIDE.test(value))) || (header === 'content-length' && value !== length + '')
-            || (header === 'content-transfer-encoding' && !ENCODED.test(value))) {
+        if (isAmbiguous(header, value, length)) {
             return unknown(header);
         }
     }
     return found.name === undefined ? unknown('content-disposition') : found;
+}
+
+// Whether parsers could read such a header's value in different ways.
+function isAmbiguous(header, value, length) {
+    switch (header) {
+    case 'content-type': return NESTED.test(value) || NAME_INSIDE.test(value);
+    case 'content-length': return value !== length + '';
+    case 'content-transfer-encoding': return !ENCODED.test(value);
+    default: return false;
+    }
 }
 
 // Reads the names in a Content-Disposition; false if it is none that all read alike.

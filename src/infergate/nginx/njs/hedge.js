@@ -22,7 +22,7 @@ const NOT_ASKED = ['host', 'connection', 'content-length', 'authorization', 'x-i
 const NOT_ANSWERED = ['connection', 'content-length', 'transfer-encoding', 'date', 'server', 'set-cookie',
     'x-infergate-hedge', 'x-infergate-reached', 'x-infergate-address'];
 
-function race(r) {
+function open(r) {
     try {
         start(r);
     } catch (e) {
@@ -38,214 +38,234 @@ function broken(r, e) {
 
 function start(r) {
     const told = JSON.parse(decodeURIComponent(r.headersIn['x-infergate-hedge']));
-    const id = told[0];
-    const model = told[1];
-    const found = route.find(model);
     const began = Date.now();
-    let since = began;
-    const times = hedgeTimes.open(model, settings.hedged[r.uri]);
-    const first = { name: told[2], location: told[3] };
-    let second;
-    let none;               // why there is no second
-    let over = false;       // it is decided what the answer is
-    let answered = false;
-    let timer;              // the timers, as long as they run: njs throws where a fired one is cleared
-    let watch;
-
-    guarded(() => {
-        times.count();
-        ask(first);
-        const ms = times.late();
-        if (ms !== undefined && found !== undefined && found[route.OPTIONS].hedge !== undefined) {
-            timer = setTimeout(() => guarded(hedge), ms);
+    const race = {
+        r, began, since: began, id: told[0], model: told[1],
+        found: route.find(told[1]),
+        times: hedgeTimes.open(told[1], settings.hedged[r.uri]),
+        first: { name: told[2], location: told[3] },
+        second: undefined,
+        none: undefined,        // why there is no second
+        isOver: false,          // it is decided what the answer is
+        isAnswered: false,
+        timer: undefined,       // the timers, as long as they run: njs throws where a fired one is cleared
+        watch: undefined,
+    };
+    guarded(race, () => {
+        race.times.count();
+        ask(race, race.first);
+        const ms = race.times.late();
+        if (ms !== undefined && race.found !== undefined && race.found[route.OPTIONS].hedge !== undefined) {
+            race.timer = setTimeout(() => guarded(race, () => hedge(race)), ms);
         }
     });
-    watch = setTimeout(look, SHORTEST);
+    watchOver(race, SHORTEST);
+}
 
-    function guarded(step) {
-        try {
-            step();
-        } catch (e) {
-            stop(timer);
-            over = true;
-            if (!answered) {
-                answered = true;
-                broken(r, e);
-            }
+function guarded(race, step) {
+    try {
+        step();
+    } catch (e) {
+        stop(race.timer);
+        race.isOver = true;
+        if (!race.isAnswered) {
+            race.isAnswered = true;
+            broken(race.r, e);
         }
     }
+}
 
-    function ask(attempt) {
-        const headers = new Headers();
-        r.rawHeadersIn.forEach((header) => {
-            if (NOT_ASKED.indexOf(header[0].toLowerCase()) === -1) {
-                try {
-                    headers.append(header[0], header[1]);
-                } catch (e) {
-                    r.warn('the header ' + header[0] + ' is not passed on: ' + e);
-                }
+function ask(race, attempt) {
+    const r = race.r;
+    const args = r.variables.args;
+    const watched = race.id + '/' + attempt.name;
+    ngx.fetch('http://unix:' + settings.attempts_socket + ':/' + attempt.location + r.uri + (args ? '?' + args : ''),
+        { method: 'POST', headers: headersFor(r, attempt, watched), body: r.requestBuffer })
+        .then((response) => response.arrayBuffer().then((body) => ({ response: response, body: body })))
+        .then((answer) => {
+            const headers = answer.response.headers;
+            attempt.reached = !headers.get('x-infergate-reached').endsWith('-');
+            guarded(race, () => ended(race, attempt, answer.response.status, headers, answer.body));
+        }, () => {   // it was late, broke off in the middle of its answer, or did not speak HTTP
+            const wasLate = settings.watches === 1 && late.how(watched) === late.LATE;
+            attempt.reached = !wasLate;
+            guarded(race, () => ended(race, attempt, wasLate ? 504 : 502, undefined, ''));
+        });
+}
+
+function headersFor(r, attempt, watched) {
+    const headers = new Headers();
+    r.rawHeadersIn.forEach((header) => {
+        if (NOT_ASKED.indexOf(header[0].toLowerCase()) === -1) {
+            try {
+                headers.append(header[0], header[1]);
+            } catch (e) {
+                r.warn('the header ' + header[0] + ' is not passed on: ' + e);
+            }
+        }
+    });
+    headers.set('Host', 'attempt');
+    headers.set('x-infergate-backend', attempt.name);
+    if (settings.watches === 1) {
+        headers.set('x-infergate-attempt', watched);
+    }
+    return headers;
+}
+
+// The first is late.
+function hedge(race) {
+    const r = race.r;
+    const found = race.found;
+    race.timer = undefined;
+    const request = {};
+    const backend = route.pick(r, found, request, unlike(race), true, kinds.only(r.uri), true);
+    if (backend === undefined) {
+        race.none = 'no other backend is free';
+        return;
+    }
+    if (!race.times.mayHedge(found[route.OPTIONS].hedge)) {
+        giveBack({ name: backend[route.NAME], held: true });
+        race.none = 'extra_load is used up';
+        return;
+    }
+    race.second = { name: backend[route.NAME], location: firstByte.of(r, found, request, backend).location.slice(1),
+        after: Date.now() - race.began, held: true };
+    ask(race, race.second);
+}
+
+// The names of those that are not to be asked, each followed by ',': the first itself, and what is not for the same
+// body or comes after it.
+function unlike(race) {
+    const backends = race.found[route.BACKENDS];
+    const asked = backends.find((each) => each[route.NAME] === race.first.name);
+    return backends.filter((each) => asked === undefined || each === asked
+        || (each[route.PRIORITY] || 0) > (asked[route.PRIORITY] || 0)
+        || each[route.UPSTREAM_NAME] !== asked[route.UPSTREAM_NAME]
+        || (each[route.FLAGS].indexOf('p') === -1) !== (asked[route.FLAGS].indexOf('p') === -1))
+        .map((each) => each[route.NAME] + ',').join('');
+}
+
+function ended(race, attempt, status, headers, body) {
+    const first = race.first;
+    const second = race.second;
+    attempt.status = status;
+    giveBack(attempt);
+    if (race.isOver) {   // it lost, before anybody stopped it
+        stop(race.watch);
+        return;
+    }
+    if (status < 500 && status !== 429) {
+        if (attempt === second && first.status !== undefined) {
+            failure.note(first.name, first.status, first.reached, race.r.uri, race.model);
+        } else if (status < 300) {
+            race.times.measured(Date.now() - race.began);
+        }
+        deliver(race, attempt, headers, body);
+        return;
+    }
+    if (attempt === second) {
+        failure.note(second.name, status, second.reached, race.r.uri, race.model);
+    } else {
+        attempt.headers = headers;
+        attempt.body = body;
+    }
+    const other = attempt === first ? second : first;
+    if (other === undefined || other.status !== undefined) {
+        deliver(race, undefined, first.headers, first.body);
+    }
+}
+
+function giveBack(attempt) {
+    if (!attempt.held) {
+        return;
+    }
+    attempt.held = false;
+    state.hold(attempt.name, -1);
+    queue.slotFreed();
+}
+
+// The answer of the winner; the first's failure where there is none.
+function deliver(race, winner, headers, body) {
+    race.isOver = true;
+    stop(race.timer);
+    stop(race.watch);
+    if (race.first.status === undefined) {
+        state.hold(race.first.name, 1);
+        race.first.held = true;
+    }
+    if (isPending(race)) {
+        race.since = Date.now();
+        watchOver(race, SOON);
+    }
+    const headersOut = race.r.headersOut;
+    if (headers !== undefined) {
+        Object.keys(headers).forEach((name) => {   // njs's own forEach has its arguments turned round
+            if (NOT_ANSWERED.indexOf(name.toLowerCase()) === -1) {
+                headersOut[name] = headers.get(name);
             }
         });
-        headers.set('Host', 'attempt');
-        headers.set('x-infergate-backend', attempt.name);
-        if (settings.watches === 1) {
-            headers.set('x-infergate-attempt', id + '/' + attempt.name);
-        }
-        const args = r.variables.args;
-        ngx.fetch('http://unix:' + settings.attempts_socket + ':/' + attempt.location + r.uri + (args ? '?' + args : ''),
-            { method: 'POST', headers, body: r.requestBuffer })
-            .then((response) => response.arrayBuffer().then((body) => ({ response: response, body: body })))
-            .then((answer) => {
-                const headers = answer.response.headers;
-                attempt.reached = !headers.get('x-infergate-reached').endsWith('-');
-                guarded(() => ended(attempt, answer.response.status, headers, answer.body));
-            }, () => {   // it was late, broke off in the middle of its answer, or did not speak HTTP
-                const wasLate = settings.watches === 1 && late.how(id + '/' + attempt.name) === late.LATE;
-                attempt.reached = !wasLate;
-                guarded(() => ended(attempt, wasLate ? 504 : 502, undefined, ''));
-            });
     }
+    headersOut['x-infergate-hedge'] = JSON.stringify(howItWent(race, winner));
+    answer(race.r, (winner || race.first).status, bytesOf(body));
+    race.isAnswered = true;
+}
 
-    // The first is late.
-    function hedge() {
-        timer = undefined;
-        const request = {};
-        const backend = route.pick(r, found, request, unlike(), true, kinds.only(r.uri), true);
-        if (backend === undefined) {
-            none = 'no other backend is free';
-            return;
-        }
-        if (!times.mayHedge(found[route.OPTIONS].hedge)) {
-            giveBack({ name: backend[route.NAME], held: true });
-            none = 'extra_load is used up';
-            return;
-        }
-        second = { name: backend[route.NAME], location: firstByte.of(r, found, request, backend).location.slice(1),
-            after: Date.now() - began, held: true };
-        ask(second);
-    }
+// For hedging.js.
+function howItWent(race, winner) {
+    const first = race.first;
+    const second = race.second;
+    return {
+        won: winner === undefined ? '' : winner.name,
+        ms: Date.now() - race.began,
+        status: winner === first ? undefined : first.status,
+        reached: first.reached,
+        second: second && second.name,
+        after: second && second.after,
+        second_status: second && second !== winner ? second.status : undefined,
+        none: race.none,
+    };
+}
 
-    // The names of those that are not to be asked, each followed by ',': the first itself, and what is not for the same
-    // body or comes after it.
-    function unlike() {
-        const backends = found[route.BACKENDS];
-        const asked = backends.find((each) => each[route.NAME] === first.name);
-        return backends.filter((each) => asked === undefined || each === asked
-            || (each[route.PRIORITY] || 0) > (asked[route.PRIORITY] || 0)
-            || each[route.UPSTREAM_NAME] !== asked[route.UPSTREAM_NAME]
-            || (each[route.FLAGS].indexOf('p') === -1) !== (asked[route.FLAGS].indexOf('p') === -1))
-            .map((each) => each[route.NAME] + ',').join('');
+function answer(r, status, bytes) {
+    if (bytes.length !== 0) {
+        r.return(status, bytes);
+        return;
     }
+    r.headersOut['Content-Length'] = '0';   // nginx would put a page of its own in its place
+    r.status = status;
+    r.sendHeader();
+    r.finish();
+}
 
-    function ended(attempt, status, headers, body) {
-        const other = attempt === first ? second : first;
-        attempt.status = status;
-        giveBack(attempt);
-        if (over) {   // it lost, before anybody stopped it
-            stop(watch);
-            return;
-        }
-        if (status < 500 && status !== 429) {
-            if (attempt === second && first.status !== undefined) {
-                failure.note(first.name, first.status, first.reached, r.uri, model);
-            } else if (status < 300) {
-                times.measured(Date.now() - began);
-            }
-            deliver(attempt, headers, body);
-            return;
-        }
-        if (attempt === second) {
-            failure.note(second.name, status, second.reached, r.uri, model);
-        } else {
-            attempt.headers = headers;
-            attempt.body = body;
-        }
-        if (other === undefined || other.status !== undefined) {
-            deliver(undefined, first.headers, first.body);
-        }
+function stop(timer) {
+    if (timer !== undefined) {
+        clearTimeout(timer);
     }
+}
 
-    function giveBack(attempt) {
-        if (!attempt.held) {
-            return;
-        }
-        attempt.held = false;
-        state.hold(attempt.name, -1);
-        queue.slotFreed();
-    }
+function isPending(race) {
+    return race.first.status === undefined || (race.second !== undefined && race.second.status === undefined);
+}
 
-    // The answer of the winner; the first's failure where there is none.
-    function deliver(winner, headers, body) {
-        over = true;
-        stop(timer);
-        stop(watch);
-        if (first.status === undefined) {
-            state.hold(first.name, 1);
-            first.held = true;
-        }
-        if (isPending()) {
-            since = Date.now();
-            watch = setTimeout(look, SOON);
-        }
-        const headersOut = r.headersOut;
-        if (headers !== undefined) {
-            Object.keys(headers).forEach((name) => {   // njs's own forEach has its arguments turned round
-                if (NOT_ANSWERED.indexOf(name.toLowerCase()) === -1) {
-                    headersOut[name] = headers.get(name);
-                }
-            });
-        }
-        headersOut['x-infergate-hedge'] = JSON.stringify({
-            won: winner === undefined ? '' : winner.name,
-            ms: Date.now() - began,
-            status: winner === first ? undefined : first.status,
-            reached: first.reached,
-            second: second && second.name,
-            after: second && second.after,
-            second_status: second && second !== winner ? second.status : undefined,
-            none,
-        });
-        const status = (winner || first).status;
-        const bytes = bytesOf(body);
-        if (bytes.length !== 0) {
-            r.return(status, bytes);
-            answered = true;
-            return;
-        }
-        headersOut['Content-Length'] = '0';   // nginx would put a page of its own in its place
-        r.status = status;
-        r.sendHeader();
-        r.finish();
-        answered = true;
-    }
+function watchOver(race, ms) {
+    race.watch = setTimeout(() => look(race), ms);
+}
 
-    function stop(timer) {
-        if (timer !== undefined) {
-            clearTimeout(timer);
-        }
+// Whether anybody waits for what is under way: the client may have left, or has the other's answer.
+function look(race) {
+    if (ngx.shared.ig_hedging.get(race.id) !== undefined) {
+        watchOver(race, Math.min(LONGEST, Math.max(race.isOver ? SOON : SHORTEST, (Date.now() - race.since) / FRACTION)));
+        return;
     }
-
-    function isPending() {
-        return first.status === undefined || (second !== undefined && second.status === undefined);
+    stop(race.timer);
+    giveBack(race.first);
+    if (race.second !== undefined) {
+        giveBack(race.second);
     }
-
-    // Whether anybody waits for what is under way: the client may have left, or has the other's answer.
-    function look() {
-        if (ngx.shared.ig_hedging.get(id) !== undefined) {
-            watch = setTimeout(look,
-                Math.min(LONGEST, Math.max(over ? SOON : SHORTEST, (Date.now() - since) / FRACTION)));
-            return;
-        }
-        stop(timer);
-        giveBack(first);
-        if (second !== undefined) {
-            giveBack(second);
-        }
-        // A fetch cannot be cancelled; what ends with this request is. njs ends it for an exception,
-        // at the next event, which the empty timer is.
-        setTimeout(() => undefined, 0);
-        throw new Error('nobody waits for this answer');
-    }
+    // A fetch cannot be cancelled; what ends with this request is. njs ends it for an exception,
+    // at the next event, which the empty timer is.
+    setTimeout(() => undefined, 0);
+    throw new Error('nobody waits for this answer');
 }
 
 // njs 0.8.9 throws for an empty ArrayBuffer: "detached buffer".
@@ -257,4 +277,4 @@ function bytesOf(body) {
     }
 }
 
-export { race };
+export { open as race };

@@ -45,60 +45,26 @@ function take(r, buckets, tokens, isQuiet) {
     const now = Date.now();
     const times = [];
     let charged = '';
-    let i, kind, limit, time, name, refused;
-
-    for (i = 0; i < buckets.length; i++) {
-        for (kind = contract.BUCKET_REQUESTS; kind <= contract.BUCKET_TOKENS; kind++) {
-            limit = buckets[i][kind];
-            if (limit === 0) {
-                times[2 * i + kind - 1] = 0;
-                continue;
-            }
-            name = (kind === contract.BUCKET_REQUESTS ? 'r ' : 't ') + buckets[i][contract.BUCKET_NAME];
-            time = zone.get(name);
-            time = time === undefined || time < now ? 0 : time - now;
-            times[2 * i + kind - 1] = time;
-            time += (kind === contract.BUCKET_REQUESTS ? 1 : tokens < limit ? tokens : limit) * measure.MINUTE / limit;
-            if (i === 0 && isQuiet !== true) {
-                tell(r.headersOut, kind === contract.BUCKET_REQUESTS ? 'requests' : 'tokens', limit, time);
-            }
-            if (time - measure.MINUTE > ROUNDING) {
-                if (isQuiet !== true) {
-                    over.tell(r.headersOut, buckets[0], now, tell);
-                }
-                return over.refusal(r, kind === contract.BUCKET_REQUESTS ? 'requests per minute' : 'tokens per minute',
-                    buckets[i][contract.BUCKET_NAME], limit, time - measure.MINUTE, shown(time - measure.MINUTE));
-            }
-        }
+    let i, kind;
+    let refused = look(r, buckets, tokens, isQuiet, zone, now, times);
+    if (refused !== undefined) {
+        return refused;
     }
     try {
         for (i = 0; i < buckets.length && refused === undefined; i++) {
-            limit = buckets[i][contract.BUCKET_CONCURRENT];
-            if (limit !== 0) {
-                name = '@' + buckets[i][contract.BUCKET_NAME];
-                const all = state.hold(name, 1, state.LONG);
-                charged += name + '\n';
-                if (all > limit) {
-                    refused = over.refusal(r, 'requests at the same time', buckets[i][contract.BUCKET_NAME], limit, 1000, shown(1000));
-                    refused.code = 'concurrency_limit_exceeded';
+            if (buckets[i][contract.BUCKET_CONCURRENT] !== 0) {
+                const all = state.hold('@' + buckets[i][contract.BUCKET_NAME], 1, state.LONG);
+                charged += '@' + buckets[i][contract.BUCKET_NAME] + '\n';
+                if (all > buckets[i][contract.BUCKET_CONCURRENT]) {
+                    refused = crowded(r, buckets[i]);
                 }
             }
         }
         for (i = 0; i < buckets.length && refused === undefined; i++) {
             for (kind = contract.BUCKET_REQUESTS; kind <= contract.BUCKET_TOKENS; kind++) {
-                limit = buckets[i][kind];
-                if (limit === 0) {
-                    continue;
-                }
-                name = (kind === contract.BUCKET_REQUESTS ? 'r ' : 't ') + buckets[i][contract.BUCKET_NAME];
-                const taken = kind === contract.BUCKET_REQUESTS ? 1 : tokens < limit ? tokens : limit;
-                if (times[2 * i + kind - 1] === 0) {
-                    zone.set(name, now + taken * measure.MINUTE / limit);
-                } else {
-                    zone.incr(name, taken * measure.MINUTE / limit, now);
-                }
-                if (kind === contract.BUCKET_TOKENS) {
-                    charged += name + '\t' + limit + '\t' + taken + '\n';
+                if (buckets[i][kind] !== 0) {
+                    const line = fill(zone, now, buckets[i], kind, tokens, times[2 * i + kind - 1]);
+                    charged += line;
                 }
             }
         }
@@ -109,14 +75,71 @@ function take(r, buckets, tokens, isQuiet) {
         r.variables.ig_charge = charged;
     }
     if (refused !== undefined) {
-        if (isQuiet !== true) {
-            over.tell(r.headersOut, buckets[0], now, tell);
-        }
-        if (charged !== '') {
-            charge.settle(r, 0);
-        }
+        giveUp(r, buckets, isQuiet, charged, now);
     }
     return refused;
+}
+
+// How full the buckets are, in ms, goes into `times`. The refusal, if there is one that has no room for this.
+function look(r, buckets, tokens, isQuiet, zone, now, times) {
+    for (let i = 0; i < buckets.length; i++) {
+        for (let kind = contract.BUCKET_REQUESTS; kind <= contract.BUCKET_TOKENS; kind++) {
+            const limit = buckets[i][kind];
+            if (limit === 0) {
+                times[2 * i + kind - 1] = 0;
+                continue;
+            }
+            let time = zone.get((kind === contract.BUCKET_REQUESTS ? 'r ' : 't ') + buckets[i][contract.BUCKET_NAME]);
+            time = time === undefined || time < now ? 0 : time - now;
+            times[2 * i + kind - 1] = time;
+            time += (kind === contract.BUCKET_REQUESTS ? 1 : tokens < limit ? tokens : limit) * measure.MINUTE / limit;
+            if (i === 0 && isQuiet !== true) {
+                tell(r.headersOut, kind === contract.BUCKET_REQUESTS ? 'requests' : 'tokens', limit, time);
+            }
+            if (time - measure.MINUTE > ROUNDING) {
+                return full(r, buckets, i, kind, isQuiet, now, time - measure.MINUTE);
+            }
+        }
+    }
+    return undefined;
+}
+
+// The refusal for a bucket that is fuller by so many ms than it may be.
+function full(r, buckets, i, kind, isQuiet, now, excess) {
+    if (isQuiet !== true) {
+        over.tell(r.headersOut, buckets[0], now, tell);
+    }
+    return over.refusal(r, kind === contract.BUCKET_REQUESTS ? 'requests per minute' : 'tokens per minute',
+        buckets[i][contract.BUCKET_NAME], buckets[i][kind], excess, shown(excess));
+}
+
+function crowded(r, bucket) {
+    const refused = over.refusal(r, 'requests at the same time', bucket[contract.BUCKET_NAME],
+        bucket[contract.BUCKET_CONCURRENT], 1000, shown(1000));
+    refused.code = 'concurrency_limit_exceeded';
+    return refused;
+}
+
+// Takes from one bucket, which is so many ms full. Returns the line for $ig_charge.
+function fill(zone, now, bucket, kind, tokens, time) {
+    const limit = bucket[kind];
+    const name = (kind === contract.BUCKET_REQUESTS ? 'r ' : 't ') + bucket[contract.BUCKET_NAME];
+    const taken = kind === contract.BUCKET_REQUESTS ? 1 : tokens < limit ? tokens : limit;
+    if (time === 0) {
+        zone.set(name, now + taken * measure.MINUTE / limit);
+    } else {
+        zone.incr(name, taken * measure.MINUTE / limit, now);
+    }
+    return kind === contract.BUCKET_TOKENS ? name + '\t' + limit + '\t' + taken + '\n' : '';
+}
+
+function giveUp(r, buckets, isQuiet, charged, now) {
+    if (isQuiet !== true) {
+        over.tell(r.headersOut, buckets[0], now, tell);
+    }
+    if (charged !== '') {
+        charge.settle(r, 0);
+    }
 }
 
 // Every limit that a request of this key to this route meets. Returns the refusal, or undefined.

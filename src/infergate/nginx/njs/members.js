@@ -50,9 +50,7 @@ function find(text, wanted) {
         const end = endOfString(text, quote);
         const colon = skipSpace(text, end);
         if (depth === 1 && text.charCodeAt(colon) === 0x3a) {
-            // A key is at most 6 characters a letter long when every letter is escaped.
-            if (wanted === undefined || (end - quote - 2 <= wanted.length * 6
-                && JSON.parse(text.slice(quote, end)).toLowerCase() === wanted)) {
+            if (wanted === undefined || spells(text, quote, end, wanted)) {
                 const start = skipSpace(text, colon + 1);
                 found.push({ key: quote, named: end, start, end: text.charCodeAt(start) === 0x22 ? endOfString(text, start) : start });
             }
@@ -62,6 +60,12 @@ function find(text, wanted) {
         }
     }
     return found;
+}
+
+// Whether this string is the word, in any case and with any escapes.
+function spells(text, quote, end, wanted) {
+    // A key is at most 6 characters a letter long when every letter is escaped.
+    return end - quote - 2 <= wanted.length * 6 && JSON.parse(text.slice(quote, end)).toLowerCase() === wanted;
 }
 
 // Index behind the value that starts at `at`; of a number or a word, where its object goes on.

@@ -67,11 +67,7 @@ function judged(text, parsed, value, bytes) {
             }
         } else if (name === 'max_tokens') {
             longest = said;
-            if (!(said >= 1) || typeof said !== 'number' || said % 1 !== 0) {
-                verdict = 'odd';
-            }
-        } else if (name === 'temperature' || name === 'top_p') {
-            if (typeof said !== 'number') {
+            if (!isCount(said)) {
                 verdict = 'odd';
             }
         } else if (name === 'stream') {
@@ -79,31 +75,54 @@ function judged(text, parsed, value, bytes) {
             if (typeof said !== 'boolean') {
                 verdict = 'odd';
             }
-        } else if (name === 'tools') {
-            if (!Array.isArray(said)) {
-                verdict = 'odd';
-            }
-        } else if (name === 'stream_options' || name === 'logit_bias') {
-            if (said === null || typeof said !== 'object' || Array.isArray(said)) {
-                verdict = 'odd';
-            }
-        } else if (name.length === 5 && name.toLowerCase() === 'model') {
-            return undefined;
         } else {
             if (name === 'max_completion_tokens') {
                 longestInAll = said;
             }
-            verdict = isOdd(name, said) ? 'odd' : verdict === 'usual' ? 'fine' : verdict;
+            const its = verdictOf(name, said);
+            if (its === undefined) {
+                return undefined;
+            }
+            verdict = its === 'usual' || verdict === 'odd' ? verdict : its;
         }
     }
-    if (typeof model !== 'string' || model === ''
-        || text.slice(value + 1, value + 2 + model.length) !== model + '"') {
+    if (!isNamed(text, value, model)) {
         return undefined;
     }
     return { model, value, text, parsed, bytes, verdict, stream, max_tokens: longest, in_all: longestInAll };
 }
 
-// Whether one of the other keys is.
+function isCount(value) {
+    return value >= 1 && typeof value === 'number' && value % 1 === 0;
+}
+
+// Whether the model's name stands there as it is.
+function isNamed(text, value, model) {
+    return typeof model === 'string' && model !== ''
+        && text.slice(value + 1, value + 2 + model.length) === model + '"';
+}
+
+// Of one of the other keys; undefined for 'model' in another case.
+function verdictOf(name, value) {
+    switch (name) {
+    case 'temperature':
+    case 'top_p':
+        return typeof value === 'number' ? 'usual' : 'odd';
+    case 'tools':
+        return Array.isArray(value) ? 'usual' : 'odd';
+    case 'stream_options':
+    case 'logit_bias':
+        return value !== null && typeof value === 'object' && !Array.isArray(value) ? 'usual' : 'odd';
+    }
+    if (name.length === 5 && name.toLowerCase() === 'model') {
+        return undefined;
+    }
+    if (isOdd(name, value)) {
+        return 'odd';
+    }
+    return 'fine';
+}
+
 function isOdd(name, value) {
     switch (name) {
     case 'max_completion_tokens':

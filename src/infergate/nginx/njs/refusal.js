@@ -21,15 +21,7 @@ const KEY_REFUSALS = {
 // The text of a refusal; its headers and its code for the log are set on the way.
 function worded(r, refusal) {
     r.variables.ig_error = refusal.code;
-    if (refusal.status === 401) {
-        r.headersOut['WWW-Authenticate'] = r.headersOut['WWW-Authenticate'] || 'Bearer';
-    } else if (refusal.status === 405) {
-        r.headersOut['Allow'] = r.variables.ig_methods || refusal.allow || (r.method === 'POST' ? 'GET' : 'POST');
-    } else if (refusal.status === 426) {
-        r.headersOut['Upgrade'] = 'HTTP/1.1';   // RFC 9110, 15.5.22: what it could speak instead
-    } else if (refusal.retry_after || refusal.status === 503) {
-        r.headersOut['Retry-After'] = String(refusal.retry_after || 5);
-    }
+    setHeaders(r, refusal);
     giveBack(r);
     if (r.variables.http_upgrade) {
         websocketEnd.over(r);   // of a WebSocket that was to be, beside which a watch waits
@@ -40,6 +32,19 @@ function worded(r, refusal) {
     }
     r.headersOut['Content-Type'] = 'application/json';
     return JSON.stringify(dialect.shape(uri, refusal));
+}
+
+// What HTTP wants to be said with such a status.
+function setHeaders(r, refusal) {
+    if (refusal.status === 401) {
+        r.headersOut['WWW-Authenticate'] = r.headersOut['WWW-Authenticate'] || 'Bearer';
+    } else if (refusal.status === 405) {
+        r.headersOut['Allow'] = r.variables.ig_methods || refusal.allow || (r.method === 'POST' ? 'GET' : 'POST');
+    } else if (refusal.status === 426) {
+        r.headersOut['Upgrade'] = 'HTTP/1.1';   // RFC 9110, 15.5.22: what it could speak instead
+    } else if (refusal.retry_after || refusal.status === 503) {
+        r.headersOut['Retry-After'] = String(refusal.retry_after || 5);
+    }
 }
 
 // Refused after all: what it took already is free again.
@@ -85,28 +90,15 @@ function found(r, status) {
             return worded(r, refusal);
         }
     }
+    const said = status === 401 ? unknownCaller(r) : status === 403 ? forbidden(r) : undefined;
+    if (said !== undefined) {
+        return worded(r, { status, code: said[0], message: said[1], param: null });
+    }
     let code = status === 404 ? 'unknown_endpoint' : status >= 500 ? 'server_error' : 'invalid_request';
     let message = dialect.words(status) + astray(r, status);
     if (status === 500 && isNoAnswer(r.variables.ig_login_said)) {
         code = 'login_unavailable';
         message = 'Who may come in here is for a login to say, and it does not answer.';
-    } else if (status === 401 && r.variables.ig_login) {
-        code = 'not_logged_in';
-        message = 'You are not logged in.';
-    } else if (status === 403 && r.variables.ig_foreign_origin === '1') {
-        code = 'origin_not_allowed';
-        message = 'Pages of other sites may not use a gateway without keys. Its operator can list them '
-            + 'in access.origins.';
-    } else if (status === 403 && r.variables.ig_login) {   // set after the access rules let it in
-        code = 'forbidden_by_login';
-        message = 'You may not do that here.';
-    } else if (status === 401 && r.headersOut['WWW-Authenticate']) {
-        code = r.headersIn['Authorization'] ? 'wrong_password' : 'missing_password';
-        message = 'A name and its password are needed.';
-    } else if (status === 401) {
-        const admitted = r.variables.ig_admitted;
-        code = KEY_REFUSALS[admitted] ? admitted : 'invalid_api_key';
-        message = KEY_REFUSALS[code];
     }
     return worded(r, { status, code, message, param: null });
 }
@@ -116,6 +108,29 @@ function astray(r, status) {
     const uri = status !== 404 || r.variables.ig_service ? '' : r.uri;
     const end = uri.startsWith('/v1/v1/') || uri.startsWith('/v1/api/') ? 'before' : uri.startsWith('/v1/chat/completions/') ? 'with' : '';
     return end === '' ? '' : ' The base URL of this client is to end ' + end + ' /v1: the rest it writes itself.';
+}
+
+// [code, message] of a 401.
+function unknownCaller(r) {
+    if (r.variables.ig_login) {
+        return ['not_logged_in', 'You are not logged in.'];
+    }
+    if (r.headersOut['WWW-Authenticate']) {
+        return [r.headersIn['Authorization'] ? 'wrong_password' : 'missing_password', 'A name and its password are needed.'];
+    }
+    const admitted = r.variables.ig_admitted;
+    const code = KEY_REFUSALS[admitted] ? admitted : 'invalid_api_key';
+    return [code, KEY_REFUSALS[code]];
+}
+
+// The same of a 403; undefined where it is nothing special.
+function forbidden(r) {
+    if (r.variables.ig_foreign_origin === '1') {
+        return ['origin_not_allowed', 'Pages of other sites may not use a gateway without keys. Its operator can list them '
+            + 'in access.origins.'];
+    }
+    return r.variables.ig_login ? ['forbidden_by_login', 'You may not do that here.']   // set after the access rules let it in
+        : undefined;
 }
 
 // Of a login that was asked who may come in: what nginx takes for no answer. status: undefined where none was.

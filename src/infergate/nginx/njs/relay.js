@@ -174,24 +174,12 @@ function fallBack(r, found, request, format, tried) {
 // To this backend, whose slot is taken already. asked: as the client sent it, of whichever model.
 function dispatch(r, found, asked, format, backend) {
     const variables = r.variables;
-    const options = found[route.OPTIONS];
     const keyFlags = policy.flags(variables.ig_policy);
     variables.ig_backend = backend[route.NAME];
-    if (found[route.BALANCE] === 'work') {
-        balance.place(r, found, asked, backend[route.NAME]);
-    }
     const request = meantFor(r, found, asked, format, backend, keyFlags);
     request.splices = [];
     const insert = inserted(r, request, backend[route.FLAGS], keyFlags);
-    if (backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) !== -1) {
-        residents.warm(found[0], backend[route.NAME]);
-    }
-    if (options.total !== undefined && variables.ig_deadline === '') {
-        variables.ig_deadline = String(Date.now() + options.total);
-    }
-    if (keyFlags.indexOf(contract.POLICY_FLAG_EXPLAINED) !== -1) {
-        explained.tell(r, backend[route.NAME], found[0]);
-    }
+    note(r, found, asked, backend, keyFlags);
     const wanted = backend[route.UPSTREAM_NAME] || found[route.MODEL];
     const isUnchanged = request === asked && request.model === wanted && insert === '' && request.splices.length === 0;
     const due = firstByte.of(r, found, request, backend);
@@ -204,6 +192,23 @@ function dispatch(r, found, asked, format, backend) {
     }
     variables.ig_body = isUnchanged ? request.buffer || request.text : format.edited(request, wanted, insert);
     r.internalRedirect(isHeld ? hold.way(r, location) : location + '_' + (variables.ig_keep || 'edited'));
+}
+
+// What is to be known of where it goes: to those that choose next, to retries, and to the client.
+function note(r, found, asked, backend, keyFlags) {
+    const total = found[route.OPTIONS].total;
+    if (found[route.BALANCE] === 'work') {
+        balance.place(r, found, asked, backend[route.NAME]);
+    }
+    if (backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) !== -1) {
+        residents.warm(found[0], backend[route.NAME]);
+    }
+    if (total !== undefined && r.variables.ig_deadline === '') {
+        r.variables.ig_deadline = String(Date.now() + total);
+    }
+    if (keyFlags.indexOf(contract.POLICY_FLAG_EXPLAINED) !== -1) {
+        explained.tell(r, backend[route.NAME], found[0]);
+    }
 }
 
 // The request as the operator means it, for this model and backend.

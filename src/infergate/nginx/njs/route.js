@@ -48,48 +48,43 @@ function find(model) {
 // The backend to try next and a slot in it; undefined if there is none, or if all are full and
 // `waits` says that the request can wait. tried: the names it was sent to already, each followed by
 // ','. only: of those of these kinds (kinds.js); undefined for any. sound: of those with nothing against them.
-// shunned: one that is half-open, and whose one request is another one. r: undefined for a slot that
+// r: undefined for a slot that
 // is handed out to somebody in the queue. state.why is what was weighed, for `infergate explain`.
 //
 // Each time it starts at another one, or as the weights say, so that equally busy ones share; Math.random
 // would seed itself anew for every request. Where only how busy they are tells the backends apart, as on most
 // routes, there is nothing to judge: balance.js would cost 2 µs more. So it is with balance: work for a prompt that
 // is too small to count.
-function pick(r, route, request, tried, waits, only, sound, shunned) {
+function pick(r, route, request, tried, waits, only, sound) {
     const slots = state.slots();
     const names = route[NAMES];
     const isWork = route[BALANCE] === 'work';
-    const judge = names !== 0 && tried === '' && slots.get('') === undefined && only === undefined
-        && (!isWork || names.length === 1 || request.bytes < owed.SMALL)
-        ? undefined : balance.open(r, whole(route), request, tried, waits, only, sound, shunned);
-    const count = judge === undefined ? names.length : judge.count;
-    let at = judge !== undefined ? judge.first : count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
+    if (names !== 0 && tried === '' && slots.get('') === undefined && only === undefined
+        && (!isWork || names.length === 1 || request.bytes < owed.SMALL)) {
+        return leastBusy(route, slots, names, isWork);
+    }
+    return judged(r, route, request, tried, waits, only, sound);
+}
+
+function leastBusy(route, slots, names, isWork) {
+    const count = names.length;
+    let at = count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
     let why = route[BALANCE] + ';';
     let lowest = NONE;
     let best;
     for (let left = count; left !== 0; left--) {
-        let score;
-        if (judge === undefined) {
-            score = slots.get(names[at]) || 0;
-            if (isWork && score !== 0 && count !== 1) {
-                score = work.crowd(slots, names[at], score);
-            }
-            why += names[at] + '=' + score + ';';
-        } else {
-            score = judge.score(at);
-            why += judge.told;
+        let score = slots.get(names[at]) || 0;
+        if (isWork && score !== 0 && count !== 1) {
+            score = work.crowd(slots, names[at], score);
         }
+        why += names[at] + '=' + score + ';';
         if (score < lowest) {
             lowest = score;
             best = at;
         }
         at = at + 1 === count ? 0 : at + 1;
     }
-    state.weighed(why, judge === undefined || judge.isCalm);
-    if (judge !== undefined) {
-        const taken = judge.take(best, lowest);
-        return typeof taken === 'string' ? pick(r, route, request, tried, waits, only, sound, taken) : taken;
-    }
+    state.weighed(why, true);
     // From here on nothing fails: whoever called has the slot, or nobody has.
     state.hold(names[best], 1);
     if (route[BACKENDS].length === count) {
@@ -100,9 +95,36 @@ function pick(r, route, request, tried, waits, only, sound, shunned) {
     return backend;
 }
 
+function judged(r, route, request, tried, waits, only, sound) {
+    const its = whole(route);
+    let taken;   // what was found; the name of one that is half-open and whose one request is another one
+    do {
+        const judge = balance.open(r, its, request, tried, waits, only, sound, taken);
+        let at = judge.first;
+        let why = route[BALANCE] + ';';
+        let lowest = NONE;
+        let best;
+        for (let left = judge.count; left !== 0; left--) {
+            const score = judge.score(at);
+            why += judge.told;
+            if (score < lowest) {
+                lowest = score;
+                best = at;
+            }
+            at = at + 1 === judge.count ? 0 : at + 1;
+        }
+        state.weighed(why, judge.isCalm);
+        taken = judge.take(best, lowest);
+    } while (typeof taken === 'string');
+    return taken;
+}
+
 // With all its backends, where one stands for those that are like it.
 function whole(route) {
-    return route[BACKENDS].length < route[NAMES].length ? find(route[MODEL]) : route;
+    if (route[BACKENDS].length < route[NAMES].length) {
+        return find(route[MODEL]);
+    }
+    return route;
 }
 
 export { NAME, WEIGHT, MAX_IN_FLIGHT, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BALANCE, BACKENDS, OPTIONS, NAMES, PACE, look, find, pick };

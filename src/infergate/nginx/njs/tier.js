@@ -28,7 +28,7 @@ function handOver(r, why) {
 // Throws where shared memory has no room.
 function lend(r) {
     const variables = r.variables;
-    const bytes = globalThis.crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));
+    const bytes = (/** @type {any} */ (globalThis)).crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));
     const token = contract.TOKEN_PREFIX + Buffer.from(bytes).toString('hex');
     const own = variables.ig_inner === '1' ? lent.of((r.headersIn['Authorization'] || '').slice('Bearer '.length)) : undefined;
     const entry = [];

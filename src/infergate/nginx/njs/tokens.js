@@ -1,6 +1,8 @@
 // tokens: how long an answer a request asks for, in every dialect's words, and how many of them. One
 // function for what is taken from limits and for what a key may ask for; it runs only where there are such
 // limits. A field that one engine ignores counts all the same: nobody knows here which one reads it.
+import * as byPath from './by_path.js';
+import * as contract from './contract.js';
 import * as members from './members.js' with { load: 'rare' };
 import * as refuse from './refuse.js' with { load: 'rare' };
 
@@ -21,23 +23,7 @@ const LARGEST = 1e12;
 
 // Where an endpoint of completions reads the length of its answer.
 function wordOf(uri) {
-    switch (uri) {
-    case '/v1/chat/completions':
-    case BATCH:
-    case '/v1/completions':
-    case '/v1/messages':
-        return 'max_tokens';
-    case '/v1/responses':
-        return 'max_output_tokens';
-    case '/api/chat':
-    case '/api/generate':
-        return 'num_predict';
-    case '/infill':
-    case '/completion':
-        return 'n_predict';
-    default:
-        return undefined;
-    }
+    return byPath.word(contract.LENGTHS, uri);
 }
 
 // Whether the body says how long the answer may be in a word that the endpoint's engines read: vLLM goes on

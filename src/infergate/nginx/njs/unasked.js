@@ -1,6 +1,7 @@
 // unasked: takes out of a stream what only we asked for, the event with the usage, and nothing else. Without
 // it vLLM would tell its system_fingerprint and llama.cpp its timings in the last event that has a choice; so
 // that one waits for the next, and gets from the usage's event what is only there.
+import * as events from './event_lines.js' with { load: 'lazy' };
 import * as usages from './usages.js' with { load: 'lazy' };
 
 // An empty line, where they end in \n or \r\n, in \r alone, or now so and now so. \r may have a \n behind it.
@@ -65,7 +66,7 @@ function nearest(data, find, isNearer) {
 
 // Of its data, whatever stands beside it: a comment, its name, its number.
 function objectOf(event) {
-    const lines = usages.linesOf(event.toString()).filter((line) => line.startsWith(DATA));
+    const lines = events.linesOf(event.toString()).filter((line) => line.startsWith(DATA));
     return usages.objectOf(lines.map((line) => line.slice(DATA.length)).join('\n'));
 }
 

@@ -5,6 +5,9 @@
 // (arguments of a tool, metadata, JSON that a model was asked to write), but further down. Of a long answer
 // only the end is known here; what begins at a name and, with a `{` before it, is a whole object, stood at
 // the top.
+import * as byPath from './by_path.js';
+import * as contract from './contract.js';
+import * as events from './event_lines.js';
 
 // No backend is believed to have used more tokens: src/infergate/config/budgets.py.
 const MOST = settings.most_tokens;
@@ -13,24 +16,9 @@ const PLACES = 8;
 // A usage is no longer than that.
 const LONGEST = 2048;
 
+// By whose words the endpoint's answers tell it; '' where their streams have no end that is known.
 function dialectOf(uri) {
-    switch (uri) {
-    case '/v1/chat/completions':
-    case '/v1/completions':
-        return 'openai';
-    case '/v1/responses':
-        return 'responses';
-    case '/v1/messages':
-        return 'anthropic';
-    case '/api/chat':
-    case '/api/generate':
-        return 'ollama';
-    case '/infill':
-    case '/completion':
-        return 'llamacpp';
-    default:
-        return '';   // their streams have no end that is known
-    }
+    return byPath.word(contract.STREAMS, uri) || '';
 }
 
 function whole(number) {
@@ -53,17 +41,19 @@ function tokensOf(told) {
     if (!told || typeof told !== 'object') {
         return undefined;
     }
+    const completion = firstOf(told, ['completion_tokens', 'output_tokens', 'eval_count', 'tokens_predicted']);
     let prompt = firstOf(told, ['prompt_tokens', 'input_tokens', 'prompt_eval_count', 'tokens_evaluated']);
-    let completion = firstOf(told, ['completion_tokens', 'output_tokens', 'eval_count', 'tokens_predicted']);
     let cached = firstOf(told.prompt_tokens_details || told.input_tokens_details || {}, ['cached_tokens']) || 0;
-    const read = whole(told.cache_read_input_tokens) || 0;
-    const total = whole(told.total_tokens);
     if (prompt !== undefined && cached === 0) {   // Anthropic counts these beside the prompt
-        prompt += read + (whole(told.cache_creation_input_tokens) || 0);
-        prompt = whole(prompt);
-        cached = read;
+        cached = whole(told.cache_read_input_tokens) || 0;
+        prompt = whole(prompt + cached + (whole(told.cache_creation_input_tokens) || 0));
     }
-    if (total !== undefined) {   // all that vLLM tells of a rerank, and Jina
+    return completed(prompt, completion, cached, whole(told.total_tokens));
+}
+
+// The same, with what the total says of what is not told: it is all that vLLM tells of a rerank, and Jina.
+function completed(prompt, completion, cached, total) {
+    if (total !== undefined) {
         if (prompt === undefined && total >= (completion || 0)) {
             prompt = total - (completion || 0);
         } else if (completion === undefined && total >= prompt) {   // not where there is no prompt
@@ -142,34 +132,21 @@ function objectOf(text) {
 function ofStream(uri, isSse, first, last, isWhole, several) {
     const dialect = dialectOf(uri);
     const found = { ended: false, finished: false, hasEnd: dialect !== '', failed: '', tokens: undefined };
-    const lines = linesOf(last);
+    const lines = events.linesOf(last);
     const choices = {};
     let isLast = true;   // nothing was found behind it
     let said = false;    // of a choice
     let joined = false;  // lines that follow on each other were no event; not twice, it costs their square
     let i = lines.length;
-    while (--i >= 0 && !(found.ended && found.tokens !== undefined && (said || dialect !== 'openai'))) {
-        let text = lines[i];
+    while (--i >= 0 && !isAllTold(found, said || dialect !== 'openai', isLast, isSse)) {
         const isCut = i === 0 && !isWhole;
-        if (isSse && (!isCut || text.startsWith('data:'))) {
-            if (!text.startsWith('data:')) {
-                if (text.startsWith('event:') && text.slice(6).trim() === 'error') {
-                    fails(found);
-                }
-                continue;
-            }
-            text = text.slice(5).trim();
-        }
-        if (text === '[DONE]') {
-            found.ended = true;
-            continue;
-        }
+        const text = dataOf(found, lines[i], isSse, isCut);
         if (text === '') {
             continue;
         }
         let event = objectOf(text);
         if (event === undefined && isSse && !joined) {   // its data may be told in several lines
-            const begins = firstLine(lines, i);
+            const begins = events.firstLine(lines, i);
             event = objectOf(lines.slice(begins, i + 1).map((line) => line.slice(5)).join('\n'));
             joined = event === undefined;
             i = joined ? i : begins;
@@ -177,58 +154,58 @@ function ofStream(uri, isSse, first, last, isWhole, several) {
         if (event !== undefined) {
             said = take(found, event, dialect, choices) || said;
         } else {
-            if (i < lines.length - 1) {   // what was not said to its end ends further down, perhaps
-                takeEnd(found, text, dialect);
-            }
+            takeEnd(found, text, dialect, i < lines.length - 1);
             // What cannot be read here, as it came whole, says nothing against it.
-            found.finished = found.finished || (isLast && cameWhole(lines, i, isSse, isCut));
+            finish(found, isLast && events.cameWhole(lines, i, isSse, isCut));
         }
-        isLast = false;
-        if (!isSse) {
-            break;   // the last line says it all
-        }
+        isLast = false;   // of lines that are no events it says all
     }
     if (dialect === 'anthropic') {   // tells in two parts
         merge(found, startOf(first));
     }
-    if (said) {   // each choice that was spoken of lately, and of several all
-        found.finished = several === undefined
-            || Object.keys(Object.assign({}, choices, several.found)).length >= several.wanted;
-        for (const index in choices) {
-            found.finished = found.finished && choices[index];
-        }
+    if (said) {
+        found.finished = isFinished(choices, several);
     }
     return found;
 }
 
-function linesOf(text) {
-    return (text.indexOf('\r') === -1 ? text : text.split('\r\n').join('\n').split('\r').join('\n')).split('\n');
-}
-
-// Whether an event that cannot be read is there to its end: too long, or too deep for njs, and not torn.
-// isCut: its beginning is not known here. The last of `lines` is what comes behind the last line's end.
-function cameWhole(lines, at, isSse, isCut) {
-    return lines.length - at > (isSse ? 2 : 1) && (isCut ? lines[at].endsWith('}') : isBalanced(lines[at]));
-}
-
-// Whether all that it opens is closed at its end.
-function isBalanced(line) {
-    const parts = line.split('\\\\').join('').split('\\"').join('').split('"');
-    const bare = parts.filter((part, i) => i % 2 === 0).join('').trim();
-    return parts.length % 2 === 1 && bare.endsWith('}') && bare.split('{').length === bare.split('}').length;
-}
-
-// Of those with data that follow on each other up to `last`.
-function firstLine(lines, last) {
-    while (last > 0 && lines[last - 1].startsWith('data:')) {
-        last--;
+// Whether each choice that was spoken of lately is finished, and of several all.
+function isFinished(choices, several) {
+    for (const index in choices) {
+        if (!choices[index]) {
+            return false;
+        }
     }
-    return last;
+    return several === undefined || Object.keys(Object.assign({}, choices, several.found)).length >= several.wanted;
+}
+
+// Whether nothing further up could tell more.
+function isAllTold(found, said, isLast, isSse) {
+    return (!isSse && !isLast) || (found.ended && found.tokens !== undefined && said);
+}
+
+// The data of a line; '' where it has none. What it says of the stream goes into `found`.
+function dataOf(found, line, isSse, isCut) {
+    let text = line;
+    if (isSse && (!isCut || line.startsWith('data:'))) {
+        if (!line.startsWith('data:')) {
+            if (line.startsWith('event:') && line.slice(6).trim() === 'error') {
+                fails(found);
+            }
+            return '';
+        }
+        text = line.slice(5).trim();
+    }
+    if (text === '[DONE]') {
+        found.ended = true;
+        return '';
+    }
+    return text;
 }
 
 // Anthropic's first event has the tokens of the prompt.
 function startOf(first) {
-    const lines = linesOf(first);
+    const lines = events.linesOf(first);
     for (let i = 0; i < lines.length; i++) {
         const event = lines[i].startsWith('data:') ? objectOf(lines[i].slice(5)) : undefined;
         if (event !== undefined && event.type === 'message_start') {
@@ -251,47 +228,66 @@ function take(found, event, dialect, choices) {
     }
     switch (dialect) {
     case 'openai':
-        merge(found, tokensOf(event.usage));   // the ones before say null, or less
-        (Array.isArray(event.choices) ? event.choices : []).forEach((choice) => {
-            const index = (choice && choice.index) || 0;
-            if (choices[index] === undefined) {
-                choices[index] = Boolean(choice && choice.finish_reason);
-            }
-        });
-        return Array.isArray(event.choices) && event.choices.length !== 0;
+        return takeChoices(found, event, choices);
     case 'responses':
-        if (event.type === 'response.completed' || event.type === 'response.incomplete'
-            || event.type === 'response.failed') {
-            const response = event.response || {};
-            found.ended = true;
-            if (response.error && response.error.code === 'server_error') {
-                fails(found);
-            }
-            merge(found, tokensOf(response.usage));
-        }
-        return false;
+        takeResponse(found, event);
+        break;
     case 'anthropic':
-        found.ended = found.ended || event.type === 'message_stop';
+        end(found, event.type === 'message_stop');
         merge(found, event.type === 'message_delta' ? tokensOf(event.usage) : undefined);
-        return false;
+        break;
     case 'llamacpp':
-        found.ended = found.ended || event.stop === true;
+        end(found, event.stop === true);
         merge(found, event.stop === true ? tokensOf(event) : undefined);
-        return false;
+        break;
     case 'ollama':
-        found.ended = found.ended || event.done === true;
+        end(found, event.done === true);
         merge(found, tokensOf(event));
-        return false;
+        break;
     default:
-        found.ended = found.ended || event.status === 'success';   // Ollama's /api/pull
+        end(found, event.status === 'success');   // Ollama's /api/pull
         merge(found, tokensOf(event.usage));
-        return false;
+    }
+    return false;
+}
+
+function end(found, isEnd) {
+    found.ended = found.ended || isEnd;
+}
+
+function finish(found, isFinished) {
+    found.finished = found.finished || isFinished;
+}
+
+function takeChoices(found, event, choices) {
+    merge(found, tokensOf(event.usage));   // the ones before say null, or less
+    (Array.isArray(event.choices) ? event.choices : []).forEach((choice) => {
+        const index = (choice && choice.index) || 0;
+        if (choices[index] === undefined) {
+            choices[index] = Boolean(choice && choice.finish_reason);
+        }
+    });
+    return Array.isArray(event.choices) && event.choices.length !== 0;
+}
+
+function takeResponse(found, event) {
+    if (event.type === 'response.completed' || event.type === 'response.incomplete' || event.type === 'response.failed') {
+        const response = event.response || {};
+        found.ended = true;
+        if (response.error && response.error.code === 'server_error') {
+            fails(found);
+        }
+        merge(found, tokensOf(response.usage));
     }
 }
 
 // Of an event that is longer than what was kept, or nested too deep for njs, the end.
-function takeEnd(found, text, dialect) {
+// isLine: what was not said to its end ends further down, perhaps.
+function takeEnd(found, text, dialect, isLine) {
     let event;
+    if (!isLine) {
+        return;
+    }
     if (dialect === 'ollama') {   // its `context` may be long
         event = fromNames(text, '"prompt_eval_count"', '"eval_count"');
     } else if (dialect === 'responses') {
@@ -319,4 +315,4 @@ function merge(found, tokens) {
     }
 }
 
-export { tokensOf, objectOf, linesOf, ofBody, atFront, ofStream };
+export { tokensOf, objectOf, ofBody, atFront, ofStream };
