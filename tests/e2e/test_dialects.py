@@ -1,6 +1,5 @@
-"""The official clients of three dialects at a real vLLM: asked natively, and as a server that has
-chat completions alone. The same script passes at both; without chance it says the same.
-"""
+"""The official clients of three dialects at a real llama.cpp: asked natively, and as a server that
+has chat completions alone. The same script passes at both; without chance it says the same."""
 
 from __future__ import annotations
 
@@ -21,27 +20,22 @@ OLD = {"anthropic-version": "2023-06-01"}
 """In which a temperature may be given."""
 GREEDY = {"temperature": 0}
 HELLO: Any = [{"role": "user", "content": "hello"}]
-TOWN = {
-    "type": "object",
-    "properties": {"town": {"type": "string", "enum": ["Ulm", "Bonn"]}},
-    "required": ["town"],
-    "additionalProperties": False,
-}
 
 
 @pytest.fixture(scope="module")
-def front(vllm_chat: Server) -> Iterator[Front]:
+def front(llama: Server) -> Iterator[Front]:
     """What is said to be TGI has neither Anthropic's endpoints nor /v1/responses."""
     config = f"""
 backends:
-  native: {{ url: {vllm_chat.url}, engine: vllm }}
-  chat: {{ url: {vllm_chat.url}, engine: tgi }}
+  native: {{ url: {llama.url}, engine: llamacpp }}
+  chat: {{ url: {llama.url}, engine: tgi }}
 models:
-  native: {{ backends: [native], upstream_name: tiny-qwen2 }}
-  translated: {{ backends: [chat], upstream_name: tiny-qwen2 }}
+  native: {{ backends: [native], upstream_name: tiny-llama }}
+  translated: {{ backends: [chat], upstream_name: tiny-llama }}
 api: {{}}
 """
-    with gateway("embedded", config) as it:
+    # Forked: the tier is another user, who may not enter the folder where a test's Python is.
+    with gateway("embedded", config, forked=True) as it:
         until(lambda: {each["state"] for each in it.status()["backends"]} == {"up"})
         yield Front(it)
 
@@ -49,7 +43,7 @@ api: {{}}
 @pytest.fixture(scope="module")
 def claude(front: Front) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(
-        base_url=front.gateway.url, api_key=front.key, max_retries=0, timeout=120
+        base_url=front.gateway.url, api_key=front.key, max_retries=0, timeout=60
     ) as client:
         yield client
 
@@ -57,7 +51,7 @@ def claude(front: Front) -> Iterator[anthropic.Anthropic]:
 @pytest.fixture(scope="module")
 def gpt(front: Front) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(
-        base_url=front.base_url, api_key=front.key, max_retries=0, timeout=120
+        base_url=front.base_url, api_key=front.key, max_retries=0, timeout=60
     ) as client:
         yield client
 
@@ -96,32 +90,16 @@ def test_tokens_are_counted_alike(claude: anthropic.Anthropic) -> None:
 
 
 @pytest.mark.parametrize("model", BOTH)
-def test_a_tool_is_called_and_its_result_read(claude: anthropic.Anthropic, model: str) -> None:
-    tools: Any = {
-        "tools": [{"name": "weather", "description": "Of a town.", "input_schema": TOWN}],
-        "tool_choice": {"type": "tool", "name": "weather"},
-    }
-    asked: Any = {"model": model, "max_tokens": 60, "messages": HELLO, **tools}
-    whole = claude.messages.create(**asked)
-    with claude.messages.stream(**asked) as stream:
-        streamed = stream.get_final_message()
-    for message in (whole, streamed):
-        (use,) = (each for each in message.content if each.type == "tool_use")
-        assert (use.name, message.stop_reason) == ("weather", "tool_use")
-        assert use.input["town"] in ("Ulm", "Bonn")
-    result: Any = {"type": "tool_result", "tool_use_id": use.id, "content": "dry"}
-    more = [*HELLO, streamed.to_param(), {"role": "user", "content": [result]}]
-    assert claude.messages.create(**{**asked, "messages": more}).content
-
-
-@pytest.mark.parametrize("model", BOTH)
 def test_errors_are_anthropic_s(claude: anthropic.Anthropic, model: str) -> None:
     with pytest.raises(anthropic.NotFoundError):
         claude.messages.create(model="none", max_tokens=9, messages=HELLO)
     long: Any = [{"role": "user", "content": "hello " * 5000}]
     with pytest.raises(anthropic.BadRequestError) as refused:
         claude.messages.create(model=model, max_tokens=9, messages=long)
-    assert refused.value.body["error"]["type"] == "invalid_request_error"  # type: ignore[index]
+    # llama.cpp's own is one that Anthropic has not.
+    wanted = {"native": "exceed_context_size_error", "translated": "invalid_request_error"}
+    assert refused.value.body["error"]["type"] == wanted[model]  # type: ignore[index]
+    assert "context" in refused.value.message
 
 
 def test_a_response_is_the_same_whole_and_streamed(gpt: openai.OpenAI) -> None:
@@ -141,21 +119,9 @@ def test_a_response_is_the_same_whole_and_streamed(gpt: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("model", BOTH)
-def test_a_function_is_called(gpt: openai.OpenAI, model: str) -> None:
-    tools: Any = [{"type": "function", "name": "weather", "parameters": TOWN}]
-    choice: Any = {"type": "function", "name": "weather"}
-    response = gpt.responses.create(
-        model=model, input="hello", tools=tools, tool_choice=choice, max_output_tokens=60
-    )
-    (call,) = (each for each in response.output if each.type == "function_call")
-    assert call.name == "weather"
-    assert call.arguments.replace(" ", "") in ('{"town":"Ulm"}', '{"town":"Bonn"}')
-
-
-@pytest.mark.parametrize("model", BOTH)
 def test_ollama_s_client(front: Front, model: str) -> None:
-    """vLLM has nothing of Ollama's: both are translated."""
-    client = ollama.Client(front.gateway.url, headers=front.gateway.headers(), timeout=120)
+    """llama.cpp has nothing of Ollama's: both are translated."""
+    client = ollama.Client(front.gateway.url, headers=front.gateway.headers(), timeout=60)
     options = {"num_predict": 9, "temperature": 0}
     whole = client.chat(model, HELLO, options=options)
     lines = list(client.chat(model, HELLO, options=options, stream=True))
@@ -163,9 +129,7 @@ def test_ollama_s_client(front: Front, model: str) -> None:
     assert (lines[-1].done_reason, lines[-1].eval_count) == ("length", 9)
     assert client.generate(model, "hello", options=options).response == whole.message.content
     assert client.generate(model, "hello", raw=True, options=options).eval_count == 9
-    shown = client.chat(model, HELLO, format=TOWN, options={"num_predict": 60})
-    assert (shown.message.content or "").replace(" ", "") in ('{"town":"Ulm"}', '{"town":"Bonn"}')
-    assert client.show(model).modelinfo["unknown.context_length"] == 2048  # type: ignore[index]
+    assert client.show(model).modelinfo["unknown.context_length"] == 4096  # type: ignore[index]
     with pytest.raises(ollama.ResponseError) as refused:
         client.chat("none", HELLO)
     assert refused.value.status_code == 404
