@@ -188,7 +188,8 @@ function settle(r) {
 
 // What the pieces did not tell at once.
 function findUsage(r, backend) {
-    if (last !== undefined && !ended) {   // where it broke off may be behind a usage further down, too
+    // Where it broke off may be behind a usage further down: it counts if it is there to its own end.
+    if (last !== undefined && !ended && usages.objectOf(last.end().text) === undefined) {
         usage = last = undefined;
     }
     if (usage === undefined && (last !== undefined || streaming || (backend !== '' && r.status === 200))) {
