@@ -3,15 +3,54 @@ the gateway, on each engine. A process of the run starts each backend once."""
 
 from __future__ import annotations
 
+import functools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from infergate.engine.find import find_debian
 from tests.backends.servers import Server, available, embedding_server, llama_server, scripted, vllm
 from tests.cache import ENGINES_HOME
 from tests.gateway import Gateway, gateway, until
+
+
+class _ByServer(LoadFileScheduling):
+    """A file goes to one process, and those that ask the real vLLM all to the same: it takes half a
+    minute of CPU to start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "vLLM" if _asks_vllm(self.config.rootpath / file) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByServer | None:
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # it knows of numbers of tests only
+    return _ByServer(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no process is left alone with it at the end: vLLM,
+    conformance (80 s on each engine), then those with many tests."""
+    tests = Counter(item.path for item in items)
+
+    def place(item: pytest.Item) -> tuple[bool, bool, int, Path]:
+        is_conformance = item.path.stem == "test_conformance"
+        return not _asks_vllm(item.path), not is_conformance, -tests[item.path], item.path
+
+    items.sort(key=place)
+
+
+@functools.cache
+def _asks_vllm(file: Path) -> bool:
+    text = file.read_text()
+    return any(fixture in text for fixture in ("vllm_chat", "vllm_embed", "texts_001"))
 
 
 def _real(name: str) -> None:
