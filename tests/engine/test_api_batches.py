@@ -162,7 +162,9 @@ def test_a_cancelled_batch_closes_the_backends_connections(running: Running) -> 
     of.batches.cancel(batch.id)
     assert ended(of, batch).status == "cancelled"
     until(lambda: a.stats()["open"] == 0)
-    assert a.stats()["aborted"] == 2
+    # One that waited may have got a slot before its turn to be closed came.
+    assert a.stats()["served"] == 0
+    assert a.stats()["aborted"] == len(a.requests()) >= 2
     a.behave()
 
 
