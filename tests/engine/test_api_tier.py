@@ -375,7 +375,8 @@ def test_each_endpoint_that_the_backend_has_not_is_asked_at_another(
     body, other = SPOKEN[path]
     answer = it.post(path, {**body, "stream": False}, timeout=60)
     assert answer.status_code == 200, answer.text
-    assert [each["path"] for each in a.requests("/")] == [other]
+    asked = [each["path"] for each in a.requests("/") if each["method"] == "POST"]
+    assert asked == [other]
     names = {"/api/embed": "embeddings", "/api/embeddings": "embedding", "/v1/responses": "output"}
     assert answer.json()[names[path]] if path in names else answer.json()
 

@@ -12,6 +12,7 @@ import pytest
 
 from infergate.config.load import parse_config
 from infergate.errors import EngineError, UserError
+from infergate.nginx import worker_user as module
 from infergate.nginx.folders import own_folder, prepare_home
 from infergate.nginx.worker_user import account, refuse_changeable, worker_user
 from infergate.paths import Home, home_for
@@ -42,6 +43,18 @@ def test_root_as_the_workers_is_refused(place: Path) -> None:
     with pytest.raises(EngineError, match="may not be root") as refused:
         worker(place / "home", "root")
     assert "useradd --system" in str(refused.value)
+
+
+def test_a_tier_whose_user_could_not_run_python_is_refused_and_nobody_waits_for_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "closed").mkdir(mode=0o700)
+    monkeypatch.setattr(module, "PYTHON", place / "closed" / "bin" / "python")
+    text = "backends: { a: http://127.0.0.1:9 }\nuser: nobody\n"
+    assert worker_user(parse_config(text, Path("i.yaml")).config, Home(place / "home")) == "nobody"
+    with pytest.raises(EngineError, match="Python is below it") as refused:
+        worker_user(parse_config(f"{text}api: {{}}\n", Path("i.yaml")).config, Home(place / "home"))
+    assert str(place / "closed") in str(refused.value)
 
 
 def test_a_folder_above_that_workers_may_not_enter_is_refused_and_not_answered_by_root(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ _CANDIDATES = ("infergate", "www-data", "nginx", "nobody")
 """The first of these that exists, where the configuration names nobody."""
 
 _ENTER, _WRITE = 0o1, 0o2
+
+PYTHON = Path(sys.executable)
+"""What the API tier is run with, as that user."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def worker_user(config: Config, home: Home) -> str | None:
     """Who nginx's workers run as: nobody else than us, unless we are root.
 
     Raises EngineError if that would be root, or a user that does not exist, may not enter the state
-    folder, or can swap it for another.
+    folder, or can swap it for another; or may not run the API tier, where there is one.
     """
     if os.geteuid() != 0:
         return None
@@ -87,7 +91,22 @@ def worker_user(config: Config, home: Home) -> str | None:
             "  itself as another user than root.",
         )
     refuse_closed(worker, home.root)
+    if config.api is not None:
+        _refuse_unreachable_python(worker)
     return name
+
+
+def _refuse_unreachable_python(worker: Account) -> None:
+    """Raises EngineError if its processes could not begin: requests would wait for them."""
+    for above in _above(PYTHON):
+        if not worker.may(_ENTER, above.stat()):
+            raise EngineError(
+                f"the API tier runs as {worker.name}, which may not enter this folder: Python is"
+                " below it",
+                where=str(above),
+                hint="Install Infergate where everybody may read (its package does), start the\n"
+                "  gateway as another user than root, or leave `api` out.",
+            )
 
 
 def refuse_closed(worker: Account, folder: Path) -> None:
