@@ -343,6 +343,20 @@ def test_what_goes_wrong_in_one_is_over_for_the_others(stack: Running) -> None:
         until(lambda: get(it, "/bad/well").status_code == 200)
     finally:
         file.unlink()
+    until(lambda: "bad.py" not in files(it))
+
+
+def test_an_endpoint_that_fails_leaves_the_connection_to_others(stack: Running) -> None:
+    it, _ = stack
+    file = it.folder / "endpoints" / "bad.py"
+    file.write_text(HANDLERS)
+    try:
+        until(lambda: get(it, "/bad/well").status_code == 200)
+        found = [get(it, f"/bad/{each}").status_code for each in ("raises", "well") * 20]
+        assert found == [500, 200] * 20
+    finally:
+        file.unlink()
+    until(lambda: "bad.py" not in files(it))
 
 
 def test_the_tier_and_the_endpoints_are_told_nothing_secret(stack: Running) -> None:

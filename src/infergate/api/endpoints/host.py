@@ -220,7 +220,10 @@ class _Cancelled:
             await asyncio.Event().wait()  # that it left is seen elsewhere
             raise AssertionError
 
-        await while_there(receive, self._app(scope, again, send))
+        try:
+            await while_there(receive, self._app(scope, again, send))
+        except Exception:  # noqa: BLE001 - answered, and raised once more for whoever logs
+            traceback.print_exc()  # uvicorn would close a connection that is kept for others
 
 
 if __name__ == "__main__":
