@@ -115,7 +115,7 @@ def test_an_apply_whose_disk_turns_read_only_says_what_is_active_and_mixes_nothi
     killed.write(reload=reload)
     steps = apply_killed(killed.it, None)
     killed.check()
-    for step in range(int(reload), len(steps), 2):
+    for step in range(int(reload), len(steps), 4):
         killed.write(reload=reload)
         code, _, said = apply_read_only(killed.it, step).partition(" ")
         assert code == "0" or re.search(_READ_ONLY, said), (steps[step], said)

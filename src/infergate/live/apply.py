@@ -49,6 +49,7 @@ from infergate.paths import Home
 from infergate.worker_files import tail_of
 
 _PROOF_TIMEOUT_S = 20.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.1
 _TEST_TIMEOUT_S = 60.0
 
 
@@ -312,7 +313,7 @@ def _wait_for(home: Home, number: int, logged: int) -> str | None:
     logged: the size of the error log before nginx was told. It says there when it gives up.
     """
     deadline = time.monotonic() + _PROOF_TIMEOUT_S
-    seen = "nginx did not answer"
+    seen, pause_s = "nginx did not answer", _FIRST_PAUSE_S
     while time.monotonic() < deadline:
         try:
             live = read(home.socket)
@@ -324,7 +325,8 @@ def _wait_for(home: Home, number: int, logged: int) -> str | None:
             seen = f"revision {live.revision} goes on answering"
         if _has_given_up(home, logged):
             return seen
-        time.sleep(0.01)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.1, _LONGEST_PAUSE_S)  # it may go on for all of the time
     return seen
 
 
