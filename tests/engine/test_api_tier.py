@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -301,6 +302,15 @@ def test_a_body_that_unpacks_to_none_is_refused(tier: Running, content: bytes, s
     assert not a.requests()
 
 
+def test_a_large_body_that_hardly_packs_is_unpacked_beside_others(tier: Running) -> None:
+    it, a = tier
+    content = random.Random(1).randbytes(100_000).hex()
+    body = {"model": "m", "messages": [{"role": "user", "content": content}]}
+    for coding in PACKERS:
+        assert packed(it, body, coding).status_code == 200
+    assert [len(each["body"]) > 200_000 for each in a.requests()] == [True, True]
+
+
 def test_an_unknown_coding_is_refused_without_the_tier(tier: Running, callers: Path) -> None:
     it, _ = tier
     answer = it.post("/v1/chat/completions", b"x", headers={"Content-Encoding": "br"})
@@ -353,6 +363,13 @@ def test_a_dialect_that_the_backend_has_not_is_spoken_all_the_same(tier: Running
     assert (kinds[0], kinds[-1]) == ("event: message_start", "event: message_stop")
     outer = streamed.headers["x-infergate-request-id"]
     assert inner_line(it, outer)["gen_ai.request.model"] == "t"
+
+
+def test_a_byte_order_mark_is_taken_off_a_translated_body_too(tier: Running) -> None:
+    it, a = tier
+    answer = it.post("/v1/messages", b"\xef\xbb\xbf" + json.dumps(MESSAGE).encode(), timeout=60)
+    assert (answer.status_code, answer.json().get("type")) == (200, "message")
+    assert len(a.requests()) == 1
 
 
 SPOKEN: dict[str, tuple[dict[str, Any], str]] = {

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 _BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n")
+_LONGEST_BLANK = 4
 _LINE = re.compile(rb"\r\n|\n|\r")
 LONGEST = 16 * 1024**2
 """Bytes of one event; what is longer is none."""
@@ -19,25 +20,32 @@ class Reader:
     """Of one stream."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        self._looked = 0  # so far there is no empty line in it
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The data of each event that is here to its end. Raises EventTooLong."""
-        self._rest += data
-        start = 0
-        for blank in _BLANK.finditer(self._rest):
-            if blank.end() == len(self._rest) and self._rest.endswith(b"\r"):
+        rest = self._rest
+        rest += data
+        # Each byte is looked at once, or an event in many pieces would take minutes.
+        events, start = [], 0
+        for blank in _BLANK.finditer(rest, self._looked):
+            if blank.end() == len(rest) and rest.endswith(b"\r"):
                 break  # its \n may be on its way
-            yield from _data(self._rest[start : blank.start()])
+            events.append(bytes(rest[start : blank.start()]))
             start = blank.end()
-        self._rest = self._rest[start:]
-        if len(self._rest) > LONGEST:
+        del rest[:start]
+        self._looked = max(0, len(rest) - _LONGEST_BLANK)
+        for event in events:
+            yield from _data(event)
+        if len(rest) > LONGEST:
             raise EventTooLong
 
     def end(self) -> Iterator[bytes]:
         """Of one that has no empty line behind it: servers forget that at the end."""
-        yield from _data(self._rest)
-        self._rest = b""
+        yield from _data(bytes(self._rest))
+        self._rest.clear()
+        self._looked = 0
 
 
 def _data(event: bytes) -> Iterator[bytes]:

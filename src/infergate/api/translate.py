@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,7 +39,7 @@ async def translated(inner: Inner, caller: Caller, scope: Scope, body: bytes, se
         wanted = table.translation(method, path, headers, _object(body))
         if wanted is None:
             raise Refused(f"`{method} {path}` is not translated here.", status=404)
-        sent = json.dumps(wanted.body).encode()
+        sent = _json(wanted.body)
         on = passed_on(scope["headers"])
         async with inner.ask(caller, wanted.method, wanted.target, sent, on) as answer:
             await _answered(wanted, path, answer, send)
@@ -46,6 +47,8 @@ async def translated(inner: Inner, caller: Caller, scope: Scope, body: bytes, se
         await _error(send, path, refused.status, refused.error)
     except TooLarge:
         await _error(send, path, 502, {**_BROKEN, "message": "The backend's answer is too large."})
+    except RecursionError:
+        await _error(send, path, 502, {**_BROKEN, "message": "The backend's answer is too deep."})
     except httpx.HTTPError:
         await _error(send, path, 502, _BROKEN)
 
@@ -87,7 +90,7 @@ async def _translated_events(wanted: Translation, answer: httpx.Response) -> Asy
             if data != _DONE and (out := events.feed(_chunk(data))):
                 yield out
         yield events.end()
-    except (httpx.HTTPError, EventTooLong, ValueError):
+    except (httpx.HTTPError, EventTooLong, ValueError, RecursionError):
         yield events.broken(502, _BROKEN)
     except Refused as refused:
         yield events.broken(refused.status, refused.error)
@@ -97,16 +100,33 @@ def _object(body: bytes) -> dict[str, Any]:
     """Raises Refused."""
     found: Any = None
     with contextlib.suppress(ValueError, RecursionError):
-        found = json.loads(body)
+        found = _read(body)
     if not isinstance(found, dict):
         raise Refused("The request body must be a JSON object.")
     return found
 
 
+def _read(data: bytes) -> Any:
+    """JSON in UTF-8 and in nothing else, as njs reads it; a byte order mark is no part of it.
+
+    Python would look for other encodings, and for that mark's in a file that it may not read any
+    more: the tier is another user than the one that started it. Raises ValueError, RecursionError.
+    """
+    return json.loads(data.removeprefix(codecs.BOM_UTF8).decode())
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    """Raises Refused: what could just be read may be too deep to be written, a level deeper."""
+    try:
+        return json.dumps(body).encode()
+    except RecursionError:
+        raise Refused("The request body is nested too deeply.") from None
+
+
 def _chunk(data: bytes) -> dict[str, Any]:
     """Raises ValueError."""
     try:
-        found = json.loads(data)
+        found = _read(data)
     except RecursionError:
         raise ValueError from None
     if not isinstance(found, dict):
@@ -117,7 +137,7 @@ def _chunk(data: bytes) -> dict[str, Any]:
 def _answer(body: bytes) -> dict[str, Any]:
     """An array under `results`, as Translation.answer takes it."""
     try:
-        found = json.loads(body)
+        found = _read(body)
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, list):
