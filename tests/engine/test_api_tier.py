@@ -108,6 +108,11 @@ def held(it: Gateway, a: Scripted, callers: Path, key: str | None = None) -> Ite
         assert client is not None
 
 
+def posted(a: Scripted) -> list[str]:
+    """The paths that it was asked at; probes are GETs."""
+    return [each["path"] for each in a.requests("/") if each["method"] == "POST"]
+
+
 def inner_line(it: Gateway, outer: str) -> dict[str, Any]:
     """What the log has of what was asked for this request."""
     return until(lambda: [each for each in it.log() if each.get("parent") == outer])[0]
@@ -357,7 +362,7 @@ def test_a_dialect_that_the_backend_has_not_is_spoken_all_the_same(tier: Running
     it, a = tier
     answer = it.post("/v1/messages", MESSAGE, timeout=60)
     assert (answer.status_code, answer.json()["type"]) == (200, "message")
-    assert [each["path"] for each in a.requests("/v1")] == ["/v1/chat/completions"]
+    assert posted(a) == ["/v1/chat/completions"]
     streamed = it.post("/v1/messages", {**MESSAGE, "stream": True}, timeout=60)
     kinds = [line for line in streamed.text.splitlines() if line.startswith("event: ")]
     assert (kinds[0], kinds[-1]) == ("event: message_start", "event: message_stop")
@@ -392,8 +397,7 @@ def test_each_endpoint_that_the_backend_has_not_is_asked_at_another(
     body, other = SPOKEN[path]
     answer = it.post(path, {**body, "stream": False}, timeout=60)
     assert answer.status_code == 200, answer.text
-    asked = [each["path"] for each in a.requests("/") if each["method"] == "POST"]
-    assert asked == [other]
+    assert posted(a) == [other]
     names = {"/api/embed": "embeddings", "/api/embeddings": "embedding", "/v1/responses": "output"}
     assert answer.json()[names[path]] if path in names else answer.json()
 
@@ -415,7 +419,7 @@ def test_what_is_known_of_a_model_is_told_in_ollama_s_words_without_asking_it(
     assert (shown.status_code, shown.json()["capabilities"]) == (200, ["completion"])
     loaded = it.post("/api/generate", {"model": "t"}, timeout=60).json()
     assert (loaded["done"], loaded["done_reason"]) == (True, "load")
-    assert [each for each in a.requests("/") if each["method"] == "POST"] == []
+    assert posted(a) == []
     unknown = it.post("/api/show", {"model": "none"}, timeout=60)
     assert unknown.status_code == 404
     assert list(unknown.json()) == ["error"]
@@ -427,7 +431,7 @@ def test_what_is_no_request_of_its_dialect_is_refused_before_any_backend(tier: R
     assert (wrong.status_code, wrong.json()["error"]["type"]) == (400, "invalid_request_error")
     wrong = it.post("/v1/responses", {"model": "t", "input": 5}, timeout=60)
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "input")
-    assert a.requests("/v1") == []
+    assert posted(a) == []
 
 
 def test_anthropic_s_own_header_for_the_key_is_good_through_the_tier_too(tier: Running) -> None:
@@ -445,7 +449,7 @@ def test_anthropic_s_own_header_for_the_key_is_good_through_the_tier_too(tier: R
 def test_one_that_it_has_is_relayed_without_the_tier(tier: Running, callers: Path) -> None:
     it, a = tier
     it.post("/v1/messages", {**MESSAGE, "model": "m"})
-    assert [each["path"] for each in a.requests("/v1")] == ["/v1/messages"]
+    assert posted(a) == ["/v1/messages"]
     assert not callers.exists()
 
 
