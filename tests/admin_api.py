@@ -17,7 +17,7 @@ import uvicorn
 
 from infergate.admin.app import api
 from infergate.admin.gateway import Gateway
-from infergate.admin.guard import Guard
+from infergate.admin.guard import AdminGuard
 from infergate.config.load import load_config
 from infergate.config.url import own_url_of
 from infergate.page.app import Page
@@ -51,7 +51,7 @@ def served(folder: Path, config: str = CONFIG, *, wrong_tokens: int = 10) -> Ite
     read, _ = create_token(gateway.database, "read", "read")
     listener = socket.create_server(("127.0.0.1", 0))
     app = Page(
-        Guard(api(lambda: gateway), lambda: gateway, wrong_tokens=wrong_tokens),
+        AdminGuard(api(lambda: gateway), lambda: gateway, wrong_tokens=wrong_tokens),
         gateway_url=lambda: own_url_of(gateway.loaded.config),
         enabled=lambda: gateway.declared.config.admin.page,
     )

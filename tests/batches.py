@@ -16,7 +16,7 @@ from openai.types import Batch
 from sqlalchemy import URL
 
 from infergate.api.batches.app import BatchesApp
-from infergate.api.batches.calls import Answer
+from infergate.api.batches.calls import BatchAnswer
 from infergate.api.files.folder import Folder
 from infergate.config.batches import Batches
 from infergate.store.batches import OPEN, StoredBatch
@@ -26,14 +26,14 @@ NODE = "here"
 GIVES_UP_S = 60
 
 
-Answers = Callable[[Mapping[str, Any]], Awaitable[Answer]]
+Answers = Callable[[Mapping[str, Any]], Awaitable[BatchAnswer]]
 
 
 class CallerDouble:
     """Not a real caller: answers as it is told, and remembers what it was asked."""
 
     def __init__(
-        self, answer: Callable[[Mapping[str, Any]], Awaitable[Answer]] | None = None
+        self, answer: Callable[[Mapping[str, Any]], Awaitable[BatchAnswer]] | None = None
     ) -> None:
         self.asked: list[Mapping[str, Any]] = []
         self.paths: set[str] = set()
@@ -46,7 +46,7 @@ class CallerDouble:
     async def end(self) -> None:
         self.ends += 1
 
-    async def call(self, path: str, body: Mapping[str, Any]) -> Answer:
+    async def call(self, path: str, body: Mapping[str, Any]) -> BatchAnswer:
         self.asked.append(body)
         self.paths.add(path)
         self.open += 1
@@ -60,9 +60,9 @@ class CallerDouble:
             self.open -= 1
 
 
-async def echo(body: Mapping[str, Any]) -> Answer:
+async def echo(body: Mapping[str, Any]) -> BatchAnswer:
     await asyncio.sleep(0)
-    return Answer(200, {"echo": body["input"]}, "req-1")
+    return BatchAnswer(200, {"echo": body["input"]}, "req-1")
 
 
 def database_in(folder: Path) -> Database:

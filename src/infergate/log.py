@@ -19,7 +19,7 @@ _EVENT_COLUMNS = 30
 """On a terminal: as wide is what happened, at least, so that the facts stand below each other."""
 
 
-class Log:
+class GatewayLog:
     """Says what happened, with facts by name. The same for all modules of a process."""
 
     def info(self, event: str, **facts: object) -> None:
@@ -36,7 +36,7 @@ class Log:
         _write("error", event, {**facts, "exception": traceback.format_exc().rstrip("\n")})
 
 
-log = Log()
+log = GatewayLog()
 
 
 def _write(level: str, event: str, facts: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from infergate.certificates.served import Served
+from infergate.certificates.served import ServedCertificate
 from infergate.config.load import load_config
 from infergate.nginx.render import Surroundings, render
 from infergate.nginx.waf import Firewall
@@ -37,7 +37,9 @@ def names() -> tuple[str, ...]:
 @functools.cache
 def files_of(name: str) -> Mapping[str, str]:
     """nginx's files by name, without njs' programs, which other tests look at."""
-    certificate = Served(Path("tls/cert.pem"), Path("tls/key.pem"), client_ca=None, responder=None)
+    certificate = ServedCertificate(
+        Path("tls/cert.pem"), Path("tls/key.pem"), client_ca=None, responder=None
+    )
     around = Surroundings(
         source=f"{name}.yaml",
         home=Home(Path("/var/lib/infergate")),

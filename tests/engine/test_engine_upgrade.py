@@ -21,7 +21,7 @@ from infergate.engine.find import find_debian
 from infergate.engine.running import running_engine
 from infergate.errors import ApplyError
 from infergate.paths import Home
-from infergate.supervise.engine_change import Wanted, change_engine
+from infergate.supervise.engine_change import EngineWanted, change_engine
 from tests.backends.servers import scripted
 from tests.cache import ENGINES_HOME
 from tests.gateway import Gateway, gateway, until
@@ -129,7 +129,7 @@ def test_an_engine_that_breaks_something_is_taken_back_and_set_aside(
 def test_an_engine_that_does_not_start_leaves_the_one_before_running(it: Gateway) -> None:
     home = Home(it.home)
     with pytest.raises(ApplyError, match="did not start"):
-        change_engine(home, Wanted(("/bin/false",), str(home.current.readlink())))
+        change_engine(home, EngineWanted(("/bin/false",), str(home.current.readlink())))
     assert name_running(it) == OLD
     assert it.chat().status_code == 200
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infergate.certificates.served import Served
+from infergate.certificates.served import ServedCertificate
 from infergate.config.load import load_config, parse_config
 from infergate.config.root import Config
 from infergate.errors import LintError
@@ -48,7 +48,7 @@ admin: { listen: 127.0.0.1:9090 }
 
 
 def written(config: Config, folder: Path) -> Path:
-    certificate = Served(Path("/c.crt"), Path("/c.key"), client_ca=None, responder=None)
+    certificate = ServedCertificate(Path("/c.crt"), Path("/c.key"), client_ca=None, responder=None)
     around = Surroundings(
         source="infergate.yaml",
         home=Home(folder),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import infergate.nginx
-from infergate.certificates.served import Served
+from infergate.certificates.served import ServedCertificate
 from infergate.config.load import load_config, parse_config
 from infergate.contract.numbers import RELAY_PARTS
 from infergate.nginx.relays import relays_of
@@ -27,7 +27,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def around(folder: Path) -> Surroundings:
-    certificate = Served(Path("/c.crt"), Path("/c.key"), client_ca=None, responder=None)
+    certificate = ServedCertificate(Path("/c.crt"), Path("/c.key"), client_ca=None, responder=None)
     return Surroundings(
         source="infergate.yaml",
         home=Home(folder),

@@ -42,7 +42,7 @@ class Minute:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenActivity:
     """A request. number: counts up, from 1, in the order they were read in."""
 
     number: int
@@ -57,7 +57,7 @@ class Activity:
         self._tail = Tail(log, {})
         self._tail.skip(but_bytes=_FIRST_BYTES)
         self._count = 0
-        self.requests: deque[Seen] = deque(maxlen=_KEPT)
+        self.requests: deque[SeenActivity] = deque(maxlen=_KEPT)
         self.since = time.time()
         """Since when the numbers hold, Unix seconds."""
         self._minutes: dict[int, dict[str, Minute]] = {}
@@ -88,7 +88,7 @@ class Activity:
             self._tail.counted(piece)
         return found
 
-    def newest(self) -> Iterator[Seen]:
+    def newest(self) -> Iterator[SeenActivity]:
         """The requests that are kept whole, the newest first."""
         with self._lock:
             return reversed(list(self.requests))
@@ -102,7 +102,7 @@ class Activity:
         except (KeyError, TypeError, ValueError, OverflowError):
             return
         self._count += 1
-        self.requests.append(Seen(self._count, entry))
+        self.requests.append(SeenActivity(self._count, entry))
         self.since = min(self.since, at)
         if not now - MINUTES * 60 < at < now + 60:
             return

@@ -73,7 +73,7 @@ class NewBackend(Request):
     max_in_flight: Slots | None = Field(None, description="Requests at once, at most.")
 
 
-class AddedBackend(Document):
+class BackendAdded(Document):
     """A backend that was put into service, with its settings."""
 
     backend: str
@@ -134,9 +134,9 @@ def weigh_backend(gateway: Gateway, backend: Which, body: Weight) -> Weighed:
 
 
 @operation("POST", "/backends/{backend}")
-def add_backend(gateway: Gateway, backend: BackendName, body: NewBackend) -> AddedBackend:
+def add_backend(gateway: Gateway, backend: BackendName, body: NewBackend) -> BackendAdded:
     """Put a new one into service; it serves every model it has that the gateway serves."""
-    return AddedBackend(**backends.add(_control(gateway), backend, body.model_dump()))
+    return BackendAdded(**backends.add(_control(gateway), backend, body.model_dump()))
 
 
 @operation("DELETE", "/backends/{backend}")

@@ -26,7 +26,7 @@ Networked = Annotated[
 ]
 
 
-class Ban(Document):
+class BanEntry(Document):
     """One network."""
 
     network: str
@@ -36,11 +36,11 @@ class Ban(Document):
     times: int = Field(description="How often it was banned, this time included.")
 
 
-class Bans(Document):
+class BanList(Document):
     """Those that are banned now, the newest first."""
 
     mode: Literal["off", "detect", "block"] = Field(description="Whether offenders are looked for.")
-    items: list[Ban]
+    items: list[BanEntry]
 
 
 class NewBan(Request):
@@ -61,14 +61,16 @@ class Unbanned(Document):
 
 
 @operation("GET", "/bans")
-def list_bans(gateway: Gateway) -> Bans:
+def list_bans(gateway: Gateway) -> BanList:
     """Who is banned now, since when and why."""
     found = store.active_bans(gateway.database)
-    return Bans(mode=gateway.loaded.config.bans.mode, items=[Ban(**vars(each)) for each in found])
+    return BanList(
+        mode=gateway.loaded.config.bans.mode, items=[BanEntry(**vars(each)) for each in found]
+    )
 
 
 @operation("POST", "/bans")
-def add_ban(gateway: Gateway, body: NewBan) -> Ban:
+def add_ban(gateway: Gateway, body: NewBan) -> BanEntry:
     """Answer an address or a network no more, at once."""
     config = gateway.loaded.config
     whom = _network(body.network, config)
@@ -83,7 +85,7 @@ def add_ban(gateway: Gateway, body: NewBan) -> Ban:
     duration = None if body.forever else duration_s
     made = store.ban(gateway.database, str(whom), duration_s=duration, reason=body.reason)
     _enforce(gateway)
-    return Ban(**vars(made))
+    return BanEntry(**vars(made))
 
 
 @operation("DELETE", "/bans")

@@ -29,7 +29,7 @@ class ServiceKept(Document):
     max_bytes: int
 
 
-class Kept(Document):
+class CacheContents(Document):
     """What is kept. bytes, max_bytes: of all models together; not there if no model keeps any."""
 
     bytes: int | None = None
@@ -52,7 +52,7 @@ class Purged(Document):
 
 
 @operation("GET", "/cache")
-def show_cache(gateway: Gateway) -> Kept:
+def show_cache(gateway: Gateway) -> CacheContents:
     """How many answers are kept, their room and their hits."""
     models, services = _caching(gateway)
     config, home = gateway.loaded.config, gateway.home
@@ -63,9 +63,9 @@ def show_cache(gateway: Gateway) -> Kept:
         most = kept.max_size if kept else 0
         of_services[name] = ServiceKept(files=files, bytes=size, max_bytes=most)
     if not models:
-        return Kept(services=of_services)
+        return CacheContents(services=of_services)
     answers, served = kept_answers(home.socket), read(home.socket).kept
-    return Kept(
+    return CacheContents(
         bytes=size_bytes(home.cache / FOLDER)[1],
         max_bytes=config.cache.max_size,
         models={

@@ -24,7 +24,7 @@ from infergate.store.revisions import note_revision
 from infergate.supervise.instance import running
 
 
-class Certificates(Document):
+class CertificateList(Document):
     """Each certificate, the API's first. ca_sha256: of the CA of those made here."""
 
     items: list[Row]
@@ -37,7 +37,7 @@ class Authority(Document):
     pem: str
 
 
-class Wanted(Request):
+class CertificateWanted(Request):
     """Which certificates are asked for."""
 
     hosts: list[str] = Field([], max_length=100, description="Only of these; all, if empty.")
@@ -46,7 +46,7 @@ class Wanted(Request):
     staging: bool = Field(False, description="A dry run at Let's Encrypt's staging.")
 
 
-class Asked(Document):
+class CertificateAsked(Document):
     """One certificate that was asked for."""
 
     hosts: list[str]
@@ -61,17 +61,17 @@ class Asked(Document):
 class Issued(Document):
     """All that were asked for. revision: that serves the new ones; null if there is none."""
 
-    items: list[Asked]
+    items: list[CertificateAsked]
     revision: int | None
 
 
 @operation("GET", "/certificates")
-def list_certificates(gateway: Gateway) -> Certificates:
+def list_certificates(gateway: Gateway) -> CertificateList:
     """Each certificate: its hosts, issuer, end and problems."""
     loaded, home = gateway.loaded, gateway.home
     _need_tls(gateway)
     rows = overview(loaded, home, served_certificates(loaded, home), time.time())
-    return Certificates(items=list(rows), ca_sha256=ca_sha256(home))
+    return CertificateList(items=list(rows), ca_sha256=ca_sha256(home))
 
 
 @operation("GET", "/certificates:ca")
@@ -85,18 +85,18 @@ def show_ca(gateway: Gateway) -> Authority:
 
 
 @operation("POST", "/certificates:issue")
-def issue_certificates(gateway: Gateway, body: Wanted = Wanted()) -> Issued:  # noqa: B008
+def issue_certificates(gateway: Gateway, body: CertificateWanted = CertificateWanted()) -> Issued:  # noqa: B008
     """Get the certificates that are missing or due, or others. One that is not issued keeps no
     other from it."""
     home, folder = gateway.home, gateway.declared.path.parent
     acme = _acme(gateway, staging=body.staging)
     trial = body.dry_run or body.staging
-    asked: list[Asked] = []
+    asked: list[CertificateAsked] = []
     for site in _wanted(gateway, acme, body, trial=trial):
         hosts = list(site.names)
         if gateway.said is not None:
             gateway.said(f"{', '.join(hosts)}: asking {acme.asked}")
-        one = Asked(hosts=hosts, authority=acme.asked)
+        one = CertificateAsked(hosts=hosts, authority=acme.asked)
         try:
             if trial:
                 ask(site, acme, folder, home)
@@ -111,7 +111,7 @@ def issue_certificates(gateway: Gateway, body: Wanted = Wanted()) -> Issued:  # 
     return Issued(items=asked, revision=_take_over(gateway) if new else None)
 
 
-def _wanted(gateway: Gateway, acme: Acme, body: Wanted, *, trial: bool) -> list[Site]:
+def _wanted(gateway: Gateway, acme: Acme, body: CertificateWanted, *, trial: bool) -> list[Site]:
     found = _sites(gateway, body.hosts)
     if acme.challenge == "http-01" and running(gateway.home).nginx is None:
         raise NotRunning(

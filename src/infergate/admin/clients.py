@@ -14,7 +14,7 @@ from infergate.config.url import url_of
 
 
 @dataclass(frozen=True)
-class Client:
+class ClientProgram:
     """A program. where: what the text goes into. text: has {url}, {key} and {model} in it."""
 
     title: str
@@ -23,8 +23,8 @@ class Client:
     note: str = ""
 
 
-CLIENTS: Mapping[str, Client] = {
-    "curl": Client(
+CLIENTS: Mapping[str, ClientProgram] = {
+    "curl": ClientProgram(
         "curl",
         "a shell",
         """\
@@ -34,7 +34,7 @@ curl {url}/v1/chat/completions \\
   -d '{"model": "{model}", "messages": [{"role": "user", "content": "Hello"}]}'
 """,
     ),
-    "openai": Client(
+    "openai": ClientProgram(
         "OpenAI SDK",
         "Python",
         """\
@@ -48,7 +48,7 @@ answer = client.chat.completions.create(
 print(answer.choices[0].message.content)
 """,
     ),
-    "langchain": Client(
+    "langchain": ClientProgram(
         "LangChain",
         "Python, with langchain-openai",
         """\
@@ -58,7 +58,7 @@ model = ChatOpenAI(base_url="{url}/v1", api_key="{key}", model="{model}")
 print(model.invoke("Hello").content)
 """,
     ),
-    "open-webui": Client(
+    "open-webui": ClientProgram(
         "Open WebUI",
         "its environment, or Admin Settings, Connections",
         """\
@@ -67,7 +67,7 @@ OPENAI_API_KEY={key}
 """,
         "In a container, the gateway's address is not localhost: use this machine's name.",
     ),
-    "continue": Client(
+    "continue": ClientProgram(
         "Continue",
         "~/.continue/config.yaml",
         """\
@@ -83,7 +83,7 @@ models:
     roles: [chat, edit, apply]
 """,
     ),
-    "claude-code": Client(
+    "claude-code": ClientProgram(
         "Claude Code",
         "a shell",
         """\
@@ -94,7 +94,7 @@ export ANTHROPIC_SMALL_FAST_MODEL={model}
 claude
 """,
     ),
-    "codex": Client(
+    "codex": ClientProgram(
         "Codex",
         "~/.codex/config.toml, and the key in the environment: INFERGATE_KEY={key}",
         """\
@@ -108,7 +108,7 @@ env_key = "INFERGATE_KEY"
 wire_api = "responses"
 """,
     ),
-    "aider": Client(
+    "aider": ClientProgram(
         "aider",
         "a shell",
         """\
@@ -117,7 +117,7 @@ export OPENAI_API_KEY={key}
 aider --model openai/{model}
 """,
     ),
-    "n8n": Client(
+    "n8n": ClientProgram(
         "n8n",
         "Credentials, OpenAI",
         """\
@@ -126,7 +126,7 @@ Base URL: {url}/v1
 """,
         "Then choose the model {model} in the OpenAI Chat Model node.",
     ),
-    "lm-studio": Client(
+    "lm-studio": ClientProgram(
         "LM Studio",
         "the plugin lmstudio/openai-compat-endpoint",
         """\
@@ -140,7 +140,7 @@ Model:             {model}
 """By the name that the command line takes."""
 
 
-def settings(client: Client, url: str, key: str, model: str) -> Client:
+def settings(client: ClientProgram, url: str, key: str, model: str) -> ClientProgram:
     """What to tell it of this gateway."""
 
     def filled(text: str) -> str:
@@ -148,7 +148,9 @@ def settings(client: Client, url: str, key: str, model: str) -> Client:
             text = text.replace(name, value)
         return text
 
-    return Client(client.title, filled(client.where), filled(client.text), filled(client.note))
+    return ClientProgram(
+        client.title, filled(client.where), filled(client.text), filled(client.note)
+    )
 
 
 class ClientSettings(Document):

@@ -33,13 +33,13 @@ class ConfigurationText(Document):
     editable: bool = Field(description="Whether `admin: edit` lets it be written from here.")
 
 
-class Draft(Request):
+class ConfigurationDraft(Request):
     """A text that may become the file."""
 
     text: Text
 
 
-class NewText(Draft):
+class NewText(ConfigurationDraft):
     """A text for the file."""
 
     sha256: str = Field(max_length=64, description="Of the text it replaces: of what was read.")
@@ -53,7 +53,7 @@ class Place(Document):
     message: str
 
 
-class Checked(Document):
+class CheckedConfiguration(Document):
     """What is wrong with a text, and what is only worth a warning."""
 
     problems: list[Place]
@@ -79,16 +79,18 @@ def read_configuration(gateway: Gateway) -> ConfigurationText:
 
 
 @operation("POST", "/configuration:check")
-def check_configuration(gateway: Gateway, body: Draft) -> Checked:
+def check_configuration(gateway: Gateway, body: ConfigurationDraft) -> CheckedConfiguration:
     """Everything that is wrong with a text, as `infergate check` finds it in the file; without
     what only nginx finds."""
     try:
         loaded = parse_config(body.text, gateway.declared.path)
     except ConfigError as error:
-        return Checked(problems=[_place(each) for each in error.problems], warnings=[])
+        return CheckedConfiguration(problems=[_place(each) for each in error.problems], warnings=[])
     except UserError as error:
-        return Checked(problems=[Place(line=1, column=1, message=error.what)], warnings=[])
-    return Checked(problems=[], warnings=[_place(each) for each in loaded.warnings])
+        return CheckedConfiguration(
+            problems=[Place(line=1, column=1, message=error.what)], warnings=[]
+        )
+    return CheckedConfiguration(problems=[], warnings=[_place(each) for each in loaded.warnings])
 
 
 @operation("PUT", "/configuration")

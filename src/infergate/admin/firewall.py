@@ -25,7 +25,7 @@ class FirewallRule(Document):
     id: str = Field(description="Of the last one, as in the access log.")
 
 
-class Firewall(Document):
+class FirewallStatus(Document):
     """Rules that matched, the most frequent first."""
 
     on: bool = Field(description="Whether there is a firewall at all.")
@@ -33,13 +33,13 @@ class Firewall(Document):
 
 
 @operation("GET", "/firewall")
-def firewall(gateway: Gateway, *, limit: Limit = 100) -> Firewall:
+def firewall(gateway: Gateway, *, limit: Limit = 100) -> FirewallStatus:
     """Which rules of the firewall matched."""
     text = ""
     with contextlib.suppress(FileNotFoundError):
         text = gateway.home.waf_log.read_text(errors="replace")
     found = sums(text.split("\n"))[:limit]
-    return Firewall(
+    return FirewallStatus(
         on=bool(wanted(gateway.loaded.config)),
         items=[FirewallRule(**asdict(each)) for each in found],
     )

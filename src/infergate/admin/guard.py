@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infergate.admin.gateway import Gateway
 from infergate.admin.machines import PATHS, Words
-from infergate.admin.problems import Refused, response_to
+from infergate.admin.problems import OperationRefused, response_to
 from infergate.bans.judge import client_network
 from infergate.config.addresses import is_ip
 from infergate.config.root import Config
@@ -43,7 +43,7 @@ _ASKING = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True)
-class Caller:
+class AdminCaller:
     """Who asks. name: as the audit log says it."""
 
     name: str
@@ -75,7 +75,7 @@ class WrongTokens:
         self._seen[client_network(address)].append(now)
 
 
-class Guard:
+class AdminGuard:
     """The admin API with a guard before it."""
 
     def __init__(
@@ -100,7 +100,7 @@ class Guard:
                 return
             caller = await self._caller(gateway, scope, headers)
             if caller.role != "full" and scope["method"] not in _ASKING:
-                raise Refused(
+                raise OperationRefused(
                     HTTPStatus.FORBIDDEN,
                     f"{caller.name} may ask and not change",
                     hint="`infergate admin token create --role full` makes one that may.",
@@ -112,11 +112,11 @@ class Guard:
         with acting_as(caller.name):
             await self._app(scope, receive, send)
 
-    async def _caller(self, gateway: Gateway, scope: Scope, headers: Headers) -> Caller:
+    async def _caller(self, gateway: Gateway, scope: Scope, headers: Headers) -> AdminCaller:
         given = headers.get("authorization")
         uid = scope.get("state", {}).get(UID)
         if given is None and uid is not None:
-            return Caller(_user(uid), "full")
+            return AdminCaller(_user(uid), "full")
         address = (scope.get("client") or ("the socket", 0))[0]
         kind, _, secret = (given or "").partition(" ")
         digest = key_hash(secret) if kind.lower() == "bearer" else ""
@@ -124,17 +124,17 @@ class Guard:
         # to wait keeps nobody from finding 256 random bits who would otherwise find them.
         token = await run_in_threadpool(token_of, gateway.database, digest) if digest else None
         if token is not None:
-            return Caller(as_actor(token), token.role)
+            return AdminCaller(as_actor(token), token.role)
         wait_s = self._wrong.wait_s(address, time.monotonic())
         if wait_s and given is not None:
-            raise Refused(
+            raise OperationRefused(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"too many wrong tokens came from {address}",
                 headers={"Retry-After": str(int(wait_s) + 1)},
             )
         if given is not None:
             self._wrong.note(address, time.monotonic())
-        raise Refused(
+        raise OperationRefused(
             HTTPStatus.UNAUTHORIZED,
             "the token is not valid" if given is not None else "a token is needed",
             hint="`infergate admin token create` makes one; send it as Authorization: Bearer.",
@@ -163,7 +163,7 @@ def check_origin(headers: Headers, config: Config) -> None:
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     ours = {"localhost", *config.admin.hosts, *config.listen.hosts}
     if not is_ip(name) and name.lower() not in {each.lower() for each in ours}:
-        raise Refused(
+        raise OperationRefused(
             HTTPStatus.FORBIDDEN,
             "the admin API is not known by the name in Host",
             hint="Names it may be called by: `admin: hosts:` and `listen: hosts:`.",
@@ -171,20 +171,22 @@ def check_origin(headers: Headers, config: Config) -> None:
     origin = headers.get("origin")
     same = origin is None or origin.partition("://")[2] == host
     if not same or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise Refused(HTTPStatus.FORBIDDEN, "another site's page may not use the admin API")
+        raise OperationRefused(
+            HTTPStatus.FORBIDDEN, "another site's page may not use the admin API"
+        )
 
 
 def check_body(headers: Headers) -> None:
     """Raises Refused for a body that is not said to be JSON, or said to be too long."""
     length = int(headers.get("content-length", "0"))  # h11 lets only digits through
     if length > LARGEST_BODY:
-        raise Refused(
+        raise OperationRefused(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {LARGEST_BODY:,} bytes"
         )
     has_body = length > 0 or "transfer-encoding" in headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if has_body and kind != "application/json":
-        raise Refused(
+        raise OperationRefused(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "a body must be JSON",
             hint="Send it with Content-Type: application/json.",

@@ -155,7 +155,7 @@ def _key(key: StoredKey) -> Key:
     return Key.model_validate(key.public())
 
 
-def _with_secret(made: key_changes.NewKey) -> KeySecret:
+def _with_secret(made: key_changes.KeyToMake) -> KeySecret:
     return KeySecret.model_validate({**made.stored.public(), "key": made.secret})
 
 
@@ -197,7 +197,7 @@ def create_key(gateway: Gateway, body: NewKey) -> KeySecret:
 
 
 def _publish_or_withdraw(
-    gateway: Gateway, made: key_changes.NewKey, before: StoredKey | None
+    gateway: Gateway, made: key_changes.KeyToMake, before: StoredKey | None
 ) -> None:
     """Activate a new secret, or take it back: nobody has seen it, so it must not be valid.
 

@@ -48,7 +48,7 @@ class MetricFamily(Document):
     samples: list[MetricSample]
 
 
-class Metrics(Document):
+class MetricsText(Document):
     """What /metrics tells Prometheus, as JSON."""
 
     at: float = Field(description="Unix seconds.")
@@ -57,10 +57,10 @@ class Metrics(Document):
 
 
 @operation("GET", "/metrics")
-def metrics(gateway: Gateway, *, prefix: _PREFIX = "") -> Metrics:
+def metrics(gateway: Gateway, *, prefix: _PREFIX = "") -> MetricsText:
     """Counters over all restarts, histograms, and what is now: the numbers of /metrics, whose
     names docs/metrics.md has."""
-    return Metrics(
+    return MetricsText(
         at=time.time(),
         conventions=of.CONVENTIONS,
         items=[
@@ -85,7 +85,7 @@ def text(gateway: Gateway) -> str:
     return exposition(all_metrics(gateway))
 
 
-def as_text(said: Metrics) -> str:
+def as_text(said: MetricsText) -> str:
     """The same of what the operation answered, here or elsewhere."""
     return exposition(
         Measured(

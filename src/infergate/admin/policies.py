@@ -18,21 +18,21 @@ from infergate.config.policies import Grant
 from infergate.store import policies
 
 
-class Policy(Document):
+class PolicyEntry(Document):
     """A policy, with what it says."""
 
     name: str
     allowed: Grant
 
 
-class ChangedPolicy(Policy, Unknown):
+class ChangedPolicy(PolicyEntry, Unknown):
     """A policy as it is now."""
 
 
 class PolicyPage(Document):
     """Policies by name."""
 
-    items: list[Policy]
+    items: list[PolicyEntry]
     next: str | None
 
 
@@ -40,7 +40,7 @@ class PolicyPage(Document):
 def list_policies(gateway: Gateway, *, after: AfterName = "", limit: Limit = 100) -> PolicyPage:
     """The policies, and what each says."""
     known = policies.all_policies(gateway.database)
-    found = [Policy(name=name, allowed=allowed) for name, allowed in known.items()]
+    found = [PolicyEntry(name=name, allowed=allowed) for name, allowed in known.items()]
     items, following = page_of(found, lambda policy: policy.name, after, limit)
     return PolicyPage(items=items, next=following)
 
@@ -52,7 +52,7 @@ class PolicyChange(Terms):
 
 
 @operation("PUT", "/policies/{policy}")
-def set_policy(gateway: Gateway, policy: ThingName, body: Terms) -> Policy:
+def set_policy(gateway: Gateway, policy: ThingName, body: Terms) -> PolicyEntry:
     """Make a policy, or replace it for every key that has it."""
     given = body.grant()
     said = given.model_fields_set | given.limits.model_fields_set

@@ -55,7 +55,7 @@ _STATUS: tuple[tuple[type[InfergateError], HTTPStatus], ...] = (
 )
 
 
-class Refused(NotAllowed):
+class OperationRefused(NotAllowed):
     """A request that never reaches an operation. headers: of the answer."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Refused(NotAllowed):
 
 def response_to(error: InfergateError) -> JSONResponse:
     """The answer to a request that failed so."""
-    if isinstance(error, Refused):
+    if isinstance(error, OperationRefused):
         return problem(error.status, error.what, hint=error.hint, headers=error.headers)
     found = (status for kind, status in _STATUS if isinstance(error, kind))
     status = next(found, HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from infergate.admin.app import api
 from infergate.admin.gateway import Gateway
-from infergate.admin.guard import UID, Guard
+from infergate.admin.guard import UID, AdminGuard
 from infergate.admin.scrapes import Scrapes
 from infergate.certificates.served import served_certificates
 from infergate.certificates.sites import API
@@ -83,7 +83,7 @@ class _WithPeer(H11Protocol):
             self.app_state = {**self.app_state, UID: uid}
 
 
-class _Server(uvicorn.Server):
+class _AdminServer(uvicorn.Server):
     """One of several in a process, so none takes the signals."""
 
     @contextlib.contextmanager
@@ -120,7 +120,7 @@ async def serve(path: Path, sockets: list[socket.socket]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     certificate = _Certificate(gateway) if with_tls(gateway().declared) else None
     operations = Page(
-        Guard(api(gateway), gateway),
+        AdminGuard(api(gateway), gateway),
         gateway_url=lambda: own_url_of(gateway().loaded.config),
         enabled=lambda: gateway().declared.config.admin.page,
     )
@@ -149,7 +149,9 @@ async def serve(path: Path, sockets: list[socket.socket]) -> None:
     await asyncio.gather(*tasks)
 
 
-def _server(app: ASGIApp, listener: socket.socket, certificate: _Certificate | None) -> _Server:
+def _server(
+    app: ASGIApp, listener: socket.socket, certificate: _Certificate | None
+) -> _AdminServer:
     """One for each socket: only TCP has TLS, and who fills one up leaves the other free."""
     config = uvicorn.Config(
         app,
@@ -167,7 +169,7 @@ def _server(app: ASGIApp, listener: socket.socket, certificate: _Certificate | N
     config.load()
     if listener.family != socket.AF_UNIX and certificate is not None:
         config.ssl = certificate.context
-    return _Server(config)
+    return _AdminServer(config)
 
 
 def with_tls(declared: LoadedConfig) -> bool:

@@ -56,7 +56,7 @@ class RunningEngine(Document):
     )
 
 
-class Counting(Document):
+class CountingStatus(Document):
     """How counting stands (ledger/status.py)."""
 
     at: float
@@ -144,7 +144,7 @@ class Certificate(Document):
     hint: str
 
 
-class KeptAnswers(Document):
+class KeptAnswersStatus(Document):
     """How often a kept answer of a model was given again."""
 
     hits: int
@@ -169,7 +169,7 @@ class EndpointFile(Document):
     line: int = Field(description="Of the file, where that is; 0 where nobody knows.")
 
 
-class Missing(Document):
+class MissingModel(Document):
     """A model that the configuration expects at a backend that does not have it."""
 
     model: str
@@ -199,7 +199,7 @@ class Status(Document):
     drain: OldWorkers
     keys: int | None
     keys_file: KeysFileState | None = Field(description="Null where none is configured.")
-    ledger: Counting | None
+    ledger: CountingStatus | None
     failing: list[FailingLoop]
     set_aside: list[str] = Field(
         description="State files that could not be understood, by the name they lie under now;"
@@ -210,14 +210,14 @@ class Status(Document):
     groups: dict[str, BackendGroup]
     services: list[ServiceState]
     certificates: list[Certificate]
-    cache: dict[str, KeptAnswers] = Field(description="By model.")
+    cache: dict[str, KeptAnswersStatus] = Field(description="By model.")
     uncopied: dict[str, dict[str, int]] = Field(
         description="By model: requests that its shadow got no copy of since nginx started; large: "
         "more than 256 KiB, upload: no JSON, late: too many waited to be copied."
     )
     memory: list[MemoryZone]
     endpoints: list[EndpointFile]
-    missing_models: list[Missing]
+    missing_models: list[MissingModel]
     conflicts: list[str]
 
 

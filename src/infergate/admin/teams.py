@@ -23,7 +23,7 @@ from infergate.store import teams
 from infergate.store.keys import all_keys
 
 
-class Team(Document):
+class TeamEntry(Document):
     """A team."""
 
     name: str
@@ -34,7 +34,7 @@ class Team(Document):
 class TeamPage(Document):
     """Teams by name."""
 
-    items: list[Team]
+    items: list[TeamEntry]
     next: str | None
 
 
@@ -55,7 +55,7 @@ def list_teams(gateway: Gateway, *, after: AfterName = "", limit: Limit = 100) -
     """The teams, and how many valid keys each has."""
     valid = Counter(key.team for key in all_keys(gateway.database) if key.revoked_at is None)
     found = [
-        Team(name=each.name, budget=list(each.budget), keys=valid[each.name])
+        TeamEntry(name=each.name, budget=list(each.budget), keys=valid[each.name])
         for each in teams.all_teams(gateway.database)
     ]
     items, following = page_of(found, lambda team: team.name, after, limit)
@@ -63,11 +63,11 @@ def list_teams(gateway: Gateway, *, after: AfterName = "", limit: Limit = 100) -
 
 
 @operation("POST", "/teams")
-def create_team(gateway: Gateway, body: NewTeam) -> Team:
+def create_team(gateway: Gateway, body: NewTeam) -> TeamEntry:
     """Make a team, for keys to belong to."""
     check_currency(body.budget, gateway.loaded)
     made = teams.create_team(gateway.database, body.name, body.budget)
-    return Team(name=made.name, budget=list(made.budget), keys=0)
+    return TeamEntry(name=made.name, budget=list(made.budget), keys=0)
 
 
 @operation("PUT", "/teams/{team}")

@@ -22,7 +22,7 @@ from infergate.store.admin_tokens import AdminToken, Role
 from infergate.store.audit import actor
 
 
-class Token(Document):
+class TokenEntry(Document):
     """A token; never its secret."""
 
     name: str
@@ -35,7 +35,7 @@ class Token(Document):
 class TokenPage(Document):
     """Tokens by name."""
 
-    items: list[Token]
+    items: list[TokenEntry]
     next: str | None
 
 
@@ -47,14 +47,14 @@ class NewToken(Request):
     expires_at: Moment | None = Field(None, description="Unix seconds; never, if not given.")
 
 
-class TokenSecret(Token):
+class TokenSecret(TokenEntry):
     """A token with its secret: the only time it is shown."""
 
     token: str
 
 
-def _token(token: AdminToken) -> Token:
-    return Token.model_validate(token, from_attributes=True)
+def _token(token: AdminToken) -> TokenEntry:
+    return TokenEntry.model_validate(token, from_attributes=True)
 
 
 @operation("GET", "/tokens")
@@ -65,22 +65,22 @@ def list_tokens(gateway: Gateway, *, after: AfterName = "", limit: Limit = 100) 
     return TokenPage(items=items, next=following)
 
 
-class Caller(Document):
+class TokenCaller(Document):
     """Who asks. token: null for who asks through the unix socket."""
 
     name: str = Field(description="As the audit log says it.")
     role: Role
-    token: Token | None
+    token: TokenEntry | None
 
 
 @operation("GET", "/tokens:me")
-def whoami(gateway: Gateway) -> Caller:
+def whoami(gateway: Gateway) -> TokenCaller:
     """Who asks, and what they may."""
     name = actor()
     for each in admin_tokens.all_tokens(gateway.database):
         if admin_tokens.as_actor(each) == name:
-            return Caller(name=name, role=each.role, token=_token(each))
-    return Caller(name=name, role="full", token=None)
+            return TokenCaller(name=name, role=each.role, token=_token(each))
+    return TokenCaller(name=name, role="full", token=None)
 
 
 @operation("POST", "/tokens")

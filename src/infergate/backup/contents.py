@@ -49,7 +49,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingPart:
     """A file that the configuration names and that cannot be kept, and why."""
 
     setting: str
@@ -57,7 +57,7 @@ class Missing:
     why: str
 
 
-def of_configuration(loaded: LoadedConfig) -> Iterator[Member | Missing]:
+def of_configuration(loaded: LoadedConfig) -> Iterator[Member | MissingPart]:
     """The YAML, and each file that it names or that one of those includes, once."""
     seen = {loaded.path}
     yield Member(name_in_backup(loaded.path, loaded.path.parent), loaded.path)
@@ -65,7 +65,7 @@ def of_configuration(loaded: LoadedConfig) -> Iterator[Member | Missing]:
         path = _plain(loaded.resolve(written))
         setting = ".".join(where)
         if path.is_dir():
-            yield Missing(setting, path, "is a folder: bring it along yourself")
+            yield MissingPart(setting, path, "is a folder: bring it along yourself")
             continue
         for each in _with_included(path, where[-1]):
             if each in seen:
@@ -74,7 +74,7 @@ def of_configuration(loaded: LoadedConfig) -> Iterator[Member | Missing]:
             if each.is_file():
                 yield Member(name_in_backup(each, loaded.path.parent), each)
             else:
-                yield Missing(setting, each, "is not there")
+                yield MissingPart(setting, each, "is not there")
 
 
 def of_state(home: Home) -> Iterator[Member]:

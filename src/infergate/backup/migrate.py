@@ -20,7 +20,7 @@ from infergate.paths import Home
 
 
 @dataclass(frozen=True)
-class Target:
+class MigrationTarget:
     """host: as ssh takes it. folder: of the YAML there. ssh: the command that leads there.
     program: Infergate there."""
 
@@ -42,7 +42,7 @@ class Target:
         return [*self.ssh, self.host, f"{made} && cd {shlex.quote(str(self.folder))} && {there}"]
 
 
-def send(loaded: LoadedConfig, home: Home, target: Target, *, apply: bool) -> Taken:
+def send(loaded: LoadedConfig, home: Home, target: MigrationTarget, *, apply: bool) -> Taken:
     """Have the other machine say its plan for a backup of now, or do it.
 
     It goes through ssh, so it is in clear in a file of ours only, and only until it was sent.
@@ -56,7 +56,7 @@ def send(loaded: LoadedConfig, home: Home, target: Target, *, apply: bool) -> Ta
     return taken
 
 
-def start(target: Target) -> None:
+def start(target: MigrationTarget) -> None:
     """Start it there; returns when it answers. Raises StateError."""
     _run(target.command("up", "--detach"), None)
 

@@ -28,7 +28,7 @@ _FIRST_LINE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Step:
+class RestoreStep:
     """One file, or folder of the state folder.
 
     fresh: where it is now, unpacked; None for what the backup does not have.
@@ -43,22 +43,22 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RestorePlan:
     """config: where the YAML comes to. same_place: the backup is of this very state folder.
     unset: names that its YAML takes from the environment, which has none of that name."""
 
     manifest: Manifest
     config: Path
     same_place: bool
-    steps: tuple[Step, ...]
+    steps: tuple[RestoreStep, ...]
     unset: tuple[str, ...]
 
     @property
-    def due(self) -> tuple[Step, ...]:
+    def due(self) -> tuple[RestoreStep, ...]:
         return tuple(step for step in self.steps if step.what in ("new", "replaced"))
 
 
-def plan(found: Staged, given: Path | None, home: Home, *, outside: bool) -> Plan:
+def plan(found: Staged, given: Path | None, home: Home, *, outside: bool) -> RestorePlan:
     """given: where the YAML comes to. outside: files that lie elsewhere are brought back too.
 
     Raises UserError where something cannot be replaced.
@@ -82,10 +82,10 @@ def plan(found: Staged, given: Path | None, home: Home, *, outside: bool) -> Pla
                 hint="Empty it yourself, or restore to another INFERGATE_HOME.",
             )
     unset = tuple(name for name in manifest.environment if name not in os.environ)
-    return Plan(manifest, config, same_place, steps, unset)
+    return RestorePlan(manifest, config, same_place, steps, unset)
 
 
-def _configuration(found: Staged, config: Path) -> Iterator[Step]:
+def _configuration(found: Staged, config: Path) -> Iterator[RestoreStep]:
     for kept in found.manifest.files:
         if not kept.name.startswith(CONFIG):
             continue
@@ -94,28 +94,28 @@ def _configuration(found: Staged, config: Path) -> Iterator[Step]:
         yield _file(found.path(kept.name), path)
 
 
-def _outside(found: Staged, *, wanted: bool) -> Iterator[Step]:
+def _outside(found: Staged, *, wanted: bool) -> Iterator[RestoreStep]:
     for kept in found.manifest.files:
         if not kept.name.startswith(OUTSIDE):
             continue
         path = Path("/") / kept.name.removeprefix(OUTSIDE)
         step = _file(found.path(kept.name), path)
         if step.what != "same" and not wanted:
-            step = Step("left", path, None, None, "lies elsewhere; --outside brings it back")
+            step = RestoreStep("left", path, None, None, "lies elsewhere; --outside brings it back")
         yield step
 
 
-def _file(fresh: Path, path: Path) -> Step:
+def _file(fresh: Path, path: Path) -> RestoreStep:
     if path.is_dir():
         raise UserError("there is a folder where a file is to be written", where=str(path))
     if not os.path.lexists(path):
-        return Step("new", path, fresh, None)
+        return RestoreStep("new", path, fresh, None)
     if path.is_file() and filecmp.cmp(fresh, path, shallow=False):
-        return Step("same", path, fresh, None)
-    return Step("replaced", path, fresh, name_aside(path))
+        return RestoreStep("same", path, fresh, None)
+    return RestoreStep("replaced", path, fresh, name_aside(path))
 
 
-def _state(found: Staged, home: Home, *, same_place: bool) -> Iterator[Step]:
+def _state(found: Staged, home: Home, *, same_place: bool) -> Iterator[RestoreStep]:
     stamp = time.strftime("%Y-%m-%dT%H-%M-%S")
     aside = name_aside(home.root / _REPLACED / stamp)
     kept = found.path(HOME.rstrip("/"))
@@ -138,15 +138,15 @@ def _link_current(found: Staged, kept: Path) -> None:
         link.symlink_to(Path("revisions") / str(number))
 
 
-def _whole(fresh: Path, path: Path, aside: Path) -> Iterator[Step]:
+def _whole(fresh: Path, path: Path, aside: Path) -> Iterator[RestoreStep]:
     there = os.path.lexists(path)
     if os.path.lexists(fresh):
-        yield Step("replaced" if there else "new", path, fresh, aside if there else None)
+        yield RestoreStep("replaced" if there else "new", path, fresh, aside if there else None)
     elif there:
-        yield Step("replaced", path, None, aside, "the backup has none")
+        yield RestoreStep("replaced", path, None, aside, "the backup has none")
 
 
-def _own_logs(kept: Path, home: Home, made_at: int) -> Iterator[Step]:
+def _own_logs(kept: Path, home: Home, made_at: int) -> Iterator[RestoreStep]:
     """The logs stay: what they have since is counted. One that is gone is brought back."""
     if not kept.is_dir():
         return
@@ -157,7 +157,7 @@ def _own_logs(kept: Path, home: Home, made_at: int) -> Iterator[Step]:
         target = home.logs / path.name
         if os.path.lexists(target):
             target = home.logs / f"{home.access_log.name}.{made_at}"
-        yield Step("new", target, path, None)
+        yield RestoreStep("new", target, path, None)
 
 
 def _first_line(path: Path) -> bytes:

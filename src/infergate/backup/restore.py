@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from infergate.backup.contents import STORE
-from infergate.backup.plan import Plan, Step, plan
+from infergate.backup.plan import RestorePlan, RestoreStep, plan
 from infergate.backup.staged import Staged, staged
 from infergate.backup.swap import Swap, copy_beside, exchange, is_unfinished
 from infergate.errors import AlreadyRunning, StateError
@@ -24,7 +24,7 @@ from infergate.supervise.instance import refuse_second, running, sole_supervisor
 @contextmanager
 def opened(
     file: Path, config: Path | None, home: Home, *, outside: bool, ask: Callable[[], str]
-) -> Iterator[tuple[Plan, Callable[[], None]]]:
+) -> Iterator[tuple[RestorePlan, Callable[[], None]]]:
     """What a backup would do here, and how it is done.
 
     config: where its YAML comes to; infergate.yaml in this folder, if not given.
@@ -51,7 +51,7 @@ def _refuse_parts(home: Home) -> None:
         )
 
 
-def _bring_back(found: Staged, made: Plan, home: Home) -> None:
+def _bring_back(found: Staged, made: RestorePlan, home: Home) -> None:
     home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     with sole_supervisor(home):  # nobody starts one meanwhile
         _refuse_parts(home)
@@ -69,7 +69,7 @@ def _bring_back(found: Staged, made: Plan, home: Home) -> None:
                     path.unlink(missing_ok=True)
 
 
-def _exchange(step: Step, home: Home, beside: list[Path]) -> Swap:
+def _exchange(step: RestoreStep, home: Home, beside: list[Path]) -> Swap:
     fresh = step.fresh
     if fresh is not None and not step.path.is_relative_to(home.root):
         fresh = copy_beside(fresh, step.path)
@@ -78,7 +78,7 @@ def _exchange(step: Step, home: Home, beside: list[Path]) -> Swap:
     return Swap(None if fresh is None else str(fresh), str(step.path), str(aside))
 
 
-def _say_in_database(found: Staged, made: Plan) -> None:
+def _say_in_database(found: Staged, made: RestorePlan) -> None:
     """While it is not in its place yet; its tables are brought up to date by that."""
     database = Database(URL.create("sqlite", database=str(found.path(STORE))))
     manifest = found.manifest

@@ -22,7 +22,7 @@ from infergate.backup.contents import (
     HOME,
     STORE,
     Member,
-    Missing,
+    MissingPart,
     name_in_backup,
     of_configuration,
     of_state,
@@ -50,7 +50,7 @@ class Taken:
 
     size: int
     files: int
-    missing: tuple[Missing, ...]
+    missing: tuple[MissingPart, ...]
 
 
 @dataclass
@@ -149,9 +149,9 @@ def _contents(
     open_files: ExitStack,
     without_database: bool,
     out: Path,
-) -> tuple[list[_Content], tuple[Missing, ...]]:
+) -> tuple[list[_Content], tuple[MissingPart, ...]]:
     contents: list[_Content] = []
-    missing: list[Missing] = []
+    missing: list[MissingPart] = []
     if not without_database and home.root.is_dir():
         newest(database_for(loaded.config, home))  # raises StoreLost where it is gone
         _note(loaded, home, out)
@@ -160,13 +160,13 @@ def _contents(
         contents.append(_read(Member(STORE, copy), open_files))
         # After the database: what it has not counted then is in the log for sure.
         for kept in _uncounted(home, copy, open_files):
-            if isinstance(kept, Missing):
+            if isinstance(kept, MissingPart):
                 missing.append(kept)
             else:
                 contents.append(kept)
     members = dict.fromkeys(each for known in _known(loaded) for each in of_configuration(known))
     for member in (*members, *of_state(home)):
-        if isinstance(member, Missing):
+        if isinstance(member, MissingPart):
             missing.append(member)
             continue
         # Of a file that goes meanwhile, as an old revision does, there is nothing to keep.
@@ -211,7 +211,7 @@ def _quoted(path: Path) -> str:
     return quote(str(path))
 
 
-def _uncounted(home: Home, copy: Path, open_files: ExitStack) -> Iterator[_Content | Missing]:
+def _uncounted(home: Home, copy: Path, open_files: ExitStack) -> Iterator[_Content | MissingPart]:
     """The logs that have lines which the copied database has not counted, to their last whole
     one; not one that a worker has made endless."""
     with contextlib.closing(sqlite3.connect(copy)) as database:
@@ -223,7 +223,9 @@ def _uncounted(home: Home, copy: Path, open_files: ExitStack) -> Iterator[_Conte
             if tail.is_counted(path):
                 continue
             if _is_endless(path):
-                yield Missing("logs", path, "has holes, which nginx does not write: look who did")
+                yield MissingPart(
+                    "logs", path, "has holes, which nginx does not write: look who did"
+                )
                 continue
             yield _read(
                 Member(HOME + str(path.relative_to(home.root)), path),

@@ -8,7 +8,7 @@ from infergate.certificates.facts import Facts, date, read_facts
 from infergate.certificates.record import read_record
 from infergate.certificates.renewal import renew_at
 from infergate.certificates.report import Row
-from infergate.certificates.served import Served, facts_at, needs_ours
+from infergate.certificates.served import ServedCertificate, facts_at, needs_ours
 from infergate.certificates.sites import Site, sites
 from infergate.config.addresses import is_ip
 from infergate.config.load import LoadedConfig
@@ -19,7 +19,7 @@ _SOON_S = 14 * 86400.0
 
 
 def overview(
-    loaded: LoadedConfig, home: Home, served: Mapping[str, Served], now: float
+    loaded: LoadedConfig, home: Home, served: Mapping[str, ServedCertificate], now: float
 ) -> tuple[Row, ...]:
     """Every TLS site, the API first. served: what nginx is told (served.py)."""
     return tuple(_row(site, served[site.name], home, now) for site in sites(loaded.config))
@@ -30,7 +30,7 @@ def ca_sha256(home: Home) -> str | None:
     return read_facts(home.ca).sha256 if home.ca.exists() else None
 
 
-def _row(site: Site, served: Served, home: Home, now: float) -> Row:
+def _row(site: Site, served: ServedCertificate, home: Home, now: float) -> Row:
     facts = facts_at(served.certificate)
     record = read_record(site, home) if site.source == "acme" else None
     stands_in = site.source == "acme" and needs_ours(site, home)
@@ -55,7 +55,7 @@ def _row(site: Site, served: Served, home: Home, now: float) -> Row:
     )
 
 
-def _problems(site: Site, served: Served, now: float) -> Iterator[tuple[str, str]]:
+def _problems(site: Site, served: ServedCertificate, now: float) -> Iterator[tuple[str, str]]:
     """What is wrong with a certificate, the worst first, and what to do."""
     facts = facts_at(served.certificate)
     if facts is None:

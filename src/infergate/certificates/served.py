@@ -19,7 +19,7 @@ from infergate.paths import Home
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedCertificate:
     """A certificate as nginx is told of it.
 
     key: its private key; in the same file where we made or fetched it.
@@ -34,7 +34,7 @@ class Served:
     responder: str | None
 
 
-def served_certificates(loaded: LoadedConfig, home: Home) -> Mapping[str, Served]:
+def served_certificates(loaded: LoadedConfig, home: Home) -> Mapping[str, ServedCertificate]:
     """The files of each site, by its name.
 
     Makes a self-signed certificate where the configuration asks for one, or where an authority has
@@ -62,7 +62,7 @@ def served_certificates(loaded: LoadedConfig, home: Home) -> Mapping[str, Served
         ocsp = facts.ocsp if facts is not None and facts.chained else None
         responder = urlsplit(ocsp).hostname if ocsp else None
         client_ca = loaded.resolve(site.client_ca) if site.client_ca else None
-        found[site.name] = Served(certificate, key, client_ca, responder)
+        found[site.name] = ServedCertificate(certificate, key, client_ca, responder)
     return found
 
 

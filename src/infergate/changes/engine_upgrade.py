@@ -18,7 +18,7 @@ from infergate.live.apply import apply_lock, change_lock, look_up, stage
 from infergate.live.revisions import Revision, current, forget, forget_old, mark_failed
 from infergate.nginx.waf import wanted as wants_waf
 from infergate.paths import Home
-from infergate.supervise.engine_change import Wanted, change_engine
+from infergate.supervise.engine_change import EngineWanted, change_engine
 from infergate.supervise.instance import nginx_master
 
 
@@ -107,5 +107,5 @@ def _prove(
     raise ApplyError(f"{problem}\n{before} runs again.", where=str(home.logs / "error.log"))
 
 
-def _wanted(home: Home, engine: Engine, revision: Revision) -> Wanted:
-    return Wanted(engine.argv, str(revision.path.relative_to(home.root)))
+def _wanted(home: Home, engine: Engine, revision: Revision) -> EngineWanted:
+    return EngineWanted(engine.argv, str(revision.path.relative_to(home.root)))

@@ -44,7 +44,7 @@ class Unserved:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownBackends:
     """What is known of backends.
 
     faults: backend → why it cannot serve, None if it can; absent if nobody knows yet.
@@ -72,7 +72,7 @@ def served(config: Config, report: Report | None, inventories: Mapping[str, Inve
     return {name: backends for name, backends in found.items() if backends}
 
 
-def unserved(was: Served, config: Config, known: Known) -> Iterator[Unserved]:
+def unserved(was: Served, config: Config, known: KnownBackends) -> Iterator[Unserved]:
     """Models that were served and would have no backend left.
 
     config: the one that takes effect. What it says outright counts as meant: a model that it
@@ -95,7 +95,7 @@ def unserved(was: Served, config: Config, known: Known) -> Iterator[Unserved]:
 
 
 def _of_unnamed(
-    model: str, before: tuple[str, ...], config: Config, known: Known
+    model: str, before: tuple[str, ...], config: Config, known: KnownBackends
 ) -> dict[str, str | None] | None:
     """Why each of the backends that could have a model cannot serve it; None: nobody is meant to.
 
@@ -117,7 +117,7 @@ def _of_unnamed(
     return meant or None
 
 
-def _fault(backend: str, model: str, known: Known) -> str | None:
+def _fault(backend: str, model: str, known: KnownBackends) -> str | None:
     """Why a backend cannot serve a model ("": any), None if it can or nobody knows."""
     fault = known.faults.get(backend)
     if fault is None and model and not has_model(known.inventories.get(backend), model):
@@ -125,9 +125,9 @@ def _fault(backend: str, model: str, known: Known) -> str | None:
     return fault
 
 
-def as_reported(report: Report | None, inventories: Mapping[str, Inventory]) -> Known:
+def as_reported(report: Report | None, inventories: Mapping[str, Inventory]) -> KnownBackends:
     """What the control plane says of each backend that it has an opinion of."""
-    return Known(
+    return KnownBackends(
         {
             each.name: None if each.state not in ("down", "hung") else each.reason
             for each in (report.backends if report else ())
@@ -137,7 +137,7 @@ def as_reported(report: Report | None, inventories: Mapping[str, Inventory]) -> 
     )
 
 
-def look(before: Config, after: Config, known: Known) -> Known:
+def look(before: Config, after: Config, known: KnownBackends) -> KnownBackends:
     """What is known of the backends of `after`: those that are asked as before are as they are
     known, the others are asked now."""
     unchanged = {
@@ -146,7 +146,7 @@ def look(before: Config, after: Config, known: Known) -> Known:
         if name in before.backends and Target.of(backend, 1) == Target.of(before.backends[name], 1)
     }
     asked = asyncio.run(_ask(after, [name for name in after.backends if name not in unchanged]))
-    return Known(
+    return KnownBackends(
         {**_of(known.faults, unchanged), **asked.faults},
         {**_of(known.inventories, unchanged), **asked.inventories},
     )
@@ -156,10 +156,10 @@ def _of(known: Mapping[str, T], names: set[str]) -> dict[str, T]:
     return {name: each for name, each in known.items() if name in names}
 
 
-async def _ask(config: Config, names: list[str]) -> Known:
+async def _ask(config: Config, names: list[str]) -> KnownBackends:
     answers = await asyncio.gather(*(_asked(config, name) for name in names))
     asked = dict(zip(names, answers, strict=True))
-    return Known(
+    return KnownBackends(
         {name: fault for name, (fault, _) in asked.items()},
         {name: found for name, (_, found) in asked.items() if found is not None},
     )

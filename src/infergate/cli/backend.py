@@ -14,7 +14,7 @@ from infergate.cli.target import filled, target
 from infergate.errors import InfergateError
 
 if TYPE_CHECKING:
-    from infergate.cli.target import Target
+    from infergate.cli.target import CommandTarget
 
 app = typer.Typer(
     help="Backends: list, drain, weigh, add, remove them.",
@@ -174,7 +174,7 @@ def reset(name: NameArgument, config: ConfigOption = None, json_: JsonOption = F
         print(f"Nothing of {name} was changed.")
 
 
-def _wait_until_idle(gateway: Target, name: str, timeout_s: float, *, quiet: bool) -> int:
+def _wait_until_idle(gateway: CommandTarget, name: str, timeout_s: float, *, quiet: bool) -> int:
     from infergate.admin.backends import in_flight
 
     deadline, told = time.monotonic() + timeout_s, -1

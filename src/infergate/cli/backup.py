@@ -22,8 +22,8 @@ from infergate.paths import default_config, home_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infergate.backup.contents import Missing
-    from infergate.backup.plan import Plan
+    from infergate.backup.contents import MissingPart
+    from infergate.backup.plan import RestorePlan
 
 _MARKS = {"new": "+", "same": "=", "replaced": "~", "left": "!"}
 
@@ -122,11 +122,11 @@ def migrate(
     import shlex
     from pathlib import PurePosixPath
 
-    from infergate.backup.migrate import Target, send, start
+    from infergate.backup.migrate import MigrationTarget, send, start
     from infergate.supervise.stop import stop_gateway
 
     only_here(config)
-    target = Target(host, PurePosixPath(to), tuple(shlex.split(ssh)), program)
+    target = MigrationTarget(host, PurePosixPath(to), tuple(shlex.split(ssh)), program)
     loaded, home = load_applied(config)
     if not apply:
         _tell_missing(send(loaded, home, target, apply=False).missing)
@@ -141,7 +141,7 @@ def migrate(
         print("and stop this one: infergate down")
 
 
-def _tell_missing(missing: Sequence[Missing]) -> None:
+def _tell_missing(missing: Sequence[MissingPart]) -> None:
     for each in missing:
         print(f"warning: {each.setting}: {each.path} {each.why}", file=sys.stderr)
 
@@ -160,7 +160,7 @@ def _read_from(file: Path) -> Iterator[Path]:
         yield Path(copy.name)
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: RestorePlan) -> None:
     made = plan.manifest
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(made.made_at))
     print(f"Made {when} by Infergate {made.infergate} at {made.host}, of {made.home}:")

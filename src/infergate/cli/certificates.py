@@ -15,7 +15,7 @@ from infergate.cli.target import filled, target
 from infergate.errors import InfergateError
 
 if TYPE_CHECKING:
-    from infergate.admin.certificates import Asked
+    from infergate.admin.certificates import CertificateAsked
 
 app = typer.Typer(help="The certificates of https listeners.", no_args_is_help=True)
 
@@ -79,9 +79,11 @@ def ca(config: ConfigOption = None) -> None:
 def _fetch(
     hosts: list[str], config: ConfigOption, *, everything: bool, trial: bool, staging: bool
 ) -> None:
-    from infergate.admin.certificates import Wanted, issue_certificates
+    from infergate.admin.certificates import CertificateWanted, issue_certificates
 
-    body = filled(Wanted, hosts=hosts, everything=everything, dry_run=trial, staging=staging)
+    body = filled(
+        CertificateWanted, hosts=hosts, everything=everything, dry_run=trial, staging=staging
+    )
     told = functools.partial(print, flush=True)
     done = target(config, said=told).run(issue_certificates, body)
     for each in done.items:
@@ -95,7 +97,7 @@ def _fetch(
             raise InfergateError(each.problem, where=each.where, hint=each.hint)
 
 
-def _outcome(asked: Asked) -> str:
+def _outcome(asked: CertificateAsked) -> str:
     if asked.problem is not None:
         return f"not issued: {asked.problem}"
     if asked.issuer is None or asked.not_after is None:

@@ -9,7 +9,7 @@ _WIDTH = 80
 _INDENT = 8
 
 
-class Checked(Protocol):
+class CheckedFile(Protocol):
     """As hardening/check.py has it."""
 
     @property
@@ -24,7 +24,7 @@ class Checked(Protocol):
     def mend(self) -> str: ...
 
 
-def print_check(each: Checked) -> None:
+def print_check(each: CheckedFile) -> None:
     """What was found, and below it what to do about it."""
     label = each.severity if each.outcome == "bad" else each.outcome
     print(f"{label:{_INDENT}}{each.name}")

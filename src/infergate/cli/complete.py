@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from infergate.cli.target import Target
+    from infergate.cli.target import CommandTarget
 
 _VARIABLE = "_INFERGATE_COMPLETE"
 """Set by the script of a shell when it asks us."""
@@ -85,7 +85,7 @@ def completion(
 
 
 def _completed(
-    names: Callable[[Target], Iterator[str]],
+    names: Callable[[CommandTarget], Iterator[str]],
 ) -> Callable[[typer.Context, str], list[str]]:
     """As typer wants it. What cannot be asked has no names: a shell shows no errors."""
 
@@ -108,28 +108,28 @@ def _completed(
     return complete
 
 
-def _keys(asked: Target) -> Iterator[str]:
+def _keys(asked: CommandTarget) -> Iterator[str]:
     from infergate.admin.keys import list_keys
 
     for page in asked.pages(list_keys):
         yield from (each.name for each in page.items)
 
 
-def _teams(asked: Target) -> Iterator[str]:
+def _teams(asked: CommandTarget) -> Iterator[str]:
     from infergate.admin.teams import list_teams
 
     for page in asked.pages(list_teams):
         yield from (each.name for each in page.items)
 
 
-def _backends(asked: Target) -> Iterator[str]:
+def _backends(asked: CommandTarget) -> Iterator[str]:
     from infergate.admin.backends import list_backends
 
     for page in asked.pages(list_backends):
         yield from (each.name for each in page.items)
 
 
-def _models(asked: Target) -> Iterator[str]:
+def _models(asked: CommandTarget) -> Iterator[str]:
     from infergate.admin.models import list_models
 
     for page in asked.pages(list_models):

@@ -13,7 +13,7 @@ from infergate.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infergate.deploy.folder import Step
+    from infergate.deploy.folder import FolderStep
 
 _MARKS = {"new": "+", "same": "=", "replaced": "~", "yours": "="}
 
@@ -84,7 +84,7 @@ def deploy(
         _show_next(KINDS[kind].next_steps(wishes), out)
 
 
-def _show(steps: Sequence[Step], out: Path) -> None:
+def _show(steps: Sequence[FolderStep], out: Path) -> None:
     print(f"{out}:")
     for step in steps:
         folder = "/" * (step.file.content is None)

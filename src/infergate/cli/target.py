@@ -22,7 +22,7 @@ B = TypeVar("B", bound="BaseModel")
 _ALL = 1_000_000_000
 
 
-class Target(Protocol):
+class CommandTarget(Protocol):
     """A gateway that operations can be done at."""
 
     def run(self, operation: Operation[P, R], *arguments: P.args, **named: P.kwargs) -> R:
@@ -64,7 +64,7 @@ def target(
     quiet: bool = True,
     said: Callable[[str], None] | None = None,
     broken: bool = False,
-) -> Target:
+) -> CommandTarget:
     """The gateway that --url names, else that of the configuration.
 
     quiet: without the configuration's warnings. said: is told the steps of what takes long.

@@ -55,7 +55,7 @@ def validate(
     The exit code is 1 if anything failed.
     """
     from infergate.admin.gateway import Gateway
-    from infergate.validate.load import Wanted
+    from infergate.validate.load import LoadWanted
     from infergate.validate.plot import svg_plot, text_plot
     from infergate.validate.result import junit as as_junit
     from infergate.validate.suites import SUITES, run
@@ -66,7 +66,7 @@ def validate(
             f"there is no {unknown!r} to validate", hint=f"There is: {', '.join(SUITES)}."
         )
     gateway = Gateway(*load(config, quiet=True, as_written=True))
-    wanted = Wanted(seconds_of(for_, "--for"), clients, model)
+    wanted = LoadWanted(seconds_of(for_, "--for"), clients, model)
     found: list[Result] = []
     key = os.environ.get("INFERGATE_KEY") or None
     for ran in run(gateway, chosen, key=key, wanted=wanted, tell=_progress):

@@ -29,7 +29,7 @@ Place = tuple[int, int]
 
 
 @dataclass
-class Document:
+class YamlDocument:
     """Values by path. places: of values; key_places: of the keys that name them.
 
     from_environment: paths of values that hold something of the environment: never shown.
@@ -61,7 +61,7 @@ class _Parsed:
     key_places: dict[Path, Place] = field(default_factory=dict)
 
 
-def read_document(text: str, file: str, environ: Mapping[str, str]) -> Document:
+def read_document(text: str, file: str, environ: Mapping[str, str]) -> YamlDocument:
     """The values of a YAML text, `${NAME}` replaced from environ.
 
     `$${` stays as a literal `${`. Raises ConfigError for what is no YAML mapping, and for names
@@ -70,10 +70,10 @@ def read_document(text: str, file: str, environ: Mapping[str, str]) -> Document:
     return _filled(places_of(text, file), _parsed(text, file).values, environ)
 
 
-def places_of(text: str, file: str) -> Document:
+def places_of(text: str, file: str) -> YamlDocument:
     """Only where everything stands in a YAML text. Raises ConfigError."""
     parsed = _parsed(text, file)
-    return Document(file, places=parsed.places, key_places=parsed.key_places)
+    return YamlDocument(file, places=parsed.places, key_places=parsed.key_places)
 
 
 def values_of(text: str, file: str) -> dict[str, Any]:
@@ -115,12 +115,14 @@ def _digest(text: str, file: str) -> str:
     return hashlib.sha256(f"{file}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def document_of(values: dict[str, Any], file: str, environ: Mapping[str, str]) -> Document:
+def document_of(values: dict[str, Any], file: str, environ: Mapping[str, str]) -> YamlDocument:
     """As read_document, from the text's `values_of`: the places are not known."""
-    return _filled(Document(file), values, environ)
+    return _filled(YamlDocument(file), values, environ)
 
 
-def _filled(document: Document, values: dict[str, Any], environ: Mapping[str, str]) -> Document:
+def _filled(
+    document: YamlDocument, values: dict[str, Any], environ: Mapping[str, str]
+) -> YamlDocument:
     problems: list[Problem] = []
     document.data = _with_environment(values, (), document, environ, problems)
     if problems:
@@ -262,7 +264,11 @@ def _plain(node: Any, path: Path, parsed: _Parsed, file: str) -> Any:
 
 
 def _with_environment(
-    node: Any, path: Path, document: Document, environ: Mapping[str, str], problems: list[Problem]
+    node: Any,
+    path: Path,
+    document: YamlDocument,
+    environ: Mapping[str, str],
+    problems: list[Problem],
 ) -> Any:
     def below(name: str | int, value: Any) -> Any:
         return _with_environment(value, (*path, name), document, environ, problems)

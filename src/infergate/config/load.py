@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from infergate.config.backends import NOWHERE, ServedBackend
-from infergate.config.document import Document, document_of, places_of, read_document
+from infergate.config.document import YamlDocument, document_of, places_of, read_document
 from infergate.config.problems import ConfigError, Finding, Problem
 from infergate.config.references import contradictions, doubts
 from infergate.config.root import Config
@@ -84,7 +84,7 @@ def parse_config(
     return _checked(read_document(text, path.name, environ), text, path)
 
 
-def _checked(document: Document, text: str, path: Path) -> LoadedConfig:
+def _checked(document: YamlDocument, text: str, path: Path) -> LoadedConfig:
     problems: list[Problem] = []
     left_out: set[str] = set()
     try:
@@ -188,7 +188,7 @@ def _quick_to_guess(config: Config, folder: Path) -> Iterator[Finding]:
             yield ("services", name, "users_file"), f"{shown}: {what}"
 
 
-def _secrets_in_clear(config: Config, document: Document) -> list[tuple[tuple[str, ...], str]]:
+def _secrets_in_clear(config: Config, document: YamlDocument) -> list[tuple[tuple[str, ...], str]]:
     secrets: list[tuple[str, ...]] = [
         ("backends", name, "api_key")
         for name, backend in config.backends.items()

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from infergate.config.document import Document, Path
+from infergate.config.document import Path, YamlDocument
 from infergate.config.problems import Problem, did_you_mean
 from infergate.config.root import Config
 
@@ -31,7 +31,7 @@ _EXPECTED = {
 }
 
 
-def as_problem(error: ErrorDetails, document: Document) -> Problem:
+def as_problem(error: ErrorDetails, document: YamlDocument) -> Problem:
     """One of pydantic's errors at its place in the file."""
     path = _path(error["loc"])
     kind, context = error["type"], error.get("ctx", {})
@@ -53,7 +53,7 @@ def as_problem(error: ErrorDetails, document: Document) -> Problem:
 
 
 def _message(
-    kind: str, context: dict[str, Any], error: ErrorDetails, document: Document, path: Path
+    kind: str, context: dict[str, Any], error: ErrorDetails, document: YamlDocument, path: Path
 ) -> str:
     hidden = path in document.from_environment
     if kind == "value_error":

@@ -10,7 +10,7 @@ from infergate.control.budget_shares import write_uses
 from infergate.log import log
 from infergate.paths import Home
 from infergate.state.budgets import Budgeted, shares, used_up
-from infergate.state.policy import Block
+from infergate.state.policy import BudgetBlock
 from infergate.state.publish import budgeted_keys, publish_keys
 from infergate.store.audit import newest
 from infergate.store.database import Database
@@ -25,7 +25,7 @@ class BudgetWatch:
         self._seen: tuple[LoadedConfig, int] | None = None
         self._keys: tuple[Budgeted, ...] = ()
         self._teams: tuple[Team, ...] = ()
-        self._blocks: dict[str, Block] | None = None
+        self._blocks: dict[str, BudgetBlock] | None = None
 
     def look(self, used: Iterable[str]) -> None:
         """Stop those of the used keys that have nothing left, and let those go on whose time has

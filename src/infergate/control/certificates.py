@@ -21,7 +21,7 @@ time."""
 _SHORTEST_S = 0.2
 
 
-class Certificates:
+class CertificateLoop:
     """Keeps one gateway's certificates current, as long as `run` runs.
 
     apply_again: renders the active configuration anew, in a revision of its own; told why.

@@ -11,7 +11,7 @@ from infergate.config.load import LoadedConfig
 from infergate.control.budgets import BudgetWatch
 from infergate.errors import InfergateError
 from infergate.ledger.killed import KilledWorkers
-from infergate.ledger.ledger import Ledger, Step
+from infergate.ledger.ledger import Ledger, LedgerStep
 from infergate.ledger.retention import Clock, forget_old
 from infergate.ledger.rotate import remove_old, reopen_missing, rotate
 from infergate.ledger.status import LedgerStatus, write_status
@@ -60,7 +60,7 @@ class Counting:
             if step.lines == 0:  # else there may be more
                 await asyncio.sleep(INTERVAL_S)
 
-    def _once(self) -> Step:
+    def _once(self) -> LedgerStep:
         step = self._ledger.step()
         if step.unreadable and not self._unreadable:  # once; how many, `status` says
             log.warning("lines of the access log are no requests, and passed over")

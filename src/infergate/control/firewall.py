@@ -23,7 +23,7 @@ from infergate.nginx.waf import wanted
 from infergate.paths import Home
 from infergate.store.database import Database
 from infergate.store.metrics import Cell, add_metrics, labels_of
-from infergate.waf.report import Report, read_report
+from infergate.waf.report import FirewallReport, read_report
 from infergate.worker_files import WorkersFolder, open_regular
 
 INTERVAL_S = 1.0
@@ -68,7 +68,7 @@ class RuleSums:
         self._node, self._database = node_of(home), database
         self._measures: Measures | None = None
 
-    def add(self, found: Sequence[Report]) -> None:
+    def add(self, found: Sequence[FirewallReport]) -> None:
         """Add what was found. Raises StateError; then it is not counted."""
         if not found:
             return
@@ -89,7 +89,7 @@ def _rule(said: str) -> str:
     return said if _NUMBER.fullmatch(said) else OTHER
 
 
-def collect(home: Home) -> list[Report]:
+def collect(home: Home) -> list[FirewallReport]:
     """Move what is there into the log; returns what was found. Raises OSError.
 
     Whatever else a worker put there is removed unread.

@@ -27,7 +27,7 @@ Peers = Mapping[str, frozenset[str]]
 """backend → the others that serve a model it serves."""
 
 
-class Load:
+class LoadLoop:
     """Tells njs the load of every backend, as long as `run` runs."""
 
     def __init__(

@@ -13,7 +13,7 @@ from pathlib import Path
 from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.control.bans import BanWatch
-from infergate.control.certificates import Certificates
+from infergate.control.certificates import CertificateLoop
 from infergate.control.counting import Counting
 from infergate.control.engine_upgrades import EngineUpgrades
 from infergate.control.engines import Engines
@@ -23,11 +23,11 @@ from infergate.control.groups import AGAIN_AFTER_S, Groups
 from infergate.control.handing_on import HandingOn
 from infergate.control.keys_file import KeysFileWatch
 from infergate.control.live import Live
-from infergate.control.load import Load
+from infergate.control.load import LoadLoop
 from infergate.control.memory import Memory
 from infergate.control.published import Published
 from infergate.control.services import Services
-from infergate.control.shadow import Shadow
+from infergate.control.shadow import ShadowLoop
 from infergate.control.tracing import Traces
 from infergate.control.trials import Trials
 from infergate.errors import InfergateError, MemoryFull
@@ -81,14 +81,14 @@ class ControlPlane:
         self._stop, self._changed = asyncio.Event(), asyncio.Event()
         config = self._loaded.config
         self._live = Live(self._home.socket)
-        self._certificates = Certificates(self._home, lambda: self._loaded, self._apply_again)
+        self._certificates = CertificateLoop(self._home, lambda: self._loaded, self._apply_again)
         self._groups = Groups(self._home, lambda: self._declared, self._follow_changes)
         self._loops = Loops(self._home.loops)
         self._monitor = Monitor(
             config.backends, config.health, self._on_change, self._live.least, self._loops
         )
         self._published = Published(self._home, self._config, self._monitor.statuses)
-        self._load = Load(
+        self._load = LoadLoop(
             self._home,
             self._live,
             self._config,
@@ -139,7 +139,7 @@ class ControlPlane:
             ("sending traces", Traces(home, loaded).run),
             ("reporting", self._report_numbers),
             ("probing the services", Services(home, loaded).run),
-            ("shadowing", Shadow(home, self._config).run),
+            ("shadowing", ShadowLoop(home, self._config).run),
             ("trying backends that failed", Trials(home, self._live, self._config).run),
             ("telling the backends' load", self._load.run),
             (

@@ -20,7 +20,7 @@ from infergate.paths import Home
 from infergate.state_file import read_state
 
 if TYPE_CHECKING:  # httpx takes longer to load than `infergate status` to run
-    from infergate.health.ask import Client, Target
+    from infergate.health.ask import ProbeClient, Target
     from infergate.health.probe import ProbeResult
 
 
@@ -62,7 +62,7 @@ class Services:
         self._home = home
         self._loaded = loaded
         self._tracks: dict[tuple[str, Part, str], Track] = {}
-        self._clients: dict[tuple[bool, Path | None], Client] = {}
+        self._clients: dict[tuple[bool, Path | None], ProbeClient] = {}
 
     async def run(self) -> None:
         known: list[ServiceReport] | None = None
@@ -150,7 +150,7 @@ class Services:
         reason = f"HTTP {answer.status} from /"
         return ProbeResult(answer.status < 500, reason, answer.latency_s, answer.status)
 
-    def _client(self, verify_tls: bool, ca_file: Path | None) -> Client:
+    def _client(self, verify_tls: bool, ca_file: Path | None) -> ProbeClient:
         """Kept: reading the machine's certificates takes a tenth of a second."""
         from infergate.health.ask import make_client
 

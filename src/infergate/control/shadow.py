@@ -28,7 +28,7 @@ AT_ONCE = 32
 TIMEOUT_S = 600.0
 
 
-class Shadow:
+class ShadowLoop:
     """Sends the copies of every model that has a shadow, as long as `run` runs."""
 
     def __init__(self, home: Home, config: Callable[[], Config]) -> None:

@@ -67,11 +67,11 @@ class Traces:
             follower.done(portion)
 
     def _send(self, receiver: Receiver, spans: list[Span]) -> None:
-        from infergate.traces.otlp import Refused
+        from infergate.traces.otlp import SpansRefused
 
         try:
             receiver.send(spans, self._about)
-        except Refused as problem:
+        except SpansRefused as problem:
             self._again.tell(problem)
 
     def _begin(self, settings: Tracing, loaded: LoadedConfig) -> None:

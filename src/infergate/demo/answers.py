@@ -17,7 +17,7 @@ _ECHO_CHARACTERS = 2000
 
 
 @dataclass(frozen=True)
-class Reply:
+class DemoReply:
     """A finished answer.
 
     words: the pieces it is streamed in, each counted as one token.
@@ -37,7 +37,7 @@ class Reply:
         return len(self.words)
 
 
-def reply(said: str, prompt: str, max_tokens: int | None) -> Reply:
+def reply(said: str, prompt: str, max_tokens: int | None) -> DemoReply:
     """The answer to what the user said last.
 
     prompt: all the text of the request, for its token count.
@@ -50,7 +50,7 @@ def reply(said: str, prompt: str, max_tokens: int | None) -> Reply:
     )
     words = tuple(re.findall(r"\s*\S+|\s+$", text))
     kept = words if max_tokens is None else words[:max_tokens]
-    return Reply(kept, tokens(prompt), cut=len(kept) < len(words))
+    return DemoReply(kept, tokens(prompt), cut=len(kept) < len(words))
 
 
 def tokens(text: str) -> int:

@@ -22,14 +22,14 @@ from infergate.demo import responses
 from infergate.demo.answers import (
     DIMENSIONS,
     MODEL,
-    Reply,
+    DemoReply,
     as_base64,
     reply,
     text_of,
     tokens,
     vector,
 )
-from infergate.demo.wire import Refused, data_event, error, event_stream, flag, limit, read
+from infergate.demo.wire import WireRefused, data_event, error, event_stream, flag, limit, read
 
 
 def create_app(*, word_delay_s: float = 0.02) -> Starlette:
@@ -43,13 +43,13 @@ def create_app(*, word_delay_s: float = 0.02) -> Starlette:
         Route("/v1/responses", responses.respond, methods=["POST"]),
         Route("/v1/embeddings", _embeddings, methods=["POST"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={Refused: _refused, HTTPException: _http})
+    app = Starlette(routes=routes, exception_handlers={WireRefused: _refused, HTTPException: _http})
     app.state.word_delay_s = word_delay_s
     return app
 
 
 async def _refused(_: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Refused)  # noqa: S101  Starlette calls it for nothing else
+    assert isinstance(problem, WireRefused)  # noqa: S101  Starlette calls it for nothing else
     return error(problem.status, problem.message, problem.param, problem.code)
 
 
@@ -71,7 +71,7 @@ async def _models(_: Request) -> Response:
 
 async def _model(request: Request) -> Response:
     if request.path_params["name"] != MODEL:
-        raise Refused(404, "There is no such model.", param="model", code="model_not_found")
+        raise WireRefused(404, "There is no such model.", param="model", code="model_not_found")
     return JSONResponse(_CARD)
 
 
@@ -79,9 +79,11 @@ async def _chat(request: Request) -> Response:
     asked = await read(request)
     messages = asked.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise Refused(400, "messages must be a list with at least one message.", param="messages")
+        raise WireRefused(
+            400, "messages must be a list with at least one message.", param="messages"
+        )
     if not all(isinstance(message, dict) for message in messages):
-        raise Refused(400, "Each message must be an object.", param="messages")
+        raise WireRefused(400, "Each message must be an object.", param="messages")
     texts = [text_of(message.get("content")) for message in messages]
     said = [t for m, t in zip(messages, texts, strict=True) if m.get("role") == "user"]
     answer = reply(
@@ -102,7 +104,7 @@ async def _chat(request: Request) -> Response:
 
 
 async def _chat_events(
-    head: dict[str, Any], answer: Reply, asked: dict[str, Any], delay_s: float
+    head: dict[str, Any], answer: DemoReply, asked: dict[str, Any], delay_s: float
 ) -> AsyncIterator[str]:
     head = {**head, "object": "chat.completion.chunk"}
 
@@ -126,7 +128,7 @@ async def _completion(request: Request) -> Response:
     if isinstance(prompt, list) and all(isinstance(part, str) for part in prompt):
         prompt = "\n".join(prompt)
     if not isinstance(prompt, str):
-        raise Refused(400, "prompt must be a text or a list of texts.", param="prompt")
+        raise WireRefused(400, "prompt must be a text or a list of texts.", param="prompt")
     answer = reply(prompt, prompt, limit(asked, "max_tokens"))
     head = _head("cmpl", "text_completion")
     if flag(asked, "stream"):
@@ -137,7 +139,7 @@ async def _completion(request: Request) -> Response:
 
 
 async def _completion_events(
-    head: dict[str, Any], answer: Reply, asked: dict[str, Any], delay_s: float
+    head: dict[str, Any], answer: DemoReply, asked: dict[str, Any], delay_s: float
 ) -> AsyncIterator[str]:
     for word in answer.words:
         await asyncio.sleep(delay_s)
@@ -152,10 +154,10 @@ async def _embeddings(request: Request) -> Response:
     asked = await read(request)
     texts = _embedding_inputs(asked.get("input"))
     if asked.get("dimensions") not in (None, DIMENSIONS):
-        raise Refused(400, f"The demo's vectors have {DIMENSIONS} numbers.", param="dimensions")
+        raise WireRefused(400, f"The demo's vectors have {DIMENSIONS} numbers.", param="dimensions")
     encoding = asked.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
-        raise Refused(400, "encoding_format must be float or base64.", param="encoding_format")
+        raise WireRefused(400, "encoding_format must be float or base64.", param="encoding_format")
     vectors = (vector(text) for text in texts)
     data = [
         {
@@ -174,7 +176,7 @@ def _embedding_inputs(given: Any) -> list[str]:
     """The texts to embed. Token lists, which LangChain sends by default, are taken as texts."""
     inputs = given if isinstance(given, list) and not _is_token_list(given) else [given]
     if not inputs or not all(isinstance(i, str) or _is_token_list(i) for i in inputs):
-        raise Refused(400, "input must be a text or a list of texts.", param="input")
+        raise WireRefused(400, "input must be a text or a list of texts.", param="input")
     return [i if isinstance(i, str) else " ".join(map(str, i)) for i in inputs]
 
 
@@ -191,11 +193,11 @@ def _text_choice(text: str, finish_reason: str | None) -> dict[str, Any]:
     return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}
 
 
-def _finish_reason(answer: Reply) -> str:
+def _finish_reason(answer: DemoReply) -> str:
     return "length" if answer.cut else "stop"
 
 
-def _usage(answer: Reply) -> dict[str, int]:
+def _usage(answer: DemoReply) -> dict[str, int]:
     return {
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,

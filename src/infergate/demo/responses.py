@@ -11,8 +11,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from infergate.demo.answers import MODEL, Reply, reply, text_of
-from infergate.demo.wire import Refused, data_event, event_stream, flag, limit, read
+from infergate.demo.answers import MODEL, DemoReply, reply, text_of
+from infergate.demo.wire import WireRefused, data_event, event_stream, flag, limit, read
 
 
 async def respond(request: Request) -> Response:
@@ -32,7 +32,7 @@ def _said(given: Any) -> tuple[str, str]:
     if isinstance(given, str):
         return given, given
     if not isinstance(given, list) or not given or not all(isinstance(i, dict) for i in given):
-        raise Refused(400, "input must be a text or a list of items.", param="input")
+        raise WireRefused(400, "input must be a text or a list of items.", param="input")
     texts = [text_of(item.get("content")) for item in given]
     users = [t for item, t in zip(given, texts, strict=True) if item.get("role") == "user"]
     return users[-1] if users else "", "\n".join(texts)
@@ -64,7 +64,7 @@ def _response(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finished(response: dict[str, Any], answer: Reply, item_id: str) -> dict[str, Any]:
+def _finished(response: dict[str, Any], answer: DemoReply, item_id: str) -> dict[str, Any]:
     total = answer.prompt_tokens + answer.completion_tokens
     return {
         **response,
@@ -81,7 +81,7 @@ def _finished(response: dict[str, Any], answer: Reply, item_id: str) -> dict[str
     }
 
 
-def _item(item_id: str, answer: Reply) -> dict[str, Any]:
+def _item(item_id: str, answer: DemoReply) -> dict[str, Any]:
     return {
         "id": item_id,
         "type": "message",
@@ -95,7 +95,9 @@ def _part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-async def _events(response: dict[str, Any], answer: Reply, delay_s: float) -> AsyncIterator[str]:
+async def _events(
+    response: dict[str, Any], answer: DemoReply, delay_s: float
+) -> AsyncIterator[str]:
     sequence_number = 0
     item_id = f"msg_{uuid.uuid4().hex}"
     in_item = {"item_id": item_id, "output_index": 0, "content_index": 0}

@@ -15,7 +15,7 @@ MAX_BODY_BYTES = 32 * 1024**2
 """The gateway's own default for limits.max_body."""
 
 
-class Refused(Exception):
+class WireRefused(Exception):
     """A request that is answered with an error, in the shape of OpenAI's API."""
 
     def __init__(
@@ -39,20 +39,20 @@ async def read(request: Request) -> dict[str, Any]:
     async for piece in request.stream():
         body += piece
         if len(body) > MAX_BODY_BYTES:
-            raise Refused(413, "The request is larger than the demo takes.")
+            raise WireRefused(413, "The request is larger than the demo takes.")
     try:
         asked = json.loads(bytes(body))
     except (ValueError, RecursionError):
-        raise Refused(400, "The body of the request is not JSON.") from None
+        raise WireRefused(400, "The body of the request is not JSON.") from None
     if not isinstance(asked, dict):
-        raise Refused(400, "The body of the request is not a JSON object.")
+        raise WireRefused(400, "The body of the request is not a JSON object.")
     if not _is_text(asked):
-        raise Refused(400, "The body of the request has half a surrogate pair in a text.")
+        raise WireRefused(400, "The body of the request has half a surrogate pair in a text.")
     model = asked.get("model")
     if not isinstance(model, str):
-        raise Refused(400, "You must provide a model parameter.", param="model")
+        raise WireRefused(400, "You must provide a model parameter.", param="model")
     if model != MODEL:
-        raise Refused(
+        raise WireRefused(
             404,
             f"The model '{model[:100]}' does not exist; the built-in demo has only '{MODEL}'.",
             param="model",
@@ -76,7 +76,7 @@ def limit(asked: dict[str, Any], *names: str) -> int | None:
         if value is None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise Refused(400, f"{name} must be a whole number above 0.", param=name)
+            raise WireRefused(400, f"{name} must be a whole number above 0.", param=name)
         return value
     return None
 
@@ -85,7 +85,7 @@ def flag(asked: dict[str, Any], name: str) -> bool:
     """A field that is true or false, false when missing. Raises Refused."""
     value = asked.get(name)
     if value is not None and not isinstance(value, bool):
-        raise Refused(400, f"{name} must be true or false.", param=name)
+        raise WireRefused(400, f"{name} must be true or false.", param=name)
     return bool(value)
 
 

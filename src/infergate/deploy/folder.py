@@ -31,16 +31,16 @@ class File:
 
 
 @dataclass(frozen=True)
-class Step:
+class FolderStep:
     """What is done with one file."""
 
     file: File
     what: What
 
 
-def plan(files: Iterable[File], folder: Path) -> tuple[Step, ...]:
+def plan(files: Iterable[File], folder: Path) -> tuple[FolderStep, ...]:
     """What writing the files would do. Raises UserError where something else is in the way."""
-    return tuple(Step(file, _what(file, folder / file.path)) for file in files)
+    return tuple(FolderStep(file, _what(file, folder / file.path)) for file in files)
 
 
 def _what(file: File, path: Path) -> What:
@@ -60,7 +60,7 @@ def _what(file: File, path: Path) -> What:
     return "same" if same else "replaced"
 
 
-def write(steps: Iterable[Step], folder: Path) -> Iterator[tuple[Step, Path | None]]:
+def write(steps: Iterable[FolderStep], folder: Path) -> Iterator[tuple[FolderStep, Path | None]]:
     """Do it; each step that wrote something, and where the file of before is now.
 
     Raises StateError if the disk refuses; each file is then the old or the new one.

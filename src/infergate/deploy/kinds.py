@@ -27,7 +27,7 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Kind:
+class DeploymentKind:
     """One way of bringing a gateway to a machine.
 
     files: what is written, without touching anything else.
@@ -52,45 +52,45 @@ def _config(wishes: Wishes) -> Path:
     return wishes.config or Path(DEFAULT_NAME)
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+KINDS: Mapping[str, DeploymentKind] = MappingProxyType(
     {
-        "docker": Kind(
+        "docker": DeploymentKind(
             lambda wishes: docker.files(wishes.out, wishes.config),
             lambda wishes: docker.next_steps(wishes.out, wishes.config),
             lambda wishes: docker.commands(wishes.out, wishes.config),
             takes=_CONFIG,
         ),
-        "systemd": Kind(
+        "systemd": DeploymentKind(
             lambda wishes: systemd.files(wishes.out, wishes.config),
             lambda _: systemd.NEXT_STEPS,
             lambda _: systemd.commands(),
             takes=_CONFIG,
         ),
-        "deb": Kind(
+        "deb": DeploymentKind(
             lambda _: deb.files(),
             lambda _: deb.NEXT_STEPS,
             lambda _: deb.commands(),
         ),
-        "lxc": Kind(
+        "lxc": DeploymentKind(
             lambda wishes: lxc.files(wishes.out, wishes.from_, wishes.package),
             lambda _: lxc.NEXT_STEPS,
             lambda _: lxc.commands(),
             takes=frozenset(("from", "package")),
         ),
-        "ec2": Kind(
+        "ec2": DeploymentKind(
             lambda wishes: ec2.files(wishes.package),
             lambda _: ec2.NEXT_STEPS,
             lambda _: ec2.commands(),
             takes=frozenset(("package",)),
         ),
-        "serve": Kind(
+        "serve": DeploymentKind(
             lambda wishes: serve.files(wishes.out, _config(wishes)),
             lambda _: serve.NEXT_STEPS,
             lambda _: serve.commands(),
             takes=_CONFIG,
             needs_config=True,
         ),
-        "serve-docker": Kind(
+        "serve-docker": DeploymentKind(
             lambda wishes: serve_docker.files(wishes.out, _config(wishes)),
             lambda _: serve_docker.NEXT_STEPS,
             lambda _: serve_docker.commands(),

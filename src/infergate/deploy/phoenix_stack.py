@@ -12,7 +12,7 @@ from infergate.health.model_kind import embeds
 
 
 @dataclass(frozen=True)
-class Backend:
+class StackBackend:
     """models: by the name that clients use; empty are all that it has."""
 
     name: str
@@ -23,7 +23,7 @@ class Backend:
 
 
 @dataclass(frozen=True)
-class Service:
+class StackService:
     """path or host: where clients find it. own_login: it asks for passwords itself."""
 
     name: str
@@ -35,8 +35,8 @@ class Service:
 
 @dataclass(frozen=True)
 class Stack:
-    backends: tuple[Backend, ...]
-    services: tuple[Service, ...]
+    backends: tuple[StackBackend, ...]
+    services: tuple[StackService, ...]
 
 
 _ENGINES = {
@@ -57,8 +57,8 @@ _DOMAIN = "phoenix.local"
 
 def stack_of(containers: Iterable[Container], gateway: int) -> Stack:
     """What there is beside the gateway, in the order of the file."""
-    backends: list[Backend] = []
-    services: list[Service] = []
+    backends: list[StackBackend] = []
+    services: list[StackService] = []
     for each in containers:
         if each.id == gateway:
             continue
@@ -71,7 +71,7 @@ def stack_of(containers: Iterable[Container], gateway: int) -> Stack:
     return Stack(tuple(backends), tuple(services))
 
 
-def _vllm(container: Container) -> Backend | None:
+def _vllm(container: Container) -> StackBackend | None:
     config = container.vllm_engine_config or {}
     server = _section(config, "ServerConfig", "server_config")
     model = _section(config, "ModelConfig", "model_config")
@@ -82,7 +82,7 @@ def _vllm(container: Container) -> Backend | None:
     port = server.get("port") or container.vllm_port or _port(container, 8000)
     models = (str(name),) if name else ()
     embedding = container.vllm_model_type == "embedding" or any(embeds(each) for each in models)
-    return Backend(
+    return StackBackend(
         _short(container), f"http://{container.address}:{port}", "vllm", models, embedding
     )
 
@@ -92,23 +92,23 @@ def _section(config: dict[str, Any], *names: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _engine(container: Container) -> Backend | None:
+def _engine(container: Container) -> StackBackend | None:
     name = container.name.lower()
     for word, (kind, port) in _ENGINES.items():
         if word in name.replace(".", "").replace("-", "") or word in container.features:
             url = f"http://{container.address}:{_port(container, port)}"
-            return Backend(_short(container), url, kind)
+            return StackBackend(_short(container), url, kind)
     return None
 
 
-def _service(container: Container) -> Service | None:
+def _service(container: Container) -> StackService | None:
     name = container.name.lower()
     for word, (scheme, port) in _SERVICES.items():
         if word in name:
             url = f"{scheme}://{container.address}:{_port(container, port)}"
             if word == "qdrant":  # programs use it, with a key
-                return Service(word, url, path="/qdrant/", own_login=False)
-            return Service(word, url, host=f"{word}.{_DOMAIN}")
+                return StackService(word, url, path="/qdrant/", own_login=False)
+            return StackService(word, url, host=f"{word}.{_DOMAIN}")
     return None
 
 

@@ -18,7 +18,7 @@ Lines = list[list[str]]
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineProgram:
     """One kind of engine as a service.
 
     program: where it is looked for. in_image: what starts it in its image; None, what the image
@@ -93,9 +93,9 @@ def _infinity(name: str, served: Served, host: str) -> Lines:
     ]
 
 
-ENGINES: Mapping[ServedEngine, Engine] = MappingProxyType(
+ENGINES: Mapping[ServedEngine, EngineProgram] = MappingProxyType(
     {
-        "vllm": Engine(
+        "vllm": EngineProgram(
             title="vLLM",
             program="/opt/vllm/bin/vllm",
             image="vllm/vllm-openai:v0.32.0",
@@ -105,7 +105,7 @@ ENGINES: Mapping[ServedEngine, Engine] = MappingProxyType(
             options=_vllm,
             before=("serve",),
         ),
-        "llamacpp": Engine(
+        "llamacpp": EngineProgram(
             title="llama.cpp",
             program="/usr/local/bin/llama-server",
             image="ghcr.io/ggml-org/llama.cpp:server-cuda",
@@ -114,7 +114,7 @@ ENGINES: Mapping[ServedEngine, Engine] = MappingProxyType(
             key_variable="LLAMA_API_KEY",
             options=_llamacpp,
         ),
-        "tei": Engine(
+        "tei": EngineProgram(
             title="Text Embeddings Inference",
             program="/usr/local/bin/text-embeddings-router",
             image="ghcr.io/huggingface/text-embeddings-inference:1.9.4",
@@ -123,7 +123,7 @@ ENGINES: Mapping[ServedEngine, Engine] = MappingProxyType(
             key_variable="API_KEY",
             options=_tei,
         ),
-        "infinity": Engine(
+        "infinity": EngineProgram(
             title="Infinity",
             program="/opt/infinity/bin/infinity_emb",
             image="michaelf34/infinity:latest",

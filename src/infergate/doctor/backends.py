@@ -13,7 +13,15 @@ from infergate.config.backends import NOWHERE, Backend
 from infergate.config.root import Config
 from infergate.hardening.backends import listening_addresses
 from infergate.hardening.check import Check, bad, good, unknown
-from infergate.health.ask import Answer, Client, NoAnswer, OurFault, Target, get, make_client
+from infergate.health.ask import (
+    NoAnswer,
+    OurFault,
+    ProbeAnswer,
+    ProbeClient,
+    Target,
+    get,
+    make_client,
+)
 from infergate.health.probe import NOT_FOUND, Unreadable, identify, list_models, probe
 from infergate.kinds import KINDS, OTHER
 from infergate.supervise.notify import in_container
@@ -56,7 +64,7 @@ async def _all(backends: Mapping[str, Backend]) -> dict[str, tuple[Check, float 
 class _Patient:
     """One backend. skew_s: how far its clock is ahead of ours, once it has answered."""
 
-    def __init__(self, name: str, backend: Backend, client: Client) -> None:
+    def __init__(self, name: str, backend: Backend, client: ProbeClient) -> None:
         self._name, self._backend, self._client = name, backend, client
         self._target = Target.of(backend, _TIMEOUT_S)
         self.skew_s: float | None = None
@@ -80,9 +88,9 @@ class _Patient:
             return further
         return await self._dialect(answer)
 
-    async def _ask(self, target: Target, path: str) -> Answer | NoAnswer:
+    async def _ask(self, target: Target, path: str) -> ProbeAnswer | NoAnswer:
         answer = await get(self._client, target, path)
-        if isinstance(answer, Answer) and (date := answer.headers.get("date")):
+        if isinstance(answer, ProbeAnswer) and (date := answer.headers.get("date")):
             try:
                 self.skew_s = parsedate_to_datetime(date).timestamp() - time.time()
             except (ValueError, OverflowError):
@@ -117,7 +125,7 @@ class _Patient:
             )
         return f"`curl -v {self._backend.root_url}` shows what stands between: a firewall, a VPN."
 
-    def _key(self, answer: Answer) -> Check:
+    def _key(self, answer: ProbeAnswer) -> Check:
         if self._backend.api_key is None:
             what = f"wants a key (HTTP {answer.status}), and it has none here"
             return self._bad(what, f"Write `api_key: ${{NAME}}` under {self._name}.")
@@ -133,13 +141,13 @@ class _Patient:
             cut = path.rpartition("/")[0]
             root = self._target.root_url.removesuffix(self._backend.path_prefix) + cut
             answer = await self._ask(replace(self._target, root_url=root), "/v1/models")
-            if isinstance(answer, Answer) and answer.status in (200, 401, 403):
+            if isinstance(answer, ProbeAnswer) and answer.status in (200, 401, 403):
                 what = f"the URL has a path too many: {path.removeprefix(cut)}"
                 return self._bad(what, f"Write {root}")
             path = cut
         return None
 
-    async def _dialect(self, answer: Answer) -> Check:
+    async def _dialect(self, answer: ProbeAnswer) -> Check:
         said = self._target.kind
         known = await identify(self._client, replace(self._target, kind=None))
         is_page = "html" in answer.headers.get("content-type", "")

@@ -76,7 +76,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProbeAnswer:
     """What came back. headers: by lower-case name. latency_s: until the whole answer was there."""
 
     status: int
@@ -112,23 +112,23 @@ class OurFault(Exception):
 
 
 @dataclass(frozen=True)
-class Client:
+class ProbeClient:
     """What `get` asks with: whose certificates are trusted. It holds no connections."""
 
     tls: ssl.SSLContext
 
 
-def make_client(*, verify_tls: bool = True, ca_file: Path | None = None) -> Client:
+def make_client(*, verify_tls: bool = True, ca_file: Path | None = None) -> ProbeClient:
     """A client for `get`.
 
     Certificates are checked against ca_file, or without one against the system's store (and
     SSL_CERT_FILE), where the certificate of a private authority is installed for every other
     program too. That takes 25 ms to read.
     """
-    return Client(ssl.create_default_context(cafile=ca_file) if verify_tls else _unverified())
+    return ProbeClient(ssl.create_default_context(cafile=ca_file) if verify_tls else _unverified())
 
 
-async def get(client: Client, target: Target, path: str) -> Answer | NoAnswer:
+async def get(client: ProbeClient, target: Target, path: str) -> ProbeAnswer | NoAnswer:
     """GET one path of a target, within target.timeout_s altogether.
 
     Raises OurFault, and nothing else but cancellation.
@@ -150,7 +150,7 @@ async def get(client: Client, target: Target, path: str) -> Answer | NoAnswer:
         reason = explain(problem)
     else:
         if found is not None:
-            return Answer(found.status, found.headers, found.body, time.monotonic() - began)
+            return ProbeAnswer(found.status, found.headers, found.body, time.monotonic() - began)
         reason = _unresolved(exchange)
     finally:
         asking.cancel()

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from infergate.config.backends import Backend, FoundBackend
 from infergate.health.group_names import GroupUnknown, name_of
-from infergate.nginx.snippet import Line, SnippetError, read_snippet
+from infergate.nginx.snippet import SnippetError, SnippetLine, read_snippet
 
 # https://nginx.org/en/docs/http/ngx_http_upstream_module.html
 _WITHOUT_EFFECT = frozenset(
@@ -78,7 +78,9 @@ def read_upstream(group: str, path: Path) -> tuple[tuple[FoundBackend, ...], tup
     return tuple(found.values()), snippet.files
 
 
-def _backend(group: str, line: Line, where: str, files: tuple[Path, ...]) -> FoundBackend | None:
+def _backend(
+    group: str, line: SnippetLine, where: str, files: tuple[Path, ...]
+) -> FoundBackend | None:
     _, address, *parameters = line.words
     settings: dict[str, Any] = {"url": f"http://{address}"}
     out_of_service = False

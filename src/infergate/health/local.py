@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from infergate.health.ask import Answer, Client, NoAnswer, OurFault, Target, get, make_client
+from infergate.health.ask import (
+    NoAnswer,
+    OurFault,
+    ProbeAnswer,
+    ProbeClient,
+    Target,
+    get,
+    make_client,
+)
 from infergate.health.inventory import Inventory
 from infergate.health.probe import identify, list_models
 from infergate.kinds import KINDS, OTHER, KindName
@@ -55,7 +63,7 @@ async def find_local_engines(
     return [engine for engine in found if engine is not None]
 
 
-async def _look_at(client: Client, host: str, port: int) -> FoundEngine | None:
+async def _look_at(client: ProbeClient, host: str, port: int) -> FoundEngine | None:
     address = f"[{host}]" if ":" in host else host
     target = Target(f"http://{address}:{port}", timeout_s=PER_REQUEST_S)
     try:
@@ -72,5 +80,5 @@ async def _look_at(client: Client, host: str, port: int) -> FoundEngine | None:
     return FoundEngine(port, kind or OTHER, names)
 
 
-def _is_infergate(answer: Answer) -> bool:
+def _is_infergate(answer: ProbeAnswer) -> bool:
     return "x-infergate" in answer.headers

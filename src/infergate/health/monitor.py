@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from infergate.config.backends import Backend, Health
-from infergate.health.ask import Client, make_client
+from infergate.health.ask import ProbeClient, make_client
 from infergate.health.condition import SERVING, State
 from infergate.health.inventory import ModelInfo
 from infergate.health.vitals import Vitals
-from infergate.health.watch import Watch
+from infergate.health.watch import HealthWatch
 from infergate.health.work import InFlight
 from infergate.kinds import KindName
 from infergate.log import log
@@ -89,12 +89,12 @@ class Monitor:
         self._loops = loops or Loops()
         self._on_change = on_change
         self._in_flight = in_flight
-        self._watches: dict[str, Watch] = {}
+        self._watches: dict[str, HealthWatch] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed: dict[str, None] = {}
         self._wake_reconciler = asyncio.Event()
         self._wake_teller = asyncio.Event()
-        self._clients: dict[bool, Client] = {}
+        self._clients: dict[bool, ProbeClient] = {}
         self.update(backends, health)
 
     def update(self, backends: Mapping[str, Backend], health: Health) -> None:
@@ -110,7 +110,7 @@ class Monitor:
                 self._watches[name] = watch.continued(backend, health.of(backend))
             else:
                 own = health.of(backend)
-                self._watches[name] = Watch.new(name, backend, own, self._in_flight)
+                self._watches[name] = HealthWatch.new(name, backend, own, self._in_flight)
         self._wake_reconciler.set()
 
     def statuses(self) -> tuple[BackendStatus, ...]:
@@ -128,7 +128,7 @@ class Monitor:
             self._loops.keep("telling what the probes found", self._tell_forever),
             name="health: tell",
         )
-        running: dict[str, Watch] = {}
+        running: dict[str, HealthWatch] = {}
         try:
             while True:
                 self._wake_reconciler.clear()
@@ -145,7 +145,7 @@ class Monitor:
             await _stop([teller, *self._tasks.values()])
             self._tasks.clear()
 
-    def _start(self, watch: Watch, delay_s: float) -> asyncio.Task[None]:
+    def _start(self, watch: HealthWatch, delay_s: float) -> asyncio.Task[None]:
         client = self._client(watch.backend.checks_certificate)
 
         async def loop() -> None:
@@ -154,7 +154,7 @@ class Monitor:
         kept = self._loops.keep(f"probing {watch.name}", loop)
         return asyncio.create_task(kept, name=f"health: {watch.name}")
 
-    def _client(self, verify_tls: bool) -> Client:
+    def _client(self, verify_tls: bool) -> ProbeClient:
         if verify_tls not in self._clients:
             self._clients[verify_tls] = make_client(verify_tls=verify_tls)
         return self._clients[verify_tls]
@@ -183,7 +183,7 @@ class Monitor:
             log.exception("a listener of health changes failed", backend=status.name)
 
 
-def _status(watch: Watch) -> BackendStatus:
+def _status(watch: HealthWatch) -> BackendStatus:
     track = watch.track
     return BackendStatus(
         name=watch.name,

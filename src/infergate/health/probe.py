@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from infergate.health import inventory
 from infergate.health.ask import (
-    Answer,
-    Client,
     NoAnswer,
     OurFault,
+    ProbeAnswer,
+    ProbeClient,
     Target,
     connect,
     get,
@@ -44,7 +44,7 @@ class ProbeResult:
     status: int | None = None
 
 
-async def probe(client: Client, target: Target) -> ProbeResult:
+async def probe(client: ProbeClient, target: Target) -> ProbeResult:
     """Ask a backend once whether it can take requests, in at most target.timeout_s.
 
     Never a completion, never a request that loads a model. Raises OurFault if this process could
@@ -64,7 +64,7 @@ async def probe(client: Client, target: Target) -> ProbeResult:
     return ProbeResult(ok, _reason(answer, path, kind), answer.latency_s, answer.status)
 
 
-def _is_alive(answer: Answer, target: Target, kind: Kind) -> bool:
+def _is_alive(answer: ProbeAnswer, target: Target, kind: Kind) -> bool:
     if target.check != "auto":
         return 200 <= answer.status < 300
     if kind.any_answer:
@@ -72,7 +72,7 @@ def _is_alive(answer: Answer, target: Target, kind: Kind) -> bool:
     return answer.status == 200
 
 
-def _reason(answer: Answer, path: str, kind: Kind) -> str:
+def _reason(answer: ProbeAnswer, path: str, kind: Kind) -> str:
     if answer.status == 503 and b"oading model" in answer.body:  # llama.cpp: "Loading model"
         return "loading its model"
     reason = f"HTTP {answer.status} from {path}"
@@ -91,7 +91,7 @@ def _reason(answer: Answer, path: str, kind: Kind) -> str:
     return reason
 
 
-async def identify(client: Client, target: Target) -> KindName | None:
+async def identify(client: ProbeClient, target: Target) -> KindName | None:
     """What runs there; OTHER for what has none of the known signs.
 
     None: it has none of them, but left a question unanswered; worth asking again later.
@@ -111,10 +111,10 @@ async def identify(client: Client, target: Target) -> KindName | None:
     return OTHER if checked.status in NOT_FOUND else name
 
 
-def _signed(answers: Mapping[str, Answer | NoAnswer], *, imitating: bool) -> KindName | None:
+def _signed(answers: Mapping[str, ProbeAnswer | NoAnswer], *, imitating: bool) -> KindName | None:
     """The kind whose sign is in these answers."""
     replies = {
-        path: Reply(answer.status, answer.body) if isinstance(answer, Answer) else Reply()
+        path: Reply(answer.status, answer.body) if isinstance(answer, ProbeAnswer) else Reply()
         for path, answer in answers.items()
     }
     candidates = (kind for kind in KINDS.values() if kind.imitates is imitating)
@@ -122,7 +122,7 @@ def _signed(answers: Mapping[str, Answer | NoAnswer], *, imitating: bool) -> Kin
 
 
 async def list_models(
-    client: Client, target: Target, *, known_version: str | None = None
+    client: ProbeClient, target: Target, *, known_version: str | None = None
 ) -> Inventory | Unreadable:
     """The models of a backend whose kind is known (None: as "openai"), and its version.
 
@@ -156,7 +156,9 @@ async def list_models(
     return Inventory(kind.name, version, models)
 
 
-def _models(kind: Kind, answers: Mapping[str, Answer | NoAnswer]) -> tuple[ModelInfo, ...] | None:
+def _models(
+    kind: Kind, answers: Mapping[str, ProbeAnswer | NoAnswer]
+) -> tuple[ModelInfo, ...] | None:
     body = _json(answers[kind.models_path])
     if kind.listing == "ollama":
         running = _json(answers[kind.loaded_path]) if kind.loaded_path else None
@@ -167,7 +169,7 @@ def _models(kind: Kind, answers: Mapping[str, Answer | NoAnswer]) -> tuple[Model
     return inventory.openai_models(body, kind, loaded)
 
 
-def _why_unreadable(listing: Answer, kind: Kind) -> str:
+def _why_unreadable(listing: ProbeAnswer, kind: Kind) -> str:
     path = kind.models_path
     if listing.status != 200:
         if kind.unlisted and listing.status == 404:
@@ -177,12 +179,12 @@ def _why_unreadable(listing: Answer, kind: Kind) -> str:
 
 
 async def _ask_all(
-    client: Client, target: Target, paths: tuple[str, ...]
-) -> dict[str, Answer | NoAnswer]:
+    client: ProbeClient, target: Target, paths: tuple[str, ...]
+) -> dict[str, ProbeAnswer | NoAnswer]:
     answers = await asyncio.gather(*(get(client, target, path) for path in paths))
     return dict(zip(paths, answers, strict=True))
 
 
-def _json(answer: Answer | NoAnswer) -> object:
+def _json(answer: ProbeAnswer | NoAnswer) -> object:
     """The JSON of an answer with status 200; None for everything else."""
-    return answer.json() if isinstance(answer, Answer) and answer.status == 200 else None
+    return answer.json() if isinstance(answer, ProbeAnswer) and answer.status == 200 else None

@@ -53,13 +53,13 @@ class Vitals:
 
 
 @dataclass(frozen=True)
-class Unanswered:
+class VitalsUnanswered:
     """The engine did not say what it works on, though it did before, or was not asked in time."""
 
 
 def observe(
     vitals: Vitals,
-    reading: Work | Unanswered | None,
+    reading: Work | VitalsUnanswered | None,
     now: float,
     *,
     ours: int,
@@ -73,7 +73,7 @@ def observe(
     latency_s: of the probe, which may take timeout_s.
     """
     produced = False
-    if isinstance(reading, Unanswered):
+    if isinstance(reading, VitalsUnanswered):
         has_work = vitals.work is not None and (ours > 0 or vitals.work.requests > 0)
         moved = not (has_work and vitals.has_work)
     else:

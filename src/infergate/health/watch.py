@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from infergate.config.backends import Backend, Health
-from infergate.health.ask import Client, OurFault, Target
+from infergate.health.ask import OurFault, ProbeClient, Target
 from infergate.health.condition import SERVING, Condition, judge
 from infergate.health.inventory import Inventory, ModelInfo, Unreadable, declared, steady
 from infergate.health.probe import NOT_FOUND, ProbeResult, identify, list_models, probe
@@ -42,7 +42,7 @@ COMPLAINT_INTERVAL_S = 60.0
 
 
 @dataclass
-class Watch:
+class HealthWatch:
     """What is known about one backend, and the loops that keep it current.
 
     discovered: its models were read, or could not be read, at least once.
@@ -67,7 +67,7 @@ class Watch:
     _came_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    def new(cls, name: str, backend: Backend, health: Health, in_flight: InFlight) -> Watch:
+    def new(cls, name: str, backend: Backend, health: Health, in_flight: InFlight) -> HealthWatch:
         """A backend that nothing is known about."""
         now = time.time()
         track = Track(since=now)
@@ -87,7 +87,7 @@ class Watch:
         ours, theirs = (Target.of(each, timeout_s=1) for each in (self.backend, backend))
         return ours == theirs
 
-    def continued(self, backend: Backend, health: Health) -> Watch:
+    def continued(self, backend: Backend, health: Health) -> HealthWatch:
         """This watch under a reloaded configuration; itself, if nothing changed for it."""
         if (backend.models, health) == (self.backend.models, self.health):
             self.backend = backend
@@ -103,7 +103,7 @@ class Watch:
         )
 
     async def run(
-        self, client: Client, changed: Callable[[str], None], delay_s: float = 0.0
+        self, client: ProbeClient, changed: Callable[[str], None], delay_s: float = 0.0
     ) -> None:
         """Probe and discover until cancelled.
 
@@ -114,7 +114,7 @@ class Watch:
             loops.create_task(self._probe_forever(client, changed))
             loops.create_task(self._discover_forever(client, changed))
 
-    async def _probe_forever(self, client: Client, changed: Callable[[str], None]) -> None:
+    async def _probe_forever(self, client: ProbeClient, changed: Callable[[str], None]) -> None:
         late_s = 0.0
         while True:
             began = time.monotonic()
@@ -133,7 +133,7 @@ class Watch:
             await asyncio.sleep(max(0, at - time.monotonic()))
             late_s = max(0, time.monotonic() - at)
 
-    async def _probe_once(self, client: Client) -> ProbeResult | None:
+    async def _probe_once(self, client: ProbeClient) -> ProbeResult | None:
         """One result, or None if nothing can be said about the backend."""
         try:
             return await probe(client, self.target)
@@ -164,7 +164,7 @@ class Watch:
         if transition is not None and transition.after == "up":
             self._came_up.set()
 
-    async def _look_at_work(self, client: Client, latency_s: float) -> None:
+    async def _look_at_work(self, client: ProbeClient, latency_s: float) -> None:
         try:
             is_hung = self.condition.state == "hung"
             await self.work.look(client, self.target, latency_s, is_hung=is_hung)
@@ -192,7 +192,7 @@ class Watch:
         if (state, reason) != (before.state, before.reason):
             changed(self.name)
 
-    async def _discover_forever(self, client: Client, changed: Callable[[str], None]) -> None:
+    async def _discover_forever(self, client: ProbeClient, changed: Callable[[str], None]) -> None:
         identified_since = None
         interval_s = max(DISCOVERY_INTERVAL_S, self.backend.check_interval or 0)
         while True:
@@ -207,7 +207,7 @@ class Watch:
                 async with asyncio.timeout(began + interval_s - time.monotonic()):
                     await self._came_up.wait()
 
-    async def _discover_once(self, client: Client, first_since_up: bool) -> bool:
+    async def _discover_once(self, client: ProbeClient, first_since_up: bool) -> bool:
         """Read kind, version and models. Whether any of them changed."""
         before = self._findings()
         target = replace(self.target, timeout_s=DISCOVERY_TIMEOUT_S)
@@ -230,7 +230,7 @@ class Watch:
             self._silent_until = time.monotonic() + COMPLAINT_INTERVAL_S
             log.warning(what, backend=self.name, problem=str(problem))
 
-    async def _kind(self, client: Client, target: Target) -> KindName | None:
+    async def _kind(self, client: ProbeClient, target: Target) -> KindName | None:
         kind = await identify(client, target)
         self._unclear = self._unclear + 1 if kind is None else 0
         return OTHER if self._unclear >= IDENTIFY_ATTEMPTS else kind

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from infergate.health.ask import Client, NoAnswer, Target, get
-from infergate.health.vitals import Unanswered, Vitals, observe
+from infergate.health.ask import NoAnswer, ProbeClient, Target, get
+from infergate.health.vitals import Vitals, VitalsUnanswered, observe
 from infergate.kinds import KINDS
 from infergate.kinds.work import Work
 
@@ -45,7 +45,7 @@ class WorkReader:
         self.vitals = replace(self.vitals, spacing=1)
 
     async def look(
-        self, client: Client, target: Target, latency_s: float, *, is_hung: bool
+        self, client: ProbeClient, target: Target, latency_s: float, *, is_hung: bool
     ) -> None:
         """One reading. latency_s: of the probe just before. Raises OurFault."""
         reading = await self._read(client, target, is_hung)
@@ -61,8 +61,8 @@ class WorkReader:
         self._last_look = now
 
     async def _read(
-        self, client: Client, target: Target, is_hung: bool
-    ) -> Work | Unanswered | None:
+        self, client: ProbeClient, target: Target, is_hung: bool
+    ) -> Work | VitalsUnanswered | None:
         now = time.monotonic()
         if target.kind is None or now < self._no_metrics_until:
             return None
@@ -85,7 +85,7 @@ class WorkReader:
         return min(at, hung_at) if self.vitals.has_work and hung_at > began else at
 
 
-async def read_work(client: Client, target: Target) -> Work | Unanswered | None:
+async def read_work(client: ProbeClient, target: Target) -> Work | VitalsUnanswered | None:
     """One reading; None if this kind has none, or this server was started without it.
 
     Takes target.timeout_s for each path that is tried. Raises OurFault.
@@ -95,9 +95,9 @@ async def read_work(client: Client, target: Target) -> Work | Unanswered | None:
     for path, read in KINDS[target.kind].work.items():
         answer = await get(client, target, path)
         if isinstance(answer, NoAnswer):
-            return Unanswered()
+            return VitalsUnanswered()
         if answer.status >= 500 and answer.status != _NOT_BUILT_IN:
-            return Unanswered()
+            return VitalsUnanswered()
         work = read(answer.body.decode(errors="replace")) if answer.status == 200 else None
         if work is not None:
             return work

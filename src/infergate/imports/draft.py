@@ -17,7 +17,7 @@ _IN_URL = re.compile(r"//[^/@\s]+@")
 
 
 @dataclass(frozen=True)
-class Finding:
+class ImportFinding:
     """place: "file, line 7". what: a sentence that names what it is about, and quotes no secret."""
 
     kind: Kind
@@ -31,7 +31,7 @@ class Draft:
 
     settings: dict[str, Any] = field(default_factory=dict)
     comments: dict[tuple[str, ...], str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ImportFinding] = field(default_factory=list)
 
     def section(self, *path: str) -> dict[str, Any]:
         """The section at a path, made if need be."""
@@ -58,7 +58,7 @@ class Draft:
         self._find("yours", place, what)
 
     def _find(self, kind: Kind, place: str, what: str) -> None:
-        found = Finding(kind, place, _IN_URL.sub("//…@", what))
+        found = ImportFinding(kind, place, _IN_URL.sub("//…@", what))
         if found not in self.findings:
             self.findings.append(found)
 

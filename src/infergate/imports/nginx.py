@@ -10,10 +10,10 @@ from pathlib import Path
 from infergate.imports.draft import Draft
 from infergate.imports.nginx_check import CHECK, read_check
 from infergate.imports.nginx_known import HTTP_ONLY, IN_UPSTREAM, NOT_IN_HTTP
-from infergate.imports.nginx_parts import Map, Parts, Upstream, Zone
-from infergate.imports.nginx_read import Directive, Files
+from infergate.imports.nginx_parts import ImportedUpstream, ImportedZone, Map, Parts
+from infergate.imports.nginx_read import Directive, NginxFiles
 from infergate.imports.nginx_server import read_server
-from infergate.nginx.snippet import Line
+from infergate.nginx.snippet import SnippetLine
 from infergate.state.keys_file import keys_in
 
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
@@ -31,7 +31,7 @@ def read_nginx(paths: Sequence[Path], draft: Draft, folder: Path) -> None:
     Raises UserError for a file that is not nginx's.
     """
     scripts = [path for path in paths if path.suffix == ".js"]
-    files = Files([path for path in paths if path not in scripts], draft)
+    files = NginxFiles([path for path in paths if path not in scripts], draft)
     trees = {path: files.tree(path) for path in paths if path not in scripts}
     parts = Parts(
         reads_body=any(_BODY.search(path.read_text("utf-8", "replace")) for path in scripts)
@@ -146,7 +146,7 @@ def define(each: Directive, parts: Parts, draft: Draft, folder: Path) -> bool:
     elif each.name in ("limit_req_zone", "limit_conn_zone"):
         options = dict(arg.partition("=")[::2] for arg in each.args[1:])
         name = options.get("zone", "").partition(":")[0]
-        parts.zones[name] = Zone(each.first, options.get("rate", ""), each.place)
+        parts.zones[name] = ImportedZone(each.first, options.get("rate", ""), each.place)
     elif each.name == "log_format":
         draft.lost(
             each.place,
@@ -164,11 +164,11 @@ def define(each: Directive, parts: Parts, draft: Draft, folder: Path) -> bool:
     return True
 
 
-def _upstream(each: Directive, draft: Draft, folder: Path) -> Upstream:
+def _upstream(each: Directive, draft: Draft, folder: Path) -> ImportedUpstream:
     block = each.block or ()
     servers = [one for one in block if one.name == "server"]
     included = {one.file for one in servers if one.file != each.file}
-    upstream = Upstream(each.first, servers, place=each.place)
+    upstream = ImportedUpstream(each.first, servers, place=each.place)
     if len(included) == 1 and all(one.file in included for one in servers):
         upstream.file = os.path.relpath(next(iter(included)), folder)
     for one in block:
@@ -216,7 +216,7 @@ def _keys(each: Directive, secrets: Sequence[Directive], draft: Draft) -> None:
             draft.lost(one.place, "a pattern, or something else than a key, stands among the keys")
             continue
         name = one.comment if one.first == "1" else one.first
-        lines.append(Line((f"Bearer {secret}", "1"), name, f"line {one.line}"))
+        lines.append(SnippetLine((f"Bearer {secret}", "1"), name, f"line {one.line}"))
     keys = keys_in(lines, each.file.name)
     for key in keys:
         draft.key(key.name, key.hash)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from infergate.imports.draft import Draft, seconds_text
-from infergate.imports.nginx_parts import Upstream
+from infergate.imports.nginx_parts import ImportedUpstream
 from infergate.imports.nginx_read import Directive
 from infergate.imports.values import seconds, whole
 
@@ -14,7 +14,7 @@ CHECK = ("check", "check_http_send", "check_http_expect_alive", "check_keepalive
 _PATH = re.compile(r"^[A-Z]+ (/[A-Za-z0-9_.~/-]*)")
 
 
-def read_check(each: Directive, upstream: Upstream, draft: Draft) -> None:
+def read_check(each: Directive, upstream: ImportedUpstream, draft: Draft) -> None:
     """One of the directives of nginx_upstream_check_module, inside an upstream."""
     if each.name == "check":
         options = dict(arg.partition("=")[::2] for arg in each.args)
@@ -39,7 +39,7 @@ def read_check(each: Directive, upstream: Upstream, draft: Draft) -> None:
         draft.yours(each.place, f"{' '.join(each.args)}: a probe is good with 2xx here")
 
 
-def read_plus(each: Directive, upstream: Upstream, draft: Draft) -> None:
+def read_plus(each: Directive, upstream: ImportedUpstream, draft: Draft) -> None:
     """health_check of NGINX Plus, inside a location."""
     options = dict(arg.partition("=")[::2] for arg in each.args)
     health = draft.section("health")

@@ -11,7 +11,7 @@ from infergate.config.root import ANY_MODEL
 from infergate.imports.draft import Draft
 from infergate.imports.nginx_check import read_plus
 from infergate.imports.nginx_known import ANSWERS
-from infergate.imports.nginx_parts import Map, Parts, Upstream, direct
+from infergate.imports.nginx_parts import ImportedUpstream, Map, Parts, direct
 from infergate.imports.nginx_read import Directive
 from infergate.imports.values import usable_url, variable
 
@@ -37,7 +37,7 @@ class _Target:
     """What proxy_pass names. uri: behind it, which replaces the location's path."""
 
     scheme: str
-    upstream: Upstream | None
+    upstream: ImportedUpstream | None
     map: Map | None
     uri: str
 
@@ -113,7 +113,7 @@ def _target(each: Directive, parts: Parts, draft: Draft) -> _Target | None:
     return _Target(scheme, upstream, None, uri)
 
 
-def _serves_models(path: str, upstream: Upstream) -> bool:
+def _serves_models(path: str, upstream: ImportedUpstream) -> bool:
     if _known_service(upstream, path) is not None:
         return False
     if path != "/" and any(ours.startswith(path) for ours in _OUR_PATHS):
@@ -123,7 +123,7 @@ def _serves_models(path: str, upstream: Upstream) -> bool:
     return bool(about_models) or any(p.isdigit() and int(p) in _MODEL_PORTS for p in ports)
 
 
-def _known_service(upstream: Upstream, path: str) -> tuple[str, str] | None:
+def _known_service(upstream: ImportedUpstream, path: str) -> tuple[str, str] | None:
     """Its name and its auth."""
     for name, port, auth in _SERVICES:
         words = f"{upstream.name} {path} {' '.join(upstream.addresses)}"

@@ -17,7 +17,7 @@ _WITHOUT_EFFECT = ("max_fails", "fail_timeout", "slow_start", "resolve", "route"
 
 
 @dataclass
-class Upstream:
+class ImportedUpstream:
     """file: relative to the YAML, where all servers are in one of their own.
     backends: their names in the draft, once they are there."""
 
@@ -45,7 +45,7 @@ class Map:
 
 
 @dataclass
-class Zone:
+class ImportedZone:
     """Of limit_req_zone or limit_conn_zone. rate: "10r/s"; "" of the latter."""
 
     key: str
@@ -64,13 +64,15 @@ class Parts:
 
     reads_body: bool = False
     imports_scripts: bool = False
-    upstreams: dict[str, Upstream] = field(default_factory=dict)
+    upstreams: dict[str, ImportedUpstream] = field(default_factory=dict)
     maps: dict[str, Map] = field(default_factory=dict)
-    zones: dict[str, Zone] = field(default_factory=dict)
+    zones: dict[str, ImportedZone] = field(default_factory=dict)
     scripts: dict[str, Directive] = field(default_factory=dict)
     key_variables: set[str] = field(default_factory=set)
 
-    def backends_of(self, upstream: Upstream, draft: Draft, scheme: str = "http") -> list[str]:
+    def backends_of(
+        self, upstream: ImportedUpstream, draft: Draft, scheme: str = "http"
+    ) -> list[str]:
         """Their names; they are added at the first call."""
         if upstream.backends:
             return upstream.backends
@@ -90,7 +92,7 @@ class Parts:
 
 
 def _backend(
-    each: Directive, upstream: Upstream, scheme: str, draft: Draft
+    each: Directive, upstream: ImportedUpstream, scheme: str, draft: Draft
 ) -> dict[str, Any] | None:
     url = usable_url(f"{scheme}://{each.first}")
     if url is None:
@@ -122,7 +124,7 @@ def engine_of(url: str, name: str) -> dict[str, str]:
     return {"engine": "vllm"} if re.search(r"(?i)vllm", f"{name} {url}") else {}
 
 
-def direct(target: str, at: Directive) -> Upstream:
+def direct(target: str, at: Directive) -> ImportedUpstream:
     """An upstream of one server that was never written as one: proxy_pass http://10.0.0.5:8000."""
     server = Directive("server", (target,), None, at.file, at.line)
-    return Upstream(address_of(f"http://{target}"), [server], at.place)
+    return ImportedUpstream(address_of(f"http://{target}"), [server], at.place)

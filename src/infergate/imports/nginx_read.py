@@ -10,7 +10,7 @@ from typing import Any
 
 from infergate.errors import UserError
 from infergate.imports.draft import Draft
-from infergate.nginx.snippet import LARGEST_BYTES, Line, SnippetError, statements_of
+from infergate.nginx.snippet import LARGEST_BYTES, SnippetError, SnippetLine, statements_of
 
 _WILD = re.compile(r"[*?\[]")
 _MOST_FILES = 200
@@ -38,8 +38,8 @@ class Directive:
         """Its first argument; "" without any."""
         return self.args[0] if self.args else ""
 
-    def as_line(self) -> Line:
-        return Line((self.name, *self.args), self.comment, f"line {self.line}")
+    def as_line(self) -> SnippetLine:
+        return SnippetLine((self.name, *self.args), self.comment, f"line {self.line}")
 
     def all(self, name: str) -> Iterator[Directive]:
         """Those of a name directly in its block."""
@@ -51,7 +51,7 @@ class Directive:
         return found[-1] if found else None
 
 
-class Files:
+class NginxFiles:
     """The files that were given. used: those that another one includes."""
 
     def __init__(self, given: Sequence[Path], draft: Draft) -> None:

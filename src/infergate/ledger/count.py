@@ -9,7 +9,7 @@ from infergate.config.usage import Price
 from infergate.ledger.line import read_line
 from infergate.ledger.measures import Cells, Measures
 from infergate.store.metrics import Cell
-from infergate.store.usage import SECONDS, Group, Period
+from infergate.store.usage import SECONDS, Period, UsageGroup
 
 Prices = Callable[[str], Price | None]
 """A model's price, if it has one."""
@@ -25,7 +25,7 @@ class Counted:
     lines: int = 0
     unreadable: int = 0
     cells: dict[Cell, int] = field(default_factory=dict)
-    sums: dict[Group, list[int]] = field(default_factory=dict)
+    sums: dict[UsageGroup, list[int]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
 
 
@@ -71,15 +71,15 @@ def count(text: str, prices: Prices, measures: Measures) -> Counted:
 
 def _by_period(
     minutes: Mapping[tuple[int, str, str, str], list[int]], prices: Prices
-) -> dict[Group, list[int]]:
-    found: dict[Group, list[int]] = {}
+) -> dict[UsageGroup, list[int]]:
+    found: dict[UsageGroup, list[int]] = {}
     for (minute, key, model, backend), sums in minutes.items():
         price = prices(model)
         # Exact for the sum too: a price is linear, and no request has more cached than it has.
         cost = 0 if price is None else price.nano(*sums[2:5], *sums[7:9])
         for period in _PERIODS:
             seconds = SECONDS[period]
-            group = Group(period, minute * 60 // seconds * seconds, key, model, backend)
+            group = UsageGroup(period, minute * 60 // seconds * seconds, key, model, backend)
             known = found.setdefault(group, [0] * 8)
             for at, number in enumerate((*sums[:7], cost)):
                 known[at] += number

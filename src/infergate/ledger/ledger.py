@@ -22,7 +22,7 @@ from infergate.store.usage import add_usage
 
 
 @dataclass(frozen=True)
-class Step:
+class LedgerStep:
     """What one look at the log brought. keys: whose usage grew."""
 
     lines: int = 0
@@ -39,7 +39,7 @@ class Ledger:
         self._measures: Measures | None = None
         self.node = node_of(home)
 
-    def step(self) -> Step:
+    def step(self) -> LedgerStep:
         """Count what was written since; at most a block of each file.
 
         Raises StateError if the database cannot take it: then nothing is counted, and the next step
@@ -63,7 +63,7 @@ class Ledger:
             raise StateError(
                 f"cannot be read: {problem.strerror}", where=str(self._log)
             ) from problem
-        return Step(lines, unreadable, frozenset(keys))
+        return LedgerStep(lines, unreadable, frozenset(keys))
 
     def tail(self) -> Tail:
         """How the log's files stand. Raises StateError if the database cannot be read."""
@@ -90,7 +90,7 @@ class Ledger:
         self._measures.keys = self._config().metrics.keys > 0
         return self._measures
 
-    def _count(self, piece: Piece) -> Step:
+    def _count(self, piece: Piece) -> LedgerStep:
         prices, measures = prices_of(self._config()), self._ready()
         counted = count(piece.data.decode("utf-8", "replace"), prices, measures)
         with self._database.write() as connection:
@@ -110,7 +110,7 @@ class Ledger:
             add_usage(connection, counted.sums)
             node = node_in(self._database, self.node)
             add_metrics(connection, node, counted.cells, time.time())
-        return Step(counted.lines, counted.unreadable, frozenset(counted.keys))
+        return LedgerStep(counted.lines, counted.unreadable, frozenset(counted.keys))
 
 
 def node_of(home: Home) -> str:

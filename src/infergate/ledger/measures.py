@@ -18,7 +18,7 @@ from infergate.metrics import counted as of
 from infergate.metrics.family import SUM, Family, Labels
 from infergate.metrics.operations import operation
 from infergate.store.metrics import Cell
-from infergate.store.usage import Group
+from infergate.store.usage import UsageGroup
 
 TOKEN_TYPES = ("input", "output", "cache_read")
 
@@ -112,7 +112,7 @@ class Cells:
             took_ms = line.duration_ms - line.queue_ms
             values[_TOKEN_TIME, named].append(round(took_ms * 1000 / line.completion))
 
-    def add_sums(self, sums: Mapping[Group, list[int]]) -> None:
+    def add_sums(self, sums: Mapping[UsageGroup, list[int]]) -> None:
         """Tokens and money of the same lines: by day, as they are stored as usage."""
         for group, numbers in sums.items():
             if group.period != "d":

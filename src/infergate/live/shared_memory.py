@@ -246,19 +246,19 @@ def _kept(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class KeptAnswers:
+class KeptInMemory:
     """How many answers are kept, by model; streams apart, which are in shared memory."""
 
     answers: Mapping[str, int]
     streams: Mapping[str, int]
 
 
-def kept_answers(path: Path) -> KeptAnswers:
+def kept_answers(path: Path) -> KeptInMemory:
     """Raises as push does; StateError too if no model's answers are kept."""
     return _understood(
         path,
         _ask(path, "GET", uri="/cache"),
-        lambda said: KeptAnswers(
+        lambda said: KeptInMemory(
             *({k: int(v) for k, v in said[each].items()} for each in ("answers", "streams"))
         ),
     )

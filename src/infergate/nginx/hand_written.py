@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infergate.errors import EngineError
-from infergate.nginx.lint import Block
+from infergate.nginx.lint import NginxBlock
 from infergate.nginx.rendered import Rendered
 from infergate.nginx.ways_past_keys import ways
 from infergate.paths import Home
@@ -123,7 +123,7 @@ def ways_in(written: Written, backends: Mapping[str, Collection[str]]) -> tuple[
     return tuple(Doubt(str(written.path), block.line, what) for block, what in found)
 
 
-def _directives(written: Written) -> tuple[list[Block], list[Doubt]]:
+def _directives(written: Written) -> tuple[list[NginxBlock], list[Doubt]]:
     """All of them, at any depth, and why the file cannot be read if it cannot."""
     import crossplane  # it is slow to load, and few have such files
 
@@ -133,11 +133,11 @@ def _directives(written: Written) -> tuple[list[Block], list[Doubt]]:
     )
     errors = [Doubt(path, each["line"] or 1, each["error"]) for each in parsed["errors"]]
     inner = parsed["config"][0]["parsed"]
-    tree = Block({"directive": "", "args": [], "file": path, "line": 1, "block": inner})
+    tree = NginxBlock({"directive": "", "args": [], "file": path, "line": 1, "block": inner})
     return list(tree.everything()), errors
 
 
-def _doubts(each: Block) -> Iterator[str]:
+def _doubts(each: NginxBlock) -> Iterator[str]:
     """The rules, each with its reason."""
     name, arguments, inner = each.name, each.arguments, each.inner
     text = " ".join(arguments)

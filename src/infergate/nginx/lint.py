@@ -30,63 +30,63 @@ class Finding:
         return f"{self.where}: {self.what} ({self.rule})"
 
 
-class Block:
+class NginxBlock:
     """One directive of nginx, what is inside it, and what it is inside of."""
 
-    def __init__(self, given: Mapping[str, Any], outer: Block | None = None) -> None:
+    def __init__(self, given: Mapping[str, Any], outer: NginxBlock | None = None) -> None:
         self.name: str = given["directive"]
         self.arguments: Sequence[str] = given["args"]
         self.file: str = given["file"]
         self.line: int = given["line"]
         self.outer = outer
-        self.inner = [Block(each, self) for each in given.get("block", ())]
+        self.inner = [NginxBlock(each, self) for each in given.get("block", ())]
 
-    def all(self, name: str) -> Iterator[Block]:
+    def all(self, name: str) -> Iterator[NginxBlock]:
         """Every directive of this name in here, however deep."""
         return iter(self._by_name.get(name, ()))
 
     @cached_property
-    def _by_name(self) -> Mapping[str, Sequence[Block]]:
+    def _by_name(self) -> Mapping[str, Sequence[NginxBlock]]:
         """Thirty rules look through ten thousand directives."""
-        found: dict[str, list[Block]] = {}
+        found: dict[str, list[NginxBlock]] = {}
         for each in self.everything():
             found.setdefault(each.name, []).append(each)
         return found
 
-    def everything(self) -> Iterator[Block]:
+    def everything(self) -> Iterator[NginxBlock]:
         """Every directive in here, however deep."""
         for each in self.inner:
             yield each
             yield from each.everything()
 
-    def own(self, name: str) -> list[Block]:
+    def own(self, name: str) -> list[NginxBlock]:
         """Those of this name that stand in here themselves."""
         return [each for each in self.inner if each.name == name]
 
-    def holds(self, name: str) -> list[Block]:
+    def holds(self, name: str) -> list[NginxBlock]:
         """Those that count here: its own, else those of the nearest block around it that has any.
         nginx's array directives (proxy_set_header, error_page) are inherited so, too."""
         here = self.own(name)
         return here if here or self.outer is None else self.outer.holds(name)
 
-    def around(self, name: str) -> Block | None:
+    def around(self, name: str) -> NginxBlock | None:
         """The nearest block of this name around this one."""
         outer = self.outer
         return outer if outer is None or outer.name == name else outer.around(name)
 
 
-def is_beyond_loopback(server: Block) -> bool:
+def is_beyond_loopback(server: NginxBlock) -> bool:
     """Whether others than this machine reach it. A server without `listen` is at port 80."""
     addresses = [listen.arguments[0] for listen in server.own("listen")] or ["80"]
     return any(not each.startswith(("unix:", *_LOOPBACK)) for each in addresses)
 
 
-def is_entered_from_outside(location: Block) -> bool:
+def is_entered_from_outside(location: NginxBlock) -> bool:
     """Whether a request can name it: named and internal ones are reached from inside only."""
     return not location.arguments[0].startswith("@") and not location.own("internal")
 
 
-def parse(folder: Path) -> Block:
+def parse(folder: Path) -> NginxBlock:
     """The files of a revision as one tree. Raises LintError if they cannot be read."""
     import crossplane  # only here: it is slow to load
 
@@ -96,7 +96,7 @@ def parse(folder: Path) -> Block:
         wrong = payload["errors"][0]
         raise LintError(f"cannot be read: {wrong['error']}", where=str(wrong["file"]))
     inner = _joined(payload["config"][0]["parsed"], main, payload["config"])
-    return Block({"directive": "", "args": [], "file": main, "line": 1, "block": inner})
+    return NginxBlock({"directive": "", "args": [], "file": main, "line": 1, "block": inner})
 
 
 def _joined(
@@ -136,7 +136,7 @@ def is_by_hand(file: Path, folder: Path) -> bool:
     return not ours and not file.is_symlink()
 
 
-def _where(block: Block, folder: Path) -> str:
+def _where(block: NginxBlock, folder: Path) -> str:
     path = Path(block.file)
     shown = path.relative_to(folder) if path.is_relative_to(folder) else path
     return f"{shown}:{block.line}"

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from infergate.config.root import Config
-from infergate.nginx.lint import Block, is_beyond_loopback, is_entered_from_outside
+from infergate.nginx.lint import NginxBlock, is_beyond_loopback, is_entered_from_outside
 
-Rule = Callable[[Block, Config], Iterator[tuple[Block, str]]]
+Rule = Callable[[NginxBlock, Config], Iterator[tuple[NginxBlock, str]]]
 
 _PROGRAMS_INSIDE = frozenset({"push.js", "shadow.js", "wait.js", "hedge.js", "late.js", "sweep.js"})
 """What the control plane and our own workers call. They believe whoever reaches them."""
@@ -23,17 +23,17 @@ _SCRAPES, _METRICS = ["$ig_scrapes", "=", "0"], "/metrics.sock:/metrics"
 _OLD_TLS = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
 
 
-def _relays(tree: Block) -> Iterator[Block]:
+def _relays(tree: NginxBlock) -> Iterator[NginxBlock]:
     yield from tree.all("proxy_pass")
     yield from tree.all("grpc_pass")
 
 
-def _module(relay: Block) -> str:
+def _module(relay: NginxBlock) -> str:
     """proxy or grpc: how the directives about a relay begin."""
     return relay.name.removesuffix("_pass")
 
 
-def _relays_have_timeouts(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
+def _relays_have_timeouts(tree: NginxBlock, _config: Config) -> Iterator[tuple[NginxBlock, str]]:
     """A backend that says nothing must not hold a request for ever, nor for nginx's default."""
     for relay in _relays(tree):
         location = relay.outer or relay
@@ -42,7 +42,9 @@ def _relays_have_timeouts(tree: Block, _config: Config) -> Iterator[tuple[Block,
                 yield relay, f"nothing says {_module(relay)}_{timeout} for this {relay.name}"
 
 
-def _nobody_gets_in_without_a_key(tree: Block, config: Config) -> Iterator[tuple[Block, str]]:
+def _nobody_gets_in_without_a_key(
+    tree: NginxBlock, config: Config
+) -> Iterator[tuple[NginxBlock, str]]:
     """What others can reach asks for a key, a password or a login before it relays, unless the YAML
     says `auth: none`; /metrics asks where somebody comes from."""
     open_to_all = _upstreams(config, "none") | _logins(config)
@@ -60,7 +62,9 @@ def _nobody_gets_in_without_a_key(tree: Block, config: Config) -> Iterator[tuple
             yield relay, "this relays for callers whose key nobody has checked"
 
 
-def _internal_servers_stay_inside(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
+def _internal_servers_stay_inside(
+    tree: NginxBlock, _config: Config
+) -> Iterator[tuple[NginxBlock, str]]:
     """State, queue and hedging are on unix sockets, which only our own user can enter."""
     for program in tree.all("js_import"):
         server = program.around("server")
@@ -70,7 +74,9 @@ def _internal_servers_stay_inside(tree: Block, _config: Config) -> Iterator[tupl
             yield program, f"{program.arguments[-1]} can be reached over the network"
 
 
-def _chosen_backends_are_chosen_by_us(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
+def _chosen_backends_are_chosen_by_us(
+    tree: NginxBlock, _config: Config
+) -> Iterator[tuple[NginxBlock, str]]:
     """Nothing a client sends decides which host a request goes to."""
     for relay in _relays(tree):
         location, server = relay.outer or relay, relay.around("server")
@@ -85,7 +91,7 @@ def _chosen_backends_are_chosen_by_us(tree: Block, _config: Config) -> Iterator[
             yield relay, "a location that njs sends requests to can be entered from outside"
 
 
-def _if_only_returns(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
+def _if_only_returns(tree: NginxBlock, _config: Config) -> Iterator[tuple[NginxBlock, str]]:
     """`if` with anything that is not of the rewrite module itself does what nobody expects (nginx's
     own wiki: If is Evil). js_body_filter is documented for it, and changes nothing else."""
     for check in tree.all("if"):
@@ -94,7 +100,7 @@ def _if_only_returns(tree: Block, _config: Config) -> Iterator[tuple[Block, str]
                 yield each, f"{each.name} inside `if`"
 
 
-def _aliases_cannot_be_left(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
+def _aliases_cannot_be_left(tree: NginxBlock, _config: Config) -> Iterator[tuple[NginxBlock, str]]:
     """`location /files { alias /srv/; }` also serves /files../secret."""
     for alias in tree.all("alias"):
         location = alias.outer or alias
@@ -103,7 +109,7 @@ def _aliases_cannot_be_left(tree: Block, _config: Config) -> Iterator[tuple[Bloc
             yield alias, f"`..` leads out of this alias: write location {path}/"
 
 
-def _files_are_not_served(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
+def _files_are_not_served(tree: NginxBlock, _config: Config) -> Iterator[tuple[NginxBlock, str]]:
     """The gateway has no files for clients but the answers to an ACME authority."""
     for listing in tree.all("autoindex"):
         if listing.arguments[0] != "off":
@@ -114,7 +120,9 @@ def _files_are_not_served(tree: Block, _config: Config) -> Iterator[tuple[Block,
             yield root, f"files below {root.arguments[0]} are served"
 
 
-def _the_callers_key_goes_nowhere(tree: Block, config: Config) -> Iterator[tuple[Block, str]]:
+def _the_callers_key_goes_nowhere(
+    tree: NginxBlock, config: Config
+) -> Iterator[tuple[NginxBlock, str]]:
     """Each relay says itself what goes on as Authorization."""
     own_logins = _upstreams(config, "none", "forward") | _logins(config)
     for relay in _relays(tree):
@@ -131,8 +139,8 @@ def _the_callers_key_goes_nowhere(tree: Block, config: Config) -> Iterator[tuple
 
 
 def _certificates_are_checked_or_not_on_purpose(
-    tree: Block, config: Config
-) -> Iterator[tuple[Block, str]]:
+    tree: NginxBlock, config: Config
+) -> Iterator[tuple[NginxBlock, str]]:
     """Of an https upstream, each relay says whether its certificate counts; `off` only where the
     YAML has `verify_tls: false`."""
     may_be_off = any(not each.verify_tls for each in config.backends.values()) or any(
@@ -150,7 +158,7 @@ def _certificates_are_checked_or_not_on_purpose(
             yield relay, "this upstream's certificate is not checked"
 
 
-def _tls_is_not_old(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
+def _tls_is_not_old(tree: NginxBlock, _config: Config) -> Iterator[tuple[NginxBlock, str]]:
     """RFC 8996: TLS 1.0 and 1.1 are no longer used."""
     for name in ("ssl_protocols", "proxy_ssl_protocols", "grpc_ssl_protocols"):
         for protocols in tree.all(name):
@@ -158,7 +166,7 @@ def _tls_is_not_old(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]
                 yield protocols, f"{old} is broken"
 
 
-def _streams_end_some_day(tree: Block, _config: Config) -> Iterator[tuple[Block, str]]:
+def _streams_end_some_day(tree: NginxBlock, _config: Config) -> Iterator[tuple[NginxBlock, str]]:
     """Without worker_shutdown_timeout an old worker stays as long as its last client likes."""
     if not tree.own("worker_shutdown_timeout"):
         yield tree, "there is no worker_shutdown_timeout"
@@ -174,7 +182,7 @@ def _logins(config: Config) -> set[str]:
     return {f"_forward_{name}" for name, each in config.services.items() if each.forward}
 
 
-def _upstream(relay: Block) -> str:
+def _upstream(relay: NginxBlock) -> str:
     return re.sub(r"^(?:http|grpc)s?://", "", relay.arguments[0]).partition("/")[0]
 
 

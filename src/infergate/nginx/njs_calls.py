@@ -35,7 +35,7 @@ SAME = frozenset(("identifier", "string", "true", "false", "null", "undefined"))
 
 
 @dataclass(frozen=True)
-class Site:
+class CallSite:
     """Where it is called.
 
     statement: it stands before what is left of this; the call itself, if it is one expression.
@@ -74,7 +74,7 @@ class Calls:
             if len(self._uses[name_of(node)]) == 1 and (found := function_of(node)):
                 yield found
 
-    def _found_sites(self) -> Iterator[Site]:
+    def _found_sites(self) -> Iterator[CallSite]:
         used: set[int] = set()
         for call in within(self._root):
             function = self._called_by(call)
@@ -91,7 +91,7 @@ class Calls:
             if not host or function.globals & declared or (bare and function.has_variables):
                 continue
             used.add(statement.id)
-            yield Site(function, call, statement, host, looped, _is_whole(call, statement))
+            yield CallSite(function, call, statement, host, looped, _is_whole(call, statement))
 
     def _called_by(self, node: Node) -> Function | None:
         if node.type != "call_expression":

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 from tree_sitter import Node
 
-from infergate.nginx.njs_calls import SAME, Calls, Site, arguments_of, is_simple
+from infergate.nginx.njs_calls import SAME, Calls, CallSite, arguments_of, is_simple
 from infergate.nginx.njs_function import statements_of
 from infergate.nginx.njs_names import FUNCTIONS, NAMES, declarators, name_of, text_of, within
 from infergate.nginx.njs_read import parsed
@@ -29,7 +29,7 @@ from infergate.nginx.njs_read import parsed
 
 def inlined(program: str) -> str:
     """The same program, with fewer functions."""
-    return _Writing(program).text()
+    return _Inlining(program).text()
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class _Place:
     last: int = -1
 
 
-class _Writing:
+class _Inlining:
     def __init__(self, text: str) -> None:
         self._source = text.encode()
         self._root = parsed(self._source)
@@ -128,7 +128,7 @@ class _Writing:
             steps.append(f"({text});" if value.type == "object" else f"{text};")
         return _ended(steps, node, place)
 
-    def _expanded(self, site: Site, outer: _Place) -> str:
+    def _expanded(self, site: CallSite, outer: _Place) -> str:
         function, statement = site.of, site.statement
         if statement == site.call and function.value is not None:
             names, _ = self._bound(site, outer)
@@ -146,7 +146,7 @@ class _Writing:
         tail = f"{target} = undefined;" if target and not function.ends else ""
         return f"{before}{label}{self._block(site, outer, place, tail)}{after}"
 
-    def _target(self, site: Site, outer: _Place) -> tuple[str, str, str]:
+    def _target(self, site: CallSite, outer: _Place) -> tuple[str, str, str]:
         """Where its value goes, what stands before it, and behind."""
         statement = site.statement
         if site.call.parent == statement and statement.type == "expression_statement":
@@ -202,7 +202,7 @@ class _Writing:
         else:
             yield from self._changes(node, place)
 
-    def _block(self, site: Site, outer: _Place, place: _Place, tail: str) -> str:
+    def _block(self, site: CallSite, outer: _Place, place: _Place, tail: str) -> str:
         """The function's block, where it is called."""
         function = site.of
         names, bound = self._bound(site, outer)
@@ -217,7 +217,7 @@ class _Writing:
         foot = f"\n{shift}{tail}" if tail else ""
         return f"{{   // {function.name}{head}{body}{foot}\n{indent}}}"
 
-    def _bound(self, site: Site, outer: _Place) -> tuple[dict[str, str], list[str]]:
+    def _bound(self, site: CallSite, outer: _Place) -> tuple[dict[str, str], list[str]]:
         """Parameters → what they are, and the lines that make it so."""
         function = site.of
         arguments = arguments_of(site.call)

@@ -35,10 +35,10 @@ def parsed(source: bytes) -> Node:
 @lru_cache(maxsize=128)  # programs share most of their files
 def module(file: str, text: str) -> Module:
     """Raises BundleError where the file is none, or has something that cannot be joined."""
-    return _Reader(file, text).module()
+    return _ModuleReader(file, text).module()
 
 
-class _Reader:
+class _ModuleReader:
     def __init__(self, file: str, text: str) -> None:
         self._file, self._source = file, text.encode()
         self._root = parsed(self._source)

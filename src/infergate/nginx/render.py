@@ -32,7 +32,7 @@ from infergate.paths import Home
 from infergate.quoting import quoted, quoted_regex, regex_escaped
 
 if TYPE_CHECKING:  # it brings cryptography, which only what makes certificates needs
-    from infergate.certificates.served import Served
+    from infergate.certificates.served import ServedCertificate
 
 _ALWAYS = (
     "nginx.conf",
@@ -75,7 +75,7 @@ class Surroundings:
     user: str | None = None
     open_files: int = 1024
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    certificates: Mapping[str, Served] = field(default_factory=dict)
+    certificates: Mapping[str, ServedCertificate] = field(default_factory=dict)
     curves: tuple[str, ...] = ("X25519", "prime256v1", "secp384r1")
     http2: bool = True
     ca_file: str = "/etc/ssl/certs/ca-certificates.crt"

@@ -22,7 +22,7 @@ _WILD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
-class Line:
+class SnippetLine:
     """One directive. words: without quotes and their escapes; comment: what follows on its line.
 
     place: where it is, such as "line 7", with the file's name if that is an included one.
@@ -41,7 +41,7 @@ class Snippet:
     changes the lines.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[SnippetLine, ...]
     files: tuple[Path, ...]
 
 
@@ -69,7 +69,7 @@ def read_snippet(path: Path, block: str) -> Snippet:
     return Snippet(lines, tuple(reading.files))
 
 
-def read_text(text: str, block: str) -> tuple[Line, ...]:
+def read_text(text: str, block: str) -> tuple[SnippetLine, ...]:
     """The lines of a text that came without its file; it may include none. Raises SnippetError."""
     return tuple(_Reading(block).text(text, None, "", 0))
 
@@ -79,7 +79,7 @@ class _Reading:
     block: str
     files: list[Path] = field(default_factory=list)
 
-    def file(self, path: Path, name: str, depth: int) -> Iterator[Line]:
+    def file(self, path: Path, name: str, depth: int) -> Iterator[SnippetLine]:
         self.files.append(path)
         if len(self.files) > _MOST_FILES or depth > _DEEPEST:
             raise SnippetError(f"{name} includes too many files, or itself")
@@ -95,7 +95,7 @@ class _Reading:
             raise SnippetError(f"{name} cannot be read: it is no text") from None
         yield from self.text(text, path, where, depth)
 
-    def text(self, text: str, path: Path | None, where: str, depth: int) -> Iterator[Line]:
+    def text(self, text: str, path: Path | None, where: str, depth: int) -> Iterator[SnippetLine]:
         statements = _inside(statements_of(text, where), self.block, where)
         for number, each in enumerate(statements):
             if each["directive"] == "#":
@@ -107,9 +107,13 @@ class _Reading:
             if each["directive"] == "include" and len(words) == 2:
                 yield from self.included(words[1], path, place, depth)
                 continue
-            yield Line(words, _comment(statements[number + 1 : number + 2], each["line"]), place)
+            yield SnippetLine(
+                words, _comment(statements[number + 1 : number + 2], each["line"]), place
+            )
 
-    def included(self, pattern: str, path: Path | None, place: str, depth: int) -> Iterator[Line]:
+    def included(
+        self, pattern: str, path: Path | None, place: str, depth: int
+    ) -> Iterator[SnippetLine]:
         if path is None:
             raise SnippetError(f"{place}: a file cannot be included from here")
         target = path.parent / pattern

@@ -17,7 +17,7 @@ from infergate.errors import EngineError
 from infergate.paths import Home
 
 if TYPE_CHECKING:
-    from infergate.certificates.served import Served
+    from infergate.certificates.served import ServedCertificate
 
 _CURVES = ("X25519", "prime256v1", "secp384r1")
 """Those of Mozilla's guidelines, version 5.7."""
@@ -26,7 +26,7 @@ _HYBRID = ("X25519MLKEM768", *_CURVES)
 """With the hybrid that stays secret from quantum computers; OpenSSL has it since 3.5."""
 
 
-def served(loaded: LoadedConfig, home: Home) -> Mapping[str, Served]:
+def served(loaded: LoadedConfig, home: Home) -> Mapping[str, ServedCertificate]:
     """The certificate of each TLS site; one is made here where there is none."""
     if not sites(loaded.config):
         return {}
@@ -45,15 +45,15 @@ def refuse_wrong_files(loaded: LoadedConfig) -> None:
             raise ConfigError(problems)
 
 
-def responders(certificates: Mapping[str, Served]) -> frozenset[str]:
+def responders(certificates: Mapping[str, ServedCertificate]) -> frozenset[str]:
     """The names, not addresses, of the OCSP responders of these certificates."""
     hosts = {each.responder for each in certificates.values() if each.responder is not None}
     return frozenset(host for host in hosts if not is_ip(host))
 
 
 def stapled(
-    certificates: Mapping[str, Served], addresses: Mapping[str, tuple[str, ...]]
-) -> Mapping[str, Served]:
+    certificates: Mapping[str, ServedCertificate], addresses: Mapping[str, tuple[str, ...]]
+) -> Mapping[str, ServedCertificate]:
     """Without the OCSP responders that cannot be found: nginx would wait for their names."""
     unknown = responders(certificates) - addresses.keys()
     return {

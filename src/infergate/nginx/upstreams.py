@@ -41,7 +41,7 @@ class LoginEndpoint:
 
 
 @dataclass(frozen=True)
-class KeptFiles:
+class ServiceFiles:
     """Of a service, what nginx keeps. zone: its name; server: another text once the service is
     another server, whose answers are others."""
 
@@ -82,7 +82,7 @@ class Upstream:
     passwords_longest: int | None = None
     security_headers: bool = True
     client_headers: tuple[str, ...] = ()
-    kept: KeptFiles | None = None
+    kept: ServiceFiles | None = None
     cors_scope: str = ""
     own_hosts: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -186,10 +186,10 @@ def service_of(config: Config, around: Surroundings, name: str, index: int) -> U
     )
 
 
-def _kept(name: str, service: Service) -> KeptFiles | None:
+def _kept(name: str, service: Service) -> ServiceFiles | None:
     if service.cache is None:
         return None
-    return KeptFiles(
+    return ServiceFiles(
         zone=f"service-{name}",
         server=hashlib.sha256(service.url.encode()).hexdigest()[:16],
         paths=tuple(service.cache.paths),

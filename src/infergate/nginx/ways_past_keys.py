@@ -16,7 +16,7 @@ from pathlib import Path
 
 from infergate.config.root import Config
 from infergate.errors import LintError
-from infergate.nginx.lint import Block, is_by_hand, parse
+from infergate.nginx.lint import NginxBlock, is_by_hand, parse
 
 MARK = "# infergate: past-keys"
 """In a line, or in the one above it: its writer means it."""
@@ -36,8 +36,8 @@ _PORTS = {"https": "443", "grpcs": "443"}
 
 
 def ways(
-    written: Sequence[Block], backends: Mapping[str, Collection[str]]
-) -> Iterator[tuple[Block, str]]:
+    written: Sequence[NginxBlock], backends: Mapping[str, Collection[str]]
+) -> Iterator[tuple[NginxBlock, str]]:
     """Where files by hand lead to a backend, or wherever a client says; and which of the two.
 
     written: their directives, at any depth. backends: as `known` has them.
@@ -103,7 +103,7 @@ def refuse_ways_past_keys(
         )
 
 
-def _is_meant(block: Block) -> bool:
+def _is_meant(block: NginxBlock) -> bool:
     try:
         lines = Path(block.file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -124,7 +124,7 @@ def _reached(text: str, values: Mapping[str, Sequence[str]]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _assigned(block: Block) -> Iterator[tuple[str, str]]:
+def _assigned(block: NginxBlock) -> Iterator[tuple[str, str]]:
     """The variable that a directive gives a value to, and the value."""
     if block.name == "set" and len(block.arguments) == 2:
         yield block.arguments[0], block.arguments[1]
@@ -132,7 +132,7 @@ def _assigned(block: Block) -> Iterator[tuple[str, str]]:
         yield block.outer.arguments[-1], block.arguments[-1]
 
 
-def _values(blocks: Sequence[Block]) -> dict[str, list[str]]:
+def _values(blocks: Sequence[NginxBlock]) -> dict[str, list[str]]:
     """variable → what it may be, as written."""
     found: dict[str, list[str]] = {"scheme": list(_SCHEME)}
     for block in blocks:
@@ -164,7 +164,7 @@ def _expanded(text: str, values: Mapping[str, Sequence[str]]) -> Iterator[str]:
     return islice(of(text, frozenset()), _MOST_VALUES)
 
 
-def _targets(block: Block, used: frozenset[str]) -> Iterator[tuple[str, str | None]]:
+def _targets(block: NginxBlock, used: frozenset[str]) -> Iterator[tuple[str, str | None]]:
     """What of a directive nginx asks, and the variable whose value that is, which may be a part of
     an address."""
     in_upstream = block.outer is not None and block.outer.name == "upstream"

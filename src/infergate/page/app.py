@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infergate.page.ask import body_of, get, relay
 from infergate.page.files import HEADERS, file_named
-from infergate.page.live import Live
+from infergate.page.live import LivePage
 from infergate.page.sessions import LONGEST_S, Session, Sessions
-from infergate.page.trial import Trials
+from infergate.page.trial import PageTrials
 
 PREFIX = "/page"
 API = f"{PREFIX}/v1/"
@@ -43,7 +43,7 @@ class Page:
         """api: the admin API behind its guard. gateway_url: where models are asked (trial.py).
         enabled: whether `admin: page` is on now."""
         self._api, self._enabled = api, enabled
-        self._sessions, self._live, self._trials = Sessions(), Live(), Trials(gateway_url)
+        self._sessions, self._live, self._trials = Sessions(), LivePage(), PageTrials(gateway_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -160,7 +160,7 @@ class Page:
         who = await get(self._api, session.token, scope, _WHO)
         if who.status != HTTPStatus.OK:
             return _told(who.status, who.body, None)
-        return await self._trials.run(await body_of(receive, Trials.longest))
+        return await self._trials.run(await body_of(receive, PageTrials.longest))
 
     def _visitor(self, scope: Scope) -> tuple[str, Session | None]:
         secret = _cookie(scope)

@@ -21,7 +21,7 @@ def in_the_name_of(token: str, scope: Scope, path: str) -> Scope:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PageAnswer:
     """What came. body: as it is."""
 
     status: int
@@ -32,7 +32,7 @@ class Answer:
         return json.loads(self.body)
 
 
-async def get(api: ASGIApp, token: str, scope: Scope, path: str, query: str = "") -> Answer:
+async def get(api: ASGIApp, token: str, scope: Scope, path: str, query: str = "") -> PageAnswer:
     """What the admin API answers to a GET, in the name of whoever sent the request of `scope`."""
     asked = in_the_name_of(token, scope, path)
     bodiless = (b"content-length", b"content-type", b"transfer-encoding")
@@ -51,7 +51,7 @@ async def get(api: ASGIApp, token: str, scope: Scope, path: str, query: str = ""
             parts.append(message.get("body", b""))
 
     await api(asked, receive, send)
-    return Answer(status, b"".join(parts))
+    return PageAnswer(status, b"".join(parts))
 
 
 async def body_of(receive: Receive, most_bytes: int) -> bytes | None:

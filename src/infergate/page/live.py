@@ -31,7 +31,7 @@ class OpenPage:
     )
 
 
-class Live:
+class LivePage:
     """The pages that are open, and the one task that asks for all of them."""
 
     def __init__(self, every_s: float = EVERY_S) -> None:

@@ -20,7 +20,7 @@ _SHOWN = ("content-type", "x-infergate-request-id", "retry-after")
 _TIMEOUT_S = httpx.Timeout(600.0, connect=10.0)
 
 
-class Trials:
+class PageTrials:
     """Asks the gateway at its own address. Its certificate is not looked at: it is this machine's
     own, perhaps of an authority that only clients know."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from infergate.config.budgets import Budget, Window, parse_budget, window_of
-from infergate.state.policy import Block
+from infergate.state.policy import BudgetBlock
 from infergate.store.database import Database
 from infergate.store.teams import Team
 from infergate.store.usage import Period, Spent, spent
@@ -47,18 +47,18 @@ class Share:
 
 def used_up(
     database: Database, keys: Iterable[Budgeted], teams: Iterable[Team], now: float
-) -> dict[str, Block]:
+) -> dict[str, BudgetBlock]:
     """The valid keys that have a budget which is used up, by name; of several, the one that lasts
     longest."""
     all_keys = list(keys)
-    blocks: dict[str, Block] = {}
+    blocks: dict[str, BudgetBlock] = {}
     for share in shares(database, all_keys, teams, now):
         if share.used < share.budget.amount:
             continue
         if share.key:
-            _block(blocks, share.key, Block(share.budget.text, share.ends))
+            _block(blocks, share.key, BudgetBlock(share.budget.text, share.ends))
             continue
-        block = Block(f"{share.budget.text} (team {share.team})", share.ends)
+        block = BudgetBlock(f"{share.budget.text} (team {share.team})", share.ends)
         for key in all_keys:
             if key.team == share.team:
                 _block(blocks, key.name, block)
@@ -128,7 +128,7 @@ def _used(budget: Budget, used: Iterable[Spent | None]) -> int:
     return sum(int(getattr(each, name)) for each in used if each is not None)
 
 
-def _block(blocks: dict[str, Block], name: str, block: Block) -> None:
+def _block(blocks: dict[str, BudgetBlock], name: str, block: BudgetBlock) -> None:
     known = blocks.get(name)
     if known is None or known.until < block.until:
         blocks[name] = block

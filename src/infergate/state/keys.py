@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from infergate.config.auth import Auth
 from infergate.config.policies import EVERYTHING, Grant, KeyLimits
 from infergate.state.keys_file import FileKey
-from infergate.state.policy import ANONYMOUS, Block, Policy
+from infergate.state.policy import ANONYMOUS, BudgetBlock, Policy
 from infergate.store.keys import StoredKey
 
 IDENTITY_LENGTH = 16
@@ -30,7 +30,7 @@ class ValidKey:
     team: str | None = None
     since: int = 0
 
-    def policy(self, block: Block | None) -> Policy:
+    def policy(self, block: BudgetBlock | None) -> Policy:
         tenant = f"k {self.identity[:IDENTITY_LENGTH]}" if self.team is None else f"t {self.team}"
         held = self.team is not None or bool(self.allowed.budget)
         return Policy(self.name, self.allowed, self.expires_at, block, tenant, held)
@@ -65,7 +65,7 @@ def valid_keys(
 
 
 def compile_keys(
-    auth: Auth, keys: Mapping[str, ValidKey], blocks: Mapping[str, Block]
+    auth: Auth, keys: Mapping[str, ValidKey], blocks: Mapping[str, BudgetBlock]
 ) -> Mapping[str, str]:
     """Hash → compiled policy, for njs. blocks: by the key's name."""
     compiled = {hash_: key.policy(blocks.get(key.name)).compiled() for hash_, key in keys.items()}

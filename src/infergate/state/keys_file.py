@@ -17,7 +17,7 @@ from infergate.config.load import LoadedConfig
 from infergate.config.problems import Finding
 from infergate.errors import KeyInputError
 from infergate.files import write_atomically
-from infergate.nginx.snippet import Line, SnippetError, read_snippet, read_text
+from infergate.nginx.snippet import SnippetError, SnippetLine, read_snippet, read_text
 from infergate.paths import Home
 from infergate.state_file import read_state
 from infergate.store.names import LONGEST_NAME, NAME_PATTERN
@@ -132,7 +132,7 @@ def _known(home: Home, path: Path) -> tuple[FileKey, ...]:
     return read_state(home.keys_file, understood) or ()
 
 
-def keys_in(lines: Iterable[Line], file: str) -> tuple[FileKey, ...]:
+def keys_in(lines: Iterable[SnippetLine], file: str) -> tuple[FileKey, ...]:
     """The same of lines that were read already. Raises KeyInputError."""
     keys: dict[str, FileKey] = {}
     off: dict[str, str] = {}

@@ -18,7 +18,7 @@ PRIORITY_CLASS: Mapping[Priority, int] = MappingProxyType({"high": 0, "normal": 
 
 
 @dataclass(frozen=True)
-class Block:
+class BudgetBlock:
     """A budget that is used up. what: the budget; until: when it is filled again, Unix seconds."""
 
     what: str
@@ -40,7 +40,7 @@ class Policy:
     key: str
     allowed: Grant = EVERYTHING
     expires_at: int | None = None
-    block: Block | None = None
+    block: BudgetBlock | None = None
     tenant: str = ""
     held: bool = False
 

@@ -24,7 +24,7 @@ _caller: ContextVar[str | None] = ContextVar("caller", default=None)
 
 
 @dataclass(frozen=True)
-class Entry:
+class AuditLine:
     """One change.
 
     number: counts up; at: Unix seconds; who: user@host, or "token NAME" of the admin API.
@@ -91,7 +91,7 @@ def note(
 
 def entries(
     database: Database, *, since: float = 0, before: int | None = None, last: int | None = None
-) -> tuple[Entry, ...]:
+) -> tuple[AuditLine, ...]:
     """The changes since a time, oldest first; of many, only the last so many.
 
     before: only those with a lower number.
@@ -102,7 +102,7 @@ def entries(
     with database.read() as connection:
         rows = connection.execute(query).all()
     return tuple(
-        Entry(
+        AuditLine(
             row.number,
             row.at,
             row.who,

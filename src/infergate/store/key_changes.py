@@ -23,7 +23,7 @@ from infergate.store.tables import keys, policies, secrets, teams
 
 
 @dataclass(frozen=True)
-class NewKey:
+class KeyToMake:
     """A key just made or rotated, with its secret: the only time it can be seen."""
 
     secret: str
@@ -38,7 +38,7 @@ def create_key(
     team: str | None = None,
     policy: str | None = None,
     expires_at: int | None = None,
-) -> NewKey:
+) -> KeyToMake:
     """A new key under a name that no valid key has.
 
     Raises KeyInputError for a name that cannot be used, Conflict for one that is taken or for a
@@ -65,7 +65,7 @@ def create_key(
                 hint="Choose another name, or revoke or rotate that key.",
             ) from None
         note(connection, "key.create", name, after=key.public())
-    return NewKey(secret, key)
+    return KeyToMake(secret, key)
 
 
 def _check_there(connection: Connection, team: str | None, policy: str | None) -> None:
@@ -135,7 +135,7 @@ def set_key(
     return changed
 
 
-def rotate_key(database: Database, which: str, grace_s: float) -> NewKey:
+def rotate_key(database: Database, which: str, grace_s: float) -> KeyToMake:
     """Give a key a new secret; the one it had is good for grace_s seconds more.
 
     Raises NotThere if no valid key has this id or name.
@@ -155,10 +155,10 @@ def rotate_key(database: Database, which: str, grace_s: float) -> NewKey:
         rotated = dataclasses.replace(key, secrets=(*key.secrets, new))
         after = {**rotated.public(), "old_secret_until": ends}
         note(connection, "key.rotate", key.name, before=key.public(), after=after)
-        return NewKey(secret, find_in(connection, key.id))
+        return KeyToMake(secret, find_in(connection, key.id))
 
 
-def withdraw(database: Database, made: NewKey, before: StoredKey | None) -> None:
+def withdraw(database: Database, made: KeyToMake, before: StoredKey | None) -> None:
     """Take back a secret that nobody has seen: with its key, or so that the key is as before."""
     if before is None:
         revoke_key(database, made.stored.id)

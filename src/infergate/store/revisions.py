@@ -16,7 +16,7 @@ from infergate.store.tables import config_revisions
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedRevision:
     """A revision took effect.
 
     number: counts up. at: Unix seconds. who: user@host. node: the gateway's machine.
@@ -65,13 +65,13 @@ def note_revision(
         )
 
 
-def applied_revisions(database: Database, *, last: int) -> tuple[Applied, ...]:
+def applied_revisions(database: Database, *, last: int) -> tuple[AppliedRevision, ...]:
     """The last revisions that took effect, oldest first, of every gateway that shares the
     database."""
     query = select(config_revisions).order_by(config_revisions.c.number.desc()).limit(last)
     with database.read() as connection:
         rows = connection.execute(query).all()
-    return tuple(Applied(**row._mapping) for row in reversed(rows))
+    return tuple(AppliedRevision(**row._mapping) for row in reversed(rows))
 
 
 def move_revisions(

@@ -35,7 +35,7 @@ class Sums(NamedTuple):
     cost: int = 0
 
 
-class Group(NamedTuple):
+class UsageGroup(NamedTuple):
     """What sums belong to. start: when the period began, Unix seconds."""
 
     period: Period
@@ -49,13 +49,13 @@ LARGEST_SUM = 2**53
 """A sum that would be larger is this one: what a float still holds exactly, and far from what a
 column does not hold. A backend can tell any number, and none may end counting."""
 
-_COLUMNS = (*Group._fields, *Sums._fields)
+_COLUMNS = (*UsageGroup._fields, *Sums._fields)
 
 
 def _add(mark: str) -> str:
     return (
         f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))}) "  # noqa: S608 - our own names
-        f"ON CONFLICT ({', '.join(Group._fields)}) DO UPDATE SET "
+        f"ON CONFLICT ({', '.join(UsageGroup._fields)}) DO UPDATE SET "
         + ", ".join(
             f"{name} = CASE WHEN usage.{name} < {LARGEST_SUM} - excluded.{name} "
             f"THEN usage.{name} + excluded.{name} ELSE {LARGEST_SUM} END"
@@ -73,7 +73,7 @@ def _sum(numbers: ColumnElement[int]) -> ColumnElement[float]:
     return func.coalesce(func.sum(cast(numbers, Float)), 0)
 
 
-def add_usage(connection: Connection, found: Mapping[Group, Sequence[int]]) -> None:
+def add_usage(connection: Connection, found: Mapping[UsageGroup, Sequence[int]]) -> None:
     """Add sums to what is there."""
     if found:
         # Sorted, so that two gateways that share a database never wait for each other in a circle.
@@ -91,7 +91,7 @@ def rename_usage(database: Database, key: str, now: str) -> None:
         rows = connection.execute(select(usage).where(of_it)).mappings().all()
         connection.execute(delete(usage).where(of_it))
         found = {
-            Group(**{name: row[name] for name in Group._fields} | {"key": now}): Sums(
+            UsageGroup(**{name: row[name] for name in UsageGroup._fields} | {"key": now}): Sums(
                 **{name: row[name] for name in Sums._fields}
             )
             for row in rows

@@ -27,14 +27,14 @@ _POLL_S = 0.05
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EngineWanted:
     """argv: what starts nginx. revision: its folder, relative to the state folder."""
 
     argv: tuple[str, ...]
     revision: str
 
 
-def change_engine(home: Home, wanted: Wanted) -> None:
+def change_engine(home: Home, wanted: EngineWanted) -> None:
     """Have the supervisor run this engine on this revision; returns when it answers.
 
     Raises NotRunning without a supervisor, ApplyError if it did not start: the one before runs.
@@ -62,16 +62,16 @@ async def follow_requests(home: Home, nginx: NginxProcess, woken: asyncio.Event)
         woken.clear()
         try:
             asked = json.loads(_asked(home).read_text())
-            wanted = Wanted(tuple(asked["argv"]), asked["revision"])
+            wanted = EngineWanted(tuple(asked["argv"]), asked["revision"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
             log.error("nobody said which engine is wanted", problem=str(problem))
             continue
         write_atomically(_told(home), await _change(home, nginx, wanted))
 
 
-async def _change(home: Home, nginx: NginxProcess, wanted: Wanted) -> str:
+async def _change(home: Home, nginx: NginxProcess, wanted: EngineWanted) -> str:
     """What went wrong; "" if it runs."""
-    before = Wanted(nginx.argv, str(home.current.readlink()))
+    before = EngineWanted(nginx.argv, str(home.current.readlink()))
     _point(home, wanted.revision)
     try:
         await nginx.replace(wanted.argv)

@@ -31,7 +31,7 @@ and what was not sent waits for that."""
 _TIMEOUT_S = (5.0, 10.0)
 
 
-class Refused(Exception):
+class SpansRefused(Exception):
     """The receiver does not want these, however often they are sent."""
 
 
@@ -60,7 +60,7 @@ class Receiver:
         if status in _LATER:
             raise OSError(f"{self._url} answered {status}")
         if not 200 <= status < 300:
-            raise Refused(f"{self._url} answered {status}")
+            raise SpansRefused(f"{self._url} answered {status}")
 
     def close(self) -> None:
         self._session.close()

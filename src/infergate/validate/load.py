@@ -27,7 +27,7 @@ _TELL_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LoadWanted:
     """for_s: how long. clients: how many ask at a time. model: None is the first that is there."""
 
     for_s: float = 5.0
@@ -77,7 +77,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def check_load(
-    gateway: Gateway, key: str | None, wanted: Wanted, tell: Callable[[Load, float], None]
+    gateway: Gateway, key: str | None, wanted: LoadWanted, tell: Callable[[Load, float], None]
 ) -> tuple[list[Result], Load]:
     """tell: is given what there is so far, and the share of the time that is over.
 
@@ -110,7 +110,7 @@ def in_words(load: Load) -> str:
     return f"{said}; {load.cpu_s / len(load.good) * 1000:.2f} ms of CPU each"
 
 
-def _model(gateway: Gateway, key: str | None, wanted: Wanted) -> str:
+def _model(gateway: Gateway, key: str | None, wanted: LoadWanted) -> str:
     with asking(gateway.loaded.config, key) as client:
         try:
             there = [str(each["id"]) for each in client.get("/v1/models").json()["data"]]
@@ -130,7 +130,7 @@ def _model(gateway: Gateway, key: str | None, wanted: Wanted) -> str:
 async def _all(
     gateway: Gateway,
     key: str | None,
-    wanted: Wanted,
+    wanted: LoadWanted,
     load: Load,
     tell: Callable[[Load, float], None],
 ) -> None:

@@ -10,7 +10,7 @@ from infergate.errors import NotRunning
 from infergate.supervise.instance import nginx_master
 from infergate.validate import acceptance, health, load, security
 from infergate.validate.client import key_for_this
-from infergate.validate.load import Load, Wanted, check_load
+from infergate.validate.load import Load, LoadWanted, check_load
 from infergate.validate.result import Result
 
 SUITES = (health.SUITE, security.SUITE, acceptance.SUITE, load.SUITE)
@@ -30,7 +30,7 @@ def run(
     suites: Sequence[str],
     *,
     key: str | None,
-    wanted: Wanted,
+    wanted: LoadWanted,
     tell: Callable[[Load, float], None],
 ) -> Iterator[Ran]:
     """Each as soon as it is done. key: what clients are to use; one is made if none is given.

@@ -37,7 +37,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Report:
+class FirewallReport:
     """A request that rules matched.
 
     ts: Unix seconds; id: of the request, as in the access log.
@@ -57,14 +57,14 @@ class Report:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def read_report(text: bytes) -> Report | None:
+def read_report(text: bytes) -> FirewallReport | None:
     """The finding in ModSecurity's report (JSON, parts AHZ); None if it is none. A worker that
     somebody got hold of may have written anything."""
     try:
         entry = json.loads(text.decode(errors="replace"))["transaction"]
         # The verdict is the last one.
         found = [_match(each) for each in _ends(entry["messages"])]
-        return Report(
+        return FirewallReport(
             ts=_seconds(entry["unique_id"]),
             id=_text(entry["unique_id"], 60),
             ip=_text(entry["client_ip"], 60),

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from infergate.store.secrets import key_hash
-from infergate.store.usage import Group, Sums, add_usage
+from infergate.store.usage import Sums, UsageGroup, add_usage
 from tests.admin_api import Served
 
 
@@ -65,7 +65,7 @@ def test_pages_have_every_entry_once_in_the_same_order(client: httpx.Client) -> 
 
 
 def test_usage_comes_in_pages_too(client: httpx.Client, api: Served) -> None:
-    groups = {Group("d", 86400, f"k{n}", "m", "b"): Sums(requests=n + 1) for n in range(5)}
+    groups = {UsageGroup("d", 86400, f"k{n}", "m", "b"): Sums(requests=n + 1) for n in range(5)}
     with api.gateway.database.write() as connection:
         add_usage(connection, groups)
     asked = {"by": "key,day", "since": 0, "until": 86400, "limit": 2}

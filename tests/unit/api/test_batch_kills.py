@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infergate.api.batches.calls import Answer
+from infergate.api.batches.calls import BatchAnswer
 from infergate.api.batches.journal import Journal
 from tests.batches import CallerDouble, begun, ended, jsonl, lines_of, served
 
@@ -40,11 +40,11 @@ def _lifetime(folder: Path, at: int, made: Path) -> None:
         write(self, answered)
         killed.step()
 
-    async def answers(body: Mapping[str, Any]) -> Answer:
+    async def answers(body: Mapping[str, Any]) -> BatchAnswer:
         with (folder / "asked").open("a") as asked:
             asked.write(f"{body['input']}\n")
         await asyncio.sleep(0)
-        return Answer(400 if body["input"] == 3 else 200, {"echo": body["input"]})
+        return BatchAnswer(400 if body["input"] == 3 else 200, {"echo": body["input"]})
 
     async def life() -> None:
         loop: Any = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infergate.api.batches.journal import Done, Journal
-from infergate.api.batches.lines import MOST_ERRORS, BadLine, Checked, line_of, raw_lines
+from infergate.api.batches.lines import MOST_ERRORS, BadLine, CheckedLine, line_of, raw_lines
 from infergate.api.files.folder import Folder, new_file_id
 from tests.batches import jsonl
 
@@ -22,8 +22,8 @@ ENDPOINT = "/v1/embeddings"
 LONGEST = 400
 
 
-def checked(content: bytes, most: int = 1000) -> Checked:
-    found = Checked(ENDPOINT, longest=LONGEST, most=most)
+def checked(content: bytes, most: int = 1000) -> CheckedLine:
+    found = CheckedLine(ENDPOINT, longest=LONGEST, most=most)
     for _ in found.look(io.BytesIO(content)):
         pass
     return found

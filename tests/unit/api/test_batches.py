@@ -12,7 +12,7 @@ from typing import Any
 import openai
 import pytest
 
-from infergate.api.batches.calls import Answer, Stopped, Unanswered
+from infergate.api.batches.calls import BatchAnswer, BatchUnanswered, Stopped
 from infergate.api.batches.turns import Turns
 from infergate.store.batches import find_batch
 from tests.batches import (
@@ -88,10 +88,10 @@ def test_the_official_clients_flow_from_a_file_to_its_answers(tmp_path: Path) ->
 
 
 def test_no_more_lines_are_asked_at_once_than_the_setting_says(tmp_path: Path) -> None:
-    async def slowly(body: Mapping[str, Any]) -> Answer:
+    async def slowly(body: Mapping[str, Any]) -> BatchAnswer:
         for _ in range(5):
             await asyncio.sleep(0)
-        return Answer(200, {})
+        return BatchAnswer(200, {})
 
     caller = CallerDouble(slowly)
 
@@ -111,8 +111,8 @@ def test_a_line_that_is_refused_is_in_the_file_of_errors_and_the_others_go_on(
 ) -> None:
     refusal = {"error": {"message": "no such model", "code": "model_not_found"}}
 
-    async def some(body: Mapping[str, Any]) -> Answer:
-        return Answer(404, refusal, "id-7") if body["input"] % 2 else Answer(200, {})
+    async def some(body: Mapping[str, Any]) -> BatchAnswer:
+        return BatchAnswer(404, refusal, "id-7") if body["input"] % 2 else BatchAnswer(200, {})
 
     async def steps(it: Served) -> None:
         client = it.client()
@@ -134,10 +134,14 @@ def test_a_line_for_which_there_is_no_room_waits_for_as_long_as_it_takes(
 ) -> None:
     left = 50
 
-    async def full(body: Mapping[str, Any]) -> Answer:
+    async def full(body: Mapping[str, Any]) -> BatchAnswer:
         nonlocal left
         left -= 1
-        return Answer(status, {"error": {"code": "queue_full"}}) if left > 0 else Answer(200, {})
+        return (
+            BatchAnswer(status, {"error": {"code": "queue_full"}})
+            if left > 0
+            else BatchAnswer(200, {})
+        )
 
     async def steps(it: Served) -> None:
         client = it.client()
@@ -151,10 +155,10 @@ def test_a_line_for_which_there_is_no_room_waits_for_as_long_as_it_takes(
 def test_a_line_whose_backend_fails_is_asked_so_often_as_the_setting_says(
     tmp_path: Path, fault: int | None
 ) -> None:
-    async def fails(body: Mapping[str, Any]) -> Answer:
+    async def fails(body: Mapping[str, Any]) -> BatchAnswer:
         if fault is None:
-            raise Unanswered("it broke off")
-        return Answer(fault, {"error": {"message": "broken"}})
+            raise BatchUnanswered("it broke off")
+        return BatchAnswer(fault, {"error": {"message": "broken"}})
 
     caller = CallerDouble(fails)
 
@@ -174,14 +178,14 @@ def test_a_line_whose_backend_fails_is_asked_so_often_as_the_setting_says(
 
 @pytest.mark.parametrize("how", ["budget", "key", "address"])
 def test_a_batch_stops_and_says_why_when_its_key_may_ask_no_more(tmp_path: Path, how: str) -> None:
-    async def then_not(body: Mapping[str, Any]) -> Answer:
+    async def then_not(body: Mapping[str, Any]) -> BatchAnswer:
         if body["input"] < 3:
-            return Answer(200, {})
+            return BatchAnswer(200, {})
         if how == "key":
             raise Stopped("invalid_api_key", "The key that made it was revoked.")
         code = "insufficient_quota" if how == "budget" else "address_not_allowed"
         status = 429 if how == "budget" else 403
-        return Answer(status, {"error": {"code": code, "message": "it is used up"}})
+        return BatchAnswer(status, {"error": {"code": code, "message": "it is used up"}})
 
     async def steps(it: Served) -> None:
         client = it.client()
@@ -202,10 +206,10 @@ def test_a_batch_stops_and_says_why_when_its_key_may_ask_no_more(tmp_path: Path,
 def test_a_cancelled_batch_ends_what_is_in_flight_and_keeps_what_is_answered(
     tmp_path: Path,
 ) -> None:
-    async def hangs(body: Mapping[str, Any]) -> Answer:
+    async def hangs(body: Mapping[str, Any]) -> BatchAnswer:
         if body["input"] >= 2:
             await asyncio.Event().wait()
-        return Answer(200, {})
+        return BatchAnswer(200, {})
 
     caller = CallerDouble(hangs)
 
@@ -241,10 +245,10 @@ def test_lines_that_are_not_answered_within_the_window_are_told_so(
 ) -> None:
     monkeypatch.setattr("infergate.api.batches.routes.WINDOW_S", 1)
 
-    async def hangs(body: Mapping[str, Any]) -> Answer:
+    async def hangs(body: Mapping[str, Any]) -> BatchAnswer:
         if body["input"] >= 2:
             await asyncio.Event().wait()
-        return Answer(200, {})
+        return BatchAnswer(200, {})
 
     caller = CallerDouble(hangs)
 
@@ -384,7 +388,7 @@ def test_batches_are_listed_newest_first_in_pages(tmp_path: Path) -> None:
 
 
 def test_one_may_have_so_many_open_batches_as_the_setting_says(tmp_path: Path) -> None:
-    async def hangs(body: Mapping[str, Any]) -> Answer:
+    async def hangs(body: Mapping[str, Any]) -> BatchAnswer:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -406,7 +410,7 @@ def test_one_may_have_so_many_open_batches_as_the_setting_says(tmp_path: Path) -
 def test_a_file_that_an_open_batch_reads_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hangs(body: Mapping[str, Any]) -> Answer:
+    async def hangs(body: Mapping[str, Any]) -> BatchAnswer:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -445,8 +449,8 @@ def test_a_batch_and_what_it_wrote_are_removed_when_they_are_old(
 
 
 def test_a_batch_whose_answers_do_not_fit_stops_and_says_so(tmp_path: Path) -> None:
-    async def long(body: Mapping[str, Any]) -> Answer:
-        return Answer(200, {"text": "x" * 3000})
+    async def long(body: Mapping[str, Any]) -> BatchAnswer:
+        return BatchAnswer(200, {"text": "x" * 3000})
 
     async def steps(it: Served) -> None:
         client = it.client()
@@ -491,7 +495,7 @@ def test_what_an_operator_cancels_in_the_store_ends(
 
     monkeypatch.setattr("infergate.api.batches.app._LOOK_S", 0.01)
 
-    async def hangs(body: Mapping[str, Any]) -> Answer:
+    async def hangs(body: Mapping[str, Any]) -> BatchAnswer:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -509,10 +513,10 @@ def test_what_an_operator_cancels_in_the_store_ends(
 
 
 def test_a_batch_goes_on_where_it_was_after_an_orderly_stop(tmp_path: Path) -> None:
-    async def some(body: Mapping[str, Any]) -> Answer:
+    async def some(body: Mapping[str, Any]) -> BatchAnswer:
         if body["input"] >= 5:
             await asyncio.Event().wait()
-        return Answer(200, {"n": body["input"]})
+        return BatchAnswer(200, {"n": body["input"]})
 
     made: list[str] = []
 
@@ -537,8 +541,8 @@ def test_a_batch_goes_on_where_it_was_after_an_orderly_stop(tmp_path: Path) -> N
 def test_what_an_answer_says_is_one_line_whatever_is_in_it(tmp_path: Path) -> None:
     odd = {"text": 'a\nb\r\u2028\0\ud800{"id": "batch_req_0_1"}\n', "big": 10**30}
 
-    async def oddly(body: Mapping[str, Any]) -> Answer:
-        return Answer(200, odd)
+    async def oddly(body: Mapping[str, Any]) -> BatchAnswer:
+        return BatchAnswer(200, odd)
 
     async def steps(it: Served) -> None:
         client = it.client()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infergate.changes.reach import Known, look, served, unserved
+from infergate.changes.reach import KnownBackends, look, served, unserved
 from infergate.config.load import parse_config
 from infergate.config.root import Config
 from infergate.control.report import BackendReport, Report
@@ -38,7 +38,9 @@ def having(**models: str) -> dict[str, Inventory]:
     }
 
 
-def lost(was: dict[str, tuple[str, ...]], after: str, known: Known) -> dict[str, dict[str, str]]:
+def lost(
+    was: dict[str, tuple[str, ...]], after: str, known: KnownBackends
+) -> dict[str, dict[str, str]]:
     return {each.model: dict(each.reasons) for each in unserved(was, config(after), known)}
 
 
@@ -48,19 +50,21 @@ TWO = "backends: { a: http://a:1, b: http://b:1 }\n"
 def test_a_model_whose_last_backend_is_lost_is_named_with_the_reason() -> None:
     after = TWO + "models: { m: [a, b], n: [b] }\n"
     was = {"m": ("a", "b"), "n": ("b",)}
-    assert lost(was, after, Known({"a": None, "b": DEAD})) == {"n": {"b": DEAD}}
-    assert "'n'" in str(*unserved(was, config(after), Known({"a": None, "b": DEAD})))
-    assert not lost(was, after, Known({"a": None}))  # of b nobody knows anything yet
-    assert not lost({}, after, Known({"a": DEAD, "b": DEAD}))  # was not served
+    assert lost(was, after, KnownBackends({"a": None, "b": DEAD})) == {"n": {"b": DEAD}}
+    assert "'n'" in str(*unserved(was, config(after), KnownBackends({"a": None, "b": DEAD})))
+    assert not lost(was, after, KnownBackends({"a": None}))  # of b nobody knows anything yet
+    assert not lost({}, after, KnownBackends({"a": DEAD, "b": DEAD}))  # was not served
 
 
 def test_without_named_models_all_backends_must_be_lost() -> None:
     before = config(TWO)
     was = dict(served(before, report(a="up", b="down"), {}))
     assert was == {"*": ("a",)}
-    assert not lost(was, TWO, Known({"a": None, "b": "down"}))
-    assert lost(was, TWO, Known({"a": "gone", "b": "down"})) == {"*": {"a": "gone", "b": "down"}}
-    (said,) = unserved(was, before, Known({"a": "gone", "b": "down"}))
+    assert not lost(was, TWO, KnownBackends({"a": None, "b": "down"}))
+    assert lost(was, TWO, KnownBackends({"a": "gone", "b": "down"})) == {
+        "*": {"a": "gone", "b": "down"}
+    }
+    (said,) = unserved(was, before, KnownBackends({"a": "gone", "b": "down"}))
     assert str(said) == "no backend would be left (a: gone; b: down)"
 
 
@@ -69,21 +73,21 @@ def test_a_discovered_model_is_protected_like_a_named_one() -> None:
     was = dict(served(config(TWO), report(a="up", b="up"), inventories))
     assert was == {"x": ("a",), "y": ("a", "b"), "*": ("a", "b")}
     faults = {"a": DEAD, "b": None}
-    assert lost(was, TWO, Known(faults, inventories)) == {"x": {"a": DEAD}}
+    assert lost(was, TWO, KnownBackends(faults, inventories)) == {"x": {"a": DEAD}}
     # It moved, and nobody could ask it what it has; or it moved to something that has another.
-    assert lost(was, TWO, Known(faults, having(b="y"))) == {"x": {"a": DEAD}}
-    other = Known({"a": None, "b": None}, having(a="z", b="y"))
+    assert lost(was, TWO, KnownBackends(faults, having(b="y"))) == {"x": {"a": DEAD}}
+    other = KnownBackends({"a": None, "b": None}, having(a="z", b="y"))
     assert lost(was, TWO, other) == {"x": {"a": "it does not have it"}}
     # One of another name took its place, and does not answer.
     renamed = "backends: { c: http://c:1, b: http://b:1 }\n"
-    dead = Known({"c": DEAD, "b": None}, having(b="y"))
+    dead = KnownBackends({"c": DEAD, "b": None}, having(b="y"))
     assert lost(was, renamed, dead) == {"x": {"c": DEAD}}
 
 
 def test_what_the_file_says_outright_is_meant() -> None:
     inventories = having(a="x", b="y", c="z")
     was = {"x": ("a",), "y": ("b",), "*": ("a", "b")}
-    healthy = Known({"a": None, "b": None, "c": "down"}, inventories)
+    healthy = KnownBackends({"a": None, "b": None, "c": "down"}, inventories)
     # A backend that goes, beside one that was down before and had other models.
     assert not lost(was, "backends: { b: http://b:1, c: http://c:1 }\n", healthy)
     # A model that is not named any longer.
@@ -95,12 +99,12 @@ def test_a_named_model_that_its_backend_lost_is_no_reason_against_other_changes(
     text = TWO + "models: { x: [a], y: [b] }\n"
     was = dict(served(config(text), report(a="up", b="up"), inventories))
     assert was == {"x": ("a",)}
-    assert not lost(was, text, Known({"a": None, "b": None}, inventories))
+    assert not lost(was, text, KnownBackends({"a": None, "b": None}, inventories))
 
 
 def test_no_backend_at_all_is_told() -> None:
     nothing = config(TWO).model_copy(update={"backends": {}})  # a group that is empty
-    (said,) = unserved({"*": ("a",)}, nothing, Known())
+    (said,) = unserved({"*": ("a",)}, nothing, KnownBackends())
     assert str(said) == "no backend would be left"
 
 
@@ -111,7 +115,7 @@ def test_only_backends_that_are_new_or_moved_are_asked() -> None:
             f"backends: {{ a: http://127.0.0.1:1, b: http://127.0.0.1:3, c: {c.url} }}\n"
         )
         # What the control plane says of `a` holds, though nobody listens there.
-        found = look(before, after, Known({"a": None, "b": None}, having(a="m", b="m")))
+        found = look(before, after, KnownBackends({"a": None, "b": None}, having(a="m", b="m")))
     assert found.faults["a"] is None
     assert "refused" in str(found.faults["b"])
     assert found.faults["c"] is None

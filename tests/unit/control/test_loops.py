@@ -12,9 +12,9 @@ import pytest
 
 from infergate.control.plane import ControlPlane
 from infergate.control.report import read_report
-from infergate.control.shadow import Shadow
+from infergate.control.shadow import ShadowLoop
 from infergate.health.inventory import Inventory, ModelInfo
-from infergate.health.watch import Watch
+from infergate.health.watch import HealthWatch
 from infergate.loops import Failing, read_failing
 from infergate.nginx.folders import prepare_home
 from infergate.paths import Home
@@ -45,10 +45,10 @@ async def until_failed_again(home: Home, loop: str) -> None:
 def test_a_loop_that_fails_is_started_again_by_itself_and_named(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_self: Shadow) -> None:
+    async def broken(_self: ShadowLoop) -> None:
         raise OverflowError("too large")
 
-    monkeypatch.setattr(Shadow, "run", broken)
+    monkeypatch.setattr(ShadowLoop, "run", broken)
 
     async def scenario() -> None:
         plane = asyncio.create_task(ControlPlane(home.root.parent / "infergate.yaml").run())
@@ -68,15 +68,15 @@ def test_a_backend_whose_probes_fail_is_probed_again_and_the_others_go_on(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged = []
-    judge = Watch._judge
+    judge = HealthWatch._judge
 
-    def broken(self: Watch, changed: Callable[[str], None]) -> None:
+    def broken(self: HealthWatch, changed: Callable[[str], None]) -> None:
         if self.name == "a":
             raise ZeroDivisionError
         judge(self, changed)
         judged.append(self.name)
 
-    monkeypatch.setattr(Watch, "_judge", broken)
+    monkeypatch.setattr(HealthWatch, "_judge", broken)
 
     async def scenario() -> None:
         plane = asyncio.create_task(ControlPlane(home.root.parent / "infergate.yaml").run())

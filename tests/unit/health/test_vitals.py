@@ -6,7 +6,7 @@ from typing import Any
 
 from infergate.health.condition import Condition, judge
 from infergate.health.tracker import Track
-from infergate.health.vitals import Unanswered, Vitals, observe
+from infergate.health.vitals import Vitals, VitalsUnanswered, observe
 from infergate.kinds.work import Work
 
 INTERVAL_S = 3
@@ -57,14 +57,14 @@ def test_requests_of_ours_that_the_engine_does_not_admit_to_count_too() -> None:
 
 
 def test_an_engine_whose_metrics_do_not_come_either_stands_still() -> None:
-    assert after(at_work(5), Unanswered(), Unanswered()).still_for(9) == 6
-    assert after(IDLE, Unanswered(), Unanswered()).still_for(9) == 0
-    assert after(IDLE, Unanswered(), Unanswered(), ours=1).still_for(9) == 6
+    assert after(at_work(5), VitalsUnanswered(), VitalsUnanswered()).still_for(9) == 6
+    assert after(IDLE, VitalsUnanswered(), VitalsUnanswered()).still_for(9) == 0
+    assert after(IDLE, VitalsUnanswered(), VitalsUnanswered(), ours=1).still_for(9) == 6
 
 
 def test_of_an_engine_that_never_told_anything_nothing_is_concluded() -> None:
     assert after(None, None, None, ours=3).still_for(9) == 0
-    assert after(Unanswered(), Unanswered(), ours=3).still_for(6) == 0
+    assert after(VitalsUnanswered(), VitalsUnanswered(), ours=3).still_for(6) == 0
     assert after(*[Work(running=4)] * 3, ours=3).still_for(9) == 0
 
 
@@ -85,7 +85,7 @@ def test_a_saturated_engine_is_asked_less_and_at_once_again_when_it_stands_still
     assert [after(*full[:count]).spacing for count in range(1, 6)] == [1, 2, 4, 4, 4]
     assert after(*full, full[-1]).spacing == 1
     assert after(*full, at_work(9)).spacing == 1
-    assert after(*full, Unanswered()).spacing == 1
+    assert after(*full, VitalsUnanswered()).spacing == 1
 
 
 def condition(

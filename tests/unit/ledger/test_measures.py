@@ -24,7 +24,7 @@ from infergate.paths import Home
 from infergate.store.database import Database
 from infergate.store.metrics import forget_metrics, read_metrics
 from infergate.store.tables import metrics
-from infergate.waf.report import Match, Report
+from infergate.waf.report import FirewallReport, Match
 from tests.access_log import NO_TOKENS, attempt, line, told
 
 CONFIG = """
@@ -249,7 +249,7 @@ def test_matches_of_the_firewall_are_counted_by_rule_once_a_request(
     home: Home, open_database: Callable[[], Database]
 ) -> None:
     rule, odd = Match("942100", "SQL", "ARGS:q"), Match('x"}', "", "")
-    report = Report(1.0, "1.0-1-1", "192.0.2.7", "GET", "/a", True, (rule, rule, odd))
+    report = FirewallReport(1.0, "1.0-1-1", "192.0.2.7", "GET", "/a", True, (rule, rule, odd))
     database = open_database()
     RuleSums(home, database).add([report])
     # Another process goes on with what is there, and more rules than there are series fold.

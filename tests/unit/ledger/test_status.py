@@ -14,7 +14,7 @@ from infergate.ledger.killed import KilledWorkers
 from infergate.ledger.retention import Clock, forget_old
 from infergate.ledger.status import LedgerStatus, read_status, write_status
 from infergate.store.database import Database
-from infergate.store.usage import Group, add_usage, usage_by
+from infergate.store.usage import UsageGroup, add_usage, usage_by
 
 
 def test_the_status_is_written_over_the_same_bytes(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_usage_is_forgotten_by_the_time_it_is_kept(database: Database) -> None:
         add_usage(
             connection,
             {
-                Group(period, now - age * 86400, "ci", "m", "a"): [1] * 8
+                UsageGroup(period, now - age * 86400, "ci", "m", "a"): [1] * 8
                 for period in ("m", "h", "d")
                 for age in (1, 50, 400)
             },

@@ -56,14 +56,14 @@ def test_over_tls_the_cookie_is_secure_and_of_this_host_alone(api: Served) -> No
     from starlette.testclient import TestClient
 
     from infergate.admin.app import api as operations
-    from infergate.admin.guard import Guard
+    from infergate.admin.guard import AdminGuard
     from infergate.page.app import Page
 
     def gateway() -> object:
         return api.gateway
 
     app = Page(
-        Guard(operations(gateway), gateway), gateway_url=lambda: ("", ""), enabled=lambda: True
+        AdminGuard(operations(gateway), gateway), gateway_url=lambda: ("", ""), enabled=lambda: True
     )
     client = TestClient(app, base_url="https://localhost")
     answer = client.post("/page/session", json={"token": api.full})

@@ -10,10 +10,10 @@ import pytest
 from infergate.config.budgets import parse_budget, window_of
 from infergate.control.budget_shares import read_uses, write_uses
 from infergate.state.budgets import Budgeted, shares, used_up
-from infergate.state.policy import Block
+from infergate.state.policy import BudgetBlock
 from infergate.store.database import Database
 from infergate.store.teams import Team
-from infergate.store.usage import SECONDS, Group, Period, add_usage
+from infergate.store.usage import SECONDS, Period, UsageGroup, add_usage
 
 NOW = int(datetime.datetime(2026, 11, 21, 8, 30, tzinfo=datetime.UTC).timestamp())  # a Saturday
 DAY, HOUR = 86400, 3600
@@ -25,7 +25,7 @@ def use(database: Database, key: str, at: int, tokens: int, cost: int = 0) -> No
         add_usage(
             connection,
             {
-                Group(period, at // SECONDS[period] * SECONDS[period], key, "m", "a"): (
+                UsageGroup(period, at // SECONDS[period] * SECONDS[period], key, "m", "a"): (
                     *(1, 0, tokens - 1, 1, 0, 0, 5),
                     cost,
                 )
@@ -127,7 +127,9 @@ def test_money_counts_to_the_smallest_part(database: Database) -> None:
     key = Budgeted("ci", ("1.5-EUR/day",))
     assert used_up(database, [key], (), NOW) == {}
     use(database, "ci", NOW, 1, cost=1)
-    assert used_up(database, [key], (), NOW) == {"ci": Block("1.5-EUR/day", NOW // DAY * DAY + DAY)}
+    assert used_up(database, [key], (), NOW) == {
+        "ci": BudgetBlock("1.5-EUR/day", NOW // DAY * DAY + DAY)
+    }
 
 
 def test_of_several_budgets_the_one_that_lasts_longest_is_told(database: Database) -> None:

@@ -9,7 +9,7 @@ from infergate.config.auth import Auth
 from infergate.config.policies import Grant
 from infergate.state.keys import compile_keys, valid_keys
 from infergate.state.keys_file import keys_of_lines
-from infergate.state.policy import ANONYMOUS, Block, Policy
+from infergate.state.policy import ANONYMOUS, BudgetBlock, Policy
 from infergate.store.keys import StoredKey
 from infergate.store.secrets import StoredSecret, key_hash
 
@@ -37,7 +37,7 @@ def test_the_flags_say_which_lines_of_a_policy_matter() -> None:
 
 
 def test_a_budget_that_is_used_up_is_a_line_of_its_own() -> None:
-    blocked = Policy("ci", block=Block("10M-tokens/month", 99))
+    blocked = Policy("ci", block=BudgetBlock("10M-tokens/month", 99))
     assert blocked.compiled() == "b\nci\n\n\t*\t\n0,0,0,0,0,1,1\n\n10M-tokens/month\t99"
 
 

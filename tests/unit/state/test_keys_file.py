@@ -13,7 +13,7 @@ from infergate.state.keys_file import keys_of_lines, note_keys_file, read_keys_f
 from infergate.state.publish import publish_keys
 from infergate.store.database import database_for
 from infergate.store.secrets import key_hash
-from infergate.store.usage import Group, Sums, add_usage, usage_by
+from infergate.store.usage import Sums, UsageGroup, add_usage, usage_by
 
 FULL = """
 # Format: "Bearer <your_api_key>" 1;  (the '1' means authorized)
@@ -169,9 +169,9 @@ def test_usage_of_keys_that_were_named_by_their_line_is_under_their_names_of_now
     database = database_for(loaded.config, home, anew=True)
     with database.write() as connection:
         sums = {
-            Group("d", 86400, "keys.conf:2", "m", "a"): Sums(2, cost=5),
-            Group("d", 86400, "keys.conf:3", "m", "a"): Sums(3, 1),
-            Group("d", 86400, "keys.conf:9", "m", "a"): Sums(1),
+            UsageGroup("d", 86400, "keys.conf:2", "m", "a"): Sums(2, cost=5),
+            UsageGroup("d", 86400, "keys.conf:3", "m", "a"): Sums(3, 1),
+            UsageGroup("d", 86400, "keys.conf:9", "m", "a"): Sums(1),
         }
         add_usage(connection, sums)
     publish_keys(home, loaded, database)

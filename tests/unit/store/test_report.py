@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from infergate.store.database import Database
 from infergate.store.report import report
-from infergate.store.usage import Group, Sums, add_usage
+from infergate.store.usage import Sums, UsageGroup, add_usage
 
 
 def test_usage_of_one_key_team_model_or_backend(database: Database) -> None:
     found = {
-        Group("d", 0, "alice", "m", "a"): Sums(requests=1),
-        Group("d", 0, "bob", "m", "a"): Sums(requests=10),
-        Group("d", 0, "bob", "n", "b"): Sums(requests=100),
+        UsageGroup("d", 0, "alice", "m", "a"): Sums(requests=1),
+        UsageGroup("d", 0, "bob", "m", "a"): Sums(requests=10),
+        UsageGroup("d", 0, "bob", "n", "b"): Sums(requests=100),
     }
     with database.write() as connection:
         add_usage(connection, found)

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from infergate.api.batches.app import BatchesApp
-from infergate.api.batches.calls import Caller
-from infergate.api.batches.grant import Grant
+from infergate.api.batches.calls import BatchCaller
+from infergate.api.batches.grant import BatchGrant
 from infergate.api.batches.key_caller import KeyCaller
 from infergate.api.batches.settings import Settings
 from infergate.api.files.folder import Folder
@@ -39,8 +39,8 @@ async def main() -> None:
     database = database_for(settings.config, home, keep=True)
     inner = Inner(home.inner_socket)
 
-    def caller_of(batch: StoredBatch) -> Caller:
-        grant = Grant(batch, database, home.socket)
+    def caller_of(batch: StoredBatch) -> BatchCaller:
+        grant = BatchGrant(batch, database, home.socket)
         return KeyCaller(inner, grant, batch.client, lambda: settings().max_answer)
 
     node = node_in(database, node_of(home))

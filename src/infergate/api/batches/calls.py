@@ -11,7 +11,7 @@ from infergate.store.batches import StoredBatch
 
 
 @dataclass(frozen=True)
-class Answer:
+class BatchAnswer:
     """body: JSON. request_id: of the gateway's log. retry_after_s: what the answer asked for."""
 
     status: int
@@ -26,7 +26,7 @@ class Answer:
         return error if isinstance(error, dict) else {}
 
 
-class Unanswered(Exception):
+class BatchUnanswered(Exception):
     """Nobody answered, or not to the end."""
 
 
@@ -38,10 +38,10 @@ class Stopped(Exception):
         self.code, self.message = code, message
 
 
-class Caller(Protocol):
+class BatchCaller(Protocol):
     """Asks in the name of the key that made a batch, for as long as that is valid."""
 
-    async def call(self, path: str, body: Mapping[str, Any]) -> Answer:
+    async def call(self, path: str, body: Mapping[str, Any]) -> BatchAnswer:
         """POST it. Raises Unanswered; Stopped where the key is not valid any more. Cancelled, it
         closes the connection, so that the backend ends, too."""
 
@@ -49,10 +49,10 @@ class Caller(Protocol):
         """The batch does not ask any more, for now."""
 
 
-Callers = Callable[[StoredBatch], Caller]
+Callers = Callable[[StoredBatch], BatchCaller]
 
 
-class Verdict(Enum):
+class BatchVerdict(Enum):
     """KEEP: it is the line's answer, good or bad. WAIT: there is no room now. FAILED: by a fault
     that may be gone the next time. STOP: the batch ends."""
 
@@ -67,19 +67,19 @@ _NOT_FROM_THERE = "address_not_allowed"
 _FAULTS = frozenset((408, 425, 500, 502, 504))
 
 
-def verdict_on(answer: Answer) -> Verdict:
+def verdict_on(answer: BatchAnswer) -> BatchVerdict:
     """Which codes the gateway itself has: docs/errors.md."""
     code = answer.error.get("code")
     if answer.status == 429 and code == _BUDGET_USED_UP:
-        return Verdict.STOP
+        return BatchVerdict.STOP
     if answer.status in (401, 403) and code == _NOT_FROM_THERE:
-        return Verdict.STOP
+        return BatchVerdict.STOP
     if answer.status in (429, 503):
-        return Verdict.WAIT
-    return Verdict.FAILED if answer.status in _FAULTS else Verdict.KEEP
+        return BatchVerdict.WAIT
+    return BatchVerdict.FAILED if answer.status in _FAULTS else BatchVerdict.KEEP
 
 
-def stopped_by(answer: Answer) -> Stopped:
+def stopped_by(answer: BatchAnswer) -> Stopped:
     """In the gateway's words."""
     code, message = (str(answer.error.get(each) or "")[:1000] for each in ("code", "message"))
     return Stopped(code, f"The batch was stopped: {message}")

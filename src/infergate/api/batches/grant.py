@@ -30,7 +30,7 @@ _RENEWED_AFTER_S = TOKEN_MS / 1000 / 2
 _ZONE = "lent"
 
 
-class Grant:
+class BatchGrant:
     """One batch's. socket: where nginx's memory is written (Home.socket)."""
 
     def __init__(self, batch: StoredBatch, database: Database, socket: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from infergate.api.batches.calls import Answer, Stopped, Unanswered
-from infergate.api.batches.grant import Grant
+from infergate.api.batches.calls import BatchAnswer, BatchUnanswered, Stopped
+from infergate.api.batches.grant import BatchGrant
 from infergate.api.caller import Caller
 from infergate.api.inner import Inner, TooLarge, whole
 from infergate.contract.tier import Handed
@@ -27,11 +27,13 @@ _LONGEST_TEXT = 1000
 class KeyCaller:
     """One batch's. largest: bytes of an answer."""
 
-    def __init__(self, inner: Inner, grant: Grant, client: str, largest: Callable[[], int]) -> None:
+    def __init__(
+        self, inner: Inner, grant: BatchGrant, client: str, largest: Callable[[], int]
+    ) -> None:
         self._inner, self._grant, self._client = inner, grant, client
         self._largest = largest
 
-    async def call(self, path: str, body: Mapping[str, Any]) -> Answer:
+    async def call(self, path: str, body: Mapping[str, Any]) -> BatchAnswer:
         """See calls.Caller."""
         sent, refused = json.dumps(body).encode(), None
         for _ in range(2):
@@ -54,7 +56,7 @@ class KeyCaller:
         """See calls.Caller."""
         await self._grant.end()
 
-    async def _asked(self, token: str, path: str, sent: bytes) -> Answer:
+    async def _asked(self, token: str, path: str, sent: bytes) -> BatchAnswer:
         caller = Caller(token, "", self._client, Handed.ENDPOINT)
         try:
             async with self._inner.ask(caller, "POST", path, sent) as answer:
@@ -64,22 +66,22 @@ class KeyCaller:
             return _no_room("nginx is not there")
         except TooLarge:
             message = f"The answer is larger than the {self._largest()} bytes that are kept."
-            return Answer(507, {"error": {"message": message, "code": "answer_too_large"}})
+            return BatchAnswer(507, {"error": {"message": message, "code": "answer_too_large"}})
         except httpx.HTTPError as problem:
-            raise Unanswered(f"{type(problem).__name__}: {problem}"[:_LONGEST_TEXT]) from None
+            raise BatchUnanswered(f"{type(problem).__name__}: {problem}"[:_LONGEST_TEXT]) from None
 
 
-def _answer(answer: httpx.Response, body: bytes) -> Answer:
+def _answer(answer: httpx.Response, body: bytes) -> BatchAnswer:
     """Raises Unanswered where a good answer is no JSON; a bad one may be anything."""
     try:
         # What is no JSON though Python reads it so would be none in the file either.
         found = json.loads(body, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         if answer.is_success:
-            raise Unanswered("The answer is no JSON.") from None
+            raise BatchUnanswered("The answer is no JSON.") from None
         found = {"error": {"message": body[:_LONGEST_TEXT].decode("utf-8", "replace")}}
     after = answer.headers.get("retry-after", "")
-    return Answer(
+    return BatchAnswer(
         answer.status_code,
         found,
         answer.headers.get("x-request-id", ""),
@@ -87,6 +89,6 @@ def _answer(answer: httpx.Response, body: bytes) -> Answer:
     )
 
 
-def _no_room(problem: str) -> Answer:
+def _no_room(problem: str) -> BatchAnswer:
     """Nothing of the line's was tried: it waits."""
-    return Answer(503, {"error": {"message": problem, "code": "gateway_unavailable"}})
+    return BatchAnswer(503, {"error": {"message": problem, "code": "gateway_unavailable"}})

@@ -26,7 +26,7 @@ _LONGEST_ID = 512
 
 
 @dataclass(frozen=True)
-class Line:
+class BatchLine:
     """number: of the file, from 1, empty lines counted."""
 
     number: int
@@ -64,7 +64,7 @@ def raw_lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None]
             yield number, content
 
 
-def line_of(number: int, raw: bytes | None, endpoint: str, longest: int) -> Line:
+def line_of(number: int, raw: bytes | None, endpoint: str, longest: int) -> BatchLine:
     """Raises BadLine."""
     if raw is None:
         raise BadLine(number, "line_too_long", f"This line is longer than {longest} bytes.")
@@ -86,7 +86,7 @@ def line_of(number: int, raw: bytes | None, endpoint: str, longest: int) -> Line
     if body.get("background") not in (None, False):
         message = "A batch waits for its answers: leave out background."
         raise BadLine(number, "invalid_body", message, "body.background")
-    return Line(number, custom_id, body)
+    return BatchLine(number, custom_id, body)
 
 
 def _object(number: int, raw: bytes) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _finite(text: str) -> float:
     return found
 
 
-class Checked:
+class CheckedLine:
     """A file that is looked through, line by line. total: the requests in it so far; errors: what
     is wrong, MOST_ERRORS at most."""
 
@@ -140,7 +140,7 @@ class Checked:
             message = "There is no request in the file."
             self.errors.append({"code": "empty_file", "line": None, "message": message})
 
-    def _is_new(self, line: Line) -> None:
+    def _is_new(self, line: BatchLine) -> None:
         """Raises BadLine. Of the ids a digest is held, so that long ones need no more memory."""
         digest = blake2b(line.custom_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         if digest in self._seen:

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from infergate.api.batches.calls import (
-    Answer,
-    Caller,
+    BatchAnswer,
+    BatchCaller,
+    BatchUnanswered,
+    BatchVerdict,
     Stopped,
-    Unanswered,
-    Verdict,
     stopped_by,
     verdict_on,
 )
 from infergate.api.batches.journal import Done, Journal
-from infergate.api.batches.lines import BadLine, Checked, Line, line_of, raw_lines
+from infergate.api.batches.lines import BadLine, BatchLine, CheckedLine, line_of, raw_lines
 from infergate.api.batches.threads import to_its_end
 from infergate.api.batches.turns import Turns
 from infergate.api.files.folder import Folder
@@ -57,7 +57,7 @@ class Around:
 class Run:
     """The batch as it is in the store. completed, failed: how far it is by now."""
 
-    def __init__(self, batch: StoredBatch, around: Around, caller: Caller) -> None:
+    def __init__(self, batch: StoredBatch, around: Around, caller: BatchCaller) -> None:
         self._batch, self._around, self._caller = batch, around, caller
         self._settings = around.settings()
         self.completed, self.failed = batch.completed, batch.failed
@@ -117,10 +117,12 @@ class Run:
             return False
         return await self._move(("validating",), "in_progress", total=checked.total)
 
-    async def _checked(self) -> Checked:
+    async def _checked(self) -> CheckedLine:
         """In a thread, which stops where we are cancelled."""
         settings, stop = self._settings, False
-        checked = Checked(self._batch.endpoint, longest=settings.max_line, most=settings.max_lines)
+        checked = CheckedLine(
+            self._batch.endpoint, longest=settings.max_line, most=settings.max_lines
+        )
 
         def look() -> None:
             path = self._around.folder.path(self._batch.input_file)
@@ -157,7 +159,7 @@ class Run:
                 answered, self._answered = self._answered, []
                 await to_its_end(journal.write, answered)
 
-    def _lines(self, journal: Journal) -> Iterator[Line]:
+    def _lines(self, journal: Journal) -> Iterator[BatchLine]:
         """Those that are not done. All were understood before."""
         try:
             with self._around.folder.path(self._batch.input_file).open("rb") as file:
@@ -168,9 +170,9 @@ class Run:
             message = f"The input file is not what it was: {changed}"
             raise Stopped("input_file_changed", message) from None
 
-    async def _ask(self, line: Line) -> None:
+    async def _ask(self, line: BatchLine) -> None:
         answer = await self._answer(line)
-        if isinstance(answer, Answer):
+        if isinstance(answer, BatchAnswer):
             response = {
                 "status_code": answer.status,
                 "request_id": answer.request_id,
@@ -181,27 +183,27 @@ class Run:
             error = {"code": "no_answer", "message": f"No backend answered: {answer}"}
             await self._keep(Done(line.number, line.custom_id, None, error))
 
-    async def _answer(self, line: Line) -> Answer | Unanswered:
+    async def _answer(self, line: BatchLine) -> BatchAnswer | BatchUnanswered:
         """The line's last word. Raises Stopped."""
         faults = again = 0
         while True:
             answer = await self._once(line)
-            verdict = verdict_on(answer) if isinstance(answer, Answer) else Verdict.FAILED
-            if isinstance(answer, Answer) and verdict is Verdict.STOP:
+            verdict = verdict_on(answer) if isinstance(answer, BatchAnswer) else BatchVerdict.FAILED
+            if isinstance(answer, BatchAnswer) and verdict is BatchVerdict.STOP:
                 raise stopped_by(answer)
-            faults += verdict is Verdict.FAILED
-            if verdict is Verdict.KEEP or faults >= self._settings.attempts:
+            faults += verdict is BatchVerdict.FAILED
+            if verdict is BatchVerdict.KEEP or faults >= self._settings.attempts:
                 return answer
             wait_s = _WAITS_S[min(again, len(_WAITS_S) - 1)]
-            asked_s = answer.retry_after_s if isinstance(answer, Answer) else None
+            asked_s = answer.retry_after_s if isinstance(answer, BatchAnswer) else None
             again += 1
             await self._around.sleep(min(max(wait_s, asked_s or 0.0), _WAITS_S[-1]))
 
-    async def _once(self, line: Line) -> Answer | Unanswered:
+    async def _once(self, line: BatchLine) -> BatchAnswer | BatchUnanswered:
         async with self._around.turns.turn(self._batch.owner):
             try:
                 return await self._caller.call(self._batch.endpoint, line.body)
-            except Unanswered as nobody:
+            except BatchUnanswered as nobody:
                 return nobody
 
     async def _keep(self, done: Done) -> None:

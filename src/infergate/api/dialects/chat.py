@@ -36,7 +36,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Usage:
+class ChatUsage:
     """In tokens. cached, created: of the prompt's, those that were in the server's cache and those
     that it put there, as far as it says so. reasoning: of the completion's."""
 
@@ -83,7 +83,7 @@ def read_answer(answer: Body) -> Said:
     return _said(choice, message)
 
 
-def usage(answer: Body) -> Usage | None:
+def usage(answer: Body) -> ChatUsage | None:
     """Of an answer or a chunk; None where it does not say."""
     found = answer.get("usage")
     if not isinstance(found, dict):
@@ -93,7 +93,7 @@ def usage(answer: Body) -> Usage | None:
     cached = min(count(details.get("cached_tokens")), prompt)
     created = min(count(details.get("created_cache_tokens")), prompt - cached)
     reasoning = count(_in(found, "completion_tokens_details").get("reasoning_tokens"))
-    return Usage(prompt, cached, created, completion, min(reasoning, completion))
+    return ChatUsage(prompt, cached, created, completion, min(reasoning, completion))
 
 
 def count(value: Any) -> int:

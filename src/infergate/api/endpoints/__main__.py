@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from infergate.api.endpoints.folder import Folder
+from infergate.api.endpoints.folder import EndpointFolder
 from infergate.api.endpoints.manager import Manager
 from infergate.api.serve import serve
 
@@ -17,7 +17,7 @@ _FINISH_S = 600
 
 async def main() -> None:
     listener, told = socket.socket(fileno=int(sys.argv[1])), json.loads(sys.argv[2])
-    folder = Folder(Path(told["endpoints"]), told)
+    folder = EndpointFolder(Path(told["endpoints"]), told)
     following = asyncio.create_task(folder.follow())
     try:
         await serve(Manager(folder, told["max_body"]), listener, finish_s=_FINISH_S)

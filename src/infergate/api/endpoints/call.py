@@ -64,10 +64,10 @@ class TheCall:
 @functools.cache
 def _transport(socket: Path) -> httpx.AsyncHTTPTransport:
     """One for all, which keeps its connections: who closes a client must not close it."""
-    return _Kept(uds=str(socket))
+    return _StaysOpen(uds=str(socket))
 
 
-class _Kept(httpx.AsyncHTTPTransport):
+class _StaysOpen(httpx.AsyncHTTPTransport):
     async def aclose(self) -> None:
         pass
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.routing import compile_path
 
-from infergate.api.endpoints.hosted import Problem, Process, started
+from infergate.api.endpoints.hosted import EndpointProblem, Process, started
 from infergate.backoff import Backoff
 from infergate.log import log
 
@@ -24,13 +24,13 @@ Stamp = tuple[int, int, int]
 
 
 @dataclass(eq=False)
-class File:
+class FileOfEndpoints:
     """One file. problem: why it has no process. promised: (method, path) of what it was to have."""
 
     path: Path
     stamp: Stamp | None = None
     process: Process | None = None
-    problem: Problem | None = None
+    problem: EndpointProblem | None = None
     since: float = 0.0
     promised: list[tuple[str, str]] = field(default_factory=list)
     backoff: Backoff = field(default_factory=Backoff)
@@ -38,25 +38,25 @@ class File:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundEndpoint:
     """What a path leads to. endpoint: None where its file is disabled, or has another method."""
 
-    file: File
+    file: FileOfEndpoints
     endpoint: Mapping[str, Any] | None
     allowed: frozenset[str]
 
 
-class Folder:
+class EndpointFolder:
     """Follows the folder, until cancelled."""
 
     def __init__(self, path: Path, told: Mapping[str, Any]) -> None:
         self._path, self._told = path, told
-        self._files: dict[str, File] = {}
+        self._files: dict[str, FileOfEndpoints] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.problem = ""
 
     @property
-    def files(self) -> list[File]:
+    def files(self) -> list[FileOfEndpoints]:
         return [self._files[name] for name in sorted(self._files)]
 
     async def follow(self) -> None:
@@ -69,7 +69,7 @@ class Folder:
                 if each.process is not None:
                     await each.process.end()
 
-    def _there(self) -> Iterator[File]:
+    def _there(self) -> Iterator[FileOfEndpoints]:
         """Those of now; what is gone ends."""
         try:
             found = [each.name for each in self._path.iterdir()]
@@ -81,9 +81,9 @@ class Folder:
         for name in set(self._files) - set(names):
             self._leave(self._files.pop(name))
         for name in names:
-            yield self._files.setdefault(name, File(self._path / name))
+            yield self._files.setdefault(name, FileOfEndpoints(self._path / name))
 
-    async def _look(self, file: File) -> None:
+    async def _look(self, file: FileOfEndpoints) -> None:
         stamp = _stamp(file.path)
         if stamp != file.stamp:
             file.stamp, file.backoff = stamp, Backoff()
@@ -93,19 +93,19 @@ class Folder:
             log.warning("the process of endpoints ended", file=file.path.name, code=code)
             file.due = time.monotonic() + file.backoff.after(time.monotonic() - file.since)
             await file.process.end()
-            file.process, file.problem = None, Problem(f"its process ended ({code})")
+            file.process, file.problem = None, EndpointProblem(f"its process ended ({code})")
         elif file.due and time.monotonic() >= file.due:
             file.due = 0.0
             await self._load(file)
 
-    async def _load(self, file: File) -> None:
+    async def _load(self, file: FileOfEndpoints) -> None:
         """Have a process of the file as it is now; the one before finishes what it has."""
         before = file.process
         try:
             file.process, file.problem = await started(file.path, self._told), None
             file.promised = [(e["method"], e["path"]) for e in file.process.endpoints]
             log.info("endpoints", file=file.path.name, paths=[each for _, each in file.promised])
-        except Problem as problem:
+        except EndpointProblem as problem:
             file.process, file.problem = None, problem
             file.promised = _promised(file.path) or file.promised
             log.error(
@@ -117,7 +117,7 @@ class Folder:
         if before is not None:
             self._spawn(before.retire(max(each["timeout_s"] for each in before.endpoints)))
 
-    async def replace(self, file: File, process: Process) -> None:
+    async def replace(self, file: FileOfEndpoints, process: Process) -> None:
         """One that hangs: another takes what comes, and it goes with what it has."""
         if file.process is process and not process.retired:
             log.warning("the process of endpoints hangs and is replaced", file=file.path.name)
@@ -129,7 +129,7 @@ class Folder:
             await process.end()
             await self._load(file)
 
-    def _leave(self, file: File) -> None:
+    def _leave(self, file: FileOfEndpoints) -> None:
         if file.process is not None:
             self._spawn(file.process.retire(max(e["timeout_s"] for e in file.process.endpoints)))
 
@@ -138,7 +138,7 @@ class Folder:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def find(self, method: str, path: str) -> Found | None:
+    def find(self, method: str, path: str) -> FoundEndpoint | None:
         """The first file by name that has it; one that is disabled, if no other does."""
         disabled, others, of = None, set[str](), None
         for file in self.files:
@@ -149,14 +149,14 @@ class Folder:
                     others.add(its_method)
                     of = file
                 elif file.process is None:
-                    disabled = disabled or Found(file, None, frozenset())
+                    disabled = disabled or FoundEndpoint(file, None, frozenset())
                 else:
                     said = file.process.endpoints
                     entry = next(e for e in said if (e["method"], e["path"]) == (method, its_path))
-                    return Found(file, entry, frozenset())
+                    return FoundEndpoint(file, entry, frozenset())
         if disabled is not None or of is None:
             return disabled
-        return Found(of, None, frozenset(others))
+        return FoundEndpoint(of, None, frozenset(others))
 
 
 def _fits(template: str, path: str) -> bool:

@@ -26,7 +26,7 @@ _BACKLOG = 256
 
 
 @dataclass(frozen=True)
-class Problem(Exception):
+class EndpointProblem(Exception):
     """Why a file has no endpoints now. line: of the file; 0 where nobody knows."""
 
     message: str
@@ -84,10 +84,10 @@ async def started(file: Path, told: Mapping[str, Any]) -> Process:
             process, report = await _run(file, told, listener.fileno())
     except OSError as problem:
         folder.cleanup()
-        raise Problem(f"its process cannot be started: {problem.strerror}") from None
+        raise EndpointProblem(f"its process cannot be started: {problem.strerror}") from None
     try:
         said = await _report(report, process)
-    except Problem:
+    except EndpointProblem:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
@@ -134,19 +134,21 @@ async def _report(pipe: int, process: asyncio.subprocess.Process) -> dict[str, A
             line = await reader.readline()
         said = json.loads(line)
         if "error" in said:
-            raise Problem(str(said["error"]), int(said["line"]))
+            raise EndpointProblem(str(said["error"]), int(said["line"]))
         if all(_is_sound(each) for each in said["endpoints"]) and isinstance(said["openapi"], dict):
             return dict(said)
     except TimeoutError:
-        raise Problem("it was not loaded in time") from None
+        raise EndpointProblem("it was not loaded in time") from None
     except (ValueError, TypeError, KeyError):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await process.wait()
-        raise Problem(f"its process ended while it was loaded ({process.returncode})") from None
+        raise EndpointProblem(
+            f"its process ended while it was loaded ({process.returncode})"
+        ) from None
     finally:
         transport.close()
-    raise Problem("its process tells nothing that can be understood")
+    raise EndpointProblem("its process tells nothing that can be understood")
 
 
 def _is_sound(said: Any) -> bool:

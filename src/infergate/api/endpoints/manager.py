@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from infergate.api import answering
 from infergate.api.answering import BodyTooLarge, Left, body_of, while_there
 from infergate.api.caller import caller_of, passed_back
-from infergate.api.endpoints.folder import File, Folder, Found
+from infergate.api.endpoints.folder import EndpointFolder, FileOfEndpoints, FoundEndpoint
 
 DOCUMENT = "/openapi.json"
 _NO_KEY = "You didn't provide an API key. Send it as 'Authorization: Bearer KEY'."
@@ -25,7 +25,7 @@ _TO_HOST = frozenset((b"connection", b"host", b"content-length", b"transfer-enco
 class Manager:
     """The application."""
 
-    def __init__(self, folder: Folder, largest_body: int) -> None:
+    def __init__(self, folder: EndpointFolder, largest_body: int) -> None:
         self._folder, self._largest = folder, largest_body
         self._busy: dict[tuple[str, str], int] = {}
 
@@ -69,7 +69,7 @@ class Manager:
         finally:
             self._busy[place] -= 1
 
-    async def _ask(self, found: Found, scope: Scope, body: bytes, send: Send) -> None:
+    async def _ask(self, found: FoundEndpoint, scope: Scope, body: bytes, send: Send) -> None:
         process, endpoint = found.file.process, found.endpoint
         assert process is not None and endpoint is not None  # noqa: S101, PT018
         query = scope["query_string"].decode("latin-1")
@@ -129,7 +129,7 @@ class Manager:
         }
 
 
-def _told(file: File) -> Mapping[str, Any]:
+def _told(file: FileOfEndpoints) -> Mapping[str, Any]:
     problem = file.problem
     return {
         "file": file.path.name,
@@ -139,7 +139,9 @@ def _told(file: File) -> Mapping[str, Any]:
     }
 
 
-def _refusal(found: Found | None, token: str, key: str) -> tuple[int, str, dict[str, str]] | None:
+def _refusal(
+    found: FoundEndpoint | None, token: str, key: str
+) -> tuple[int, str, dict[str, str]] | None:
     """Why it is not asked: status, message, headers."""
     if found is None:
         return 404, "There is no such endpoint.", {}

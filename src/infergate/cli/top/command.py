@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from infergate.cli.options import ConfigOption, JsonOption, find_config, remote, seconds_of
-from infergate.cli.target import Target, target
+from infergate.cli.target import CommandTarget, target
 from infergate.errors import InfergateError, UserError
 from infergate.paths import default_config, home_for
 
@@ -67,16 +67,16 @@ def _backends(status: dict[str, object]) -> object:
     return status["backends"]
 
 
-def _targets(config: Path | None) -> Callable[[], Target]:
+def _targets(config: Path | None) -> Callable[[], CommandTarget]:
     """The gateway anew where the file or what is active has changed: to read it takes long."""
     if remote(config) is not None:
         elsewhere = target(config)
         return lambda: elsewhere
     home = home_for(find_config(config) or default_config().absolute())
     watched = (home.current, home.changes, home.discovered)
-    kept: dict[tuple[object, ...], Target] = {}
+    kept: dict[tuple[object, ...], CommandTarget] = {}
 
-    def fresh() -> Target:
+    def fresh() -> CommandTarget:
         mark = tuple(_mark(each) for each in (find_config(config), *watched))
         if mark not in kept:
             kept.clear()

@@ -13,7 +13,7 @@ from infergate.errors import InfergateError
 if TYPE_CHECKING:
     from infergate.admin.live import LiveNow
     from infergate.admin.status import Status
-    from infergate.cli.target import Target
+    from infergate.cli.target import CommandTarget
 
 WINDOW_S = 60.0
 """Of which the requests of keys are counted."""
@@ -49,7 +49,7 @@ class Seen:
 class Observer:
     """Asks a gateway again and again. target: made anew for each question, cheaply."""
 
-    def __init__(self, target: Callable[[], Target]) -> None:
+    def __init__(self, target: Callable[[], CommandTarget]) -> None:
         self._target = target
         self.seen = Seen()
         self._lines: deque[tuple[float, str, int, bool]] = deque()

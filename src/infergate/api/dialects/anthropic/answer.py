@@ -67,9 +67,9 @@ def stop_reason(
     return "end_turn", None
 
 
-def usage(used: chat.Usage | None) -> Body:
+def usage(used: chat.ChatUsage | None) -> Body:
     """Tokens. Anthropic counts those that the server had in its cache apart."""
-    of = used or chat.Usage()
+    of = used or chat.ChatUsage()
     told: Body = {
         "input_tokens": of.prompt - of.cached - of.created,
         "cache_creation_input_tokens": of.created,

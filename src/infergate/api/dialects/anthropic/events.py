@@ -21,7 +21,7 @@ class MessageEvents:
         self._blocks = Blocks()
         self._head: Body | None = None
         self._last = chat.Said()
-        self._usage: chat.Usage | None = None
+        self._usage: chat.ChatUsage | None = None
         self._over = False
 
     def feed(self, chunk: Body) -> bytes:

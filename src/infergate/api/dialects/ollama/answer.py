@@ -46,11 +46,11 @@ class Shape:
         return {"model": self.model, "created_at": now.replace("+00:00", "Z")}
 
 
-def last(finish: str | None, usage: chat.Usage | None, since: int, first: int | None) -> Body:
+def last(finish: str | None, usage: chat.ChatUsage | None, since: int, first: int | None) -> Body:
     """What the last line says: why it ended, and how long it took, in ns. Times are as the gateway
     sees them: until the first piece came, and from there."""
     now = time.monotonic_ns()
-    used = usage or chat.Usage()
+    used = usage or chat.ChatUsage()
     begun = now if first is None else first
     return {
         "done": True,
@@ -77,7 +77,7 @@ class LineEvents:
         self._blocks = Blocks()
         self._first: int | None = None
         self._finish: str | None = None
-        self._usage: chat.Usage | None = None
+        self._usage: chat.ChatUsage | None = None
         self._over = False
 
     def feed(self, chunk: Body) -> bytes:

@@ -32,7 +32,7 @@ class Embed:
         self._since = time.monotonic_ns()
 
     def answer(self, answer: Body) -> Body:
-        used = chat.usage(answer) or chat.Usage()
+        used = chat.usage(answer) or chat.ChatUsage()
         return {
             "model": self.body["model"],
             "embeddings": vectors(answer),

@@ -65,7 +65,7 @@ def response(answer: Body, body: Body) -> Body:
     return ended(head(answer, body), output, said.finish, chat.usage(answer))
 
 
-def ended(head: Body, output: list[Body], finish: str | None, used: chat.Usage | None) -> Body:
+def ended(head: Body, output: list[Body], finish: str | None, used: chat.ChatUsage | None) -> Body:
     """A response that is complete, or as complete as it gets."""
     why = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(finish or "")
     return {
@@ -77,7 +77,7 @@ def ended(head: Body, output: list[Body], finish: str | None, used: chat.Usage |
     }
 
 
-def usage(used: chat.Usage | None) -> Body | None:
+def usage(used: chat.ChatUsage | None) -> Body | None:
     """Tokens; None where the server does not say."""
     if used is None:
         return None

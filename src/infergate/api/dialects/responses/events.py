@@ -31,7 +31,7 @@ class ResponseEvents:
         self._identity = ""
         self._opened: list[Block] = []
         self._finish: str | None = None
-        self._usage: chat.Usage | None = None
+        self._usage: chat.ChatUsage | None = None
         self._number = 0
         self._over = False
 
