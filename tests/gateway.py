@@ -25,6 +25,7 @@ import typer.main
 from infergate.cli import main
 from infergate.cli.unwell import UNWELL
 from infergate.live.shared_memory import push
+from infergate.nginx import worker_user
 from infergate.paths import Home
 from tests.access_log import assert_lines_fit
 from tests.backends.servers import free_port
@@ -83,6 +84,8 @@ class Gateway:
 
     def __init__(self, engine: str, config: str, *, forked: bool | None = None) -> None:
         self._forked = self.forks if forked is None else forked
+        if self._forked:  # a fork starts no Python, and that of the tests may be root's own
+            worker_user.PYTHON = Path("/usr/bin/env")
         # Short, and not pytest's: a unix socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix=folder_prefix()))
         self.folder.chmod(0o755)

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from infergate.engine.find import find_debian
-from infergate.nginx import worker_user
 from tests.backends.servers import Scripted, scripted
 from tests.cache import ENGINES_HOME, SUITE, TRIXIE
 from tests.engine.one_of_each import Stack, one_of_each
@@ -79,7 +78,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def forks() -> None:
     """For this folder: what takes a second to load is loaded once (tests/forked.py)."""
     Gateway.forks = True
-    worker_user.PYTHON = Path("/usr/bin/env")  # a fork needs none, and the tests' may be root's own
 
 
 @pytest.fixture(scope="module", params=ENGINES)
