@@ -50,6 +50,7 @@ models:
   bench: [a, b, c]
   kept: {{ backends: [a], cache: {{ ttl: 1h }} }}
   patient: {{ backends: [a, b, c], timeouts: {{ connect: 7s }} }}
+  work: {{ backends: [a, b, c], balance: work }}
 services: {{ other: {{ url: http://127.0.0.1:{upstream}, path: /other/ }} }}
 """
 
@@ -78,6 +79,13 @@ ROWS = (
     Counted("200 B, own timeouts", 200, model="patient"),
     Counted("20 kB", 100, content=(20_000, "x")),
     Counted("1 MB", 10, content=(1_000_000, "base64")),
+    Counted("200 B, work", 300, model="work"),
+    Counted("3 kB", 100, content=(3_000, "x")),
+    Counted("3 kB, work", 100, model="work", content=(3_000, "x")),
+    Counted("20 kB, work", 100, model="work", content=(20_000, "x")),
+    Counted("48 kB", 100, content=(48_000, "x")),
+    Counted("48 kB, work", 100, model="work", content=(48_000, "x")),
+    Counted("1 MB, work", 10, model="work", content=(1_000_000, "base64")),
     Counted("chunk", 4, chunks=200),
     Counted("20 kB stream, held", 100, content=(20_000, "x"), max_tokens=4, stream=True),
     Counted("chunk, held", 4, content=(20_000, "x"), chunks=200),

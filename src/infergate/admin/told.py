@@ -76,12 +76,16 @@ def steps(why: str) -> Iterator[str]:
     scores: list[tuple[str, str]] = []
     terms: list[str] = []
     unit = " ms" if why.startswith("work;") else ""
+    idle = ""  # what it costs at one that does nothing, which is told once
     for part in (each for each in why.split(";") if each):
         match = _SCORE.fullmatch(part)
         if match:
             scores.append((match[1], match[2]))
             if match[3]:
                 terms.append(_sum(match[1], match[3], match[2]))
+                idle = match[2] if match[3].startswith("0,") else idle
+            elif match[2] == idle:
+                terms.append(f"{match[1]}: the same, for it does nothing either")
             continue
         full = part.endswith((" full", " open", " drained"))
         if scores and not full:

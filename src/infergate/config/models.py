@@ -85,7 +85,7 @@ class Model(Section):
     """One model. A list of backend names is the short form."""
 
     backends: list[Name] = Field(min_length=1, description="Who serves it.")
-    balance: Balance = Field("least_busy", description="How one of them is picked.")
+    balance: Balance = Field("work", description="How one of them is picked.")
     aliases: list[ModelName] = Field([], description="Other names clients may use for it.")
     upstream_name: ModelName | None = Field(None, description="What the backends call it.")
     upstream_names: dict[Name, ModelName] = Field(

@@ -39,6 +39,23 @@ class Waiting(StrEnum):
     TAKES = "d "
 
 
+class EngineFact(IntEnum):
+    """The places of what njs is told of an engine for balance: work, 0 for what is not known.
+
+    HOLDS: tokens of its KV cache. READS: tokens of a prompt in a ms. DISTRUST: the part of what the
+    index says that is not in its cache, 1 where it keeps no prefixes. MOVED: tokens that its
+    odometer was moved on because it restarted. EVICTS: 1 where another model has to leave its
+    memory for one that is loaded. WAITING: prompt tokens that wait there and are not ours.
+    """
+
+    HOLDS = 0
+    READS = 1
+    DISTRUST = 2
+    MOVED = 3
+    EVICTS = 4
+    WAITING = 5
+
+
 class CountedKey(StrEnum):
     """How keys of the zone `turns` begin that are counts for the control plane."""
 

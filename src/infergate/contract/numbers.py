@@ -25,5 +25,12 @@ FOR_EVER_MS = 10**12
 BYTES_PER_TOKEN = 4
 """OpenAI's rule of thumb, of text."""
 
+KV_CACHE_TOKENS = 1_000_000
+"""Of an engine that does not say: too many cost little, too few cost much (decision 034)."""
+
+OWED_PENDING = 2**26
+"""What a backend owes is one number: so many times the tokens that are pending there, and those of
+all prompts in flight (njs/owed.js)."""
+
 HEDGE_BUCKETS = 88
 """The last bucket of the times of a model's answers; the first is 0."""

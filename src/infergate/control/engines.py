@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infergate.config.root import Config
+from infergate.contract.live import EngineFact
+from infergate.contract.numbers import KV_CACHE_TOKENS
 from infergate.control.live import Live
 from infergate.errors import InfergateError
 from infergate.health.monitor import BackendStatus
@@ -17,14 +19,8 @@ from infergate.live.shared_memory import NginxNotThere, push
 from infergate.log import log
 from infergate.paths import Home
 
-CAPACITY = 1_000_000
-"""Tokens; of a backend that says nothing, as njs/work.js has it."""
-
-
 Engined = Mapping[str, tuple[float, ...]]
-NOTHING = (0.0,) * 6
-_MOVED = 3
-"""Of the six numbers that njs/work.js describes."""
+NOTHING = (0.0,) * len(EngineFact)
 
 PROMPT = 4000
 """Tokens of a prompt that nobody knows; of what others have waiting."""
@@ -118,9 +114,9 @@ class Engines:
         loaded = sum(model.loaded is True for model in status.models)
         seen.most_loaded = max(seen.most_loaded, loaded)
         on_demand = status.kind is not None and not KINDS[status.kind].keeps_loaded
-        moved = there[_MOVED]
+        moved = there[EngineFact.MOVED]
         if seen.restarted(status):
-            moved += (capacity or CAPACITY) + 1
+            moved += (capacity or KV_CACHE_TOKENS) + 1
         return (
             float(capacity or 0),
             (declared.prefill_speed or 0) / 1000,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from infergate.contract.live import CountedKey, Waiting
+from infergate.contract.numbers import OWED_PENDING
 from infergate.errors import MemoryFull, StateError
 from infergate.nginx.zones import Fill, fills
 
@@ -203,8 +204,8 @@ def _live(answer: dict[str, Any]) -> LiveState:
         },
         conditions={k: str(v) for k, v in answer["backends"].items() if k},
         load={k: float(v) for k, v in answer["load"].items()},
-        pending=_tokens("+", answer["inflight"]),
-        prompts=_tokens("=", answer["inflight"]),
+        pending={k: owed // OWED_PENDING for k, owed in _owed(answer["inflight"])},
+        prompts={k: owed % OWED_PENDING for k, owed in _owed(answer["inflight"])},
         engines={
             k: tuple(float(each) for each in json.loads(v))
             for k, v in answer.get("engines", {}).items()
@@ -222,8 +223,8 @@ def _live(answer: dict[str, Any]) -> LiveState:
     )
 
 
-def _tokens(mark: str, counts: Mapping[str, float]) -> dict[str, int]:
-    return {k[1:]: int(v) for k, v in counts.items() if k.startswith(mark)}
+def _owed(counts: Mapping[str, float]) -> list[tuple[str, int]]:
+    return [(k[1:], int(v)) for k, v in counts.items() if k.startswith("+")]
 
 
 def _uncopied(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:

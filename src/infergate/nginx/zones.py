@@ -172,7 +172,7 @@ def zones(config: Config, need: Needs) -> tuple[Zone, ...]:
         ),
         Zone("load", _mb(1, numbers), number),
         Zone("engines", _mb(1, backends * 2 * _NUMBER)),
-        Zone("blocks", _mb(8, _BLOCKS * _BLOCK * backends // _ROOM), "timeout=1h evict"),
+        Zone("blocks", _mb(8, _BLOCKS * _BLOCK * backends // _ROOM), "timeout=30d evict"),
         Zone("turns", _mb(2, (7 * models + need.pairs) * _NUMBER), number),
         Zone(
             "limits",

@@ -71,7 +71,9 @@ def compile_route(
     names = list(model.backends) if backends and _are_equal(model, backends) else 0
     if names and all(each[_LIKE:] == backends[0][_LIKE:] for each in backends):
         backends = backends[:1]
-    return [name, model.balance, backends, options or 0, names, *_pace(name, model, inventories)]
+    # Where there is no choice, nothing has to be weighed.
+    balance = "least_busy" if model.balance == "work" and len(model.backends) < 2 else model.balance
+    return [name, balance, backends, options or 0, names, *_pace(name, model, inventories)]
 
 
 def _are_equal(model: Model, backends: list[list[Any]]) -> bool:

@@ -170,7 +170,7 @@ function settle(r) {
     if (backend !== '') {
         state.hold(backend, -1);   // before anything that may fail
         if (owes && variables.ig_owed !== '') {
-            owed.settle(r, state.hold);
+            owed.settle(r, state.hold, false);
         }
     }
     findUsage(r, backend);

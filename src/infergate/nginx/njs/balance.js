@@ -16,7 +16,6 @@ import * as addresses from './addresses.js' with { load: 'rare' };
 import * as busyness from './busyness.js';
 import * as homes from './homes.js' with { load: 'rare' };
 import * as kinds from './kinds.js' with { load: 'rare' };
-import * as owed from './owed.js' with { load: 'lazy' };
 import * as state from './state.js';
 import * as turns from './turns.js' with { load: 'rare' };
 import * as usable from './usable.js' with { load: 'lazy' };
@@ -151,18 +150,4 @@ function open(r, route, request, tried, waits, only, sound, shunned) {
     return judge;
 }
 
-// The request of a model with balance: work goes to this backend: what that keeps in mind of it. Returns whether it
-// owes anything (owed.js).
-function place(r, route, request, name) {
-    if (request.place === undefined) {
-        if (!(request.bytes >= owed.SMALL) || r.variables.ig_owed !== '' || route[BACKENDS].length === 1) {
-            return false;
-        }
-        work.open(r, route, request).taken(name);   // it had its turn in the queue, and was not weighed
-    }
-    request.place();
-    request.place = undefined;
-    return true;
-}
-
-export { open, place };
+export { open };

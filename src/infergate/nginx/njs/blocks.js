@@ -4,128 +4,71 @@
 // nothing of the prompt. A block's key is the model and a chained hash of samples of all blocks so far: md5 of
 // all bytes would take 2.4 ns for each (docs/decisions/034). It is kept which backend's odometer (work.js) stood
 // where when it got the block last; as long as no more than its capacity was sent there since, it should have it.
-// Kept are depths 1, 2, 4, 8, … and the last: whoever shares an opening meets one of them.
+// Kept are depths 1, 2, 4, 8, … and the last (went.js): whoever shares an opening meets one of them, and where depth
+// 1 is not known, none is.
 //
-// ig_blocks   key → '\n<backend>=<odometer>\n<backend>=…\n'
-import * as memory from './memory.js';
-import * as owed from './owed.js' with { load: 'lazy' };
+// ig_blocks   key → '\n<backend>=<DEPTHS times the odometer, and the depth>\n<backend>=…\n'
+import * as contract from './contract.js';
+import * as opening from './opening.js' with { load: 'lazy' };
+import * as state from './state.js';
 
 const BLOCK = 8192;
-// Of each block so many bytes apart four count. Each such look takes 700 instructions, md5 of as few 15,000.
-const APART = 1024;
 // Blocks of a body beyond these are not looked at: 4 MB.
-const MOST = 512;
-// An entry is not written anew for less of the capacity than this.
-const FRESH = 1 / 16;
-// Claude Code's line, which is another one each time and does not go to the engine (anthropic.js).
-const ATTRIBUTION = 'x-anthropic-billing-header:', NEAR = 512;
+const MOST = 512, DEPTHS = 1024;
+// Of each block six bytes in the middle and six at its end count. Each such look takes 700 instructions, md5 of as few
+// 15,000. What differs before them mostly moves them.
+const APART = 4096, SAMPLE = 6;
+// A prime below 2^48, so that 31 of them and a sample are exact.
+const PRIME = 281474976710597;
+// Pictures and sounds are looked for in bodies above this.
+const LARGE = 65536;
 
-function wordOf(uri) {
-    return uri.indexOf('chat') !== -1 || uri.indexOf('messages') !== -1 ? '"messages"'
-        : uri.indexOf('completions') !== -1 || uri === '/api/generate' ? '"prompt"' : '"input"';
+// { tokens: of the prompt, about; known: what is kept of its blocks, the deepest first; hashes: theirs, by depth }
+function open(r, model, request) {
+    const buffer = request.buffer || r.requestBuffer;
+    const start = startIn(request);
+    const size = buffer.length;
+    const zone = state.shared.ig_blocks;
+    const hashes = [0];
+    let known = '';
+    let hash = 1, depth = 0;
+    for (let end = start + BLOCK; end <= size && depth < MOST; end += BLOCK) {
+        hash = (hash * 31 + buffer.readUIntLE(end - APART - SAMPLE, SAMPLE)) % PRIME;
+        hash = (hash * 31 + buffer.readUIntLE(end - SAMPLE, SAMPLE)) % PRIME;
+        hashes[++depth] = hash;
+    }
+    if (depth !== 0) {
+        let common = 1;
+        let entry = zone.get(hashes[1] + ' ' + model);
+        while (entry !== undefined) {
+            known = entry + known;
+            common *= 2;
+            entry = common > depth ? undefined : zone.get(hashes[common] + ' ' + model);
+        }
+        let deep = '';   // between the last of these and the last of all, each may be the last of an earlier turn
+        for (common /= 2; depth > common && common >= 1; depth--) {
+            deep += zone.get(hashes[depth] + ' ' + model) || '';
+        }
+        known = deep + known;
+    }
+    const bytes = size > LARGE ? size - start - opening.mediaIn(request) : size - start;
+    return { tokens: Math.ceil(bytes / contract.BYTES_PER_TOKEN), known, hashes };
 }
 
-// Where the prompt begins in the body.
-function startIn(buffer, request, uri) {
-    const start = Math.max(0, buffer.indexOf(wordOf(uri)));
-    const messages = request.parsed.messages;
-    if (!Array.isArray(messages) || !messages[0] || messages[0].role === 'user') {
-        return start;
+// Where the prompt begins, about: as if all before were ASCII. It is looked for in what scan.js left, because in a
+// buffer a search takes 35 instructions a byte.
+function startIn(request) {
+    const text = request.text;
+    let at = text.indexOf('"messages"');
+    if (at === -1) {
+        at = Math.max(0, text.indexOf('"prompt"'), text.indexOf('"input"'));
     }
-    const line = buffer.slice(start, start + NEAR).indexOf(ATTRIBUTION);
-    const end = line === -1 ? -1 : buffer.indexOf('\\n', start + line);
-    return end === -1 ? start : end;
+    const cuts = request.cuts;
+    if (cuts !== undefined && cuts[0] !== undefined && cuts[0][2] < at) {
+        at = opening.offset(cuts, at);
+    }
+    const first = request.parsed.messages && request.parsed.messages[0];
+    return !first || first.role === 'user' ? at : opening.startIn(request, first, at);
 }
 
-// Bytes of pictures and sounds in base64, which are no text: of those that scan.js left out.
-function mediaIn(request) {
-    let bytes = 0;
-    (request.cuts || []).forEach((cut) => {
-        if (request.buffer.slice(cut[0], cut[0] + 5).toString() === 'data:') {
-            bytes += cut[1] - cut[0];
-        }
-    });
-    return bytes;
-}
-
-// Of each block from the first on.
-function keysOf(buffer, start, model) {
-    const found = [];
-    const end = Math.min(buffer.length, start + MOST * BLOCK) - BLOCK;
-    let one = 1;
-    let other = 1;
-    for (let at = start; at <= end; at += BLOCK) {
-        for (let place = at; place < at + BLOCK; place += APART) {
-            const word = buffer.readUInt32LE(place);
-            one = (one * 31 + word) >>> 0;
-            other = ((other << 7) ^ (other >>> 9) ^ word ^ one) >>> 0;
-        }
-        found.push(one + ',' + other + ' ' + model);
-    }
-    return found;
-}
-
-// tokens: of the prompt, about.
-function open(r, model, request, bytesPerToken) {
-    const bytes = request.bytes || 0;
-    const buffer = bytes >= BLOCK && request.text !== undefined ? request.buffer || r.requestBuffer : undefined;
-    const start = buffer === undefined ? 0 : startIn(buffer, request, r.uri);
-    const tokens = bytes < owed.SMALL || request.text === undefined ? 0
-        : Math.ceil((bytes - start - (bytes > 65536 && buffer !== undefined ? mediaIn(request) : 0)) / bytesPerToken);
-    const zone = ngx.shared.ig_blocks;
-    const keys = buffer === undefined ? [] : keysOf(buffer, start, model);
-    const entries = [];   // by depth: what is kept of the block; undefined if it was not looked for
-
-    function entryAt(depth) {
-        if (entries[depth] === undefined) {
-            entries[depth] = zone.get(keys[depth]) || '';
-        }
-        return entries[depth];
-    }
-
-    // Where the backend's odometer stood when it got the block; NaN if it did not.
-    function stoodAt(depth, name) {
-        const entry = entryAt(depth);
-        const at = entry === '' ? -1 : entry.indexOf('\n' + name + '=');
-        return at === -1 ? NaN : parseInt(entry.slice(at + name.length + 2), 10);
-    }
-
-    // Tokens of the prompt that the backend should have: its deepest block that is young enough.
-    function matched(name, odometer, capacity) {
-        let stands;
-        for (let depth = keys.length - 1; depth >= 0; depth--) {
-            const stood = entryAt(depth) === '' ? NaN : stoodAt(depth, name);
-            if (stood >= 0) {
-                stands = stands === undefined ? odometer() : stands;
-                if (stands >= stood && stands - stood <= capacity) {
-                    return (depth + 1) * BLOCK / bytesPerToken;
-                }
-            }
-        }
-        return 0;
-    }
-
-    // The backend gets this prompt.
-    function keep(name, stands, capacity) {
-        for (let depth = 1; depth < keys.length; depth *= 2) {
-            keepAt(depth - 1, name, stands, capacity);
-        }
-        if (keys.length !== 0) {
-            keepAt(keys.length - 1, name, stands, capacity);
-        }
-    }
-
-    function keepAt(depth, name, stands, capacity) {
-        const stood = stoodAt(depth, name);
-        if (stands - stood >= 0 && stands - stood < capacity * FRESH) {
-            return;
-        }
-        const others = entryAt(depth).split('\n').filter((each) => each !== '' && !each.startsWith(name + '='));
-        const entry = '\n' + others.concat(name + '=' + stands).join('\n') + '\n';
-        memory.perhaps(() => zone.set(keys[depth], entry));
-    }
-
-    return { tokens, matched, keep };
-}
-
-export { open };
+export { BLOCK, DEPTHS, open };

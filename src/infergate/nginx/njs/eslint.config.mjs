@@ -3,12 +3,13 @@ const given = ['ngx', 'njs', 'process', 'Buffer', 'setTimeout', 'clearTimeout', 
 
 const longest = (max) => ({ max, skipBlankLines: true, skipComments: true });
 
-// What is more than that, and how much: it does not grow. [complexity, lines of a function] Both files have one function
+// What is more than that, and how much: it does not grow. [complexity, lines of a function] These files have one function
 // with the variables of one request, or one stream, around small functions that share them: a variable around a function
 // costs 100 instructions where it is used, a property of an object 475 (docs/decisions/010).
 const exceptions = {
     'balance.js': [15, 91],
     'stream.js': [15, 179],
+    'work.js': [42, 80],
 };
 
 export default [{

@@ -9,6 +9,7 @@
 import * as contract from './contract.js';
 import * as pace from './pace.js';
 import * as route from './route.js';
+import * as streamed from './streamed.js';
 import * as tokens from './tokens.js';
 
 // A prompt is read with so many tokens a second by a small GPU that has others to serve (docs/routing.md).
@@ -57,7 +58,7 @@ function needed(r, found, request, backend, least) {
     }
     const prompt = promptOf(request);
     const extra = request.bytes > settings.short_prompt ? prompt.ms : 0;
-    if (tokens.wordOf(r.uri) === undefined || isStream(r, request)) {
+    if (tokens.wordOf(r.uri) === undefined || streamed.isStreamed(r.uri, request)) {
         return { ms: extra === 0 ? 0 : least + extra, why: prompt.why };
     }
     const answer = answerOf(r, request, backend, paceOf(found));
@@ -70,7 +71,7 @@ function needed(r, found, request, backend, least) {
 // The same of an answer whose model was measured.
 function measured(r, found, request, backend) {
     const known = pace.open().of(found[route.MODEL]);
-    return known === undefined || tokens.wordOf(r.uri) === undefined || isStream(r, request) ? { ms: 0 }
+    return known === undefined || tokens.wordOf(r.uri) === undefined || streamed.isStreamed(r.uri, request) ? { ms: 0 }
         : answerOf(r, request, backend, { ms: known, why: 'as measured' }) || { ms: 0 };
 }
 
@@ -96,15 +97,10 @@ function promptOf(request) {
     return { ms: count / PROMPT_SPEED * 1000, why: 'a prompt of about ' + count + ' tokens' };
 }
 
-// Ollama streams where nothing is said.
-function isStream(r, request) {
-    return request.stream === true || (r.uri.startsWith('/api/') && request.parsed && request.parsed.stream !== false);
-}
-
 // Whether no first byte in so many seconds tells of the request and not of the backend: its own size needs longer.
 function explains(r, found, request, backend, seconds) {
     const known = pace.open().of(found[route.MODEL]);
-    const answer = known === undefined || tokens.wordOf(r.uri) === undefined || isStream(r, request) ? undefined
+    const answer = known === undefined || tokens.wordOf(r.uri) === undefined || streamed.isStreamed(r.uri, request) ? undefined
         : answerOf(r, request, backend, { ms: known, why: '' });
     return promptOf(request).ms + (answer === undefined ? 0 : answer.ms / ROOM) > seconds * 1000;
 }
@@ -121,4 +117,4 @@ function ofAnotherRevision(location) {
     return same.length === 0 ? location : same[same.length - 1];
 }
 
-export { ending, of, explains, isStream };
+export { ending, of, explains };

@@ -14,22 +14,25 @@ function perhaps(step) {
     try {
         return step();
     } catch (e) {
-        if (!isFull(e)) {
-            throw e;
-        }
+        refuseOther(e);
         return undefined;
+    }
+}
+
+// Goes on where a zone is full.
+function refuseOther(e) {
+    if (!isFull(e)) {
+        throw e;
     }
 }
 
 // The refusal of a request that found no room. What it took so far is given back by whoever answers
 // (refusal.js): it stands in the request's variables.
 function noRoom(e) {
-    if (!isFull(e)) {
-        throw e;
-    }
+    refuseOther(e);
     ngx.log(ngx.ERR, 'a request was refused: shared memory is full; `infergate status` says which zone');
     return { status: 503, code: 'gateway_full', retry_after: 1,
         message: 'The gateway has no memory left for another request of this kind. Try again soon.' };
 }
 
-export { isFull, perhaps, noRoom };
+export { isFull, perhaps, refuseOther, noRoom };

@@ -5,7 +5,6 @@
 import * as admit from './admit.js';
 import * as answer from './answer.js';
 import * as anthropic from './anthropic.js' with { load: 'rare' };
-import * as balance from './balance.js' with { load: 'lazy' };
 import * as contract from './contract.js';
 import * as door from './door.js';
 import * as explained from './explained.js' with { load: 'rare' };
@@ -18,6 +17,7 @@ import * as route from './route.js';
 import * as scan from './scan.js' with { load: 'lazy' };
 import * as state from './state.js';
 import * as tokens from './tokens.js' with { load: 'lazy' };
+import * as went from './went.js' with { load: 'lazy' };
 
 // The body for the backend that it chooses; undefined for what the short way does not do. '' where all is
 // decided and the request goes on in another location, with $ig_body: see @careful.
@@ -135,7 +135,7 @@ function chosen(r, request, found, isOllama, isLong, met) {
             return undefined;
         }
     }
-    const owes = found[route.BALANCE] === 'work' && balance.place(r, found, request, backend[route.NAME]);
+    const owes = request.work !== undefined && went.down(r, found, request, backend);
     if (request.stream !== true && !isOllama && !isLong) {
         answer.expectOnePiece(backend[route.NAME], charged, state.calm && !waits, owes);
     }

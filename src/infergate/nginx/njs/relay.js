@@ -3,7 +3,6 @@
 import * as affinity from './affinity.js' with { load: 'rare' };
 import * as anthropic from './anthropic.js' with { load: 'lazy' };
 import * as attempts from './attempts.js';
-import * as balance from './balance.js' with { load: 'lazy' };
 import * as contract from './contract.js';
 import * as explained from './explained.js' with { load: 'lazy' };
 import * as firstByte from './first_byte.js';
@@ -24,6 +23,8 @@ import * as state from './state.js';
 import * as streamOptions from './stream_options.js' with { load: 'lazy' };
 import * as tier from './tier.js' with { load: 'rare' };
 import * as tokens from './tokens.js';
+import * as went from './went.js' with { load: 'lazy' };
+import * as work from './work.js' with { load: 'lazy' };
 
 // met: it took from its limits already.
 function handle(r, format, met) {
@@ -198,7 +199,7 @@ function dispatch(r, found, asked, format, backend) {
 function note(r, found, asked, backend, keyFlags) {
     const total = found[route.OPTIONS].total;
     if (found[route.BALANCE] === 'work') {
-        balance.place(r, found, asked, backend[route.NAME]);
+        owe(r, found, asked, backend);
     }
     if (backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) !== -1) {
         residents.warm(found[0], backend[route.NAME]);
@@ -208,6 +209,16 @@ function note(r, found, asked, backend, keyFlags) {
     }
     if (keyFlags.indexOf(contract.POLICY_FLAG_EXPLAINED) !== -1) {
         explained.tell(r, backend[route.NAME], found[0]);
+    }
+}
+
+// With balance: work.
+function owe(r, found, asked, backend) {
+    if (asked.work === undefined) {
+        work.open(r, found, asked);   // it had its turn in the queue, and was not weighed
+    }
+    if (asked.work !== undefined && r.variables.ig_owed === '') {
+        went.down(r, found, asked, backend);
     }
 }
 

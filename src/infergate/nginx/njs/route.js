@@ -12,7 +12,6 @@
 //
 // Which of them gets a request: the lowest score; see balance.js.
 import * as balance from './balance.js' with { load: 'lazy' };
-import * as owed from './owed.js' with { load: 'lazy' };
 import * as state from './state.js';
 import * as work from './work.js' with { load: 'lazy' };
 
@@ -53,31 +52,36 @@ function find(model) {
 //
 // Each time it starts at another one, or as the weights say, so that equally busy ones share; Math.random
 // would seed itself anew for every request. Where only how busy they are tells the backends apart, as on most
-// routes, there is nothing to judge: balance.js would cost 2 µs more. So it is with balance: work for a prompt that
-// is too small to count.
+// routes, there is nothing to judge: balance.js would cost 2 µs more. With balance: work, a prompt that is too small
+// to count makes a difference only where somebody is busy.
 function pick(r, route, request, tried, waits, only, sound) {
     const slots = state.slots();
     const names = route[NAMES];
-    const isWork = route[BALANCE] === 'work';
-    if (names !== 0 && tried === '' && slots.get('') === undefined && only === undefined
-        && (!isWork || names.length === 1 || request.bytes < owed.SMALL)) {
-        return leastBusy(route, slots, names, isWork);
+    if (names !== 0 && tried === '' && slots.get('') === undefined && only === undefined) {
+        return leastBusy(r, route, request, slots, names);
     }
     return judged(r, route, request, tried, waits, only, sound);
 }
 
-function leastBusy(route, slots, names, isWork) {
+function leastBusy(r, route, request, slots, names) {
     const count = names.length;
+    const isWork = route[BALANCE] === 'work';
+    let policy = isWork && request.bytes >= work.SMALL ? work.open(r, route, request) : undefined;
     let at = count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
     let why = route[BALANCE] + ';';
     let lowest = NONE;
     let best;
     for (let left = count; left !== 0; left--) {
         let score = slots.get(names[at]) || 0;
-        if (isWork && score !== 0 && count !== 1) {
-            score = work.crowd(slots, names[at], score);
+        if (isWork && score !== 0 && policy === undefined) {
+            policy = work.open(r, route, request);
         }
-        why += names[at] + '=' + score + ';';
+        if (policy === undefined) {
+            why += names[at] + '=' + score + ';';
+        } else {
+            score = policy.score(likeTheFirst(route, at), score, 0);
+            why += names[at] + '=' + score + policy.told + ';';
+        }
         if (score < lowest) {
             lowest = score;
             best = at;
@@ -87,11 +91,16 @@ function leastBusy(route, slots, names, isWork) {
     state.weighed(why, true);
     // From here on nothing fails: whoever called has the slot, or nobody has.
     state.hold(names[best], 1);
-    if (route[BACKENDS].length === count) {
-        return route[BACKENDS][best];
+    return likeTheFirst(route, best);
+}
+
+// One of those of which only the first stands in the list, perhaps.
+function likeTheFirst(route, at) {
+    if (route[BACKENDS].length === route[NAMES].length) {
+        return route[BACKENDS][at];
     }
     const backend = route[BACKENDS][0];
-    backend[NAME] = names[best];
+    backend[NAME] = route[NAMES][at];
     return backend;
 }
 

@@ -11,7 +11,7 @@
 // ig_inflight  backend, or '@' and a bucket of limits.js (charge.js) → requests in flight;
 //              '<pid>:<name>' → those of one worker; '/<model>' → count of picks; '' is there while any
 //              backend has an entry in ig_backends, ig_breakers or ig_load: else nobody has to look there;
-//              '+', '=', '<' and '%' before a backend: see work.js
+//              '+', '<' and '%' before a backend: see work.js
 // ig_engines, ig_blocks   see work.js and blocks.js
 // ig_turns     how fast models answer, how conversations are spread (homes.js); '/<model>' → turns of
 //              backends that were out, gone to the next in route.js
@@ -89,7 +89,7 @@ function hold(name, count, timeout) {
 // was taken, so whoever meets a failure gives it back so, and once.
 function drop(r) {
     if (r.variables.ig_owed !== '') {
-        owed.settle(r, hold);
+        owed.settle(r, hold, false);
     }
     const name = r.variables.ig_backend;
     if (name !== '') {

@@ -49,7 +49,7 @@ function begins(r, data, hold) {
     }
     r.variables.ig_first_chunk = r.variables.request_time;
     if (r.variables.ig_owed !== '') {
-        owed.begun(r, hold);
+        owed.settle(r, hold, true);
     }
     return EVENTS;
 }

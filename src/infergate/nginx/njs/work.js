@@ -6,140 +6,122 @@
 //   + 1000 · x / (1 − x)               x: how full its KV cache gets, by the prompts in flight there and this one
 //   + load + evict + slot              where models are loaded on demand (residents.js)
 //
-// docs/decisions/034 has the reasons, and what was measured. A body below owed.SMALL is not counted: as one in
-// flight it is worth more than its tokens (route.js).
+// docs/decisions/034 has the reasons, and what was measured. A body below SMALL counts as a request in flight, which
+// is more than its tokens are worth. went.js writes down where a request went.
 //
-// ig_inflight  '+<backend>' → tokens pending; '=<backend>' → prompt tokens in flight; both with those of a worker,
-//              '<pid>:+<backend>'. '<<backend>' → when the tokens that are pending there for answers that are not
-//              streamed are read, in ms. '%<backend>' → its odometer: tokens that it was sent to read
-// ig_engines   backend → what the control plane knows of it (src/infergate/control/engines.py), as JSON: [tokens of its
-//              KV cache, tokens it reads in a ms, 1 where it keeps no prefixes, tokens that its odometer was moved
-//              on because it restarted, 1 where another model has to leave its memory for one that is loaded,
-//              tokens that wait there for others]; 0 for what is not known
-import * as blocks from './blocks.js';
-import * as memory from './memory.js';
-import * as owed from './owed.js';
+// ig_inflight  '+<backend>' → OWED_PENDING times the tokens pending, and the prompt tokens in flight; with those of a
+//              worker, '<pid>:+<backend>'. '<<backend>' → when the tokens that are pending there for answers that are
+//              not streamed are read, in ms. '%<backend>' → its odometer: tokens that it was sent to read
+// ig_engines   backend → what the control plane knows of it, as JSON (EngineFact in src/infergate/contract)
+//
+// Written for few functions, and few variables that they share: either costs a request hundreds of instructions.
+import * as blocks from './blocks.js' with { load: 'lazy' };
+import * as contract from './contract.js';
 import * as residents from './residents.js' with { load: 'rare' };
 import * as state from './state.js';
+import * as went from './went.js' with { load: 'lazy' };
 
 const NAME = 0, WEIGHT = 1, FLAGS = 4;
-const MODEL = 0, BACKENDS = 2;
-const HOLDS = 0, READS = 1, DISTRUST = 2, MOVED = 3, EVICTS = 4, WAITING = 5;
-const UNKNOWN = [0, 0, 0, 0, 0, 0];
+const MODEL = 0, BACKENDS = 2, NAMES = 4;
 
-// OpenAI's rule of thumb: a token is about four bytes of text.
-const BYTES_PER_TOKEN = 4;
+// A body of fewer bytes counts as a request and not by its tokens, which take a tenth of a second at most.
+const SMALL = 2048;
 // What is read here is not read for those who come later: they wait for it, too.
 const LATER = 2;
-// In ms: of an answer that is written beside; of a model that is loaded; of an answer, where one is waited for.
-const WRITING = 50, LOADING = 20000, ANSWER = 10000;
-// Of a box that loads models: so many answers at once.
-const SLOTS = 4;
+// In ms, of an answer that is written beside.
+const WRITING = 50;
 // From this part of the KV cache on it gets no steeper: a shared opening counts there for each that uses it.
 const BRIM = 0.9;
-// Tokens that are read in any case.
-const LEAST = 16;
+// Tokens that are read in any case; and more than any prompt has, so that sums stay exact.
+const LEAST = 16, LONGEST = 1000000;
 // A sum stays below what stands against a backend (balance.js).
 const MOST = 900000;
-// Of an engine that says nothing (docs/routing.md): tokens that it reads in a ms, and that its KV cache holds. Too
-// many cost little, too few cost much.
-const SPEED = 8, CAPACITY = 1000000;
+// Tokens that an engine reads in a ms, if it says nothing (docs/routing.md).
+const SPEED = 8;
 
-// See balance.js.
+// See balance.js. What it found out stands in request.work: went.js and quick.js go by it.
 function open(r, route, request) {
-    const backends = route[BACKENDS];
     const slots = state.slots();
-    const engines = ngx.shared.ig_engines;
-    const prompt = blocks.open(r, route[MODEL], request, BYTES_PER_TOKEN);
-    const tokens = prompt.tokens;
-    const now = Date.now();
-    const policy = { score, taken, told: '' };
-    const weighed = {};   // backend → [tokens of this prompt that it would have to read, speed, capacity, moved]
-    const average = averageOf(backends);
+    const prompt = !(request.bytes >= SMALL) || request.text === undefined ? undefined
+        : request.bytes >= blocks.BLOCK ? blocks.open(r, route[MODEL], request)
+            : { tokens: (request.bytes + contract.BYTES_PER_TOKEN - 1) / contract.BYTES_PER_TOKEN >>> 0, known: '', hashes: [] };
+    const tokens = prompt === undefined ? 0 : prompt.tokens > LONGEST ? LONGEST : prompt.tokens;
+    const known = prompt === undefined ? '' : prompt.known;
+    const engines = state.shared.ig_engines;
+    let average = 0;   // weight; 0 where all are alike
+    for (let i = route[NAMES] === 0 ? route[BACKENDS].length : 0; i !== 0; i--) {
+        average += route[BACKENDS][i - 1][WEIGHT] / route[BACKENDS].length;
+    }
+    const policy = { score, taken, told: '', tokens, hashes: prompt === undefined ? [] : prompt.hashes, its: [] };
+    let lowest = MOST + 1;
+    let idle = -1;         // what it costs at one of several alike that does nothing and of which nothing is known
+    if (tokens !== 0) {
+        request.work = policy;
+    }
 
-    function score(backend, busy, others) {
+    // isIt: it goes there, whatever it costs.
+    function score(backend, busy, others, isLast, isIt) {
         const name = backend[NAME];
-        const known = engines.get(name);
-        const engine = known === undefined ? UNKNOWN : JSON.parse(known);
-        const share = backend[WEIGHT] / average;
-        const speed = engine[READS] || SPEED * share;
-        const capacity = engine[HOLDS] || CAPACITY;
-        let pending = engine[WAITING];
+        const text = engines.get(name);
+        const engine = text === undefined ? undefined : JSON.parse(text);
+        let at = known === '' ? -1 : known.indexOf('\n' + name + '=');
+        const isPlain = average === 0 && busy === 0 && engine === undefined && at === -1 && others === 0;
+        if (isPlain && idle !== -1 && !isIt) {
+            return idle;   // no lower than the one before, and nothing to tell
+        }
+        const share = average === 0 ? 1 : backend[WEIGHT] / average;
+        const speed = engine === undefined ? SPEED * share : engine[contract.ENGINE_FACT_READS] || SPEED * share;
+        const capacity = engine === undefined ? contract.KV_CACHE_TOKENS
+            : engine[contract.ENGINE_FACT_HOLDS] || contract.KV_CACHE_TOKENS;
+        let pending = engine === undefined ? 0 : engine[contract.ENGINE_FACT_WAITING];
         let full = tokens;
+        let uncached = tokens;
+        let entry = -1;   // of its deepest block that is young enough
         if (busy !== 0) {
-            pending += (slots.get('+' + name) || 0) + owed.unstreamed(slots, name, speed, now);
-            full += slots.get('=' + name) || 0;
+            const owed = slots.get('+' + name) || 0;
+            const leaks = (slots.get('<' + name) || 0) - Date.now();
+            full += owed % contract.OWED_PENDING;
+            pending += (owed - owed % contract.OWED_PENDING) / contract.OWED_PENDING
+                + (leaks > 0 ? leaks * speed * went.LEAK >>> 0 : 0);
         }
-        const matched = tokens === 0 || engine[DISTRUST] !== 0 ? 0
-            : prompt.matched(name, () => (slots.get('%' + name) || 0) + engine[MOVED], capacity);
-        const uncached = tokens === 0 ? 0 : Math.max(LEAST, tokens - matched);
-        const load = backend[FLAGS].indexOf('o') === -1 ? 0 : residence(backend, busy, engine);
-        weighed[name] = [uncached, speed, capacity, engine[MOVED]];
-        policy.told = ':' + pending + ',' + uncached + ',' + busy + ',' + full + ',' + capacity
-            + (known === undefined && others === 0 && share === 1 && load === 0 ? ''
-                : ',' + round(speed) + ',' + others + ',' + round(share) + ',' + load);
-        const sum = (pending + (1 + LATER) * uncached) / speed + WRITING * (busy + others) / share + load
-            + 1000 * crowding(full / capacity);
-        return Math.min(MOST, Math.round(sum));
-    }
-
-    // A box that loads models on demand: what is left of a load, or all of it; who has to leave, and is loaded again
-    // some day; the wait for a slot. Never one without the other: slots alone drive models out for ever.
-    function residence(backend, busy, engine) {
-        const name = backend[NAME];
-        const wait = busy < SLOTS ? 0 : (busy - SLOTS + 1) / SLOTS * ANSWER;
-        if (backend[FLAGS].indexOf('c') === -1) {
-            return wait;
-        }
-        const since = residents.sentAt(route[MODEL], name);
-        if (since !== undefined) {
-            return wait + Math.max(0, LOADING - (now - since));
-        }
-        return wait + LOADING + (engine[EVICTS] === 0 ? 0 : 2 * LOADING + (busy === 0 ? 0 : ANSWER));
-    }
-
-    // The request goes there. What it owes is written down when that is certain: the short way may give it up.
-    function taken(name) {
-        request.place = tokens === 0 ? undefined : () => {
-            const its = weighed[name] || [tokens, SPEED, CAPACITY, 0];
-            owed.owe(r, name, its[0], tokens, its[1], isStreamed(r, request), state.hold);
-            const stands = memory.perhaps(() => slots.incr('%' + name, its[0], 0));
-            if (stands !== undefined) {
-                prompt.keep(name, stands + its[3], its[2]);
+        for (; at !== -1; at = known.indexOf('\n' + name + '=', at + 1)) {
+            entry = +known.slice(at + name.length + 2, known.indexOf('\n', at + 1));
+            const depth = entry % blocks.DEPTHS;
+            const age = (slots.get('%' + name) || 0) + (engine === undefined ? 0 : engine[contract.ENGINE_FACT_MOVED])
+                - (entry - depth) / blocks.DEPTHS;
+            if (age >= 0 && age <= capacity) {
+                uncached -= depth * blocks.BLOCK / contract.BYTES_PER_TOKEN
+                    * (engine === undefined ? 1 : 1 - engine[contract.ENGINE_FACT_DISTRUST]) >>> 0;
+                break;
             }
-        };
+        }
+        if (uncached < LEAST && tokens !== 0) {
+            uncached = LEAST;
+        }
+        const load = backend[FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) === -1 ? 0
+            : residents.cost(route[MODEL], backend, busy, engine === undefined ? 0 : engine[contract.ENGINE_FACT_EVICTS]);
+        const x = full / capacity;
+        let sum = (pending + (1 + LATER) * uncached) / speed + WRITING * (busy + others) / share + load
+            + 1000 * (x <= BRIM ? x / (1 - x) : 9 + 10 * (x < 1 + BRIM ? x - BRIM : 1));
+        sum = sum > MOST ? MOST : sum + 0.5 >>> 0;
+        if (sum < lowest || isIt) {
+            lowest = sum;
+            policy.its = [name, uncached, speed, capacity, engine === undefined ? 0 : engine[contract.ENGINE_FACT_MOVED], entry];
+        }
+        policy.told = ':' + pending + ',' + uncached + ',' + busy + ',' + full + ',' + capacity
+            + (engine === undefined && others === 0 && share === 1 && load === 0 ? ''
+                : ',' + Math.round(speed * 10000) / 10000 + ',' + others + ',' + Math.round(share * 10000) / 10000 + ',' + load);
+        if (isPlain && load === 0) {
+            idle = sum;
+        }
+        return sum;
     }
 
     return policy;
 }
 
-function averageOf(backends) {
-    let whole = 0;
-    for (let i = 0; i < backends.length; i++) {
-        whole += backends[i][WEIGHT];
-    }
-    return whole / backends.length;
+function taken() {
+    return undefined;   // went.js does it when that is certain: the short way may give it up
 }
 
-// What a KV cache that is so full costs, in s.
-function crowding(filled) {
-    return filled <= BRIM ? filled / (1 - filled) : 9 + 10 * Math.min(1, filled - BRIM);
-}
-
-function isStreamed(r, request) {
-    return request.stream === true || (r.uri.startsWith('/api/') && request.stream !== false);
-}
-
-// For the log, from which src/infergate/admin/told.py tells the sum.
-function round(number) {
-    return Math.round(number * 10000) / 10000;
-}
-
-// What others are in the way of a small prompt, in ms: the sum without what is the same for all.
-function crowd(slots, name, busy) {
-    const filled = Math.min(BRIM, (slots.get('=' + name) || 0) / CAPACITY);
-    return Math.round(WRITING * busy + ((slots.get('+' + name) || 0)
-        + owed.unstreamed(slots, name, SPEED, Date.now())) / SPEED + 1000 * filled / (1 - filled));
-}
-
-export { WRITING, SPEED, CAPACITY, open, crowd };
+export { SMALL, open };
