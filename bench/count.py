@@ -47,9 +47,9 @@ that is busy would have more of it in each request."""
 
 _CONFIG = """\
 models:
-  bench: [a, b, c]
+  bench: {{ backends: [a, b, c], balance: least_busy }}
   kept: {{ backends: [a], cache: {{ ttl: 1h }} }}
-  patient: {{ backends: [a, b, c], timeouts: {{ connect: 7s }} }}
+  patient: {{ backends: [a, b, c], timeouts: {{ connect: 7s }}, balance: least_busy }}
   work: {{ backends: [a, b, c], balance: work }}
 services: {{ other: {{ url: http://127.0.0.1:{upstream}, path: /other/ }} }}
 """

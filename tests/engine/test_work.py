@@ -56,7 +56,7 @@ def two(running: Two) -> Iterator[Two]:
         backend.reset()
         backend.behave()
     it.forget_failures()
-    until(lambda: not sum(live(it).in_flight.values()))
+    until(lambda: not live(it).conditions and not sum(live(it).in_flight.values()))
 
 
 def live(it: Gateway) -> LiveState:

@@ -70,7 +70,7 @@ def read_olla(data: dict[str, Any], file: str, draft: Draft) -> None:
     if balance in _BALANCES and draft.settings.get("backends"):
         draft.model("*", *draft.settings["backends"])["balance"] = _BALANCES[balance]
     elif balance != "priority":
-        draft.lost(file, f"proxy.load_balancer {balance}: least_busy is what there is by default")
+        draft.lost(file, f"proxy.load_balancer {balance}: work is what there is by default")
     _proxy(proxy, file, draft)
     quiet = (
         "server",

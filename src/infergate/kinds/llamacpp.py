@@ -36,8 +36,19 @@ def read_slots(text: str) -> Work | None:
     busy = [slot for slot in body if slot.get("is_processing") is True]
     return Work(
         running=len(busy),
+        kv_cache_tokens=_context(body),
         pulse=tuple(number for slot in busy for number in _progress(slot)),
     )
+
+
+_LARGEST_CONTEXT = 2**40
+
+
+def _context(slots: Iterable[Mapping[str, Any]]) -> int | None:
+    """Tokens that all of them hold; each has a cache of its own."""
+    told = (slot.get("n_ctx") for slot in slots)
+    known = (each for each in told if isinstance(each, int) and not isinstance(each, bool))
+    return sum(each for each in known if 0 < each < _LARGEST_CONTEXT) or None
 
 
 def _progress(slot: Mapping[str, Any]) -> Iterable[float]:

@@ -11,6 +11,7 @@ NAMES = WorkNames(
     running=("sglang:num_running_reqs",),
     waiting=("sglang:num_queue_reqs",),
     kv_cache_use=("sglang:token_usage",),
+    kv_cache_tokens=("sglang:max_total_num_tokens",),
     generation_tokens=("sglang:generation_tokens_total",),
     prompt_tokens=("sglang:prompt_tokens_total",),
     pulse=(

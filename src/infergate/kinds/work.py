@@ -73,6 +73,7 @@ class WorkNames:
     waiting: tuple[str, ...] = ()
     kv_cache_use: tuple[str, ...] = ()
     kv_cache: tuple[CacheInfo, ...] = ()
+    kv_cache_tokens: tuple[str, ...] = ()
     generation_tokens: tuple[str, ...] = ()
     prompt_tokens: tuple[str, ...] = ()
     pulse: tuple[str, ...] = ()
@@ -81,7 +82,7 @@ class WorkNames:
 
     @property
     def all(self) -> frozenset[str]:
-        requests = (*self.running, *self.waiting, *self.kv_cache_use)
+        requests = (*self.running, *self.waiting, *self.kv_cache_use, *self.kv_cache_tokens)
         infos = [each.metric for each in self.kv_cache]
         timed = [name for pair in (*self.first_tokens, *self.tokens) for name in pair]
         return frozenset(
@@ -126,7 +127,7 @@ def _read(names: WorkNames, values: Mapping[str, list[float]], labels: _Labels) 
         kv_cache_use=None
         if kv_cache_use is None
         else round(min(1.0, max(0.0, sum(kv_cache_use) / len(kv_cache_use))), 4),
-        **_cache(names, labels),
+        **_cache(names, values, labels),
         generation_tokens=_count(_first(values, names.generation_tokens)),
         prompt_tokens=_count(_first(values, names.prompt_tokens)),
         pulse=tuple(
@@ -139,7 +140,9 @@ def _read(names: WorkNames, values: Mapping[str, list[float]], labels: _Labels) 
     )
 
 
-def _cache(names: WorkNames, labels: _Labels) -> dict[str, Any]:
+def _cache(names: WorkNames, values: Mapping[str, list[float]], labels: _Labels) -> dict[str, Any]:
+    if tokens := _count(_first(values, names.kv_cache_tokens)):
+        return {"kv_cache_tokens": tokens}
     for info in names.kv_cache:
         told = labels.get(info.metric, [])
         sizes = [_whole(each, info.blocks) * _whole(each, info.block_tokens) for each in told]

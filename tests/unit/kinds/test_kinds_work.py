@@ -100,7 +100,26 @@ def test_llama_cpp_without_metrics_tells_by_its_slots() -> None:
     assert moved is not None
     assert moved.pulse != work.pulse
     slots[1]["is_processing"] = False
-    assert read_slots(json.dumps(slots)) == Work(running=0)
+    assert read_slots(json.dumps(slots)) == Work(running=0, kv_cache_tokens=4_096)
+
+
+def test_odd_contexts_of_slots_are_not_known() -> None:
+    odd = [{"n_ctx": each} for each in (True, -1, "4096", 2**60, None)]
+    assert read_slots(json.dumps(odd)) == Work(running=0)
+    assert read_slots(json.dumps([*odd, {"n_ctx": 4096}, {"n_ctx": 4096}])) == Work(
+        running=0, kv_cache_tokens=8192
+    )
+
+
+def test_what_an_sglang_says_of_its_cache() -> None:
+    """A gauge for each rank of data parallelism, each with a cache of its own."""
+    gauge = 'sglang:max_total_num_tokens{dp_rank="'
+    work = read_metrics("sglang", f'{gauge}0"}} 471258.0\n{gauge}1"}} 471258.0\n')
+    assert work is not None
+    assert work.kv_cache_tokens == 942_516
+    none = read_metrics("sglang", f'{gauge}0"}} 0\nsglang:num_running_reqs 1\n')
+    assert none is not None
+    assert none.kv_cache_tokens is None
 
 
 def test_the_engines_of_one_vllm_are_added_up_and_their_kv_caches_averaged() -> None:
