@@ -129,8 +129,8 @@ class Backend(Section):
         None,
         ge=1,
         le=1_000_000_000,
-        description="Tokens that its KV cache holds, for balance: work; else what it tells (vLLM, SGLang,"
-        " llama.cpp).",
+        description="Tokens that its KV cache holds, for balance: work; else what it tells (vLLM,"
+        " SGLang, llama.cpp).",
     )
     prefill_speed: int | None = Field(
         None,
