@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import httpx
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from infergate.api import answering
 from infergate.api.answering import BodyTooLarge, Left, body_of, while_there
@@ -39,11 +39,23 @@ class Tier:
         except BodyTooLarge:
             await _refused(send, path, 413, "The request body is larger than this gateway accepts.")
             return
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         if caller.handed == Handed.BODY:
-            work = self._unpacked(caller, scope, body, send)
+            work = self._unpacked(caller, scope, body, noting)
         else:
-            work = translated(self._inner, caller, scope, body, send)
-        await while_there(receive, work)
+            work = translated(self._inner, caller, scope, body, noting)
+        try:
+            await while_there(receive, work)
+        except Exception:
+            if not begun:  # else it is cut off
+                await _refused(send, path, 500, "The gateway failed; its log says why.")
+            raise  # to the log
 
     async def _unpacked(self, caller: Caller, scope: Scope, body: bytes, send: Send) -> None:
         """Ask for the same with the body as it is meant; all else is decided by what comes out."""

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from infergate.api.caller import Caller
+from infergate.api.dialects import table
 from infergate.api.inner import Inner
+from infergate.api.tier import Tier
 from infergate.api.translate import translated
 
 NOBODY = Path("/nonexistent/inner.sock")
@@ -50,3 +52,31 @@ def test_a_body_of_any_depth_is_asked_for_or_refused() -> None:
         used = b'{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"f","input":'
         body = BODY.replace(b"]}", b"," + used + deep + b"}]}]}")
         assert answered(body)[0] in (400, 502), depth
+
+
+def test_a_mistake_of_ours_is_told_in_the_dialect_and_to_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def wrong(*_: object) -> None:
+        raise LookupError("a mistake")
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        came = [{"type": "http.request", "body": BODY, "more_body": False}]
+
+        async def receive() -> Any:
+            return came.pop() if came else await asyncio.Event().wait()
+
+        scope = {"type": "http", "path": "/v1/messages", "method": "POST", "headers": []}
+        await Tier(Inner(NOBODY), 1000)(scope, receive, send)
+
+    monkeypatch.setattr(table, "translation", wrong)
+    with pytest.raises(LookupError):
+        asyncio.run(ask())
+    told = json.loads(sent[1]["body"])
+    assert (sent[0]["status"], told["error"]["type"]) == (500, "api_error")
+    assert "mistake" not in told["error"]["message"]
