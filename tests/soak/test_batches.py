@@ -22,7 +22,7 @@ api: {{ batches: {{ concurrent: 8 }} }}
 def test_five_thousand_lines_are_exact_after_three_ends_of_everything() -> None:
     with (
         scripted(name="a", models=["m"]) as a,
-        gateway("embedded", CONFIG.format(a=a.url)) as it,
+        gateway("embedded", CONFIG.format(a=a.url), forked=True) as it,
     ):
         of = client(it)
         began = time.monotonic()
@@ -48,7 +48,9 @@ def test_what_those_notice_who_ask_while_a_batch_runs(concurrent: int) -> None:
     takes three, or all."""
     with (
         scripted(name="a", models=["m"]) as a,
-        gateway("embedded", CONFIG.replace("8", str(concurrent)).format(a=a.url)) as it,
+        gateway(
+            "embedded", CONFIG.replace("8", str(concurrent)).format(a=a.url), forked=True
+        ) as it,
     ):
         a.behave(path_prefix="/v1/chat", delay_s=0.05)
         alone = p95_ms(it)

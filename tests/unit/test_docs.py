@@ -23,6 +23,7 @@ from infergate.cli import app
 from infergate.config.root import Config
 from infergate.engine.find import find_debian
 from infergate.live import apply
+from infergate.nginx import worker_user
 from tests.backends.private_ca import PrivateCa
 from tests.cache import ENGINES_HOME
 from tests.gateway import run_here
@@ -119,7 +120,9 @@ def _check(block: Block, folder: Path) -> None:
         pytest.skip("needs ModSecurity, which Debian's engine has; `make test` brings it")
     (folder / "infergate.yaml").write_text(json.dumps(config, default=str))
     command = ["check", "-c", str(folder / "infergate.yaml")]
-    ran = run_here(command, {"INFERGATE_HOME": str(folder / "home"), **ENVIRON})
+    with pytest.MonkeyPatch.context() as changed:  # the Python of the tests may be root's own
+        changed.setattr(worker_user, "PYTHON", Path("/usr/bin/env"))
+        ran = run_here(command, {"INFERGATE_HOME": str(folder / "home"), **ENVIRON})
     assert ran.returncode == 0, ran.stderr
 
 
