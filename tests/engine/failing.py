@@ -52,7 +52,8 @@ class Failing:
         for program, functions in self._functions.items():
             text = self._text(program)
             for each in functions:
-                begins = rf"^ *(?:async )?function {re.escape(each)}\([^\n]*\n"
+                name = re.escape(each)  # of a function, or of what stands where it was called
+                begins = rf"^(?: *(?:async )?function {name}\(|.*\{{   // {name}$)[^\n]*\n"
                 begin = re.search(begins, text, re.MULTILINE)
                 assert begin, (program, each)
                 throws = (

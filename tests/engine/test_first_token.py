@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import threading
 import time
@@ -69,10 +70,13 @@ def streamed(
 
 def until_a_was_first(it: Gateway, model: str, path: str = "/v1/chat/completions") -> dict:
     """The log's line of a request that went to a first, and had its answer from b."""
+    turns = itertools.count()
 
     def line() -> Any:
         it.forget_failures()  # else nobody asks it again
-        answer = streamed(it, model, path)
+        # Of another prompt each time: one that b has answered goes to b.
+        new = json.loads(json.dumps(ASKED[path]).replace(LONG, f"{next(turns)} times " * 2500))
+        answer = streamed(it, model, path, **new)
         assert answer.status_code == 200
         assert "stream_truncated" not in answer.text
         found = it.log()[-1]
