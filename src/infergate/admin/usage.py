@@ -11,7 +11,7 @@ from pydantic import Field
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import After, Document, Limit, Moment, operation
 from infergate.config.usage import Keep
-from infergate.store.report import report
+from infergate.store.report import by_cache, report
 from infergate.store.usage import SECONDS, Period
 
 FIELDS = ("key", "team", "model", "backend", "minute", "hour", "day")
@@ -30,6 +30,14 @@ By = Annotated[
 
 Only = Annotated[
     str | None, Field(max_length=256, description="Count only what has exactly this one.")
+]
+
+Cache = Annotated[
+    bool,
+    Field(
+        description="Only what read prompts, with `cached_share`; what read most that was in no "
+        "backend's cache comes first, unless it is told apart by time."
+    ),
 ]
 
 
@@ -54,6 +62,7 @@ def usage(
     team: Only = None,
     model: Only = None,
     backend: Only = None,
+    cache: Cache = False,
     after: After = 0,
     limit: Limit = 100,
 ) -> UsagePage:
@@ -70,6 +79,8 @@ def usage(
     given = {"key": key, "team": team, "model": model, "backend": backend}
     only = {field: value for field, value in given.items() if value is not None}
     rows = report(gateway.database, period, began, end + 1, fields, teams, only)
+    if cache:
+        rows = by_cache(rows)
     return UsagePage(
         since=began,
         until=end,

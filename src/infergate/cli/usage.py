@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from infergate.errors import UserError
 
 _FIELDS = ("key", "team", "model", "backend", "minute", "hour", "day")
 _FORMATS = ("table", "csv", "json")
+_WIDTH = 80
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +38,12 @@ def usage(
     team: complete.OfTeam = None,
     model: complete.OfModel = None,
     backend: complete.OfBackend = None,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache", help="How much of the prompts was in the backends' caches; worst first."
+        ),
+    ] = False,
     format_: Annotated[
         str, typer.Option("--format", help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.")
     ] = "table",
@@ -63,6 +71,7 @@ def usage(
             team=team,
             model=model,
             backend=backend,
+            cache=cache,
         )
     )
     rows = [row for page in pages for row in page.items]
@@ -75,7 +84,8 @@ def usage(
         writer.writeheader()
         writer.writerows({name: _safe(value) for name, value in row.items()} for row in rows)
     else:
-        _print_table(rows, fields, currency)
+        columns = _cache_columns() if cache else _columns(rows, currency)
+        _print_table(rows, fields, columns, at_most=_WIDTH if cache else None)
 
 
 def _safe(value: Any) -> Any:
@@ -99,23 +109,57 @@ def _time(text: str, now: float, option: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _print_table(rows: list[dict[str, Any]], fields: list[str], currency: str) -> None:
+_Columns = Mapping[str, Callable[[Mapping[str, Any]], str]]
+"""Head → what a row has there."""
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], currency: str) -> _Columns:
+    columns = {
+        "REQUESTS": _number("requests"),
+        "ERRORS": _number("errors"),
+        "PROMPT": _number("prompt_tokens"),
+        "CACHED": _number("cached_tokens"),
+        "COMPLETION": _number("completion_tokens"),
+    }
+    if any(row["cost"] for row in rows):
+        columns[currency] = lambda row: f"{row['cost']:,.4f}"
+    return columns
+
+
+def _cache_columns() -> _Columns:
+    from infergate.store.report import cached_share
+
+    return {
+        "REQUESTS": _number("requests"),
+        "PROMPT": _number("prompt_tokens"),
+        "CACHED": _number("cached_tokens"),
+        "SHARE": lambda row: f"{cached_share(row['prompt_tokens'], row['cached_tokens']):.1%}",
+    }
+
+
+def _number(name: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: f"{row[name]:,}"
+
+
+_SUMS = ("requests", "errors", "prompt_tokens", "cached_tokens", "completion_tokens", "cost")
+
+
+def _print_table(
+    rows: list[dict[str, Any]], fields: list[str], columns: _Columns, *, at_most: int | None
+) -> None:
+    """The rows and, of several, their sum. at_most: see print_rows."""
     from infergate.cli.rows import print_rows
 
     if not rows:
         print("Nothing was used in this time.")
         return
-    priced = any(row["cost"] for row in rows)
-    numbers = ["requests", "errors", "prompt_tokens", "cached_tokens", "completion_tokens"]
-    head = [field.upper() for field in fields]
-    head += ["REQUESTS", "ERRORS", "PROMPT", "CACHED", "COMPLETION"] + [currency] * priced
-    total: dict[str, Any] = {name: sum(row[name] for row in rows) for name in (*numbers, "cost")}
+    total: dict[str, Any] = {name: sum(row[name] for row in rows) for name in _SUMS}
     lines = [
-        [str(row.get(field) or "-") for field in fields]
-        + [f"{row[name]:,}" for name in numbers]
-        + [f"{row['cost']:,.4f}"] * priced
+        [str(row.get(field) or "-") for field in fields] + [cell(row) for cell in columns.values()]
         for row in (*rows, total)
     ]
     if fields:
         lines[-1][0] = "total"
-    print_rows(head, lines if len(rows) > 1 else lines[:-1], right_from=len(fields))
+    head = [field.upper() for field in fields] + list(columns)
+    shown = lines if len(rows) > 1 else lines[:-1]
+    print_rows(head, shown, right_from=len(fields), at_most=at_most)

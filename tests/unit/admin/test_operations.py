@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from infergate.store.secrets import key_hash
 from infergate.store.usage import Sums, UsageGroup, add_usage
 from tests.admin_api import Served
+from tests.gateway import run_here
 
 
 @pytest.fixture
@@ -72,6 +74,41 @@ def test_usage_comes_in_pages_too(client: httpx.Client, api: Served) -> None:
     rows = [row for page in pages(client, "/v1/usage", **asked) for row in page]
     assert sorted(row["requests"] for row in rows) == [1, 2, 3, 4, 5]
     assert {row["day"] for row in rows} == {"1970-01-02"}
+
+
+def test_usage_by_cache_is_one_question_to_the_api_and_to_the_command_line(
+    client: httpx.Client, api: Served
+) -> None:
+    """A table for people has 80 columns, however long names are."""
+    long = "qwen/" + "q" * 100
+    groups = {
+        UsageGroup("d", 2 * 86400, "agents", long, "b"): Sums(9, 0, 9_999_999_999, 0, 5_000_000),
+        UsageGroup("d", 2 * 86400, "notebooks", long, "b"): Sums(3, 0, 2_000, 50, 1_500),
+        UsageGroup("d", 2 * 86400, "sounds", long, "b"): Sums(3),
+    }
+    with api.gateway.database.write() as connection:
+        add_usage(connection, groups)
+    asked = {"since": 2 * 86400, "until": 2 * 86400, "cache": True}
+    rows = client.get("/v1/usage", params=asked).raise_for_status().json()["items"]
+    assert [(row["key"], row["cached_share"]) for row in rows] == [
+        ("agents", 0.0005),
+        ("notebooks", 0.75),
+    ]
+    root = api.gateway.home.root
+    command = ["usage", "--cache", "--since", "1970-01-03", "--until", "1970-01-03"]
+    command += ["-c", str(root / "infergate.yaml")]
+
+    def said(*more: str) -> str:
+        ran = run_here([*command, *more], {"INFERGATE_HOME": str(root)})
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    assert json.loads(said("--json"))["rows"] == rows
+    head, *lines = said().splitlines()
+    assert head.split() == ["KEY", "MODEL", "REQUESTS", "PROMPT", "CACHED", "SHARE"]
+    shares = [(line.split()[0], line.split()[-1]) for line in lines]
+    assert shares == [("agents", "0.1%"), ("notebooks", "75.0%"), ("total", "0.1%")]
+    assert max(map(len, (head, *lines))) == 80
 
 
 @pytest.mark.parametrize(
