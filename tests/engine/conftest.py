@@ -50,10 +50,11 @@ collect_ignore = (
 """Of the next release's nginx no more is asked; every process of a run loads what it collects."""
 
 LONG = frozenset(
-    """backup engine_upgrade full_disk groups hardening mutual_tls survival true_health
-    validate""".split()
+    """api_batches backup custom_endpoints engine_upgrade full_disk groups hardening mutual_tls
+    survival true_health validate""".split()
 )
-"""Those of which nearly every test starts gateways of its own: long as a whole."""
+"""Those of which nearly every test starts gateways, or other processes, of its own: long as a
+whole."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
