@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ import pytest
 from openai import OpenAI
 from openai.types import Batch
 
+from infergate.api.batches.app import BatchesApp
 from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
@@ -28,14 +30,40 @@ CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm, max_in_flight: 2 }} }}
 models: {{ m: {{ backends: [a] }} }}
 api: {{ batches: {{ concurrent: 4 }} }}
+auth: {{ key_in_query: true }}
 """
 Running = tuple[Gateway, Scripted]
 
 
 @pytest.fixture(scope="module")
-def started(engine: str) -> Iterator[Running]:
-    with scripted(name="a", models=["m"]) as a, gateway(engine, CONFIG.format(a=a.url)) as it:
-        yield it, a
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Paths and queries as the process of batches got them."""
+    return tmp_path_factory.mktemp("told") / "asked"
+
+
+@pytest.fixture(scope="module")
+def started(engine: str, told: Path) -> Iterator[Running]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchesApp, "__init__", noting(BatchesApp.__init__, told))
+        with scripted(name="a", models=["m"]) as a, gateway(engine, CONFIG.format(a=a.url)) as it:
+            yield it, a
+
+
+def noting(begin: Any, told: Path) -> Any:
+    """The process of batches, which is a fork of this one, writes down what nginx asks it for."""
+
+    def begun_so(self: BatchesApp, *of: Any) -> None:
+        begin(self, *of)
+        answer = self.app.__call__
+
+        async def noted(scope: Any, receive: Any, send: Any) -> None:
+            with told.open("a") as file:
+                file.write(f"{scope['path']}?{scope['query_string'].decode()}\n")
+            await answer(scope, receive, send)
+
+        self.app = noted  # type: ignore[assignment]
+
+    return begun_so
 
 
 @pytest.fixture
@@ -143,6 +171,41 @@ def test_nobody_sees_what_another_keys_is_whatever_they_say_of_themselves(
         assert it.get(path, key="sk-ig-none").status_code == 401
     assert it.get("/v1/filesx").status_code == 404
     assert it.get("/v1/files/a/b/c").status_code == 404
+
+
+def test_a_key_in_the_address_goes_no_further_than_nginx(running: Running, told: Path) -> None:
+    it, _ = running
+    made = client(it).files.create(file=("x", b"{}"), purpose="batch")
+    told.unlink()
+    query = f"limit=1&key={it.key}&order=asc&purpose=batch&x={it.key}"
+    listed = httpx.get(f"{it.url}/v1/files?{query}", timeout=60)
+    assert len(listed.json()["data"]) == 1
+    file = f"/v1/files/{made.id}"
+    assert httpx.get(f"{it.url}{file}?key={it.key}", timeout=60).json()["id"] == made.id
+    assert httpx.get(f"{it.url}/v1/batches?key={it.key}&limit=9", timeout=60).status_code == 200
+    assert told.read_text().splitlines() == [
+        "/v1/files?limit=1&order=asc&purpose=batch",
+        f"{file}?",
+        "/v1/batches?limit=9",
+    ]
+
+
+def test_requests_for_files_and_batches_are_in_the_log(running: Running) -> None:
+    it, _ = running
+    answers = [it.get("/v1/files"), it.get("/v1/batches/batch_x"), it.get("/v1/files", key="no")]
+    ids = [each.headers["x-infergate-request-id"] for each in answers]
+
+    def lines() -> list[Any]:
+        mine = {each["id"]: each for each in it.log()}
+        return [mine[each] for each in ids if each in mine] if set(ids) <= set(mine) else []
+
+    seen = [(each["uri"], each["status"], each["attempts"]) for each in until(lines)]
+    assert seen == [
+        ("/v1/files", 200, []),
+        ("/v1/batches/batch_x", 404, []),
+        ("/v1/files", 401, []),
+    ]
+    assert "not found while logging" not in (it.home / "logs" / "error.log").read_text()
 
 
 def test_the_keys_of_a_team_have_files_together(running: Running) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+import zstandard
 
 from infergate.engine.find import find_debian
 from tests.backends.servers import scripted
@@ -47,13 +48,14 @@ PROMPTS = (
 
 SQL = "q=1'%20UNION%20SELECT%20name,pass%20FROM%20users--%20"
 CONFIG = """
-backends: {{ a: {a} }}
+backends: {{ a: {a}, box: {{ url: {a}, engine: ollama }} }}
 models: {{ m: [a] }}
 services:
   path: {{ url: {s}, path: /path/ }}
   host: {{ url: {s}, host: host.test, auth: none, waf: {{ exclude: [{excluded}] }} }}
   detect: {{ url: {s}, host: detect.test, auth: none, waf: detect }}
   off: {{ url: {s}, host: off.test, auth: none, waf: "off" }}
+api: {{ batches: {{ max_file: 64M }} }}
 waf: {{ mode: {mode}, exclude: [{{ rule: 942100, path: /v1/models, target: "ARGS:free" }}] }}
 """
 EXCLUDED = "942100, 942190, 942270, 942360, { rule: 930120, path: /elsewhere }"
@@ -135,6 +137,90 @@ def test_attacks_in_urls_and_headers_are_blocked(
 ) -> None:
     answer = blocking.post(path, chat("hi"), headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "waf_blocked")
+
+
+LISTS = ("/v1/files", "/v1/batches", "/v1/files/file-x/content", "/v1/batches/batch_x")
+
+
+def test_attacks_on_files_and_batches_are_blocked_too(blocking: Gateway) -> None:
+    for path in LISTS:
+        answer = blocking.get(f"{path}?{SQL}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "waf_blocked"), path
+        assert findings(blocking, answer.headers["x-infergate-request-id"])["attack"]
+    scanner = {"User-Agent": "sqlmap/1.7 (https://sqlmap.org)"}
+    answer = blocking.post("/v1/batches", {"input_file_id": "x"}, headers=scanner)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "waf_blocked")
+    answer = upload(blocking, 40_000_000, "?" + SQL)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "waf_blocked")
+    assert httpx.get(f"{blocking.url}/v1/files?{SQL}").status_code == 401, "the key comes first"
+
+
+def test_attacks_on_websockets_and_files_of_models_are_blocked_too(blocking: Gateway) -> None:
+    opening = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    key = blocking.new_key("manager", "--manage")
+    headers = {**blocking.headers(key), **opening}
+    socket_url = f"{blocking.url}/v1/realtime?model=m"
+    blob = f"/api/blobs/sha256:{'0' * 64}"
+    blocked = [
+        httpx.get(f"{socket_url}&{SQL}", headers=headers, timeout=60),
+        blocking.post(f"{blob}?{SQL}", bytes(40_000_000), key=key),
+    ]
+    for each in blocked:
+        assert (each.status_code, each.json()["error"]["code"]) == (403, "waf_blocked")
+    passed = [
+        httpx.get(socket_url, headers=headers, timeout=60),
+        blocking.post(blob, bytes(40_000_000), key=key),
+    ]
+    assert not any("waf_blocked" in each.text for each in passed)
+    assert "exited on signal" not in (blocking.home / "logs" / "error.log").read_text()
+
+
+def test_files_pass_the_firewall_whatever_is_in_them(blocking: Gateway) -> None:
+    for size in (0, 40_000_000):
+        answer = upload(blocking, size)
+        assert answer.status_code == 200, answer.text
+        id_ = answer.json()["id"]
+        assert blocking.get(f"/v1/files/{id_}/content").content.startswith(SAID.encode())
+    assert len(blocking.get("/v1/files?limit=1&order=asc").json()["data"]) == 1
+    assert "exited on signal" not in (blocking.home / "logs" / "error.log").read_text()
+
+
+def test_findings_about_files_and_batches_are_written_down(detecting: Gateway) -> None:
+    for path in LISTS:
+        answer = detecting.get(f"{path}?{SQL}")
+        assert answer.status_code in (200, 404), path
+        assert findings(detecting, answer.headers["x-infergate-request-id"])["attack"]
+    answer = upload(detecting, 40_000_000, "?" + SQL)
+    assert answer.status_code == 200
+    assert findings(detecting, answer.headers["x-infergate-request-id"])["method"] == "POST"
+    assert "exited on signal" not in (detecting.home / "logs" / "error.log").read_text()
+
+
+def upload(it: Gateway, size: int, query: str = "") -> httpx.Response:
+    """A file that begins with an attack."""
+    sent = {"file": ("in.jsonl", SAID.encode() + bytes(size))}
+    return httpx.post(
+        f"{it.url}/v1/files{query}",
+        data={"purpose": "batch"},
+        files=sent,
+        headers=it.headers(),
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_body_that_the_firewall_could_not_see_is_refused(
+    blocking: Gateway, detecting: Gateway, coding: str
+) -> None:
+    packed = {"gzip": gzip.compress, "zstd": zstandard.compress}[coding]
+    body = packed(json.dumps(chat("hi")).encode())
+    coded = {"Content-Encoding": coding}
+    for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses"):
+        answer = blocking.post(path, body, headers=coded)
+        assert answer.status_code == 403, "a rule of the CRS has it"
+        answer = detecting.post(path, body, headers=coded)
+        assert answer.status_code == 400, (path, answer.text)
+        assert "Content-Encoding" in answer.text, path
 
 
 def test_an_attack_with_a_large_body_is_blocked_too(blocking: Gateway) -> None:

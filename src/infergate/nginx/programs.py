@@ -88,6 +88,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "attempts_socket": str(around.home.attempts_socket),
         "watches": int(watches(config)),
         "tier": int(config.api is not None),
+        "waf_blocks": int(profiles(config)[0].mode == "block"),
         "unpacks": int(config.api is not None and profiles(config)[0].mode == "off"),
         "mute": _mute(),
         "undecided": INTERNAL.undecided,

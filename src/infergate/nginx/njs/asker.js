@@ -4,6 +4,14 @@ import * as contract from './contract.js';
 import * as credentials from './credentials.js';
 import * as policyOf from './policy.js';
 
+// What lists are asked with (api/files/routes.py, api/batches/routes.py). Nothing else goes on: a key may be there.
+const OF_LISTS = /^(?:after|limit|order|purpose)=/;
+
+// The variable $ig_query_kept.
+function query(r) {
+    return r.variables.args.split('&').filter((each) => OF_LISTS.test(each)).join('&');
+}
+
 // The variable $ig_tenant: with whom the key shares what it has. Empty for none, which is refused there.
 function tenant(r) {
     return policyOf.more().line(r.variables.ig_policy, contract.POLICY_LINE_TENANT) || '';
@@ -14,5 +22,5 @@ function entry(r) {
     return credentials.entry(r);
 }
 
-export { tenant, entry };
+export { query, tenant, entry };
 export { admit } from './admit.js';
