@@ -50,12 +50,12 @@ SQL = "q=1'%20UNION%20SELECT%20name,pass%20FROM%20users--%20"
 CONFIG = """
 backends: {{ a: {a}, box: {{ url: {a}, engine: ollama }} }}
 models: {{ m: [a] }}
+api: {{ batches: {{ max_file: 64M }} }}
 services:
   path: {{ url: {s}, path: /path/ }}
   host: {{ url: {s}, host: host.test, auth: none, waf: {{ exclude: [{excluded}] }} }}
   detect: {{ url: {s}, host: detect.test, auth: none, waf: detect }}
   off: {{ url: {s}, host: off.test, auth: none, waf: "off" }}
-api: {{ batches: {{ max_file: 64M }} }}
 waf: {{ mode: {mode}, exclude: [{{ rule: 942100, path: /v1/models, target: "ARGS:free" }}] }}
 """
 EXCLUDED = "942100, 942190, 942270, 942360, { rule: 930120, path: /elsewhere }"
