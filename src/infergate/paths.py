@@ -146,6 +146,11 @@ class Home:
         return self.run / "loops.json"
 
     @property
+    def tier_processes(self) -> Path:
+        """How the API tier's processes are (supervise/tier_processes.py)."""
+        return self.run / "tier.json"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 

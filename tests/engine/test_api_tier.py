@@ -331,11 +331,20 @@ def test_without_a_key_nothing_is_handed_over(tier: Running, callers: Path) -> N
 def test_a_tier_that_is_killed_is_started_again(tier: Running) -> None:
     it, _ = tier
     assert packed(it, CHAT).status_code == 200
+    (was,) = it.status()["tier"]
     before = tier_processes(it)
+    assert {was["pid"]} == before
     for pid in before:
         os.kill(pid, signal.SIGKILL)
     until(lambda: tier_processes(it) - before)
     assert packed(it, CHAT).status_code == 200
+    (now,) = it.status()["tier"]
+    assert (now["name"], now["restarts"]) == ("api", was["restarts"] + 1)
+    assert (now["pid"], now["ended"]) == (*(tier_processes(it) - before), "-9")
+    shown = " ".join(it.run("status", check=False).stdout.split())
+    assert f"The API tier's process api ({now['pid']}) runs since" in shown
+    good = " ".join(it.run("doctor", "--all", check=False).stdout.split())
+    assert f"the API tier's api runs (process {now['pid']})" in good
 
 
 def tier_processes(it: Gateway) -> set[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from rich.cells import cell_len
 
 from infergate.cli import observe
 from infergate.cli.certificate_rows import soonest_in_words
-from infergate.cli.status import is_well, print_status
+from infergate.cli.status import is_well, print_status, tier_in_words
+from infergate.supervise.tier_processes import TierProcess, TierProcesses, read_tier
 from tests.gateway import run_here
 
 
@@ -32,11 +34,15 @@ def document(*backends: dict[str, Any], **said: Any) -> dict[str, Any]:
         "processes": {"supervisor": 1, "nginx": 2, "control": 3}, "engine": None, "revision": 3,
         "file_applied": True, "keys": 12, "keys_file": None, "ledger": None, "failing": [],
         "drain": {"workers": 0, "streams": 0, "oldest_s": 0, "left_s": 0}, "set_aside": [],
-        "endpoints": [],
+        "endpoints": [], "tier": [],
         "backends": list(backends), "removed_backends": [], "groups": {}, "services": [],
         "certificates": [], "cache": {}, "uncopied": {}, "memory": [], "missing_models": [],
         "conflicts": [], **said,
     }  # fmt: skip
+
+
+def part(**said: Any) -> dict[str, Any]:
+    return {"name": "api", "pid": None, "restarts": 0, "since": None, "ended": "", **said}
 
 
 def printed(*backends: dict[str, Any], everything: bool = False) -> list[str]:
@@ -113,10 +119,51 @@ UP = {"supervisor": 1, "nginx": 2, "control": 3}
         ({"services": [{"state": "up", "login": None}]}, True),
         ({"services": [{"state": "down", "login": None}]}, False),
         ({"services": [{"state": "up", "login": {"state": "down"}}]}, False),
+        ({"tier": [part(), part(pid=7, since=1.0, restarts=2, ended="-9")]}, True),
+        ({"tier": [part(since=1.0, ended="-9")]}, False),
     ],
 )
 def test_what_is_down_makes_it_unwell(said: dict[str, Any], well: bool) -> None:
     assert is_well(document(**said)) is well
+
+
+def test_a_part_of_the_api_tier_that_ended_is_told_with_how_and_since_when() -> None:
+    def said(**of: Any) -> str | None:
+        return tier_in_words(TierProcess(**part(**of)), 100.0)
+
+    assert said() is None, "nobody has asked it"
+    assert said(pid=7, since=50.0) is None
+    assert said(since=40.0, restarts=1, ended="-9") == (
+        "The API tier's process api is down since 1 min 0 s (ended with -9), started again 1 time."
+    )
+    assert said(pid=8, since=40.0, restarts=2, ended="1") == (
+        "The API tier's process api (8) runs since 1 min 0 s; started again 2 times, the last one ended "
+        "with 1."
+    )
+
+
+def test_how_the_parts_of_the_api_tier_are_is_left_for_other_processes(tmp_path: Path) -> None:
+    file = tmp_path / "tier.json"
+    file.write_text('[{"name": "api", "pid": 1}]')
+    assert read_tier(file)
+    every = TierProcesses(file)
+    assert read_tier(file) == (), "an earlier supervisor's"
+    api, batches = every.watch("api"), every.watch("batches")
+    api.began(7)
+    api.ended(-9)
+    down = read_tier(file)[0]
+    assert (down.pid, down.ended, down.restarts, down.is_down) == (None, "-9", 0, True)
+    api.ended("Cannot allocate memory")
+    assert read_tier(file)[0].since == down.since, "it was not up in between"
+    api.began(8)
+    up = read_tier(file)[0]
+    assert (up.pid, up.restarts, up.is_down) == (8, 1, False)
+    every.forget(api)
+    assert [(each.name, each.is_down) for each in read_tier(file)] == [("batches", False)]
+    every.forget(batches)
+    assert read_tier(file) == ()
+    file.write_text("[{}, 3]")
+    assert read_tier(file) == ()
 
 
 def test_a_gateway_that_does_not_run_ends_with_3(tmp_path) -> None:

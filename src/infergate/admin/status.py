@@ -31,6 +31,7 @@ from infergate.operate.backend_list import backend_list
 from infergate.state.keys_file import read_keys_file
 from infergate.state_file import set_aside
 from infergate.supervise.instance import running
+from infergate.supervise.tier_processes import read_tier
 
 if TYPE_CHECKING:
     from infergate.live.revisions import Revision
@@ -169,6 +170,21 @@ class EndpointFile(Document):
     line: int = Field(description="Of the file, where that is; 0 where nobody knows.")
 
 
+class TierPart(Document):
+    """One process of the API tier (docs/api.md)."""
+
+    name: str = Field(description="api, endpoints or batches.")
+    pid: int | None = Field(description="Null while it does not run.")
+    restarts: int = Field(description="Since it was begun with the active settings.")
+    since: float | None = Field(
+        description="Unix seconds, since when it runs, or is down; null where it has not begun,"
+        " because nobody has asked it yet."
+    )
+    ended: str = Field(
+        description="How it last ended: a code of exit, negative for a signal; empty if it has not."
+    )
+
+
 class MissingModel(Document):
     """A model that the configuration expects at a backend that does not have it."""
 
@@ -216,6 +232,7 @@ class Status(Document):
         "more than 256 KiB, upload: no JSON, late: too many waited to be copied."
     )
     memory: list[MemoryZone]
+    tier: list[TierPart] = Field(description="Empty where the file has no `api`.")
     endpoints: list[EndpointFile]
     missing_models: list[MissingModel]
     conflicts: list[str]
@@ -277,6 +294,9 @@ def status(gateway: Gateway) -> Status:
             },
             "uncopied": live.uncopied if live else {},
             "memory": [asdict(fill) for fill in (live.zones if live else ())],
+            "tier": [asdict(each) for each in read_tier(home.tier_processes)]
+            if processes.supervisor is not None
+            else [],
             "endpoints": _endpoints(gateway) if processes.supervisor is not None else [],
             "conflicts": report.conflicts if report else [],
             "missing_models": [

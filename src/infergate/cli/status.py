@@ -18,6 +18,7 @@ from infergate.engine.find import STALE_S
 from infergate.ledger.status import LedgerStatus
 from infergate.live.drain import Drain
 from infergate.nginx.zones import MB, Fill
+from infergate.supervise.tier_processes import TierProcess
 
 _COLOURS = {"up": "green", "down": "red", "hung": "red"}
 """The other states are yellow."""
@@ -39,6 +40,9 @@ def print_status(document: Mapping[str, Any], *, everything: bool = False) -> No
         often = f"{failing['times']} times in {ago(time.time() - failing['since'])}"
         said = f"The control plane fails at {failing['loop']} ({often}) and tries again"
         terminal.line((f"{said}: {failing['problem']}", "yellow"))
+    for each in document["tier"]:
+        if (said := tier_in_words(TierProcess(**each), time.time())) is not None:
+            terminal.line((said, "yellow"))
     for each in document["endpoints"]:
         if each["problem"]:
             place = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
@@ -128,12 +132,29 @@ def engine_in_words(engine: Mapping[str, Any], now: float) -> str:
     return f"Engine {name}, looked for {ago(now - fetched)} ago{todo}"
 
 
+def tier_in_words(process: TierProcess, now: float) -> str | None:
+    """A process of the API tier that is down, or was; None of one that never ended."""
+    if process.since is None or not process.ended:
+        return None
+    how = f"ended with {process.ended}"
+    often = f"started again {counted(process.restarts, 'time')}"
+    lasts = ago(now - process.since)
+    if process.is_down:
+        return f"The API tier's process {process.name} is down since {lasts} ({how}), {often}."
+    return (
+        f"The API tier's process {process.name} ({process.pid}) runs since {lasts}; {often},"
+        f" the last one {how}."
+    )
+
+
 def is_well(document: Mapping[str, Any]) -> bool:
     """Whether nothing is down: no process, backend, or service with its login. What an operator
     drained is not, nor what was not asked yet."""
     seen = [*document["backends"], *document["services"]]
     seen += [each["login"] for each in document["services"] if each["login"] is not None]
-    return all(document["processes"].values()) and not any(each["state"] in _GONE for each in seen)
+    down = any(TierProcess(**each).is_down for each in document["tier"])
+    ill = down or any(each["state"] in _GONE for each in seen)
+    return all(document["processes"].values()) and not ill
 
 
 def _print_backends(

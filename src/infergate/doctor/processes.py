@@ -13,6 +13,7 @@ from infergate.hardening.check import Check, Severity, bad, good
 from infergate.paths import Home
 from infergate.processes import works_in
 from infergate.supervise.instance import Running, running
+from infergate.supervise.tier_processes import read_tier
 
 _TIMEOUT_S = 3.0
 
@@ -31,6 +32,8 @@ def check_processes(home: Home) -> Iterator[Check]:
         yield bad("process.gateway", "high", "the gateway does not run", "infergate up")
     else:
         yield from _parts(found)
+        if found.supervisor is not None:
+            yield from _tier(home)
     strangers = [each for each in _left_over(home, found) if each.pid != os.getpid()]
     for each in strangers:
         yield bad(
@@ -57,6 +60,17 @@ def _parts(found: Running) -> Iterator[Check]:
             yield bad(f"process.{name}", severity, f"{name} does not run: {without}", cure)
         else:
             yield good(f"process.{name}", "high", f"{name} runs (process {pid})")
+
+
+def _tier(home: Home) -> Iterator[Check]:
+    for each in read_tier(home.tier_processes):
+        name = f"process.tier.{each.name}"
+        if each.is_down:
+            what = f"the API tier's process {each.name} does not run: it ended with {each.ended}"
+            cure = "It is started again with back-off: logs/gateway.log says why it ended."
+            yield bad(name, "medium", what, cure)
+        elif each.pid is not None:
+            yield good(name, "medium", f"the API tier's {each.name} runs (process {each.pid})")
 
 
 def check_sockets(home: Home) -> Iterator[Check]:

@@ -24,6 +24,7 @@ from infergate.log import log
 from infergate.paths import Home
 from infergate.supervise.admin_api import unix_socket
 from infergate.supervise.child import Child, Sandbox
+from infergate.supervise.tier_processes import TierProcesses
 
 _LOOK_S = 0.5
 _BACKLOG = 1024
@@ -48,8 +49,9 @@ class _Part:
 class ApiTier:
     """The tier of one gateway, or none."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, processes: TierProcesses) -> None:
+        """processes: where it is told how they are."""
+        self._home, self._processes = home, processes
         self._seen: object = None
         self._told: Mapping[str, Any] | None = None
         self._parts: dict[str, _Part] = {}
@@ -92,7 +94,7 @@ class ApiTier:
             self._end(name, keep=name in wanted)
         if told is None:
             return
-        for name, (path, module, count, at_once) in wanted.items():
+        for name, (short, path, module, count, at_once) in wanted.items():
             part = self._parts.get(name)
             if part is None:
                 path.unlink(missing_ok=True)
@@ -112,6 +114,7 @@ class ApiTier:
                     inherited=[number],
                     sandbox=Sandbox(told["user"], _environment()),
                     end_s=_FINISH_S,
+                    watched=self._processes.watch(short),
                 )
                 part.children.append(child)
                 running = child.keep_running() if at_once else _once_asked(part.listener, child)
@@ -120,6 +123,9 @@ class ApiTier:
     def _end(self, name: str, *, keep: bool = False) -> None:
         """Its processes go; keep: the socket stays for others."""
         part = self._parts[name]
+        for child in part.children:
+            if child.watched is not None:
+                self._processes.forget(child.watched)
         for task in part.tasks:
             task.cancel()
             self._ending.add(task)
@@ -131,12 +137,15 @@ class ApiTier:
             del self._parts[name]
 
 
-def _commands(told: Mapping[str, Any], home: Home) -> Mapping[str, tuple[Path, str, int, bool]]:
-    """Name → its socket, the module that serves it, how many of it, and whether it begins before it
-    is asked: what is wrong with endpoints is to be seen at once."""
-    found = {"the API tier": (home.tier_socket, "infergate.api", told["workers"], False)}
+def _commands(
+    told: Mapping[str, Any], home: Home
+) -> Mapping[str, tuple[str, Path, str, int, bool]]:
+    """Name → its short one, its socket, the module that serves it, how many of it, and whether it
+    begins before it is asked: what is wrong with endpoints is to be seen at once."""
+    found = {"the API tier": ("api", home.tier_socket, "infergate.api", told["workers"], False)}
     if told["endpoints"] is not None:
         found["the endpoints' process"] = (
+            "endpoints",
             home.endpoints_socket,
             "infergate.api.endpoints",
             1,

@@ -17,6 +17,7 @@ from infergate.log import log
 from infergate.paths import Home
 from infergate.supervise.admin_api import unix_socket
 from infergate.supervise.child import Child
+from infergate.supervise.tier_processes import TierProcesses, Watched
 
 _LOOK_S = 0.5
 _BACKLOG = 1024
@@ -28,8 +29,12 @@ class BatchesProcess:
     """That of one gateway, or none. It reads the configuration itself, and is not begun anew with a
     new one. config: its file."""
 
-    def __init__(self, config: Path, home: Home, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: Path, home: Home, environ: Mapping[str, str], processes: TierProcesses
+    ) -> None:
         self._config, self._home, self._environ = config, home, environ
+        self._processes = processes
+        self._watched: Watched | None = None
         self._seen: object = None
         self._listener: socket.socket | None = None
         self._running: asyncio.Task[None] | None = None
@@ -69,7 +74,15 @@ class BatchesProcess:
         self._listener.listen(_BACKLOG)
         number = self._listener.fileno()
         command = ["-m", "infergate.api.batches", str(self._config), str(number)]
-        child = Child("what runs batches", command, self._home, self._environ, inherited=[number])
+        self._watched = self._processes.watch("batches")
+        child = Child(
+            "what runs batches",
+            command,
+            self._home,
+            self._environ,
+            inherited=[number],
+            watched=self._watched,
+        )
         self._running = asyncio.create_task(child.keep_running())
 
     async def _end(self) -> None:
@@ -77,6 +90,9 @@ class BatchesProcess:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
             self._running = None
+        if self._watched is not None:
+            self._processes.forget(self._watched)
+            self._watched = None
         if self._listener is not None:
             self._listener.close()
             self._home.batches_socket.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from typing import Any
 from infergate.backoff import Backoff
 from infergate.log import log
 from infergate.paths import Home
+from infergate.supervise.tier_processes import Watched
 
 _END_S = 5.0
 
@@ -41,10 +42,11 @@ class Child:
         inherited: Sequence[int] = (),
         sandbox: Sandbox | None = None,
         end_s: float = _END_S,
+        watched: Watched | None = None,
     ) -> None:
         """inherited: file descriptors that it gets, under the same numbers. sandbox: instead of our
-        user and environment. end_s: how long it may take to end."""
-        self.end_s = end_s
+        user and environment. end_s: how long it may take to end. watched: is told how it is."""
+        self.end_s, self.watched = end_s, watched
         self.name = name
         self._home, self._inherited = home, inherited
         self._command = [sys.executable, *arguments]
@@ -72,9 +74,13 @@ class Child:
                         self._process = await self._start()
                     else:
                         self._process, process = process, None
+                    if self.watched is not None:
+                        self.watched.began(self._process.pid)
                     code: object = await self._process.wait()
                 except OSError as problem:  # no memory or no process to be had, for now
                     code = str(problem)
+                if self.watched is not None:
+                    self.watched.ended(code)
                 delay_s = backoff.after(time.monotonic() - began)
                 log.warning(f"{self.name} ended and is started again", code=code, in_s=delay_s)
                 await asyncio.sleep(delay_s)

@@ -29,6 +29,7 @@ from infergate.supervise.instance import DRAIN_TIMEOUT_S, sole_supervisor
 from infergate.supervise.nginx_process import NginxProcess
 from infergate.supervise.notify import STOPPING, notify
 from infergate.supervise.preparing import NotPrepared, preparing
+from infergate.supervise.tier_processes import TierProcesses
 
 _READY_TIMEOUT_S = 10.0
 _READY_POLL_S = 0.02
@@ -87,11 +88,12 @@ async def supervise(
                 await nginx.start()
             control_plane = process.go_on()
         control = Child("the control plane", ["-m", "infergate.control", str(path)], home, environ)
+        processes = TierProcesses(home.tier_processes)
         loops = [
             control.keep_running(control_plane),
             admin.keep_running(),
-            ApiTier(home).keep_running(),
-            BatchesProcess(path, home, environ).keep_running(),
+            ApiTier(home, processes).keep_running(),
+            BatchesProcess(path, home, environ, processes).keep_running(),
             _apply_when_told(path, home, environ, reload),
             *_followers(path, home, environ, nginx, follow=follow),
         ]
