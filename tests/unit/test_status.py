@@ -137,8 +137,8 @@ def test_a_part_of_the_api_tier_that_ended_is_told_with_how_and_since_when() -> 
         "The API tier's process api is down since 1 min 0 s (ended with -9), started again 1 time."
     )
     assert said(pid=8, since=40.0, restarts=2, ended="1") == (
-        "The API tier's process api (8) runs since 1 min 0 s; started again 2 times, the last one ended "
-        "with 1."
+        "The API tier's process api (8) runs since 1 min 0 s; started again 2 times, the last one "
+        "ended with 1."
     )
 
 

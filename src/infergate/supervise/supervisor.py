@@ -88,12 +88,10 @@ async def supervise(
                 await nginx.start()
             control_plane = process.go_on()
         control = Child("the control plane", ["-m", "infergate.control", str(path)], home, environ)
-        processes = TierProcesses(home.tier_processes)
         loops = [
             control.keep_running(control_plane),
             admin.keep_running(),
-            ApiTier(home, processes).keep_running(),
-            BatchesProcess(path, home, environ, processes).keep_running(),
+            *_api_tier(path, home, environ),
             _apply_when_told(path, home, environ, reload),
             *_followers(path, home, environ, nginx, follow=follow),
         ]
@@ -113,6 +111,14 @@ async def supervise(
             await asyncio.gather(waiting, watch, *tasks, return_exceptions=True)
             home.ready.unlink(missing_ok=True)
             log.info("stopped")
+
+
+def _api_tier(
+    path: Path, home: Home, environ: Mapping[str, str]
+) -> Iterator[Coroutine[None, None, None]]:
+    processes = TierProcesses(home.tier_processes)
+    yield ApiTier(home, processes).keep_running()
+    yield BatchesProcess(path, home, environ, processes).keep_running()
 
 
 def _followers(
