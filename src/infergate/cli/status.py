@@ -41,8 +41,8 @@ def print_status(document: Mapping[str, Any], *, everything: bool = False) -> No
         said = f"The control plane fails at {failing['loop']} ({often}) and tries again"
         terminal.line((f"{said}: {failing['problem']}", "yellow"))
     for each in document["tier"]:
-        if (said := tier_in_words(TierProcess(**each), time.time())) is not None:
-            terminal.line((said, "yellow"))
+        if (ended := tier_in_words(TierProcess(**each), time.time())) is not None:
+            terminal.line((ended, "yellow"))
     for each in document["endpoints"]:
         if each["problem"]:
             place = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
