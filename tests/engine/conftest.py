@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from infergate.engine.find import find_debian
-from tests.backends.servers import Scripted, scripted
+from tests.backends.servers import Scripted, free_port, scripted
 from tests.cache import ENGINES_HOME, SUITE, TRIXIE
 from tests.engine.one_of_each import Stack, one_of_each
 from tests.gateway import Gateway, gateway, until
@@ -156,12 +156,29 @@ def pair(module_pair: Pair) -> Iterator[Pair]:
         it.run("backend", "undrain", name)
 
 
+@pytest.fixture(scope="module")
+def running(engine: str, request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """A gateway of the module's own CONFIG, and the backends that it names: {a}, and {b} or {o}."""
+    config: str = request.module.CONFIG
+    with (vllm_and_ollama if "{o}" in config else two_of)(engine, config) as found:
+        yield found
+
+
+@pytest.fixture
+def own(running: Pair) -> Pair:
+    """The same as if nothing had happened to its backends."""
+    return as_new(running)
+
+
 @contextmanager
 def two_of(engine: str, config: str) -> Iterator[Pair]:
-    """A gateway before two scripted backends, whose addresses are config's {a} and {b}."""
+    """A gateway before two scripted backends, whose addresses are config's {a} and {b}.
+
+    {dead}: a port where nobody listens."""
     with ExitStack() as stack:
         a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
-        yield stack.enter_context(gateway(engine, config.format(a=a.url, b=b.url))), a, b
+        text = config.format(a=a.url, b=b.url, dead=free_port())
+        yield stack.enter_context(gateway(engine, text)), a, b
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,8 +11,9 @@ import pytest
 
 from infergate.live.shared_memory import read
 from infergate.paths import Home
-from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway, until
+from tests.backends.servers import Scripted
+from tests.engine.conftest import Pair
+from tests.gateway import Gateway, until
 
 CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
@@ -28,18 +28,6 @@ models:
 breaker: {{ failures: 3, cooldown: 1s }}
 health: {{ interval: 500ms, timeout: 2s, rise: 2, fall: 2, slow_start: 0s }}
 """
-
-Pair = tuple[Gateway, Scripted, Scripted]
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Pair]:
-    with (
-        scripted(name="a") as a,
-        scripted(name="b") as b,
-        gateway(engine, CONFIG.format(a=a.url, b=b.url)) as it,
-    ):
-        yield it, a, b
 
 
 @pytest.fixture

@@ -21,13 +21,12 @@ from infergate.live.revisions import current
 from infergate.paths import Home
 from infergate.supervise.instance import running
 from tests.apply_campaign import campaign
-from tests.backends.servers import Scripted, free_port, scripted
+from tests.backends.servers import free_port, scripted
+from tests.engine.conftest import Pair
 from tests.gateway import Gateway, gateway, until
 
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
 """What the control plane does beside nginx: one engine tells as much as two (`make soak`: both)."""
-
-Pair = tuple[Gateway, Scripted, Scripted]
 
 
 def workers(it: Gateway) -> frozenset[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +13,7 @@ from infergate.live import shared_memory
 from infergate.paths import Home
 from tests.access_log import tokens
 from tests.backends.servers import Scripted
-from tests.engine.conftest import Pair, as_new, vllm_and_ollama
+from tests.engine.conftest import Pair
 from tests.engine.failing import Failing
 from tests.gateway import Gateway, until
 
@@ -28,17 +27,6 @@ models:
   falls: {{ backends: [o], upstream_name: l, fallback: [m] }}
 breaker: {{ failures: 1000, error_rate: 1 }}
 """
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Pair]:
-    with vllm_and_ollama(engine, CONFIG) as found:
-        yield found
-
-
-@pytest.fixture
-def stack(running: Pair) -> Pair:
-    return as_new(running)
 
 
 def read(it: Gateway, path: str, body: dict, *, key: str | None = None) -> tuple[bytes, bool]:
@@ -69,8 +57,8 @@ def sends(backend: Scripted, pieces: list[bytes]) -> None:
 CHAT = {"model": "m", "stream": True}
 
 
-def test_usage_is_asked_for_counted_and_kept_from_who_did_not_ask(stack: Pair) -> None:
-    it, a, _ = stack
+def test_usage_is_asked_for_counted_and_kept_from_who_did_not_ask(own: Pair) -> None:
+    it, a, _ = own
     got, _ = read(it, "/v1/chat/completions", CHAT)
     assert json.loads(a.requests()[0]["body"])["stream_options"] == {"include_usage": True}
     assert all(event["choices"] for event in events(got))
@@ -78,8 +66,8 @@ def test_usage_is_asked_for_counted_and_kept_from_who_did_not_ask(stack: Pair) -
     assert tokens(it.log()[-1]) == [7, 5, 0]
 
 
-def test_who_asks_for_usage_gets_it_as_the_backend_sent_it(stack: Pair) -> None:
-    it, a, _ = stack
+def test_who_asks_for_usage_gets_it_as_the_backend_sent_it(own: Pair) -> None:
+    it, a, _ = own
     body = {**CHAT, "stream_options": {"include_usage": True}}
     got, _ = read(it, "/v1/chat/completions", body)
     assert [event["usage"]["total_tokens"] for event in events(got) if not event["choices"]] == [12]
@@ -88,8 +76,8 @@ def test_who_asks_for_usage_gets_it_as_the_backend_sent_it(stack: Pair) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(stack: Pair, size: int) -> None:
-    it, a, _ = stack
+def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(own: Pair, size: int) -> None:
+    it, a, _ = own
     whole, _ = read(it, "/v1/chat/completions", CHAT)
     direct = httpx.post(
         a.url + "/v1/chat/completions", json={**CHAT, "stream_options": {"include_usage": True}}
@@ -104,9 +92,9 @@ def test_usage_is_found_and_taken_out_however_the_bytes_are_cut(stack: Pair, siz
 @pytest.mark.parametrize("size", [7, 1000])
 @pytest.mark.parametrize("beside", ["event: message\n{}", "id: 7\n: {{}}\n{}", "{}id: {{8}}\n"])
 def test_usage_is_taken_out_whatever_lines_its_event_has_beside_its_data(
-    stack: Pair, beside: str, size: int
+    own: Pair, beside: str, size: int
 ) -> None:
-    it, a, _ = stack
+    it, a, _ = own
     chunk = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     last = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}, "more": 1}
     finish, usage, joined = (
@@ -121,9 +109,9 @@ def test_usage_is_taken_out_whatever_lines_its_event_has_beside_its_data(
 
 
 @pytest.mark.parametrize("size", [1, 40, 100, 333, 1000, 5000])
-def test_usage_is_found_at_the_end_of_a_long_stream(stack: Pair, size: int) -> None:
+def test_usage_is_found_at_the_end_of_a_long_stream(own: Pair, size: int) -> None:
     """Of such a stream the last bytes are kept, not all: also where a comment stands after them."""
-    it, a, _ = stack
+    it, a, _ = own
     content = json.dumps({"choices": [{"delta": {"content": "x" * 700}}], "usage": None})
     usage = json.dumps({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 8}})
     whole = (
@@ -138,9 +126,9 @@ def test_usage_is_found_at_the_end_of_a_long_stream(stack: Pair, size: int) -> N
 
 @pytest.mark.parametrize("length", [1, 60, 500])
 def test_of_a_long_stream_that_tells_no_usage_each_event_is_a_token(
-    stack: Pair, length: int
+    own: Pair, length: int
 ) -> None:
-    it, a, _ = stack
+    it, a, _ = own
     event = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % (b"x" * length)
     sends(a, [event] * 700 + [b"data: [DONE]\n\n"])
     got, _ = read(it, "/v1/chat/completions", {**CHAT, "stream_options": {"include_usage": True}})
@@ -149,16 +137,16 @@ def test_of_a_long_stream_that_tells_no_usage_each_event_is_a_token(
     assert 701 <= counted < 1000  # one that nginx reads in two parts counts twice
 
 
-def test_tokens_of_an_answer_in_one_piece_are_counted(stack: Pair) -> None:
-    it, _, _ = stack
+def test_tokens_of_an_answer_in_one_piece_are_counted(own: Pair) -> None:
+    it, _, _ = own
     assert it.chat().status_code == 200
     assert tokens(it.log()[-1]) == [7, 5, 0]
     assert it.post("/api/chat", {"model": "l", "stream": False}).status_code == 200
     assert tokens(it.log()[-1]) == [7, 5, 0]
 
 
-def test_usage_with_details_tells_what_was_cached(stack: Pair) -> None:
-    it, a, _ = stack
+def test_usage_with_details_tells_what_was_cached(own: Pair) -> None:
+    it, a, _ = own
     usage = {
         "prompt_tokens": 70,
         "prompt_tokens_details": {"cached_tokens": 64},
@@ -170,8 +158,8 @@ def test_usage_with_details_tells_what_was_cached(stack: Pair) -> None:
     assert tokens(it.log()[-1]) == [70, 3, 64]
 
 
-def test_a_client_that_leaves_is_still_counted(stack: Pair) -> None:
-    it, a, _ = stack
+def test_a_client_that_leaves_is_still_counted(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/chat", chunk_delay_s=0.05, chunks=1000)
     url = it.url + "/v1/chat/completions"
     with httpx.stream("POST", url, headers=it.headers(), json=CHAT) as answer:
@@ -185,8 +173,8 @@ def test_a_client_that_leaves_is_still_counted(stack: Pair) -> None:
 
 
 @pytest.mark.parametrize("die", ["mid_stream", "after_headers"])
-def test_a_stream_that_breaks_off_ends_in_an_error_event(stack: Pair, die: str) -> None:
-    it, a, _ = stack
+def test_a_stream_that_breaks_off_ends_in_an_error_event(own: Pair, die: str) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/chat", die=die, chunk_delay_s=0.02)
     got, complete = read(it, "/v1/chat/completions", CHAT)
     assert not complete
@@ -198,8 +186,8 @@ def test_a_stream_that_breaks_off_ends_in_an_error_event(stack: Pair, die: str) 
     until(lambda: it.backend("a")["in_flight"] == 0)
 
 
-def test_a_stream_closed_without_its_end_is_not_taken_for_finished(stack: Pair) -> None:
-    it, a, _ = stack
+def test_a_stream_closed_without_its_end_is_not_taken_for_finished(own: Pair) -> None:
+    it, a, _ = own
     event = 'data: {"choices": [{"index": 0, "delta": {"content": "x"}}]}\n\n'
     head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
     a.behave(path_prefix="/v1/chat", raw=head + event)
@@ -207,8 +195,8 @@ def test_a_stream_closed_without_its_end_is_not_taken_for_finished(stack: Pair) 
     assert events(got)[-1]["error"]["code"] == "stream_truncated"
 
 
-def test_ollama_s_stream_breaks_off_in_ollama_s_way(stack: Pair) -> None:
-    it, _, o = stack
+def test_ollama_s_stream_breaks_off_in_ollama_s_way(own: Pair) -> None:
+    it, _, o = own
     o.behave(path_prefix="/api/chat", die="mid_stream", chunk_delay_s=0.02)
     got, _ = read(it, "/api/chat", {"model": "l"})
     lines = [json.loads(line) for line in got.decode().splitlines() if line]
@@ -216,8 +204,8 @@ def test_ollama_s_stream_breaks_off_in_ollama_s_way(stack: Pair) -> None:
     assert not any(line.get("done") for line in lines)
 
 
-def test_an_error_inside_a_good_stream_is_seen_and_passed_on(stack: Pair) -> None:
-    it, a, _ = stack
+def test_an_error_inside_a_good_stream_is_seen_and_passed_on(own: Pair) -> None:
+    it, a, _ = own
     text = 'data: {"error": {"message": "engine died", "code": 500}}\n\ndata: [DONE]\n\n'
     a.behave(path_prefix="/v1/chat", headers={"content-type": "text/event-stream"}, body=text)
     got, _ = read(it, "/v1/chat/completions", CHAT)
@@ -225,8 +213,8 @@ def test_an_error_inside_a_good_stream_is_seen_and_passed_on(stack: Pair) -> Non
     assert it.log()[-1]["error"] == "stream_error"
 
 
-def test_the_words_usage_and_error_in_a_text_mean_nothing(stack: Pair) -> None:
-    it, a, _ = stack
+def test_the_words_usage_and_error_in_a_text_mean_nothing(own: Pair) -> None:
+    it, a, _ = own
     said = json.dumps('"usage":{"prompt_tokens":9} "error" [DONE]')
     text = f'data: {{"choices": [{{"delta": {{"content": {said}}}}}]}}\n\ndata: [DONE]\n\n'
     a.behave(path_prefix="/v1/chat", headers={"content-type": "text/event-stream"}, body=text)
@@ -313,11 +301,11 @@ def close_after(backend: Scripted, path: str, text: str) -> None:
 
 
 def read_all(
-    stack: Pair, path: str, text: str, **more: object
+    own: Pair, path: str, text: str, **more: object
 ) -> list[tuple[str, bytes, dict[str, Any]]]:
     """By the short way and by the long one, and once more with lines that end in CR, as SSE's may:
     what was sent, what came, and the line of the log."""
-    it, a, o = stack
+    it, a, o = own
     backend, model = (o, "l") if path.startswith("/api/") else (a, "m")
     body = {"model": model, "stream": True, "messages": [], "prompt": "a", "input": "a", **more}
     cr = text if backend is o else text.replace("\n", "\r")
@@ -331,22 +319,22 @@ def read_all(
 
 
 @pytest.mark.parametrize("case", WHOLE)
-def test_a_whole_stream_is_not_taken_for_a_cut_one(stack: Pair, case: str) -> None:
+def test_a_whole_stream_is_not_taken_for_a_cut_one(own: Pair, case: str) -> None:
     path, text = WHOLE[case]
-    for sent, got, line in read_all(stack, path, text):
+    for sent, got, line in read_all(own, path, text):
         assert got.decode() == sent.replace(USED, "").replace(USED.replace("\n", "\r"), "")
         assert line["error"] == ""
-    assert failures_of(stack[0]) == 0
+    assert failures_of(own[0]) == 0
 
 
 @pytest.mark.parametrize("case", CUT)
-def test_a_cut_stream_is_not_taken_for_a_whole_one(stack: Pair, case: str) -> None:
+def test_a_cut_stream_is_not_taken_for_a_whole_one(own: Pair, case: str) -> None:
     path, text = CUT[case]
-    for sent, got, line in read_all(stack, path, text):
+    for sent, got, line in read_all(own, path, text):
         assert got.decode().startswith(sent)
         assert b"broke off" in got[len(sent) :]
         assert line["error"] == "stream_ended_early"
-    assert failures_of(stack[0]) == 3
+    assert failures_of(own[0]) == 3
 
 
 LATE = "".join(say("x" * 90, None, index) for index in (0, 1) * 40)
@@ -365,11 +353,11 @@ SEVERAL_CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", SEVERAL_CHOICES)
 @pytest.mark.parametrize("finish", [None, "stop"])
 def test_a_choice_that_spoke_long_ago_has_to_say_why_it_stops_too(
-    stack: Pair, case: str, finish: str | None
+    own: Pair, case: str, finish: str | None
 ) -> None:
     path, more = SEVERAL_CHOICES[case]
     text = say("a", finish, 2) + LATE + say("", "stop") + say("", "stop", 1)
-    for sent, got, line in read_all(stack, path, text, **more):
+    for sent, got, line in read_all(own, path, text, **more):
         assert got.decode().startswith(sent)
         assert (got.decode() == sent) is (finish is not None)
         assert line["error"] == ("" if finish else "stream_ended_early")
@@ -390,9 +378,9 @@ def failures_of(it: Gateway) -> int:
     "sent", ["", '{"a":1', '{"usage":{"prompt_tokens":7,"completion_tokens":5},']
 )
 def test_an_answer_that_breaks_off_is_a_failure_of_its_backend(
-    stack: Pair, path: str, sent: str
+    own: Pair, path: str, sent: str
 ) -> None:
-    it, a, _ = stack
+    it, a, _ = own
     head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
     a.behave(path_prefix="/v1/", raw=head + sent)
     for more in ({}, {"pad": "x" * 30_000}):
@@ -407,9 +395,9 @@ def test_an_answer_that_breaks_off_is_a_failure_of_its_backend(
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
 def test_a_stream_that_is_reset_ends_in_an_error_event_of_its_dialect(
-    stack: Pair, path: str
+    own: Pair, path: str
 ) -> None:
-    it, a, _ = stack
+    it, a, _ = own
     text = "event: ping\ndata: {}\n\n"
     head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 500\r\n\r\n"
     a.behave(path_prefix="/v1/", raw=head + text)
@@ -438,9 +426,9 @@ def failing(running: Pair) -> Failing:
 
 @pytest.mark.parametrize("path", ASKED)
 def test_a_stream_that_the_gateway_fails_on_says_so_to_the_client_and_in_the_log(
-    stack: Pair, failing: Failing, path: str
+    own: Pair, failing: Failing, path: str
 ) -> None:
-    it, _, _ = stack
+    it, _, _ = own
     has_failed = {
         "/v1/messages": lambda it: it["error"]["type"] == "api_error",
         "/v1/responses": lambda it: it["code"] == "server_error",
@@ -460,10 +448,10 @@ def test_a_stream_that_the_gateway_fails_on_says_so_to_the_client_and_in_the_log
 
 @pytest.mark.parametrize("function", ["answer$look", "stream$begin"])
 def test_an_answer_that_the_gateway_fails_on_is_an_error_in_the_log(
-    stack: Pair, failing: Failing, function: str
+    own: Pair, failing: Failing, function: str
 ) -> None:
     """Its head has gone out already: all that is left is to close the connection."""
-    it, _, _ = stack
+    it, _, _ = own
     with failing(function):
         for more in WAYS.values():
             for streams in (False, True):
@@ -478,8 +466,8 @@ def test_an_answer_that_the_gateway_fails_on_is_an_error_in_the_log(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_model_whose_engine_lacks_the_endpoint_is_no_fallback(stack: Pair, stream: bool) -> None:
-    it, a, o = stack
+def test_a_model_whose_engine_lacks_the_endpoint_is_no_fallback(own: Pair, stream: bool) -> None:
+    it, a, o = own
     o.behave(path_prefix="/", status=503)
     it.forget_failures()
     refused = it.post("/api/chat", {"model": "falls", "messages": [], "stream": stream})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests import access_log
 from tests.backends.servers import Scripted
-from tests.engine.conftest import Pair, as_new, vllm_and_ollama
+from tests.engine.conftest import Pair
 from tests.gateway import Gateway, until
 
 CONFIG = """
@@ -43,17 +42,6 @@ OPENAI = {"prompt_tokens": 700, "completion_tokens": 50, "total_tokens": 750}
 NAMED = {"input_tokens": 700, "output_tokens": 50, "total_tokens": 750}
 COUNTS = {"prompt_eval_count": 700, "eval_count": 50, "eval_duration": 9}
 TOLD = [700, 50, 0]
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Pair]:
-    with vllm_and_ollama(engine, CONFIG) as found:
-        yield found
-
-
-@pytest.fixture
-def stack(running: Pair) -> Pair:
-    return as_new(running)
 
 
 def events(*each: dict[str, Any], end: str = "") -> str:
@@ -221,18 +209,18 @@ def log_is_clean(it: Gateway) -> bool:
     return True
 
 
-def backend_of(stack: Pair, path: str) -> Scripted:
-    return stack[2] if path.startswith("/api/") else stack[1]
+def backend_of(own: Pair, path: str) -> Scripted:
+    return own[2] if path.startswith("/api/") else own[1]
 
 
 @pytest.mark.parametrize("size", [0, 40_000])
 @pytest.mark.parametrize("case", WHOLE)
-def test_usage_that_a_client_wrote_is_none(stack: Pair, case: str, size: int) -> None:
+def test_usage_that_a_client_wrote_is_none(own: Pair, case: str, size: int) -> None:
     path, answer = WHOLE[case]
-    answers(backend_of(stack, path), json.dumps({"id": "x" * size, **answer}))
+    answers(backend_of(own, path), json.dumps({"id": "x" * size, **answer}))
     for way in WAYS:
-        ask(stack[0], path, way)
-    assert [access_log.tokens(each) for each in stack[0].log()[-3:]] == [TOLD] * 3
+        ask(own[0], path, way)
+    assert [access_log.tokens(each) for each in own[0].log()[-3:]] == [TOLD] * 3
 
 
 PIECE = 16 * 1024
@@ -242,9 +230,9 @@ PIECE = 16 * 1024
 @pytest.mark.parametrize("path", [CHAT, OLLAMA])
 @pytest.mark.parametrize("all_of_it", [True, False])
 def test_usage_that_a_client_wrote_is_none_where_what_came_so_far_ends_with_it(
-    stack: Pair, path: str, *, all_of_it: bool
+    own: Pair, path: str, *, all_of_it: bool
 ) -> None:
-    it, backend = stack[0], backend_of(stack, path)
+    it, backend = own[0], backend_of(own, path)
     called, told = ({"usage": FREE}, {"usage": OPENAI}) if path == CHAT else (FREE, COUNTS)
     to_there, rest = '{"pad":"","arguments":' + json.dumps(called), "," + json.dumps(told)[1:]
     head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 00000\r\n\r\n"
@@ -264,26 +252,26 @@ def test_usage_that_a_client_wrote_is_none_where_what_came_so_far_ends_with_it(
 
 
 @pytest.mark.parametrize("case", STREAMS)
-def test_usage_that_a_client_wrote_into_a_stream_is_none(stack: Pair, case: str) -> None:
+def test_usage_that_a_client_wrote_into_a_stream_is_none(own: Pair, case: str) -> None:
     path, kind, text = STREAMS[case]
-    answers(backend_of(stack, path), text, kind)
+    answers(backend_of(own, path), text, kind)
     for way in WAYS:
-        ask(stack[0], path, way, stream=True, stream_options={"include_usage": True})
-    found = [(access_log.tokens(each), each["error"]) for each in stack[0].log()[-3:]]
+        ask(own[0], path, way, stream=True, stream_options={"include_usage": True})
+    found = [(access_log.tokens(each), each["error"]) for each in own[0].log()[-3:]]
     assert found == [(TOLD, "")] * 3
 
 
 @pytest.mark.parametrize("case", ["chat", "responses", "messages", "ollama's chat"])
 @pytest.mark.parametrize("kind", [JSON, BYTES])
 def test_a_stream_that_says_it_is_something_else_is_counted(
-    stack: Pair, case: str, kind: str
+    own: Pair, case: str, kind: str
 ) -> None:
     path, _, text = STREAMS[case]
-    answers(backend_of(stack, path), text, kind)
+    answers(backend_of(own, path), text, kind)
     for way in WAYS:
         for stream in (True, False):
-            ask(stack[0], path, way, stream=stream)
-    assert [access_log.tokens(each) for each in stack[0].log()[-6:]] == [TOLD] * 6
+            ask(own[0], path, way, stream=stream)
+    assert [access_log.tokens(each) for each in own[0].log()[-6:]] == [TOLD] * 6
 
 
 SHAPES: dict[str, tuple[str, object, dict[str, str], list[int]]] = {
@@ -346,12 +334,12 @@ SHAPES: dict[str, tuple[str, object, dict[str, str], list[int]]] = {
 
 
 @pytest.mark.parametrize("case", SHAPES)
-def test_usage_is_read_in_the_shape_that_each_engine_has(stack: Pair, case: str) -> None:
+def test_usage_is_read_in_the_shape_that_each_engine_has(own: Pair, case: str) -> None:
     path, answer, headers, tokens = SHAPES[case]
-    answers(backend_of(stack, path), json.dumps(answer), **headers)
+    answers(backend_of(own, path), json.dumps(answer), **headers)
     for way in ("short", "long"):
-        ask(stack[0], path, way)
-        found = access_log.tokens(line(stack[0])) or []
+        ask(own[0], path, way)
+        found = access_log.tokens(line(own[0])) or []
         assert (found[1:] if tokens[3:] else found) == (tokens[1:] if tokens[3:] else tokens)
 
 
@@ -368,14 +356,14 @@ UNTOLD: dict[str, tuple[str, object]] = {
 
 
 @pytest.mark.parametrize("case", UNTOLD)
-def test_an_answer_is_not_free_because_of_its_shape(stack: Pair, case: str) -> None:
+def test_an_answer_is_not_free_because_of_its_shape(own: Pair, case: str) -> None:
     """Estimated, and marked so; the prompt by the body: the head of a request has no tokens."""
     path, answer = UNTOLD[case]
     text = json.dumps(answer)
-    answers(backend_of(stack, path), text)
+    answers(backend_of(own, path), text)
     for way in WAYS:
-        body = ask(stack[0], path, way).request.content
-        prompt, completion, cached, mark = access_log.tokens(line(stack[0])) or []
+        body = ask(own[0], path, way).request.content
+        prompt, completion, cached, mark = access_log.tokens(line(own[0])) or []
         assert (cached, mark) == (0, 1)
         assert prompt == -(-len(body) // 4)
         has_text = path in (CHAT, RESPONSES, MESSAGES, OLLAMA)
@@ -383,8 +371,8 @@ def test_an_answer_is_not_free_because_of_its_shape(stack: Pair, case: str) -> N
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_estimate_is_of_the_body_alone_however_it_comes(stack: Pair, *, stream: bool) -> None:
-    it, a, _ = stack
+def test_an_estimate_is_of_the_body_alone_however_it_comes(own: Pair, *, stream: bool) -> None:
+    it, a, _ = own
     untold = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
     answers(a, events(untold) if stream else json.dumps(untold), SSE if stream else JSON)
     sent = {}
@@ -409,9 +397,9 @@ NONE = ["1e308", "10000000000000000000", "-1", "7.5", '"x"', '"7"', "true", "[7]
 
 
 @pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES, EMBEDDINGS, OLLAMA])
-def test_numbers_that_are_none_are_not_believed(stack: Pair, path: str) -> None:
+def test_numbers_that_are_none_are_not_believed(own: Pair, path: str) -> None:
     """The line stays valid, the rest of it is counted, and so is the next request."""
-    it, backend = stack[0], backend_of(stack, path)
+    it, backend = own[0], backend_of(own, path)
     answer = json.dumps(COUNTS if path == OLLAMA else {"usage": OPENAI if path == CHAT else NAMED})
     for number in NONE:
         for real in ("700",) if path == EMBEDDINGS else ("700", "50"):
@@ -425,8 +413,8 @@ def test_numbers_that_are_none_are_not_believed(stack: Pair, path: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["chat", "responses", "messages", "ollama's chat"])
-def test_numbers_that_are_none_are_not_believed_in_a_stream(stack: Pair, case: str) -> None:
-    it, backend = stack[0], backend_of(stack, STREAMS[case][0])
+def test_numbers_that_are_none_are_not_believed_in_a_stream(own: Pair, case: str) -> None:
+    it, backend = own[0], backend_of(own, STREAMS[case][0])
     path, kind, text = STREAMS[case]
     for number in NONE:
         backend.reset()
@@ -438,9 +426,9 @@ def test_numbers_that_are_none_are_not_believed_in_a_stream(stack: Pair, case: s
     assert log_is_clean(it)
 
 
-def test_counting_goes_on_whatever_a_backend_tells(stack: Pair) -> None:
+def test_counting_goes_on_whatever_a_backend_tells(own: Pair) -> None:
     """Whoever counts the lines neither dies nor loses what came after."""
-    it, a, _ = stack
+    it, a, _ = own
     name = "after-nonsense"
     key = json.loads(it.run("keys", "create", name, "--json").stdout)["key"]
     control = it.status()["processes"]["control"]

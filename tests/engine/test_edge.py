@@ -15,11 +15,10 @@ from infergate.engine.choose import choose_engine
 from infergate.errors import ApplyError
 from infergate.live.apply import apply
 from infergate.paths import Home
-from tests.backends.servers import Scripted, free_port, scripted
-from tests.gateway import Gateway, gateway
+from tests.backends.servers import free_port, scripted
+from tests.engine.conftest import Pair
+from tests.gateway import gateway
 from tests.wire import http2_status
-
-Pair = tuple[Gateway, Scripted, Scripted]
 
 
 @pytest.mark.long

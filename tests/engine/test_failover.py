@@ -10,10 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.backends.servers import Scripted, scripted
-from tests.gateway import Gateway, gateway, until
-
-Pair = tuple[Gateway, Scripted, Scripted]
+from tests.backends.servers import scripted
+from tests.engine.conftest import Pair
+from tests.gateway import gateway, until
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,7 +14,7 @@ from infergate.live import shared_memory
 from infergate.live.drain import nginx_workers
 from infergate.paths import Home
 from tests.backends.servers import Scripted
-from tests.engine.conftest import Pair, as_new, two_of
+from tests.engine.conftest import Pair
 from tests.gateway import Gateway, until
 
 CONFIG = """
@@ -34,19 +33,8 @@ breaker: {{ failures: 1000, error_rate: 1 }}
 """
 
 
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Pair]:
-    with two_of(engine, CONFIG) as found:
-        yield found
-
-
-@pytest.fixture
-def pair(running: Pair) -> Pair:
-    return as_new(running)
-
-
-def test_the_next_model_answers_under_its_own_name(pair: Pair) -> None:
-    it, a, b = pair
+def test_the_next_model_answers_under_its_own_name(own: Pair) -> None:
+    it, a, b = own
     a.behave(path_prefix="/v1/chat", status=503)
     answer = it.chat("big")
     assert answer.status_code == 200
@@ -55,8 +43,8 @@ def test_the_next_model_answers_under_its_own_name(pair: Pair) -> None:
     assert it.log()[-1]["gen_ai.request.model"] == "small"
 
 
-def test_a_drained_model_falls_back_without_an_attempt(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_drained_model_falls_back_without_an_attempt(own: Pair) -> None:
+    it, a, _ = own
     it.run("backend", "drain", "a")
     answer = it.chat("big", stream=True)
     it.run("backend", "undrain", "a")
@@ -64,8 +52,8 @@ def test_a_drained_model_falls_back_without_an_attempt(pair: Pair) -> None:
     assert a.requests() == []
 
 
-def test_a_key_falls_back_only_to_models_that_it_may_use(pair: Pair) -> None:
-    it, a, b = pair
+def test_a_key_falls_back_only_to_models_that_it_may_use(own: Pair) -> None:
+    it, a, b = own
     a.behave(path_prefix="/v1/chat", status=503)
     key = it.new_key("big-only", "--models", "big,middle")
     for stream in (False, True):
@@ -78,16 +66,16 @@ def test_a_key_falls_back_only_to_models_that_it_may_use(pair: Pair) -> None:
     assert it.chat("big", key=pattern).headers["x-infergate-model"] == "small"
 
 
-def test_attempts_are_as_many_as_the_model_allows(pair: Pair) -> None:
-    it, a, b = pair
+def test_attempts_are_as_many_as_the_model_allows(own: Pair) -> None:
+    it, a, b = own
     for backend in (a, b):
         backend.behave(path_prefix="/v1/chat", status=503)
     assert it.chat("once").status_code == 503
     assert len(a.requests()) + len(b.requests()) == 1
 
 
-def test_rate_limited_backends_are_routed_around(pair: Pair) -> None:
-    it, a, b = pair
+def test_rate_limited_backends_are_routed_around(own: Pair) -> None:
+    it, a, b = own
     a.behave(path_prefix="/v1/chat", status=429, headers={"retry-after": "7"})
     assert [it.chat("m").status_code for _ in range(4)] == [200] * 4
     b.behave(path_prefix="/v1/chat", status=429, headers={"retry-after": "7"})
@@ -96,8 +84,8 @@ def test_rate_limited_backends_are_routed_around(pair: Pair) -> None:
     assert answer.json()["error"]["code"] == "backend_rate_limited"
 
 
-def test_retries_do_not_multiply_a_failing_load(pair: Pair) -> None:
-    it, a, b = pair
+def test_retries_do_not_multiply_a_failing_load(own: Pair) -> None:
+    it, a, b = own
     it.forget_failures()
     for backend in (a, b):
         backend.behave(path_prefix="/v1/chat", status=429)
@@ -108,8 +96,8 @@ def test_retries_do_not_multiply_a_failing_load(pair: Pair) -> None:
     assert 100 < attempts <= 100 + 10 + 0.2 * 110 + 2
 
 
-def test_the_way_of_a_request_can_be_explained(pair: Pair) -> None:
-    it, a, _ = pair
+def test_the_way_of_a_request_can_be_explained(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/chat", status=503)
     key = it.new_key("curious", "--explain")
     answer = it.chat("big", key=key)
@@ -128,8 +116,8 @@ def test_the_way_of_a_request_can_be_explained(pair: Pair) -> None:
     assert "no-such-request" in missing.stderr
 
 
-def test_the_caller_s_own_id_goes_on_and_comes_back(pair: Pair) -> None:
-    it, a, b = pair
+def test_the_caller_s_own_id_goes_on_and_comes_back(own: Pair) -> None:
+    it, a, b = own
     body = {"model": "m"}
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     headers = {"x-request-id": "mine-1", "traceparent": trace}
@@ -166,10 +154,10 @@ CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
 )
 @pytest.mark.parametrize("size", [2, 30_000])
 def test_a_request_is_executed_once_for_each_attempt_that_the_log_shows(
-    pair: Pair, model: str, path: str, size: int
+    own: Pair, model: str, path: str, size: int
 ) -> None:
     """Whatever connections are kept: a backend that read it may have begun to work."""
-    it, a, b = pair
+    it, a, b = own
     kept_connections(it, a, b)
     for backend in (a, b):
         backend.behave(path_prefix="/v1/", die="before_headers")
@@ -185,9 +173,9 @@ def test_a_request_is_executed_once_for_each_attempt_that_the_log_shows(
     assert len(tried) == (1 if model in ("once", "alone") else 2)
 
 
-def test_a_kept_connection_that_was_reset_meanwhile_costs_no_attempt(pair: Pair) -> None:
+def test_a_kept_connection_that_was_reset_meanwhile_costs_no_attempt(own: Pair) -> None:
     """None of the request was sent there: another connection is taken, and nobody is to blame."""
-    it, a, _ = pair
+    it, a, _ = own
     workers = nginx_workers(it.status()["processes"]["nginx"])
     body = json.dumps({"model": "short"}).encode()
     head = (

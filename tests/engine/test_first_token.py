@@ -7,14 +7,13 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.engine.conftest import Pair, as_new, two_of
+from tests.engine.conftest import Pair
 from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
@@ -49,17 +48,6 @@ ASKED: dict[str, dict[str, Any]] = {
     "/v1/messages": {"messages": [{"role": "user", "content": LONG}], "max_tokens": 9},
     "/v1/responses": {"input": LONG},
 }
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Pair]:
-    with two_of(engine, CONFIG) as found:
-        yield found
-
-
-@pytest.fixture
-def pair(running: Pair) -> Pair:
-    return as_new(running)
 
 
 def streamed(
@@ -98,9 +86,9 @@ def assert_nothing_is_held(it: Gateway) -> None:
     ],
 )
 def test_a_backend_that_dies_while_it_reads_the_prompt_breaks_no_stream(
-    pair: Pair, model: str, path: str
+    own: Pair, model: str, path: str
 ) -> None:
-    it, a, b = pair
+    it, a, b = own
     a.behave(path_prefix="/v1/", die="after_headers")
     line = until_a_was_first(it, model, path)
     assert [(each["backend"], each["status"]) for each in line["attempts"]] == [
@@ -114,8 +102,8 @@ def test_a_backend_that_dies_while_it_reads_the_prompt_breaks_no_stream(
     assert_nothing_is_held(it)
 
 
-def test_a_short_prompt_too_where_the_model_says_so(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_short_prompt_too_where_the_model_says_so(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/", die="after_headers")
 
     def moved() -> bool:
@@ -127,8 +115,8 @@ def test_a_short_prompt_too_where_the_model_says_so(pair: Pair) -> None:
     until(moved)
 
 
-def test_a_fallback_takes_it_where_there_is_no_other_backend(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_fallback_takes_it_where_there_is_no_other_backend(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/", die="after_headers", times=1)
     answer = streamed(it, "backed")
     assert (answer.status_code, answer.headers["x-infergate-model"]) == (200, "head")
@@ -137,9 +125,9 @@ def test_a_fallback_takes_it_where_there_is_no_other_backend(pair: Pair) -> None
 
 @pytest.mark.parametrize("path", ASKED)
 def test_if_nobody_has_a_token_the_client_gets_an_error_of_its_dialect(
-    pair: Pair, path: str
+    own: Pair, path: str
 ) -> None:
-    it, a, b = pair
+    it, a, b = own
     for each in (a, b):
         each.behave(path_prefix="/v1/", die="after_headers")
     answer = streamed(it, "m", path)
@@ -151,8 +139,8 @@ def test_if_nobody_has_a_token_the_client_gets_an_error_of_its_dialect(
 
 
 @pytest.mark.parametrize("model", ["late", "watched"])
-def test_a_first_token_that_is_late_is_asked_of_the_next_backend(pair: Pair, model: str) -> None:
-    it, a, _ = pair
+def test_a_first_token_that_is_late_is_asked_of_the_next_backend(own: Pair, model: str) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/", hang="after_headers")
     line = until_a_was_first(it, model)
     assert [(each["backend"], each["status"]) for each in line["attempts"]] == [
@@ -164,8 +152,8 @@ def test_a_first_token_that_is_late_is_asked_of_the_next_backend(pair: Pair, mod
 
 
 @pytest.mark.parametrize("model", ["head", "alone"])
-def test_where_nothing_else_is_asked_the_head_is_not_kept_back(pair: Pair, model: str) -> None:
-    it, a, b = pair
+def test_where_nothing_else_is_asked_the_head_is_not_kept_back(own: Pair, model: str) -> None:
+    it, a, b = own
     for each in (a, b):
         each.behave(path_prefix="/v1/", hold="after_headers")
     body = {"model": model, "stream": True, **ASKED["/v1/chat/completions"]}
@@ -177,8 +165,8 @@ def test_where_nothing_else_is_asked_the_head_is_not_kept_back(pair: Pair, model
         assert answer.read().endswith(b"data: [DONE]\n\n")
 
 
-def test_a_pause_after_the_first_token_is_still_watched(pair: Pair) -> None:
-    it, a, b = pair
+def test_a_pause_after_the_first_token_is_still_watched(own: Pair) -> None:
+    it, a, b = own
     for each in (a, b):
         each.behave(path_prefix="/v1/", hang="mid_stream")
     body = {"model": "paused", "stream": True, **ASKED["/v1/chat/completions"]}
@@ -195,8 +183,8 @@ def test_a_pause_after_the_first_token_is_still_watched(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("path", ASKED)
-def test_what_reaches_the_client_is_what_the_backend_sent(pair: Pair, path: str) -> None:
-    it, a, _ = pair
+def test_what_reaches_the_client_is_what_the_backend_sent(own: Pair, path: str) -> None:
+    it, a, _ = own
     it.run("backend", "drain", "b")
     try:
         asked = {"stream_options": {"include_usage": True}} if "completions" in path else {}
@@ -214,8 +202,8 @@ def test_what_reaches_the_client_is_what_the_backend_sent(pair: Pair, path: str)
         it.run("backend", "undrain", "b")
 
 
-def test_a_client_that_leaves_before_the_first_token_is_felt_by_the_backend(pair: Pair) -> None:
-    it, a, b = pair
+def test_a_client_that_leaves_before_the_first_token_is_felt_by_the_backend(own: Pair) -> None:
+    it, a, b = own
     for each in (a, b):
         each.behave(path_prefix="/v1/", hang="after_headers")
     gone = threading.Event()
@@ -246,8 +234,8 @@ RESPONSES = [
 ]
 
 
-def test_the_events_that_come_before_the_prompt_is_read_are_no_token(pair: Pair) -> None:
-    it, a, _ = pair
+def test_the_events_that_come_before_the_prompt_is_read_are_no_token(own: Pair) -> None:
+    it, a, _ = own
     text = "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in RESPONSES)
     a.behave(
         path_prefix="/v1/",
@@ -258,9 +246,9 @@ def test_the_events_that_come_before_the_prompt_is_read_are_no_token(pair: Pair)
     assert "a closed before its first token" in line["why"]
 
 
-def test_no_other_setting_is_needed_for_it(pair: Pair, engine: str) -> None:
+def test_no_other_setting_is_needed_for_it(own: Pair, engine: str) -> None:
     """The server in between is there where nothing else needs it."""
-    _, a, b = pair
+    _, a, b = own
     a.behave(path_prefix="/v1/", die="after_headers")
     smallest = f"""
 backends: {{ a: {{ url: {a.url}, engine: vllm }}, b: {{ url: {b.url}, engine: vllm }} }}

@@ -19,10 +19,8 @@ from infergate.store.drained import drain
 from infergate.store.key_changes import revoke_key
 from infergate.store.secrets import key_hash
 from infergate.supervise.instance import running
-from tests.backends.servers import Scripted
+from tests.engine.conftest import Pair
 from tests.gateway import Gateway, until
-
-Pair = tuple[Gateway, Scripted, Scripted]
 
 
 def killed_control(home: Home) -> int:

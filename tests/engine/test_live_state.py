@@ -14,10 +14,9 @@ from ruamel.yaml import YAML
 from infergate.config import document
 from infergate.live.drain import nginx_workers
 from infergate.store import database
-from tests.backends.servers import Scripted, scripted
+from tests.backends.servers import scripted
+from tests.engine.conftest import Pair
 from tests.gateway import Gateway, gateway, until
-
-Pair = tuple[Gateway, Scripted, Scripted]
 
 
 def workers(it: Gateway) -> frozenset[int]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +14,10 @@ import pytest
 from infergate.nginx.access_line import FIELDS, FIRST_CHUNK
 from infergate.nginx.statuses import INTERNAL
 from tests.access_log import LINE, tokens
-from tests.backends.servers import Scripted, free_port, scripted
-from tests.engine.conftest import as_new
+from tests.backends.servers import Scripted
+from tests.engine.conftest import Pair
 from tests.engine.failing import Failing
-from tests.gateway import Gateway, gateway, until
+from tests.gateway import Gateway, until
 from tests.wire import raw
 
 CHAT = "/v1/chat/completions"
@@ -42,21 +41,6 @@ services:
 breaker: {{ failures: 1000, error_rate: 1 }}
 """
 ODD = 'no"ne\\ \x1f\u2028\x00<b>\U0001f600' + "x" * 5000
-
-Pair = tuple[Gateway, Scripted, Scripted]
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Pair]:
-    with ExitStack() as stack:
-        a, b = (stack.enter_context(scripted(name=name)) for name in "ab")
-        config = CONFIG.format(a=a.url, b=b.url, dead=free_port())
-        yield stack.enter_context(gateway(engine, config)), a, b
-
-
-@pytest.fixture
-def pair(running: Pair) -> Pair:
-    return as_new(running)
 
 
 def line(it: Gateway, answer: httpx.Response) -> dict[str, Any]:
@@ -98,9 +82,9 @@ BODIES = {
 
 @pytest.mark.parametrize("more", BODIES.values(), ids=BODIES)
 def test_an_answer_has_one_attempt_with_its_status_and_times(
-    pair: Pair, more: dict[str, Any]
+    own: Pair, more: dict[str, Any]
 ) -> None:
-    it, a, _ = pair
+    it, a, _ = own
     entry = line(it, it.post(CHAT, {"model": "m", "messages": [], **more}))
     assert (entry["v"], entry["status"], entry["completed"]) == (2, 200, True)
     assert attempts(entry) == [("a", 200)]
@@ -109,8 +93,8 @@ def test_an_answer_has_one_attempt_with_its_status_and_times(
     assert (tokens(entry) or [])[:2] == [7, 5]
 
 
-def test_of_a_stream_is_told_when_its_first_event_came(pair: Pair) -> None:
-    it, a, _ = pair
+def test_of_a_stream_is_told_when_its_first_event_came(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix=CHAT, first_byte_delay_s=0.3)
     for more in ({}, {"max_tokens": 100_000}):  # the short way, and the long one
         entry = line(it, it.chat("m", stream=True, **more))
@@ -124,8 +108,8 @@ def test_of_a_stream_is_told_when_its_first_event_came(pair: Pair) -> None:
     a.reset()
 
 
-def test_the_model_is_told_as_it_was_asked_for_and_as_it_was_answered(pair: Pair) -> None:
-    it, a, _ = pair
+def test_the_model_is_told_as_it_was_asked_for_and_as_it_was_answered(own: Pair) -> None:
+    it, a, _ = own
     few = it.new_key("few", "--models", "m")
     cases = {
         ("m", None): ("m", "m"),
@@ -154,8 +138,8 @@ def test_the_model_is_told_as_it_was_asked_for_and_as_it_was_answered(pair: Pair
     assert (attempts(again), tokens(again), again["backend"]) == ([], None, "")
 
 
-def test_each_backend_that_was_asked_is_an_attempt_of_its_own(pair: Pair) -> None:
-    it, a, b = pair
+def test_each_backend_that_was_asked_is_an_attempt_of_its_own(own: Pair) -> None:
+    it, a, b = own
     a.behave(path_prefix=CHAT, status=503)
     b.behave(path_prefix=CHAT, status=503)
     entry = line(it, it.chat("two"))
@@ -181,8 +165,8 @@ def test_each_backend_that_was_asked_is_an_attempt_of_its_own(pair: Pair) -> Non
     assert "no first byte" in told
 
 
-def test_where_a_request_came_from_is_told_and_no_query_that_may_hold_a_secret(pair: Pair) -> None:
-    it, a, _ = pair
+def test_where_a_request_came_from_is_told_and_no_query_that_may_hold_a_secret(own: Pair) -> None:
+    it, a, _ = own
     headers = {
         "referer": "https://n8n.example/flow?token=secret#secret",
         "x-forwarded-for": "203.0.113.9, 10.0.0.1",
@@ -202,8 +186,8 @@ def test_where_a_request_came_from_is_told_and_no_query_that_may_hold_a_secret(p
         assert entry["forwarded_for"] == headers["x-forwarded-for"]
 
 
-def test_what_no_backend_got_has_no_attempt(pair: Pair) -> None:
-    it, _, _ = pair
+def test_what_no_backend_got_has_no_attempt(own: Pair) -> None:
+    it, _, _ = own
     for answer in (
         it.chat("nosuch", key=it.new_key("none", "--models", "m")),
         it.get("/v1/models"),
@@ -215,8 +199,8 @@ def test_what_no_backend_got_has_no_attempt(pair: Pair) -> None:
         assert (entry["attempts"], entry["backend"], tokens(entry)) == ([], "", None)
 
 
-def test_a_service_is_told_like_a_backend(pair: Pair) -> None:
-    it, _, _ = pair
+def test_a_service_is_told_like_a_backend(own: Pair) -> None:
+    it, _, _ = own
     entry = line(it, it.get("/other/v1/models"))
     assert (entry["service"], attempts(entry)) == ("other", [("other", 200)])
     assert None not in entry["attempts"][0].values()
@@ -228,8 +212,8 @@ def test_a_service_is_told_like_a_backend(pair: Pair) -> None:
     assert entry["attempts"]
 
 
-def test_a_request_that_nobody_waits_for_any_longer_is_told_with_null(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_request_that_nobody_waits_for_any_longer_is_told_with_null(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix=CHAT, delay_s=60)
     with pytest.raises(httpx.TimeoutException):
         it.post(CHAT, {"model": "m"}, timeout=0.5, headers={"x-request-id": "left"})
@@ -239,8 +223,8 @@ def test_a_request_that_nobody_waits_for_any_longer_is_told_with_null(pair: Pair
     assert gone[0]["attempts"][0]["header_time"] is None
 
 
-def test_what_a_client_writes_is_text_in_its_place_and_no_longer_than_a_name(pair: Pair) -> None:
-    it, a, _ = pair
+def test_what_a_client_writes_is_text_in_its_place_and_no_longer_than_a_name(own: Pair) -> None:
+    it, a, _ = own
     key = it.new_key("odd", "--models", "m,falls,kept")
     odd = {"user-agent": 'x","status":200,"\\', "x-request-id": '","v":9,"'}
     for more in ({}, {"max_tokens": 100_000}):
@@ -277,8 +261,8 @@ BYTES = {
 PLACES = ("/v1/chat/completions", "/other/", "/nowhere/", "/v1/models/", "/away/", "/healthz/")
 
 
-def test_a_line_is_utf_8_whatever_bytes_a_client_writes(pair: Pair) -> None:
-    it, _, _ = pair
+def test_a_line_is_utf_8_whatever_bytes_a_client_writes(own: Pair) -> None:
+    it, _, _ = own
     ids: dict[str, tuple[str, str]] = {}
     for said, told in BYTES.items():
         for place in PLACES:
@@ -336,9 +320,9 @@ def failing(running: Pair) -> Failing:
 
 @pytest.mark.parametrize(("program", "function", "status"), FAILURES)
 def test_a_request_that_njs_fails_on_is_refused_in_its_dialect_and_logged(
-    pair: Pair, failing: Failing, program: str, function: str, status: int
+    own: Pair, failing: Failing, program: str, function: str, status: int
 ) -> None:
-    it, _, _ = pair
+    it, _, _ = own
     key = it.new_key("few", "--models", "m")
     paths = DIALECTS
     if program != "refusal.js":  # answers to one of them may be kept, which has another program
@@ -360,9 +344,9 @@ def test_a_request_that_njs_fails_on_is_refused_in_its_dialect_and_logged(
 
 @pytest.mark.parametrize("function", AT_THE_END)
 def test_a_request_that_njs_fails_on_at_its_end_is_logged_and_frees_its_slot(
-    pair: Pair, failing: Failing, function: str
+    own: Pair, failing: Failing, function: str
 ) -> None:
-    it, _, _ = pair
+    it, _, _ = own
     key = it.new_key("few", "--rpm", "1000", "--concurrency", "5")
     with failing(function):
         answer = it.chat("gone", key=key)

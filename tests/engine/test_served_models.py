@@ -9,7 +9,8 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from tests.backends.servers import Scripted, free_port, scripted
+from tests.backends.servers import free_port, scripted
+from tests.engine.conftest import Pair
 from tests.gateway import Gateway, gateway, until
 
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
@@ -18,8 +19,6 @@ pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scop
 CONFIG = """
 backends: {{ a: {{ url: {a}, engine: vllm }}, b: {{ url: {b}, engine: vllm }} }}
 """
-
-Pair = tuple[Gateway, Scripted, Scripted]
 
 
 @pytest.fixture(scope="module")

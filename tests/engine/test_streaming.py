@@ -9,9 +9,8 @@ import time
 import httpx
 
 from tests.backends.servers import Scripted
+from tests.engine.conftest import Pair
 from tests.gateway import Gateway, until
-
-Pair = tuple[Gateway, Scripted, Scripted]
 
 
 def only(pair: Pair) -> tuple[Gateway, Scripted]:

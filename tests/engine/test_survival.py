@@ -19,10 +19,8 @@ from infergate.live.drain import nginx_workers
 from infergate.paths import Home
 from infergate.supervise.instance import is_zombie
 from tests.backends.servers import Scripted, scripted
-from tests.engine.conftest import PAIR
+from tests.engine.conftest import PAIR, Pair
 from tests.gateway import Gateway, gateway, until
-
-Pair = tuple[Gateway, Scripted, Scripted]
 
 
 @pytest.fixture

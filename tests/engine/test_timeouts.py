@@ -14,7 +14,7 @@ import pytest
 from infergate.live.shared_memory import read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
-from tests.engine.conftest import Pair, as_new, two_of
+from tests.engine.conftest import Pair, as_new
 from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
@@ -42,17 +42,6 @@ timeouts: {{ first_byte: 700ms, dynamic: false }}
 endpoints: {{ /v1/rerank: {{ first_byte: 25s, dynamic: false }} }}
 breaker: {{ failures: 1000, error_rate: 1 }}
 """
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Pair]:
-    with two_of(engine, CONFIG) as found:
-        yield found
-
-
-@pytest.fixture
-def pair(running: Pair) -> Pair:
-    return as_new(running)
 
 
 ASKED = {
@@ -102,9 +91,9 @@ def all_is_free(it: Gateway) -> bool:
 @pytest.mark.parametrize("path", ASKED)
 @pytest.mark.parametrize("model", ["m", "kept"])
 def test_a_first_byte_that_is_late_is_a_504_in_the_dialect_though_a_pause_may_be_longer(
-    pair: Pair, model: str, path: str, stream: bool
+    own: Pair, model: str, path: str, stream: bool
 ) -> None:
-    it, a, _ = pair
+    it, a, _ = own
     a.behave(path_prefix="/v1/", hang=True)
     said = {"stream": True} if stream and path != "/v1/embeddings" else {}
     answer = it.post(path, {"model": model, **ASKED[path], **said})
@@ -124,8 +113,8 @@ def test_a_first_byte_that_is_late_is_a_504_in_the_dialect_though_a_pause_may_be
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_late_first_byte_is_asked_of_the_next_backend(pair: Pair, stream: bool) -> None:
-    it, a, _ = pair
+def test_a_late_first_byte_is_asked_of_the_next_backend(own: Pair, stream: bool) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/", hang=True)
     first, second = tried(it, stream=stream)
     assert first == ("a", 504, None)
@@ -133,8 +122,8 @@ def test_a_late_first_byte_is_asked_of_the_next_backend(pair: Pair, stream: bool
     assert "a failed 504" in it.log()[-1]["why"]
 
 
-def test_a_pause_may_be_longer_than_the_first_byte_may_take(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_pause_may_be_longer_than_the_first_byte_may_take(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/", first_byte_delay_s=1.5, chunk_delay_s=1.0)
     assert it.chat(stream=True).text.endswith("data: [DONE]\n\n")
     assert it.chat().json()["choices"][0]["message"]["content"] == "a"
@@ -144,9 +133,9 @@ def test_a_pause_may_be_longer_than_the_first_byte_may_take(pair: Pair) -> None:
 
 
 def test_a_pause_that_is_too_long_ends_the_answer_though_the_first_byte_may_take_longer(
-    pair: Pair,
+    own: Pair,
 ) -> None:
-    it, a, _ = pair
+    it, a, _ = own
     a.behave(path_prefix="/v1/", delay_s=1.5)
     assert it.chat("paused", stream=True).text.endswith("data: [DONE]\n\n")
     a.reset()
@@ -162,8 +151,8 @@ def test_a_pause_that_is_too_long_ends_the_answer_though_the_first_byte_may_take
     assert all_is_free(it)
 
 
-def test_a_client_that_leaves_a_watched_request_frees_the_backend(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_client_that_leaves_a_watched_request_frees_the_backend(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/", hang=True)
     with pytest.raises(httpx.ReadTimeout):
         it.post("/v1/chat/completions", {"model": "paused", "messages": []}, timeout=0.5)
@@ -171,8 +160,8 @@ def test_a_client_that_leaves_a_watched_request_frees_the_backend(pair: Pair) ->
     until(lambda: all_is_free(it))
 
 
-def test_what_a_watched_backend_answers_goes_on_as_it_is(pair: Pair) -> None:
-    it, a, _ = pair
+def test_what_a_watched_backend_answers_goes_on_as_it_is(own: Pair) -> None:
+    it, a, _ = own
     for status in (200, 400, 429, 500, 503):
         a.reset()
         a.behave(path_prefix="/v1/", status=status, body='{"own": 1}', headers={"x-engine": "yes"})
@@ -188,24 +177,24 @@ def test_what_a_watched_backend_answers_goes_on_as_it_is(pair: Pair) -> None:
     assert {**first, "x-request-id": ""} == {**second, "x-request-id": ""}
 
 
-def test_a_backend_that_is_not_there_is_tried_elsewhere_as_ever(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_backend_that_is_not_there_is_tried_elsewhere_as_ever(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/", die="before_headers")
     first, second = tried(it)
     assert first == ("a", 502, None)
     assert second[:2] == ("b", 200)
 
 
-def test_a_first_byte_that_never_came_opens_the_breaker_of_that_backend(pair: Pair) -> None:
-    it, a, _ = pair
+def test_a_first_byte_that_never_came_opens_the_breaker_of_that_backend(own: Pair) -> None:
+    it, a, _ = own
     a.behave(path_prefix="/v1/", hang=True)
     tried(it)
     until(lambda: "a" in json.dumps(read(Home(it.home).socket).breakers))
     a.reset()
 
 
-def test_a_hedged_request_keeps_its_first_byte_s_time(pair: Pair) -> None:
-    it, a, b = pair
+def test_a_hedged_request_keeps_its_first_byte_s_time(own: Pair) -> None:
+    it, a, b = own
     for backend in (a, b):
         backend.behave(path_prefix="/v1/", hang=True)
     answer = it.post("/v1/embeddings", {"model": "hedged", "input": "hi"})
@@ -224,8 +213,8 @@ NOT_ITS_OWN = [
 """Words for the length of an answer that the endpoint's engines go on without."""
 
 
-def test_what_is_asked_for_says_how_long_the_first_byte_may_take(pair: Pair) -> None:
-    it, _, _ = pair
+def test_what_is_asked_for_says_how_long_the_first_byte_may_take(own: Pair) -> None:
+    it, _, _ = own
 
     def says(model: str, path: str = "/v1/chat/completions", **body: Any) -> str:
         asked = {**ASKED.get(path, {}), "model": model, **body}

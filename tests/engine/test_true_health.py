@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from infergate.live.shared_memory import read
 from infergate.paths import Home
-from tests.backends.servers import Scripted, scripted
+from tests.backends.servers import scripted
+from tests.engine.conftest import Pair
 from tests.gateway import Gateway, gateway, until
 
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True, scope="module")
@@ -25,24 +26,12 @@ models: {{ m: [a, b] }}
 health: {{ interval: 500ms, timeout: 2s, rise: 2, fall: 2, hung_after: 3s, slow_start: 6s }}
 """
 
-Pair = tuple[Gateway, Scripted, Scripted]
-
 
 @pytest.fixture
 def fresh_pair(engine: str, start: Callable[..., Any]) -> Pair:
     """For a test that leaves a backend away, or on its slow start."""
     a, b = start(scripted, name="a"), start(scripted, name="b")
     return start(gateway, engine, CONFIG.format(a=a.url, b=b.url)), a, b
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Pair]:
-    with (
-        scripted(name="a") as a,
-        scripted(name="b") as b,
-        gateway(engine, CONFIG.format(a=a.url, b=b.url)) as it,
-    ):
-        yield it, a, b
 
 
 @pytest.fixture
