@@ -34,3 +34,6 @@ all prompts in flight (njs/owed.js)."""
 
 HEDGE_BUCKETS = 88
 """The last bucket of the times of a model's answers; the first is 0."""
+
+NO_SCORE = 1e99
+"""No backend's score is as high."""

@@ -1,7 +1,6 @@
 // affinity: the same place for the same text, so that every worker and every restart come to the same answer.
+import * as contract from './contract.js';
 import crypto from 'crypto';
-
-const NAME = 0, WEIGHT = 1;
 
 // A number in (0, 1) for a text, the same everywhere.
 function unit(text) {
@@ -13,7 +12,7 @@ function byHash(key, backends) {
     let best;
     let highest = -Infinity;
     backends.forEach((backend) => {
-        const rank = -backend[WEIGHT] / Math.log(unit(key + backend[NAME]));
+        const rank = -backend[contract.ROUTE_BACKEND_WEIGHT] / Math.log(unit(key + backend[contract.ROUTE_BACKEND_NAME]));
         if (rank > highest) {
             highest = rank;
             best = backend;

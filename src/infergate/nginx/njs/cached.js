@@ -84,11 +84,11 @@ function look(r, tenant, name) {
     }
     const named = request.model;
     found = request.error || named === undefined ? undefined : route.look(named);
-    if (!found || !policy.mayUse(keyPolicy, found[0], named)) {
+    if (!found || !policy.mayUse(keyPolicy, found[contract.ROUTE_MODEL], named)) {
         short = false;
         return '';
     }
-    const options = found[route.OPTIONS];
+    const options = found[contract.ROUTE_OPTIONS];
     if (options === 0 || options.cache === undefined) {
         return '';
     }
@@ -105,7 +105,7 @@ function look(r, tenant, name) {
     }
     const where = keeping.find(r, request, found, tenant, name);
     if (where === 'cached') {
-        model = found[0];
+        model = found[contract.ROUTE_MODEL];
         r.variables.ig_model = model;
         if (named !== model) {
             r.variables.ig_model_asked = named;

@@ -8,7 +8,6 @@
 // nginx has the times in locations, one for each rung of a ladder (src/infergate/nginx/relays.py).
 import * as contract from './contract.js';
 import * as pace from './pace.js';
-import * as route from './route.js';
 import * as streamed from './streamed.js';
 import * as tokens from './tokens.js';
 
@@ -21,13 +20,14 @@ const ROOM = 2;
 
 // { location, why }: where the request goes to this backend.
 function of(r, found, request, backend) {
-    const options = found[route.OPTIONS];
-    let location = backend[route.RELAY] || settings.usual_relay;
+    const options = found[contract.ROUTE_OPTIONS];
+    let location = backend[contract.ROUTE_BACKEND_RELAY] || settings.usual_relay;
     let ladder = options.ladder || settings.ladder;
-    let from = options.ladder === undefined ? 'timeouts' : 'models.' + found[route.MODEL] + '.timeouts';
+    let from = options.ladder === undefined ? 'timeouts' : 'models.' + found[contract.ROUTE_MODEL] + '.timeouts';
     const endpoint = options.endpoints === undefined ? undefined : options.endpoints[r.uri];
     if (endpoint !== undefined) {
-        location = endpoint[0][found[route.BACKENDS].findIndex((each) => each[route.NAME] === backend[route.NAME])];
+        location = endpoint[0][found[contract.ROUTE_BACKENDS].findIndex((each) =>
+            each[contract.ROUTE_BACKEND_NAME] === backend[contract.ROUTE_BACKEND_NAME])];
         ladder = endpoint.slice(1);
         from = 'endpoints.' + r.uri;
     }
@@ -53,7 +53,7 @@ function needed(r, found, request, backend, least) {
     if (settings.media.indexOf(' ' + r.uri + ' ') !== -1) {
         return { ms: Infinity, why: 'sounds and pictures get the maximum' };
     }
-    if (backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_COLD) !== -1) {
+    if (backend[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_COLD) !== -1) {
         return { ms: Infinity, why: 'it is not loaded yet' };
     }
     const prompt = promptOf(request);
@@ -70,25 +70,26 @@ function needed(r, found, request, backend, least) {
 
 // The same of an answer whose model was measured.
 function measured(r, found, request, backend) {
-    const known = pace.open().of(found[route.MODEL]);
+    const known = pace.open().of(found[contract.ROUTE_MODEL]);
     return known === undefined || tokens.wordOf(r.uri) === undefined || streamed.isStreamed(r.uri, request) ? { ms: 0 }
         : answerOf(r, request, backend, { ms: known, why: 'as measured' }) || { ms: 0 };
 }
 
 // How long the answer takes, of a length that the request says; undefined if it says none to this backend.
 function answerOf(r, request, backend, each) {
-    const isBounded = tokens.isBounded(r.uri, request.parsed, backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) !== -1);
+    const isBounded = tokens.isBounded(
+        r.uri, request.parsed, backend[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) !== -1);
     const count = isBounded ? tokens.asked(r.uri, request, false).each || 0 : 0;
     return count === 0 ? undefined : { ms: ROOM * count * each.ms,
         why: 'not streamed, ' + count + ' tokens at ' + Math.round(each.ms * 10) / 10 + ' ms, ' + each.why };
 }
 
 function paceOf(found) {
-    const known = pace.open().of(found[route.MODEL]);
+    const known = pace.open().of(found[contract.ROUTE_MODEL]);
     if (known !== undefined) {
         return { ms: known, why: 'as measured' };
     }
-    const bySize = found[route.PACE];
+    const bySize = found[contract.ROUTE_PACE];
     return bySize === undefined ? { ms: USUAL_MS, why: 'as usual' } : { ms: bySize, why: 'by its size' };
 }
 
@@ -99,7 +100,7 @@ function promptOf(request) {
 
 // Whether no first byte in so many seconds tells of the request and not of the backend: its own size needs longer.
 function explains(r, found, request, backend, seconds) {
-    const known = pace.open().of(found[route.MODEL]);
+    const known = pace.open().of(found[contract.ROUTE_MODEL]);
     const answer = known === undefined || tokens.wordOf(r.uri) === undefined || streamed.isStreamed(r.uri, request) ? undefined
         : answerOf(r, request, backend, { ms: known, why: '' });
     return promptOf(request).ms + (answer === undefined ? 0 : answer.ms / ROOM) > seconds * 1000;

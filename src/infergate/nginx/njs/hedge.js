@@ -5,6 +5,7 @@
 // does for other requests: kept connections, TLS, timeouts, the backend's own key. The slot of the
 // first is the request's, who gives it back; that of the second is ours, and a further one of the first
 // while it is still to be stopped after it lost.
+import * as contract from './contract.js';
 import * as failure from './failure.js';
 import * as firstByte from './first_byte.js';
 import * as hedgeTimes from './hedge_times.js';
@@ -55,7 +56,7 @@ function start(r) {
         race.times.count();
         ask(race, race.first);
         const ms = race.times.late();
-        if (ms !== undefined && race.found !== undefined && race.found[route.OPTIONS].hedge !== undefined) {
+        if (ms !== undefined && race.found !== undefined && race.found[contract.ROUTE_OPTIONS].hedge !== undefined) {
             race.timer = setTimeout(() => guarded(race, () => hedge(race)), ms);
         }
     });
@@ -123,12 +124,12 @@ function hedge(race) {
         race.none = 'no other backend is free';
         return;
     }
-    if (!race.times.mayHedge(found[route.OPTIONS].hedge)) {
-        giveBack({ name: backend[route.NAME], held: true });
+    if (!race.times.mayHedge(found[contract.ROUTE_OPTIONS].hedge)) {
+        giveBack({ name: backend[contract.ROUTE_BACKEND_NAME], held: true });
         race.none = 'extra_load is used up';
         return;
     }
-    race.second = { name: backend[route.NAME], location: firstByte.of(r, found, request, backend).location.slice(1),
+    race.second = { name: backend[contract.ROUTE_BACKEND_NAME], location: firstByte.of(r, found, request, backend).location.slice(1),
         after: Date.now() - race.began, held: true };
     ask(race, race.second);
 }
@@ -136,13 +137,14 @@ function hedge(race) {
 // The names of those that are not to be asked, each followed by ',': the first itself, and what is not for the same
 // body or comes after it.
 function unlike(race) {
-    const backends = race.found[route.BACKENDS];
-    const asked = backends.find((each) => each[route.NAME] === race.first.name);
+    const backends = race.found[contract.ROUTE_BACKENDS];
+    const asked = backends.find((each) => each[contract.ROUTE_BACKEND_NAME] === race.first.name);
     return backends.filter((each) => asked === undefined || each === asked
-        || (each[route.PRIORITY] || 0) > (asked[route.PRIORITY] || 0)
-        || each[route.UPSTREAM_NAME] !== asked[route.UPSTREAM_NAME]
-        || (each[route.FLAGS].indexOf('p') === -1) !== (asked[route.FLAGS].indexOf('p') === -1))
-        .map((each) => each[route.NAME] + ',').join('');
+        || (each[contract.ROUTE_BACKEND_PRIORITY] || 0) > (asked[contract.ROUTE_BACKEND_PRIORITY] || 0)
+        || each[contract.ROUTE_BACKEND_UPSTREAM_NAME] !== asked[contract.ROUTE_BACKEND_UPSTREAM_NAME]
+        || (each[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_PRIORITY) === -1)
+            !== (asked[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_PRIORITY) === -1))
+        .map((each) => each[contract.ROUTE_BACKEND_NAME] + ',').join('');
 }
 
 function ended(race, attempt, status, headers, body) {

@@ -10,19 +10,18 @@
 
 import * as contract from './contract.js';
 import * as memory from './memory.js';
-import * as route from './route.js';
 
 // The location to go to: `location` where one backend is all it gets, because the model has no `hedge`, the
 // endpoint is not of the kind, or it was sent out before.
 function way(r, found, request, backend, location) {
     const variables = r.variables;
-    if (found[route.OPTIONS].hedge === undefined || variables.ig_hedge !== '' || variables.ig_tried !== '' || request.stream === true
+    if (found[contract.ROUTE_OPTIONS].hedge === undefined || variables.ig_hedge !== '' || variables.ig_tried !== '' || request.stream === true
         || settings.hedged[r.uri] === undefined
         || memory.perhaps(() => ngx.shared.ig_hedging.add(variables.ig_request_id, 1)) === undefined) {
         return location;
     }
     variables.ig_hedge = encodeURIComponent(JSON.stringify(
-        [variables.ig_request_id, found[0], backend[0], location.slice(1)]));
+        [variables.ig_request_id, found[contract.ROUTE_MODEL], backend[contract.ROUTE_BACKEND_NAME], location.slice(1)]));
     return '@hedge';
 }
 

@@ -6,10 +6,8 @@
 import crypto from 'crypto';
 import * as affinity from './affinity.js';
 import * as busyness from './busyness.js';
+import * as contract from './contract.js';
 import * as memory from './memory.js';
-
-const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2;
-const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3;
 
 // A backend is overloaded above this many times its even share of what is in flight, but not below
 // so many requests, or half of what it can take: an idle GPU does not gain from a second conversation.
@@ -28,15 +26,15 @@ function open(r, route, request, tried, those) {
         return busyness.open(r, route);
     }
     const known = ngx.shared.ig_affinity.get(key);
-    const home = able.find((backend) => backend[NAME] === known) || firstHome(route, key, able);
+    const home = able.find((backend) => backend[contract.ROUTE_BACKEND_NAME] === known) || firstHome(route, key, able);
     if (isOverloaded(home, able)) {
         return busyness.open(r, route);
     }
-    const score = busyness.before(home[NAME], r, route).score;
+    const score = busyness.before(home[contract.ROUTE_BACKEND_NAME], r, route).score;
 
     // The next one of its kind should go there, too.
     function taken(name) {
-        if (home[NAME] !== known) {
+        if (home[contract.ROUTE_BACKEND_NAME] !== known) {
             memory.perhaps(() => ngx.shared.ig_affinity.set(key, name));
             memory.perhaps(() => countPlaced(route, name));
         }
@@ -46,7 +44,7 @@ function open(r, route, request, tried, those) {
 }
 
 function firstHome(route, key, backends) {
-    const placed = (backend) => ngx.shared.ig_turns.get(route[MODEL] + '\n' + backend[NAME]) || 0;
+    const placed = (backend) => ngx.shared.ig_turns.get(route[contract.ROUTE_MODEL] + '\n' + backend[contract.ROUTE_BACKEND_NAME]) || 0;
     const home = affinity.byHash(key, backends);
     return overEven(home, backends, placed) <= EVEN ? home
         : backends.slice().sort((one, other) => overEven(one, backends, placed) - overEven(other, backends, placed))[0];
@@ -78,10 +76,10 @@ function userOf(parsed, whole) {
 // What a request goes by; '' if it has nothing of the kind.
 function keyOf(r, route, request) {
     const parsed = request.parsed || {};
-    const text = route[BALANCE] === 'session'
-        ? r.variables['http_' + route[OPTIONS].session.replace(/-/g, '_')] || userOf(parsed, request.whole)
+    const text = route[contract.ROUTE_BALANCE] === 'session'
+        ? r.variables['http_' + route[contract.ROUTE_OPTIONS].session.replace(/-/g, '_')] || userOf(parsed, request.whole)
         : opening(parsed, request.whole);
-    return text === '' ? '' : crypto.createHash('md5').update(route[MODEL] + '\n' + text).digest('base64');
+    return text === '' ? '' : crypto.createHash('md5').update(route[contract.ROUTE_MODEL] + '\n' + text).digest('base64');
 }
 
 // The backend's share of a whole, over its share of the weights: 1 is even.
@@ -90,26 +88,26 @@ function overEven(backend, backends, count) {
     let weights = 0;
     backends.forEach((each) => {
         whole += count(each);
-        weights += each[WEIGHT];
+        weights += each[contract.ROUTE_BACKEND_WEIGHT];
     });
-    return (count(backend) + 1) * weights / ((whole + 1) * backend[WEIGHT]);
+    return (count(backend) + 1) * weights / ((whole + 1) * backend[contract.ROUTE_BACKEND_WEIGHT]);
 }
 
 function inFlight(backend) {
-    return ngx.shared.ig_inflight.get(backend[NAME]) || 0;
+    return ngx.shared.ig_inflight.get(backend[contract.ROUTE_BACKEND_NAME]) || 0;
 }
 
 function isOverloaded(backend, backends) {
     const busy = inFlight(backend);
-    return busy + 1 > Math.max(CALM, backend[MAX_IN_FLIGHT] / 2)
+    return busy + 1 > Math.max(CALM, backend[contract.ROUTE_BACKEND_MAX_IN_FLIGHT] / 2)
         && overEven(backend, backends, inFlight) > BOUND;
 }
 
 function countPlaced(route, name) {
     const turns = ngx.shared.ig_turns;
-    if (turns.incr(route[MODEL] + '\n' + name, 1, 0) > RECENT) {
-        route[BACKENDS].forEach((backend) => {
-            const each = route[MODEL] + '\n' + backend[NAME];
+    if (turns.incr(route[contract.ROUTE_MODEL] + '\n' + name, 1, 0) > RECENT) {
+        route[contract.ROUTE_BACKENDS].forEach((backend) => {
+            const each = route[contract.ROUTE_MODEL] + '\n' + backend[contract.ROUTE_BACKEND_NAME];
             turns.set(each, (turns.get(each) || 0) / 2);
         });
     }

@@ -29,7 +29,7 @@ function names(letters) {
 }
 
 // Why no backend of the model can ever answer there: { status, code, message, param, lacking }. Undefined where one
-// can, or where one has not said yet what it is. flagsAt: route.FLAGS.
+// can, or where one has not said yet what it is. flagsAt: where they stand in it.
 function problem(uri, model, backends, flagsAt) {
     const letters = only(uri);
     if (letters === undefined) {

@@ -19,10 +19,11 @@ function find(r, name, missing) {
     if (!found && name === undefined) {
         return { refusal: { status: 400, code: 'missing_model', message: missing, param: 'model' } };
     }
-    if (!found || !policy.mayUse(keyPolicy, found[route.MODEL], name)) {
+    if (!found || !policy.mayUse(keyPolicy, found[contract.ROUTE_MODEL], name)) {
         return { refusal: catalog.unknown(r, name) };
     }
-    const refusal = kinds.problem(r.uri, found[route.MODEL], found[route.BACKENDS], route.FLAGS);
+    const refusal = kinds.problem(
+        r.uri, found[contract.ROUTE_MODEL], found[contract.ROUTE_BACKENDS], contract.ROUTE_BACKEND_FLAGS);
     return refusal === undefined ? { found } : { refusal };
 }
 

@@ -14,6 +14,7 @@
 // ig_waiting  '' → tickets; 'n <model>' → of one model; 'freed' → slots freed so far; 'v <model>' → the
 //             tag served last; 'd <model>' → ms that an answer takes
 // ig_tags     '<model>\n<key>' → the key's last tag; who did not ask for long is new
+import * as contract from './contract.js';
 import * as kinds from './kinds.js' with { load: 'rare' };
 import * as memory from './memory.js';
 import * as policy from './policy.js';
@@ -24,12 +25,11 @@ import * as usable from './usable.js';
 const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5, UNTIL = 6, TRIED = 7;
 // A ticket that is so much over its time has nobody who waits for it.
 const LOST = 5000;
-const NAME = 0, MAX_IN_FLIGHT = 2, FLAGS = 4;
 // Behind the id of a ticket, for each time that the request waited before.
 const AGAIN = '+';
 
 function isWaitedFor(model) {
-    return ngx.shared.ig_waiting.get('n ' + model) > 0;
+    return ngx.shared.ig_waiting.get(contract.WAITING_MODEL + model) > 0;
 }
 
 // Whether one of the route's backends will have a slot: none that failed the request.
@@ -40,8 +40,8 @@ function couldServe(r, found, tried) {
 // Whether a request of this path that failed at `tried` (each followed by ',') may go to the backend.
 function suits(backend, uri, tried) {
     const only = kinds.only(uri);
-    return (only === undefined || kinds.has(backend[FLAGS], only))
-        && (tried === '' || (',' + tried).indexOf(',' + backend[NAME] + ',') === -1);
+    return (only === undefined || kinds.has(backend[contract.ROUTE_BACKEND_FLAGS], only))
+        && (tried === '' || (',' + tried).indexOf(',' + backend[contract.ROUTE_BACKEND_NAME] + ',') === -1);
 }
 
 // How often the request waited already: see $ig_ticket.
@@ -51,19 +51,22 @@ function waits(r) {
 
 // The backends of a route whose slots are handed out.
 function serving(found, uri, tried) {
-    return usable.open(found[MODEL]).among(found[2].filter((backend) => suits(backend, uri, tried)));
+    return usable.open(found[contract.ROUTE_MODEL])
+        .among(found[contract.ROUTE_BACKENDS].filter((backend) => suits(backend, uri, tried)));
 }
 
 // How long a request that enters at this place is going to wait, in ms.
 function expected(found, place) {
-    const slots = found[2].reduce((sum, backend) => sum + backend[MAX_IN_FLIGHT], 0);
-    return Math.round((ngx.shared.ig_waiting.get('d ' + found[MODEL]) || 1000) * place / slots);
+    const slots = found[contract.ROUTE_BACKENDS]
+        .reduce((sum, backend) => sum + backend[contract.ROUTE_BACKEND_MAX_IN_FLIGHT], 0);
+    return Math.round((ngx.shared.ig_waiting.get(contract.WAITING_TAKES + found[contract.ROUTE_MODEL]) || 1000)
+        * place / slots);
 }
 
 // Returns undefined when the request waits, or the refusal.
 function enter(r, found) {
-    const model = found[MODEL];
-    const options = found[3].queue;
+    const model = found[contract.ROUTE_MODEL];
+    const options = found[contract.ROUTE_OPTIONS].queue;
     const variables = r.variables;
     const id = variables.ig_ticket === '' ? variables.ig_request_id : variables.ig_ticket + AGAIN;
     const now = Date.now();
@@ -73,14 +76,14 @@ function enter(r, found) {
     } catch (e) {
         return memory.noRoom(e);
     }
-    if (place > options[0]) {
+    if (place > options[contract.QUEUE_OPTION_LENGTH]) {
         return { status: 429, code: 'queue_full', message: 'All backends of the model `' + model
             + '` are busy and ' + (place - 1) + ' requests wait already.',
             retry_after: Math.max(1, Math.ceil(expected(found, place) / 1000)) };
     }
     variables.ig_ticket = id;
     variables.ig_entered = String(now);
-    variables.ig_patience = String(options[1]);
+    variables.ig_patience = String(options[contract.QUEUE_OPTION_PATIENCE]);
     r.headersOut['x-infergate-queue-position'] = String(place);
     r.headersOut['x-infergate-queue-expected-ms'] = String(expected(found, place));
     r.internalRedirect('@queue');
@@ -89,28 +92,30 @@ function enter(r, found) {
 
 // The place in the queue, with a ticket; or one behind its end, or an exception, with nothing left.
 function enqueue(r, found, now, id) {
-    const model = found[MODEL];
-    const options = found[3].queue;
+    const model = found[contract.ROUTE_MODEL];
+    const options = found[contract.ROUTE_OPTIONS].queue;
     const waiting = ngx.shared.ig_waiting;
-    const place = waiting.incr('n ' + model, 1, 0);
+    const place = waiting.incr(contract.WAITING_MODEL + model, 1, 0);
     let all = 0;
     try {
-        if (place <= options[0]) {
+        if (place <= options[contract.QUEUE_OPTION_LENGTH]) {
             all = waiting.incr('', 1, 0);
             const numbers = policy.more().numbers(r.variables.ig_policy);
-            const tag = tagOf(model, r.variables.ig_key, numbers[6] || 1);
-            ngx.shared.ig_queue.set('t ' + id, JSON.stringify(
-                [model, numbers[5], tag, now, options[2], r.uri, now + options[1], r.variables.ig_tried]));
+            const tag = tagOf(model, r.variables.ig_key, numbers[contract.POLICY_NUMBER_WEIGHT] || 1);
+            ngx.shared.ig_queue.set('t ' + id, JSON.stringify([
+                model, numbers[contract.POLICY_NUMBER_PLACE], tag, now, options[contract.QUEUE_OPTION_AGEING],
+                r.uri, now + options[contract.QUEUE_OPTION_PATIENCE], r.variables.ig_tried,
+            ]));
             return place;
         }
     } catch (e) {
-        waiting.incr('n ' + model, -1, 0);
+        waiting.incr(contract.WAITING_MODEL + model, -1, 0);
         if (all !== 0) {
             waiting.incr('', -1, 0);
         }
         throw e;
     }
-    waiting.incr('n ' + model, -1, 0);
+    waiting.incr(contract.WAITING_MODEL + model, -1, 0);
     return place;
 }
 
@@ -118,7 +123,7 @@ function enqueue(r, found, now, id) {
 function tagOf(model, key, weight) {
     const tags = ngx.shared.ig_tags;
     const last = model + '\n' + key;
-    const tag = Math.max(ngx.shared.ig_waiting.get('v ' + model) || 0, tags.get(last) || 0) + 1 / weight;
+    const tag = Math.max(ngx.shared.ig_waiting.get(contract.WAITING_SERVED + model) || 0, tags.get(last) || 0) + 1 / weight;
     memory.perhaps(() => tags.set(last, tag));
     return tag;
 }
@@ -126,7 +131,7 @@ function tagOf(model, key, weight) {
 // A slot of one of the route's backends, the least busy one; its name, or undefined. No worker has it yet.
 function freeSlot(found, ticket) {
     const backend = memory.perhaps(() => route.pick(undefined, found, {}, ticket[TRIED] || '', true, kinds.only(ticket[URI])));
-    return backend === undefined ? undefined : backend[NAME];
+    return backend === undefined ? undefined : backend[contract.ROUTE_BACKEND_NAME];
 }
 
 function giveBack(backend) {
@@ -184,7 +189,7 @@ function handOut() {
                     continue;
                 }
                 left(model);
-                memory.perhaps(() => ngx.shared.ig_waiting.set('v ' + model, ticket[TAG]));
+                memory.perhaps(() => ngx.shared.ig_waiting.set(contract.WAITING_SERVED + model, ticket[TAG]));
             }
         });
     } finally {
@@ -194,7 +199,7 @@ function handOut() {
 
 function left(model) {
     ngx.shared.ig_waiting.incr('', -1, 0);
-    ngx.shared.ig_waiting.incr('n ' + model, -1, 0);
+    ngx.shared.ig_waiting.incr(contract.WAITING_MODEL + model, -1, 0);
 }
 
 // The request is over, or waits no longer: nothing of it stays.

@@ -62,10 +62,10 @@ function isElsewhere(r, request, found, isOllama) {
     if (!found) {
         return true;
     }
-    if (!policy.mayUse(door.keyPolicy, found[0], request.model)) {
+    if (!policy.mayUse(door.keyPolicy, found[contract.ROUTE_MODEL], request.model)) {
         return true;
     }
-    const options = found[route.OPTIONS];
+    const options = found[contract.ROUTE_OPTIONS];
     if (options === 0 ? request.verdict === 'odd' : few.isForRelay(r, found, options, request)) {
         return true;
     }
@@ -119,14 +119,14 @@ function isToBeChanged(r, request, found, uri) {
 
 // The backend, with a slot in it and with what is taken from limits.
 function chosen(r, request, found, isOllama, isLong, met) {
-    const options = found[route.OPTIONS];
+    const options = found[contract.ROUTE_OPTIONS];
     const waits = options !== 0 && options.queue !== undefined;
     const backend = route.pick(r, found, request, '', waits, isOllama ? contract.BACKEND_FLAG_OLLAMA : undefined);
     if (backend === undefined) {
         return undefined;
     }
-    r.variables.ig_backend = backend[route.NAME];   // at once: see state.drop
-    if (isUnfit(request, backend[route.FLAGS])) {
+    r.variables.ig_backend = backend[contract.ROUTE_BACKEND_NAME];   // at once: see state.drop
+    if (isUnfit(request, backend[contract.ROUTE_BACKEND_FLAGS])) {
         return undefined;
     }
     const charged = admit.flags !== '' || (options !== 0 && options.limits !== undefined);
@@ -137,7 +137,7 @@ function chosen(r, request, found, isOllama, isLong, met) {
     }
     const owes = request.work !== undefined && went.down(r, found, request, backend);
     if (request.stream !== true && !isOllama && !isLong) {
-        answer.expectOnePiece(backend[route.NAME], charged, state.calm && !waits, owes);
+        answer.expectOnePiece(backend[contract.ROUTE_BACKEND_NAME], charged, state.calm && !waits, owes);
     }
     return backend;
 }
@@ -151,12 +151,12 @@ function isUnfit(request, flags) {
 
 // Whether its limits do not let it pass as it is; else it took from them.
 function isRefused(r, request, found, backend, met) {
-    if ((!met && limits.meet(r, door.keyPolicy, admit.flags, found[route.OPTIONS], request) !== undefined)
+    if ((!met && limits.meet(r, door.keyPolicy, admit.flags, found[contract.ROUTE_OPTIONS], request) !== undefined)
         || request.unbounded) {   // the key's maximum is to be written in
         return true;
     }
     if (admit.flags.indexOf(contract.POLICY_FLAG_EXPLAINED) !== -1) {
-        explained.tell(r, backend[route.NAME], found[0]);
+        explained.tell(r, backend[contract.ROUTE_BACKEND_NAME], found[contract.ROUTE_MODEL]);
     }
     return false;
 }
@@ -164,15 +164,15 @@ function isRefused(r, request, found, backend, met) {
 // The body as this backend is to have it; '' where it is in $ig_body.
 function written(r, request, found, backend, isLong) {
     const variables = r.variables;
-    const wanted = backend[route.UPSTREAM_NAME] || found[0];
-    variables.ig_model = found[0];
-    if (request.model !== found[0]) {
+    const wanted = backend[contract.ROUTE_BACKEND_UPSTREAM_NAME] || found[contract.ROUTE_MODEL];
+    variables.ig_model = found[contract.ROUTE_MODEL];
+    if (request.model !== found[contract.ROUTE_MODEL]) {
         variables.ig_model_asked = request.model;
     }
     variables.ig_why = state.why + (isLong ? settings.quick_long : settings.quick_rule);
     let insert = '';
     if (request.stream === true && (request.verdict !== 'usual' || request.parsed.stream_options === undefined)) {
-        insert = few.ofStream(r, request, backend[route.FLAGS]);
+        insert = few.ofStream(r, request, backend[contract.ROUTE_BACKEND_FLAGS]);
     }
     const body = insert === '' && request.model === wanted ? request.buffer || request.text
         : edited(request, wanted, insert);

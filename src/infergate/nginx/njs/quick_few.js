@@ -2,7 +2,6 @@
 import * as anthropic from './anthropic.js' with { load: 'rare' };
 import * as check from './check.js';
 import * as contract from './contract.js';
-import * as route from './route.js';
 import * as scan from './scan.js' with { load: 'lazy' };
 import * as streamOptions from './stream_options.js' with { load: 'rare' };
 import * as tokens from './tokens.js' with { load: 'lazy' };
@@ -12,7 +11,7 @@ function isForRelay(r, found, options, request) {
     return options.slow !== undefined
         || (options.validation === undefined && request.verdict === 'odd')
         || (options.validation === 'strict' && check.problem(r.uri, request.parsed, 'strict') !== undefined)
-        || (options.queue !== undefined && ngx.shared.ig_waiting.get(contract.WAITING_MODEL + found[route.MODEL]) > 0);
+        || (options.queue !== undefined && ngx.shared.ig_waiting.get(contract.WAITING_MODEL + found[contract.ROUTE_MODEL]) > 0);
 }
 
 // Whether anthropic.js has something to take out of such a system prompt.
@@ -24,7 +23,8 @@ function isAttributed(request, system) {
 
 // Whether a backend of the model may not speak the dialect of an endpoint that most do: kinds.js looks.
 function isMute(found) {
-    return found[route.BACKENDS].some((each) => settings.mute.split('').some((letter) => each[route.FLAGS].indexOf(letter) !== -1));
+    return found[contract.ROUTE_BACKENDS].some((each) =>
+        settings.mute.split('').some((letter) => each[contract.ROUTE_BACKEND_FLAGS].indexOf(letter) !== -1));
 }
 
 // What is to be written into a request for a stream. flags: of the backend.

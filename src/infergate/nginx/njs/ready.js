@@ -1,6 +1,7 @@
 // ready: whether every model, or each that health.ready names, has a backend that may get requests. For
 // load balancers: without a key, and without a word of which it is. And the paths at which engines say that
 // they are well: whoever waits for that sends a request next, for the usual model or any.
+import * as contract from './contract.js';
 import * as dialect from './dialect.js' with { load: 'rare' };
 import * as route from './route.js';
 import * as state from './state.js';
@@ -61,8 +62,8 @@ function hasBackend(model) {
     if (found === undefined) {
         return false;
     }
-    const use = usable.open(found[route.MODEL]);
-    return found[route.BACKENDS].some((backend) => use.conditionOf(backend[route.NAME]) === undefined);
+    const use = usable.open(found[contract.ROUTE_MODEL]);
+    return found[contract.ROUTE_BACKENDS].some((backend) => use.conditionOf(backend[contract.ROUTE_BACKEND_NAME]) === undefined);
 }
 
 export { ready };

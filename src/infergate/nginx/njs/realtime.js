@@ -1,5 +1,6 @@
 // realtime: a WebSocket to a model, /v1/realtime?model=NAME. nginx hands its bytes on without any of our
 // code, so it counts as one request, and ends when one of both ends it, or its key does (watch.js).
+import * as contract from './contract.js';
 import * as kinds from './kinds.js';
 import * as limits from './limits.js';
 import * as modelInQuery from './model_in_query.js';
@@ -32,9 +33,9 @@ function decide(r) {
     }
     const found = wanted.found;
     const flags = policy.flags(variables.ig_policy);
-    const options = found[route.OPTIONS];
+    const options = found[contract.ROUTE_OPTIONS];
     const request = { model: name, named: name, parsed: {}, text: '{}', bytes: 0, stream: true };
-    variables.ig_model = found[0];
+    variables.ig_model = found[contract.ROUTE_MODEL];
     const refused = flags !== '' || options.limits !== undefined
         ? limits.meet(r, variables.ig_policy, flags, options, request) : undefined;
     if (refused !== undefined) {
@@ -43,10 +44,11 @@ function decide(r) {
     }
     const backend = route.pick(r, found, request, '', false, kinds.only(r.uri));
     if (backend === undefined) {
-        refuse.told(r, refuse.unavailable(found[0]));
+        refuse.told(r, refuse.unavailable(found[contract.ROUTE_MODEL]));
         return;
     }
-    modelSocket.lead(r, backend, '?model=' + encodeURIComponent(backend[route.UPSTREAM_NAME] || found[0]));
+    modelSocket.lead(r, backend, '?model='
+        + encodeURIComponent(backend[contract.ROUTE_BACKEND_UPSTREAM_NAME] || found[contract.ROUTE_MODEL]));
 }
 
 export { query, serve };

@@ -66,7 +66,7 @@ function decide(r, format, met) {
 
 // The first attempt of a request for this model, or the refusal.
 function begin(r, asked, request, format, met) {
-    const options = asked[route.OPTIONS];
+    const options = asked[contract.ROUTE_OPTIONS];
     const keyPolicy = r.variables.ig_policy;
     const meant = options.params === undefined ? request : params.of(r, request, options.params);
     const wrong = problem(r, asked, meant, format);
@@ -75,8 +75,8 @@ function begin(r, asked, request, format, met) {
     }
     const flags = policy.flags(keyPolicy);
     const found = canary(r, asked);
-    const its = found[route.OPTIONS];   // whose limits it counts by
-    r.variables.ig_model = found[0];
+    const its = found[contract.ROUTE_OPTIONS];   // whose limits it counts by
+    r.variables.ig_model = found[contract.ROUTE_MODEL];
     if (!met && (flags !== '' || its.limits !== undefined)) {
         const refused = limits.meet(r, keyPolicy, flags, its, meant);
         if (refused !== undefined) {
@@ -85,16 +85,17 @@ function begin(r, asked, request, format, met) {
     }
     if (options.shadow !== undefined) {
         meant.splices = [];
-        shadow.copy(r, meant, format, asked[0], options.shadow, flags.indexOf(contract.POLICY_FLAG_LIMITED) === -1 ? '' : bound(r, meant));
+        shadow.copy(r, meant, format, asked[contract.ROUTE_MODEL], options.shadow,
+            flags.indexOf(contract.POLICY_FLAG_LIMITED) === -1 ? '' : bound(r, meant));
     }
     return send(r, found, request, format, '');
 }
 
 // What no backend of the model takes: { error, param }, or undefined.
 function problem(r, found, meant, format) {
-    const options = found[route.OPTIONS];
+    const options = found[contract.ROUTE_OPTIONS];
     if (r.uri.startsWith('/v1/messages')) {
-        const version = anthropic.problem(r, found[route.BACKENDS].map((backend) => backend[route.FLAGS]));
+        const version = anthropic.problem(r, found[contract.ROUTE_BACKENDS].map((backend) => backend[contract.ROUTE_BACKEND_FLAGS]));
         if (version !== undefined) {
             return { error: version, param: 'anthropic-version' };
         }
@@ -108,19 +109,19 @@ function problem(r, found, meant, format) {
 
 // The route of the model that gets the key's share of this one's requests, for such a key.
 function canary(r, asked) {
-    const said = asked[route.OPTIONS].canary;
+    const said = asked[contract.ROUTE_OPTIONS].canary;
     return said !== undefined && policy.allowsModel(r.variables.ig_policy, said[contract.CANARY_OPTION_MODEL])
-        && affinity.share(r.variables.ig_key + '\n' + asked[route.MODEL]) < said[contract.CANARY_OPTION_PERCENT]
+        && affinity.share(r.variables.ig_key + '\n' + asked[contract.ROUTE_MODEL]) < said[contract.CANARY_OPTION_PERCENT]
         ? route.find(said[contract.CANARY_OPTION_MODEL]) || asked : asked;
 }
 
 // Sends the request to the best backend not yet tried, or lets it wait for one, or, where a model has
 // no backend left, to the next model it falls back to that its key may use. Returns undefined, or the refusal.
 function send(r, found, request, format, tried) {
-    const options = found[route.OPTIONS];
+    const options = found[contract.ROUTE_OPTIONS];
     const waits = options.queue !== undefined;
     let backend;
-    if (!waits || !queue.isWaitedFor(found[route.MODEL])) {
+    if (!waits || !queue.isWaitedFor(found[contract.ROUTE_MODEL])) {
         backend = route.pick(r, found, request, tried, waits, kinds.only(r.uri));
         r.variables.ig_why = r.variables.ig_why + state.why;
     }
@@ -142,46 +143,47 @@ function mayWait(r, tried) {
 
 function fallBack(r, found, request, format, tried) {
     let limited;
-    const chain = r.variables.ig_fallback === '' ? found[route.OPTIONS].fallback || []
+    const chain = r.variables.ig_fallback === '' ? found[contract.ROUTE_OPTIONS].fallback || []
         : JSON.parse(r.variables.ig_fallback);
     for (let i = 0; i < chain.length; i++) {
         const other = policy.allowsModel(r.variables.ig_policy, chain[i]) ? route.find(chain[i]) : undefined;
         // One whose backends have no such endpoint would only be blamed for it.
-        if (other && kinds.problem(r.uri, other[0], other[route.BACKENDS], route.FLAGS) === undefined) {
+        if (other && kinds.problem(
+            r.uri, other[contract.ROUTE_MODEL], other[contract.ROUTE_BACKENDS], contract.ROUTE_BACKEND_FLAGS) === undefined) {
             const variables = r.variables;
-            const charged = variables.ig_charge !== '' || other[route.OPTIONS].limits !== undefined;
-            limited = charged ? limits.move(r, other[route.OPTIONS], request) : undefined;
+            const charged = variables.ig_charge !== '' || other[contract.ROUTE_OPTIONS].limits !== undefined;
+            limited = charged ? limits.move(r, other[contract.ROUTE_OPTIONS], request) : undefined;
             if (limited !== undefined) {
-                variables.ig_why = variables.ig_why + contract.WHY_GOES_ON + other[0] + ' is over its limit;';
+                variables.ig_why = variables.ig_why + contract.WHY_GOES_ON + other[contract.ROUTE_MODEL] + ' is over its limit;';
                 continue;
             }
             variables.ig_fallback = JSON.stringify(chain.slice(i + 1));
-            variables.ig_why = variables.ig_why + contract.WHY_GOES_ON + other[0] + ';';
+            variables.ig_why = variables.ig_why + contract.WHY_GOES_ON + other[contract.ROUTE_MODEL] + ';';
             variables.ig_model_asked = variables.ig_model_asked;   // which is $ig_model as long as nobody sets it
-            variables.ig_model = other[0];
+            variables.ig_model = other[contract.ROUTE_MODEL];
             if (variables.ig_keep) {
                 variables.ig_keep = '';   // this one's answer is not what was asked for
             }
-            r.headersOut['x-infergate-model'] = other[0];
+            r.headersOut['x-infergate-model'] = other[contract.ROUTE_MODEL];
             return send(r, other, request, format, tried);
         }
     }
     if (tried !== '') {
         return { exhausted: true };
     }
-    return limited || refuse.unavailable(found[0]);
+    return limited || refuse.unavailable(found[contract.ROUTE_MODEL]);
 }
 
 // To this backend, whose slot is taken already. asked: as the client sent it, of whichever model.
 function dispatch(r, found, asked, format, backend) {
     const variables = r.variables;
     const keyFlags = policy.flags(variables.ig_policy);
-    variables.ig_backend = backend[route.NAME];
+    variables.ig_backend = backend[contract.ROUTE_BACKEND_NAME];
     const request = meantFor(r, found, asked, format, backend, keyFlags);
     request.splices = [];
-    const insert = inserted(r, request, backend[route.FLAGS], keyFlags);
+    const insert = inserted(r, request, backend[contract.ROUTE_BACKEND_FLAGS], keyFlags);
     note(r, found, asked, backend, keyFlags);
-    const wanted = backend[route.UPSTREAM_NAME] || found[route.MODEL];
+    const wanted = backend[contract.ROUTE_BACKEND_UPSTREAM_NAME] || found[contract.ROUTE_MODEL];
     const isUnchanged = request === asked && request.model === wanted && insert === '' && request.splices.length === 0;
     const due = firstByte.of(r, found, request, backend);
     const location = hedging.way(r, found, request, backend, due.location);
@@ -197,18 +199,18 @@ function dispatch(r, found, asked, format, backend) {
 
 // What is to be known of where it goes: to those that choose next, to retries, and to the client.
 function note(r, found, asked, backend, keyFlags) {
-    const total = found[route.OPTIONS].total;
-    if (found[route.BALANCE] === 'work') {
+    const total = found[contract.ROUTE_OPTIONS].total;
+    if (found[contract.ROUTE_BALANCE] === 'work') {
         owe(r, found, asked, backend);
     }
-    if (backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) !== -1) {
-        residents.warm(found[0], backend[route.NAME]);
+    if (backend[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) !== -1) {
+        residents.warm(found[contract.ROUTE_MODEL], backend[contract.ROUTE_BACKEND_NAME]);
     }
     if (total !== undefined && r.variables.ig_deadline === '') {
         r.variables.ig_deadline = String(Date.now() + total);
     }
     if (keyFlags.indexOf(contract.POLICY_FLAG_EXPLAINED) !== -1) {
-        explained.tell(r, backend[route.NAME], found[0]);
+        explained.tell(r, backend[contract.ROUTE_BACKEND_NAME], found[contract.ROUTE_MODEL]);
     }
 }
 
@@ -224,16 +226,16 @@ function owe(r, found, asked, backend) {
 
 // The request as the operator means it, for this model and backend.
 function meantFor(r, found, asked, format, backend, keyFlags) {
-    const said = found[route.OPTIONS].params;
+    const said = found[contract.ROUTE_OPTIONS].params;
     let request = said === undefined ? asked : params.of(r, asked, said);
     if (request !== asked) {
         r.variables.ig_why = r.variables.ig_why + params.words(said);
     }
     // What was looked at is what the model means that was asked for; this one may be another.
-    if (keyFlags.indexOf(contract.POLICY_FLAG_LIMITED) !== -1 && asked.model !== found[route.MODEL]) {
+    if (keyFlags.indexOf(contract.POLICY_FLAG_LIMITED) !== -1 && asked.model !== found[contract.ROUTE_MODEL]) {
         request = withinMaximum(r, request);
     }
-    return backend[route.FLAGS].indexOf(contract.BACKEND_FLAG_PRIORITY) !== -1 && format.has(request, 'priority')
+    return backend[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_PRIORITY) !== -1 && format.has(request, 'priority')
         ? params.of(r, request, [['priority', null, 0]]) : request;
 }
 

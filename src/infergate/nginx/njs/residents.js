@@ -4,7 +4,6 @@ import * as memory from './memory.js';
 
 // Ollama keeps a model for five minutes (OLLAMA_KEEP_ALIVE).
 const KEPT = 240000;
-const NAME = 0, FLAGS = 4;
 // In ms: of a model that is loaded; of an answer, where one is waited for.
 const LOADING = 20000, ANSWER = 10000;
 // Of a box that loads models: so many answers at once.
@@ -27,10 +26,10 @@ function warm(model, name) {
 // wait for a slot. Never one without the other: slots alone drive models out for ever. evicts: whether somebody has to.
 function cost(model, backend, busy, evicts) {
     const wait = busy < SLOTS ? 0 : (busy - SLOTS + 1) / SLOTS * ANSWER;
-    if (backend[FLAGS].indexOf(contract.BACKEND_FLAG_COLD) === -1) {
+    if (backend[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_COLD) === -1) {
         return wait;
     }
-    const since = sentAt(model, backend[NAME]);
+    const since = sentAt(model, backend[contract.ROUTE_BACKEND_NAME]);
     if (since !== undefined) {
         return wait + Math.max(0, LOADING - (Date.now() - since));
     }

@@ -26,14 +26,14 @@ const RETRIED = [429, 502, 503, 504];
 function isWithinBudget(found, budget) {
     const zone = ngx.shared.ig_retries;
     const now = Date.now();
-    const picks = state.slots().get('/' + found[0]) || 0;
-    const text = zone.get(found[0]);
+    const picks = state.slots().get('/' + found[contract.ROUTE_MODEL]) || 0;
+    const text = zone.get(found[contract.ROUTE_MODEL]);
     let window = text === undefined ? undefined : JSON.parse(text);
     if (window === undefined || now - window[0] > WINDOW) {
         window = [now, picks, 0];
     }
     window[2]++;
-    if (memory.perhaps(() => zone.set(found[0], JSON.stringify(window))) === undefined) {
+    if (memory.perhaps(() => zone.set(found[contract.ROUTE_MODEL], JSON.stringify(window))) === undefined) {
         return false;   // what cannot be counted has no bound
     }
     return window[2] <= FREE + budget * (picks - window[1]);
@@ -41,7 +41,7 @@ function isWithinBudget(found, budget) {
 
 // Whether the request may be sent out once more; undefined if so, else why not.
 function obstacle(r, found, tried) {
-    const retries = found[route.OPTIONS].retries || [contract.RETRY_ATTEMPTS, contract.RETRY_BUDGET];
+    const retries = found[contract.ROUTE_OPTIONS].retries || [contract.RETRY_ATTEMPTS, contract.RETRY_BUDGET];
     const deadline = r.variables.ig_deadline;
     const count = attempts.countOf(tried);
     // See relay.js for the redirects that nginx allows.
@@ -137,10 +137,10 @@ function asksForMore(r, found, backend) {
     if (found === undefined) {
         return false;
     }
-    const said = found[route.OPTIONS].params;
+    const said = found[contract.ROUTE_OPTIONS].params;
     const request = said ? params.of(r, read, said) : read;
-    const all = found[route.BACKENDS];
-    return firstByte.explains(r, found, request, all.find((each) => each[route.NAME] === backend) || all[0],
+    const all = found[contract.ROUTE_BACKENDS];
+    return firstByte.explains(r, found, request, all.find((each) => each[contract.ROUTE_BACKEND_NAME] === backend) || all[0],
         Number(attempts.last(r.variables.upstream_response_time)));
 }
 

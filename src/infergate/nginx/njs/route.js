@@ -12,13 +12,9 @@
 //
 // Which of them gets a request: the lowest score; see balance.js.
 import * as balance from './balance.js' with { load: 'lazy' };
+import * as contract from './contract.js';
 import * as state from './state.js';
 import * as work from './work.js' with { load: 'lazy' };
-
-const NAME = 0, WEIGHT = 1, MAX_IN_FLIGHT = 2, UPSTREAM_NAME = 3, FLAGS = 4, RELAY = 5, PRIORITY = 6;
-const MODEL = 0, BALANCE = 1, BACKENDS = 2, OPTIONS = 3, NAMES = 4, PACE = 5;
-
-const NONE = 1e99;   // no score is as high
 
 // As it is kept, with 0 for no options, and one backend for all that are like it.
 function look(model) {
@@ -34,12 +30,12 @@ function find(model) {
     if (route === undefined) {
         return undefined;
     }
-    if (route[OPTIONS] === 0) {
-        route[OPTIONS] = {};
+    if (route[contract.ROUTE_OPTIONS] === 0) {
+        route[contract.ROUTE_OPTIONS] = {};
     }
-    if (route[BACKENDS].length < route[NAMES].length) {
-        const same = route[BACKENDS][0].slice(1);
-        route[BACKENDS] = route[NAMES].map((name) => [name].concat(same));
+    if (route[contract.ROUTE_BACKENDS].length < route[contract.ROUTE_NAMES].length) {
+        const same = route[contract.ROUTE_BACKENDS][0].slice(1);
+        route[contract.ROUTE_BACKENDS] = route[contract.ROUTE_NAMES].map((name) => [name].concat(same));
     }
     return route;
 }
@@ -56,7 +52,7 @@ function find(model) {
 // to count makes a difference only where somebody is busy.
 function pick(r, route, request, tried, waits, only, sound) {
     const slots = state.slots();
-    const names = route[NAMES];
+    const names = route[contract.ROUTE_NAMES];
     if (names !== 0 && tried === '' && slots.get('') === undefined && only === undefined) {
         return leastBusy(r, route, request, slots, names);
     }
@@ -65,11 +61,11 @@ function pick(r, route, request, tried, waits, only, sound) {
 
 function leastBusy(r, route, request, slots, names) {
     const count = names.length;
-    const isWork = route[BALANCE] === 'work';
+    const isWork = route[contract.ROUTE_BALANCE] === 'work';
     let policy = isWork && request.bytes >= work.SMALL ? work.open(r, route, request) : undefined;
-    let at = count === 1 ? 0 : slots.incr('/' + route[MODEL], 1, -1) % count;
-    let why = route[BALANCE] + ';';
-    let lowest = NONE;
+    let at = count === 1 ? 0 : slots.incr('/' + route[contract.ROUTE_MODEL], 1, -1) % count;
+    let why = route[contract.ROUTE_BALANCE] + ';';
+    let lowest = contract.NO_SCORE;
     let best;
     for (let left = count; left !== 0; left--) {
         let score = slots.get(names[at]) || 0;
@@ -96,11 +92,11 @@ function leastBusy(r, route, request, slots, names) {
 
 // One of those of which only the first stands in the list, perhaps.
 function likeTheFirst(route, at) {
-    if (route[BACKENDS].length === route[NAMES].length) {
-        return route[BACKENDS][at];
+    if (route[contract.ROUTE_BACKENDS].length === route[contract.ROUTE_NAMES].length) {
+        return route[contract.ROUTE_BACKENDS][at];
     }
-    const backend = route[BACKENDS][0];
-    backend[NAME] = route[NAMES][at];
+    const backend = route[contract.ROUTE_BACKENDS][0];
+    backend[contract.ROUTE_BACKEND_NAME] = route[contract.ROUTE_NAMES][at];
     return backend;
 }
 
@@ -110,8 +106,8 @@ function judged(r, route, request, tried, waits, only, sound) {
     do {
         const judge = balance.open(r, its, request, tried, waits, only, sound, taken);
         let at = judge.first;
-        let why = route[BALANCE] + ';';
-        let lowest = NONE;
+        let why = route[contract.ROUTE_BALANCE] + ';';
+        let lowest = contract.NO_SCORE;
         let best;
         for (let left = judge.count; left !== 0; left--) {
             const score = judge.score(at);
@@ -130,10 +126,10 @@ function judged(r, route, request, tried, waits, only, sound) {
 
 // With all its backends, where one stands for those that are like it.
 function whole(route) {
-    if (route[BACKENDS].length < route[NAMES].length) {
-        return find(route[MODEL]);
+    if (route[contract.ROUTE_BACKENDS].length < route[contract.ROUTE_NAMES].length) {
+        return find(route[contract.ROUTE_MODEL]);
     }
     return route;
 }
 
-export { NAME, WEIGHT, MAX_IN_FLIGHT, UPSTREAM_NAME, FLAGS, RELAY, PRIORITY, MODEL, BALANCE, BACKENDS, OPTIONS, NAMES, PACE, look, find, pick };
+export { look, find, pick };

@@ -1,5 +1,6 @@
 // same_backend: a request goes on to the backend whose slot it has already.
 import * as careful from './careful.js';
+import * as contract from './contract.js';
 import * as refuse from './refuse.js';
 import * as relay from './relay.js';
 import * as route from './route.js';
@@ -9,7 +10,7 @@ import * as route from './route.js';
 function goesOn(r, name, why) {
     const variables = r.variables;
     const found = route.find(variables.ig_model);
-    const backend = found && found[route.BACKENDS].filter((each) => each[route.NAME] === name)[0];
+    const backend = found && found[contract.ROUTE_BACKENDS].filter((each) => each[contract.ROUTE_BACKEND_NAME] === name)[0];
     if (!backend) {
         return false;
     }

@@ -1,9 +1,7 @@
 // usable: whether a backend may get requests now. Routing, the queue and hedging ask the same question.
 import * as breaker from './breaker.js';
+import * as contract from './contract.js';
 import * as state from './state.js';
-
-// Of a backend in a route; see route.js.
-const PRIORITY = 6;
 
 // model: the one that is asked for. A breaker may be open for others only.
 function open(model) {
@@ -13,7 +11,7 @@ function open(model) {
     // it is down; undefined for a usable one. A half-open one is, for who gets its one request: see lets.
     function conditionOf(name) {
         const condition = ngx.shared.ig_backends.get(name);
-        if (condition !== undefined && (condition === 'drained' || state.isDown(condition))) {
+        if (condition !== undefined && (condition === contract.AGAINST_DRAINED || state.isDown(condition))) {
             return condition;
         }
         const stands = circuit.stateOf(circuit.entryOf(name), Date.now(), model);
@@ -24,9 +22,9 @@ function open(model) {
     // last one of a model stays in, because a breaker that is open may be wrong, and an error is none worse
     // than a refusal.
     function among(backends) {
-        const conditions = backends.map((backend) => conditionOf(backend[0]));
+        const conditions = backends.map((backend) => conditionOf(backend[contract.ROUTE_BACKEND_NAME]));
         const usable = first(backends.filter((backend, i) => conditions[i] === undefined));
-        return usable.length !== 0 ? usable : backends.filter((backend, i) => conditions[i] !== 'drained');
+        return usable.length !== 0 ? usable : backends.filter((backend, i) => conditions[i] !== contract.AGAINST_DRAINED);
     }
 
     // Whether one that was chosen may get this request, once its slot is taken.
@@ -48,7 +46,7 @@ function first(backends) {
 }
 
 function priorityOf(backend) {
-    return backend[PRIORITY] || 0;
+    return backend[contract.ROUTE_BACKEND_PRIORITY] || 0;
 }
 
 export { open, first };

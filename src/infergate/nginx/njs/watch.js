@@ -37,7 +37,7 @@ function mayGoOn(r) {
     }
     const named = modelInQuery.of(address);
     const found = route.find(named);
-    return policyOf.mayUse(policy, found === undefined ? named : found[0], named);
+    return policyOf.mayUse(policy, found === undefined ? named : found[contract.ROUTE_MODEL], named);
 }
 
 // 200: it may go on, ask again. 204: it is over. 403: it must end.

@@ -15,7 +15,7 @@ const FRESH = 1 / 16;
 // request.work: work.js's, with what it found out of the backend. Always true.
 function down(r, route, request, backend) {
     const policy = request.work;
-    const name = backend[0];
+    const name = backend[contract.ROUTE_BACKEND_NAME];
     if (policy.its[0] !== name) {
         policy.score(backend, 0, 0, false, true);
     }
@@ -37,7 +37,7 @@ function down(r, route, request, backend) {
         const stands = slots.incr('%' + name, uncached, 0) + its[4];
         const depth = policy.hashes.length - 1;
         if (depth > 0 && (its[5] % blocks.DEPTHS !== depth || stands - (its[5] - depth) / blocks.DEPTHS > its[3] * FRESH)) {
-            keep(policy.hashes, route[0], name, stands);
+            keep(policy.hashes, route[contract.ROUTE_MODEL], name, stands);
         }
     } catch (e) {
         memory.refuseOther(e);

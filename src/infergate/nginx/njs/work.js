@@ -21,9 +21,6 @@ import * as residents from './residents.js' with { load: 'rare' };
 import * as state from './state.js';
 import * as went from './went.js' with { load: 'lazy' };
 
-const NAME = 0, WEIGHT = 1, FLAGS = 4;
-const MODEL = 0, BACKENDS = 2, NAMES = 4;
-
 // A body of fewer bytes counts as a request and not by its tokens, which take a tenth of a second at most.
 const SMALL = 2048;
 // What is read here is not read for those who come later: they wait for it, too.
@@ -43,14 +40,15 @@ const SPEED = 8;
 function open(r, route, request) {
     const slots = state.slots();
     const prompt = !(request.bytes >= SMALL) || request.text === undefined ? undefined
-        : request.bytes >= blocks.BLOCK ? blocks.open(r, route[MODEL], request)
+        : request.bytes >= blocks.BLOCK ? blocks.open(r, route[contract.ROUTE_MODEL], request)
             : { tokens: (request.bytes + contract.BYTES_PER_TOKEN - 1) / contract.BYTES_PER_TOKEN >>> 0, known: '', hashes: [] };
     const tokens = prompt === undefined ? 0 : prompt.tokens > LONGEST ? LONGEST : prompt.tokens;
     const known = prompt === undefined ? '' : prompt.known;
     const engines = state.shared.ig_engines;
     let average = 0;   // weight; 0 where all are alike
-    for (let i = route[NAMES] === 0 ? route[BACKENDS].length : 0; i !== 0; i--) {
-        average += route[BACKENDS][i - 1][WEIGHT] / route[BACKENDS].length;
+    for (let i = route[contract.ROUTE_NAMES] === 0 ? route[contract.ROUTE_BACKENDS].length : 0; i !== 0; i--) {
+        average += route[contract.ROUTE_BACKENDS][i - 1][contract.ROUTE_BACKEND_WEIGHT]
+            / route[contract.ROUTE_BACKENDS].length;
     }
     const policy = { score, taken, told: '', tokens, hashes: prompt === undefined ? [] : prompt.hashes, its: [] };
     let lowest = MOST + 1;
@@ -61,7 +59,7 @@ function open(r, route, request) {
 
     // isIt: it goes there, whatever it costs.
     function score(backend, busy, others, isLast, isIt) {
-        const name = backend[NAME];
+        const name = backend[contract.ROUTE_BACKEND_NAME];
         const text = engines.get(name);
         const engine = text === undefined ? undefined : JSON.parse(text);
         let at = known === '' ? -1 : known.indexOf('\n' + name + '=');
@@ -69,7 +67,7 @@ function open(r, route, request) {
         if (isPlain && idle !== -1 && !isIt) {
             return idle;   // no lower than the one before, and nothing to tell
         }
-        const share = average === 0 ? 1 : backend[WEIGHT] / average;
+        const share = average === 0 ? 1 : backend[contract.ROUTE_BACKEND_WEIGHT] / average;
         const speed = engine === undefined ? SPEED * share : engine[contract.ENGINE_FACT_READS] || SPEED * share;
         const capacity = engine === undefined ? contract.KV_CACHE_TOKENS
             : engine[contract.ENGINE_FACT_HOLDS] || contract.KV_CACHE_TOKENS;
@@ -98,8 +96,9 @@ function open(r, route, request) {
         if (uncached < LEAST && tokens !== 0) {
             uncached = LEAST;
         }
-        const load = backend[FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) === -1 ? 0
-            : residents.cost(route[MODEL], backend, busy, engine === undefined ? 0 : engine[contract.ENGINE_FACT_EVICTS]);
+        const load = backend[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) === -1 ? 0
+            : residents.cost(
+                route[contract.ROUTE_MODEL], backend, busy, engine === undefined ? 0 : engine[contract.ENGINE_FACT_EVICTS]);
         const x = full / capacity;
         let sum = (pending + (1 + LATER) * uncached) / speed + WRITING * (busy + others) / share + load
             + 1000 * (x <= BRIM ? x / (1 - x) : 9 + 10 * (x < 1 + BRIM ? x - BRIM : 1));
