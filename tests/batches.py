@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from openai import AsyncOpenAI
 from openai.types import Batch
 from sqlalchemy import URL
@@ -149,3 +150,20 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(GIVES_UP_S):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def walk(
+    folder: Path,
+    steps: Callable[[Served], Awaitable[None]],
+    caller: CallerDouble | None = None,
+    **settings: Any,
+) -> None:
+    """What a client does at a process of batches, which waits for nothing long."""
+
+    async def all_of_it() -> None:
+        async with served(folder, caller or CallerDouble(), **settings) as it:
+            await steps(it)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("infergate.api.batches.run._WAITS_S", (0.001,))
+        asyncio.run(all_of_it())

@@ -64,35 +64,26 @@ def authority(
         each.mkdir()
     pem = certificate_for((host, "localhost"), home)
     port, management, dns, dns_management = (free_port() for _ in range(4))
-    (folder / "config.json").write_text(
-        json.dumps(
-            {
-                "pebble": {
-                    "listenAddress": f"{host}:{port}",
-                    "managementListenAddress": f"{host}:{management}",
-                    "certificate": str(pem),
-                    "privateKey": str(pem),
-                    "httpPort": http_port,
-                    "tlsPort": free_port(),
-                    "ocspResponderURL": "",
-                    "externalAccountBindingRequired": False,
-                    "certificateValidityPeriod": valid_s,
-                }
-            }
-        )
-    )
+    settings = {
+        "listenAddress": f"{host}:{port}",
+        "managementListenAddress": f"{host}:{management}",
+        "certificate": str(pem),
+        "privateKey": str(pem),
+        "httpPort": http_port,
+        "tlsPort": free_port(),
+        "ocspResponderURL": "",
+        "externalAccountBindingRequired": False,
+        "certificateValidityPeriod": valid_s,
+    }
+    (folder / "config.json").write_text(json.dumps({"pebble": settings}))
     names = [
         *("-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{dns_management}"),
         *("-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""),
         *("-defaultIPv4", leads_to),
     ]
     # It refuses one of 20 good nonces, or as many as told: the library asks again, but only once.
-    environ = {
-        **os.environ,
-        "PEBBLE_VA_NOSLEEP": "1",
-        "PEBBLE_AUTHZREUSE": "0",
-        "PEBBLE_WFE_NONCEREJECT": "1",
-    }
+    pebbles = {"VA_NOSLEEP": "1", "AUTHZREUSE": "0", "WFE_NONCEREJECT": "1"}
+    environ = {**os.environ, **{f"PEBBLE_{name}": value for name, value in pebbles.items()}}
     with (folder / "log").open("wb") as log:
         commands = (
             ["pebble-challtestsrv", *names],

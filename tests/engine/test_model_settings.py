@@ -25,22 +25,13 @@ class Stack:
     ranked: Scripted
 
 
-@pytest.fixture(scope="module")
-def stack(engine: str) -> Iterator[Stack]:
-    with (
-        scripted(name="chat", models=("qwen",)) as chat,
-        scripted(engine="ollama", name="box", models=("llama3:latest",)) as box,
-        scripted(engine="ollama", name="hub", models=("good:1", "good-embed:1", "bad:1")) as hub,
-        scripted(name="ranked", models=("qwen",)) as ranked,
-        gateway(
-            engine,
-            f"""
+CONFIG = """
 backends:
-  chat: {{ url: {chat.url}, engine: vllm }}
-  box: {{ url: {box.url}, engine: ollama }}
-  ranked: {{ url: {ranked.url}, engine: vllm, pass_priority: true }}
+  chat: {{ url: {chat}, engine: vllm }}
+  box: {{ url: {box}, engine: ollama }}
+  ranked: {{ url: {ranked}, engine: vllm, pass_priority: true }}
   hub:
-    url: {hub.url}
+    url: {hub}
     engine: ollama
     model_filter: {{ include: ["GOOD*"], exclude: ["*embed*"] }}
 models:
@@ -90,7 +81,19 @@ models:
       set: {{ temperature: 0.25, keep_alive: -1 }}
       default: {{ max_tokens: 77, seed: 1 }}
       strip: [top_p]
-""",
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(engine: str) -> Iterator[Stack]:
+    with (
+        scripted(name="chat", models=("qwen",)) as chat,
+        scripted(engine="ollama", name="box", models=("llama3:latest",)) as box,
+        scripted(engine="ollama", name="hub", models=("good:1", "good-embed:1", "bad:1")) as hub,
+        scripted(name="ranked", models=("qwen",)) as ranked,
+        gateway(
+            engine,
+            CONFIG.format(chat=chat.url, box=box.url, hub=hub.url, ranked=ranked.url),
         ) as it,
     ):
         for backend in (chat, box, hub, ranked):

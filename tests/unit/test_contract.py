@@ -82,7 +82,8 @@ def test_flags_are_asked_by_name() -> None:
 
 def test_njs_has_no_places_of_a_route_and_no_scores_of_its_own() -> None:
     """By name. A ticket in the queue has a model too, and a pace goes up and down."""
-    taken = {each for of in (Route, RouteBackend, Score) for each in of.__members__} - {"MODEL", "DOWN"}
+    named = {each for of in (Route, RouteBackend, Score) for each in of.__members__}
+    taken = named - {"MODEL", "DOWN"}
     found = [
         f"{name}: {each}"
         for name, source in sources().items()

@@ -288,10 +288,7 @@ def status(gateway: Gateway) -> Status:
             "certificates": [asdict(row) for row in read_certificates(home.certificates)]
             if loaded.config.tls
             else [],
-            "cache": {
-                model: {"hits": hits, "misses": misses}
-                for model, (hits, misses) in (live.kept if live else {}).items()
-            },
+            "cache": _kept(live),
             "uncopied": live.uncopied if live else {},
             "memory": [asdict(fill) for fill in (live.zones if live else ())],
             "tier": [asdict(each) for each in read_tier(home.tier_processes)]
@@ -305,6 +302,11 @@ def status(gateway: Gateway) -> Status:
             ],
         }
     )
+
+
+def _kept(live: LiveState | None) -> dict[str, dict[str, int]]:
+    kept = live.kept if live else {}
+    return {model: {"hits": hits, "misses": misses} for model, (hits, misses) in kept.items()}
 
 
 def _set_aside(home: Home) -> Iterator[Path]:

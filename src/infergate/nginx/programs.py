@@ -94,27 +94,35 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "undecided": INTERNAL.undecided,
         "queue_address": f"unix:{around.home.queue_socket}",
         "attempts_address": f"unix:{around.home.attempts_socket}",
-        "line": for_njs(
-            keeps=keeps(config) is not None,
-            traces=config.tracing is not None,
-            tier=config.api is not None,
-        ),
+        "line": _line(config),
         "line_version": VERSION,
         "listed": int(config.log.format == "main_ext"),
         "ready": config.health.ready,
         "mark_failed_ms": round(config.health.interval * 1000),
-        "breaker": {
-            "failures": config.breaker.failures,
-            "error_rate": config.breaker.error_rate,
-            "cooldown_ms": round(config.breaker.cooldown * 1000),
-            "max_cooldown_ms": round(config.breaker.max_cooldown * 1000),
-        },
+        "breaker": _breaker(config),
     }
     texts = {name: json.dumps(value) for name, value in settings.items()}
     return {
         f"njs/{name}": _SETTING.sub(lambda match: f"({texts[match[1]]})", _program(name))
         for name in names
     }
+
+
+def _breaker(config: Config) -> dict[str, float]:
+    return {
+        "failures": config.breaker.failures,
+        "error_rate": config.breaker.error_rate,
+        "cooldown_ms": round(config.breaker.cooldown * 1000),
+        "max_cooldown_ms": round(config.breaker.max_cooldown * 1000),
+    }
+
+
+def _line(config: Config) -> object:
+    return for_njs(
+        keeps=keeps(config) is not None,
+        traces=config.tracing is not None,
+        tier=config.api is not None,
+    )
 
 
 class _Quick(NamedTuple):

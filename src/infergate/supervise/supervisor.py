@@ -103,14 +103,21 @@ async def supervise(
                 ready()
             await _first_of(stop, *(asyncio.shield(task) for task in (*tasks, watch)))
         finally:
-            notify(STOPPING, "STATUS=open requests finish")
-            waiting = asyncio.create_task(_say_what_is_open(home))
-            await nginx.stop(drain=hurry, timeout_s=DRAIN_TIMEOUT_S)
-            for task in (waiting, watch, *tasks):
-                task.cancel()
-            await asyncio.gather(waiting, watch, *tasks, return_exceptions=True)
-            home.ready.unlink(missing_ok=True)
-            log.info("stopped")
+            await _end(home, nginx, hurry, [watch, *tasks])
+
+
+async def _end(
+    home: Home, nginx: NginxProcess, hurry: asyncio.Event, tasks: list[asyncio.Task[None]]
+) -> None:
+    """Let the open requests finish, unless it hurries, and end all that runs."""
+    notify(STOPPING, "STATUS=open requests finish")
+    ending = [asyncio.create_task(_say_what_is_open(home)), *tasks]
+    await nginx.stop(drain=hurry, timeout_s=DRAIN_TIMEOUT_S)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
+    home.ready.unlink(missing_ok=True)
+    log.info("stopped")
 
 
 def _api_tier(
