@@ -125,9 +125,7 @@ def test_usage_is_found_at_the_end_of_a_long_stream(own: Pair, size: int) -> Non
 
 
 @pytest.mark.parametrize("length", [1, 60, 500])
-def test_of_a_long_stream_that_tells_no_usage_each_event_is_a_token(
-    own: Pair, length: int
-) -> None:
+def test_of_a_long_stream_that_tells_no_usage_each_event_is_a_token(own: Pair, length: int) -> None:
     it, a, _ = own
     event = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % (b"x" * length)
     sends(a, [event] * 700 + [b"data: [DONE]\n\n"])
@@ -394,9 +392,7 @@ def test_an_answer_that_breaks_off_is_a_failure_of_its_backend(
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
-def test_a_stream_that_is_reset_ends_in_an_error_event_of_its_dialect(
-    own: Pair, path: str
-) -> None:
+def test_a_stream_that_is_reset_ends_in_an_error_event_of_its_dialect(own: Pair, path: str) -> None:
     it, a, _ = own
     text = "event: ping\ndata: {}\n\n"
     head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 500\r\n\r\n"

@@ -16,6 +16,7 @@ from infergate.contract.route import Route, RouteBackend
 NJS = Path(str(resources.files("infergate.nginx") / "njs"))
 PYTHON = Path(str(resources.files("infergate")))
 
+
 def sources() -> Mapping[str, str]:
     """The files of njs without comments."""
     return {
