@@ -117,7 +117,7 @@ def test_a_short_prompt_too_where_the_model_says_so(own: Pair) -> None:
 
 def test_a_fallback_takes_it_where_there_is_no_other_backend(own: Pair) -> None:
     it, a, _ = own
-    a.behave(path_prefix="/v1/", die="after_headers", times=1)
+    a.behave(path_prefix="/v1/chat", die="after_headers", times=1)
     answer = streamed(it, "backed")
     assert (answer.status_code, answer.headers["x-infergate-model"]) == (200, "head")
     assert answer.text.endswith("data: [DONE]\n\n")
