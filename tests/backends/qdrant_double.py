@@ -37,26 +37,29 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             case "PUT", ["collections", name, "points"]:
                 self.collections[name] |= {each["id"]: each for each in asked["points"]}
                 self._done({"operation_id": 0, "status": "completed"})
+            case _, ["collections", name, *_] if name not in self.collections:
+                self._send(404, {"status": {"error": f"Not found: Collection `{name}`"}})
             case "POST", ["collections", name, "points", "query"]:
-                self._done(
-                    {"points": self._nearest(name, asked["query"]["nearest"], asked["limit"])}
-                )
+                self._done({"points": self._nearest(name, asked)})
             case _:
                 self._send(404, {"status": {"error": f"Not found: {self.path}"}})
 
     do_GET = do_PUT = do_POST = _answer
 
-    def _nearest(self, name: str, query: list[float], limit: int) -> list[dict[str, Any]]:
+    def _nearest(self, name: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """A query is a vector, or {"nearest": one}; a payload is told where it is asked for."""
+        query = asked["query"]
+        vector = query["nearest"] if isinstance(query, dict) else query
         found = [
             {
                 "id": each["id"],
                 "version": 0,
-                "score": sum(a * b for a, b in zip(query, each["vector"], strict=True)),
-                "payload": each.get("payload"),
+                "score": sum(a * b for a, b in zip(vector, each["vector"], strict=True)),
+                "payload": each.get("payload") if asked.get("with_payload") else None,
             }
             for each in self.collections[name].values()
         ]
-        return sorted(found, key=lambda each: -each["score"])[:limit]
+        return sorted(found, key=lambda each: -each["score"])[: asked["limit"]]
 
     def _done(self, result: object) -> None:
         self._send(200, {"result": result, "status": "ok", "time": 0.001})

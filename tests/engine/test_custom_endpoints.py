@@ -18,6 +18,7 @@ from infergate.api.endpoints import declare
 from tests.backends.qdrant_double import qdrant_double
 from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway, until
+from tests.pages import DOCS, blocks
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "endpoints"
 CONFIG = """
@@ -118,10 +119,16 @@ Running = tuple[Gateway, Scripted]
 
 
 @pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Running]:
+def qdrant() -> Iterator[str]:
+    with qdrant_double(api_key=None) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def running(engine: str, qdrant: str) -> Iterator[Running]:
     before, declare.LOAD_S = declare.LOAD_S, 5.0
     try:
-        with scripted(name="a") as a, qdrant_double(api_key=None) as qdrant:
+        with scripted(name="a") as a:
             config = CONFIG.format(a=a.url, qdrant=qdrant)
             with gateway(engine, config, start=False) as it:
                 folder = it.folder / "endpoints"
@@ -264,6 +271,66 @@ def test_a_model_is_warmed(stack: Running) -> None:
     it, a = stack
     assert it.post("/v1/models/m/warm", {}, timeout=60).json() == {"id": "m", "warm": True}
     assert json.loads(a.requests()[0]["body"])["max_tokens"] == 1
+
+
+def test_a_question_is_answered_from_documents_with_where_it_stands(
+    stack: Running, qdrant: str
+) -> None:
+    """With the scripted double of Qdrant, and embeddings that are scripted, too."""
+    it, a = stack
+    collection = f"{qdrant}/collections/texts"
+    texts = {"sea": [1.0, 0.0], "sky": [0.1, 0.9], "sun": [0.6, 0.5]}
+    points = [
+        {"id": number, "vector": vector, "payload": {"text": f"About the {name}."}}
+        for number, (name, vector) in enumerate(texts.items())
+    ]
+    assert httpx.put(collection, json={}, timeout=60).status_code == 200
+    httpx.put(f"{collection}/points", json={"points": points}, timeout=60).raise_for_status()
+    embedded = {"object": "embedding", "index": 0, "embedding": [0.0, 1.0]}
+    usage = {"prompt_tokens": 7, "total_tokens": 7}
+    answered = {"object": "list", "data": [embedded], "model": "m", "usage": usage}
+    a.behave(path_prefix="/v1/embeddings", body=json.dumps(answered))
+    asked = {
+        "question": "What is above?",
+        "collection": "texts",
+        "model": "m",
+        "embedding_model": "m",
+        "documents": 2,
+    }
+    answer = it.post("/v1/rag/query", asked, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["answer"]
+    assert answer.json()["citations"] == [
+        {"number": 1, "id": "1", "score": 0.9, "text": "About the sky."},
+        {"number": 2, "id": "2", "score": 0.5, "text": "About the sun."},
+    ]
+    (embedding,) = a.requests("/v1/embeddings")
+    assert json.loads(embedding["body"])["input"] == asked["question"]
+    (chat,) = a.requests("/v1/chat")
+    system, user = json.loads(chat["body"])["messages"]
+    assert user["content"] == asked["question"]
+    assert "[1] About the sky.\n\n[2] About the sun." in system["content"]
+    missing = it.post("/v1/rag/query", {**asked, "collection": "none"}, timeout=60)
+    assert (missing.status_code, "404" in missing.text) == (502, True)
+
+
+def test_the_endpoint_of_the_page_works_as_it_is_printed(stack: Running) -> None:
+    it, a = stack
+    (block,) = [each for each in blocks(DOCS / "api.md") if "/v1/polite" in each.text]
+    assert len([each for each in block.text.splitlines() if each.strip()]) < 20
+    file = it.folder / "endpoints" / "polite.py"
+    file.write_text(block.text)
+    try:
+        until(lambda: "POST /v1/polite" in str(it.status()["endpoints"]))
+        answer = it.post("/v1/polite", {"text": "no"}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["text"]
+        (asked,) = a.requests()
+        content = json.loads(asked["body"])["messages"][0]["content"]
+        assert content == "Say this politely: no"
+    finally:
+        file.unlink()
+        until(lambda: "polite.py" not in files(it))
 
 
 def test_a_client_that_leaves_ends_what_the_endpoint_asked_for(stack: Running) -> None:
