@@ -443,6 +443,25 @@ def test_what_is_no_request_of_its_dialect_is_refused_before_any_backend(tier: R
     assert posted(a) == []
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1.5e400"])
+def test_a_number_that_is_too_large_is_named_as_the_client_wrote_it(
+    tier: Running, number: str
+) -> None:
+    it, a = tier
+    body = json.dumps({**MESSAGE, "temperature": 0.25}).replace("0.25", number).encode()
+    answer = it.post("/v1/messages", body, timeout=60)
+    assert (answer.status_code, answer.json()["type"]) == (400, "error")
+    assert number in answer.json()["error"]["message"]
+    assert not a.requests()
+
+
+def test_an_answer_that_is_no_json_is_not_passed_on_as_some(tier: Running) -> None:
+    it, a = tier
+    a.behave(path_prefix="/v1/chat", body='{"choices": [], "score": NaN}')
+    answer = it.post("/v1/messages", MESSAGE, timeout=60)
+    assert (answer.status_code, answer.json()["type"]) == (502, "error")
+
+
 def test_anthropic_s_own_header_for_the_key_is_good_through_the_tier_too(tier: Running) -> None:
     it, _ = tier
     headers = {"x-api-key": it.key, "anthropic-version": "2026-10-21"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -100,19 +101,35 @@ def _object(body: bytes) -> dict[str, Any]:
     """Raises Refused."""
     found: Any = None
     with contextlib.suppress(ValueError, RecursionError):
-        found = _read(body)
+        found = _read(body, _finite)
     if not isinstance(found, dict):
         raise Refused("The request body must be a JSON object.")
     return found
 
 
-def _read(data: bytes) -> Any:
+def _finite(number: str) -> float:
+    """Raises Refused: written again it would be no JSON, and told of at a place that the client's
+    body does not have."""
+    found = float(number)
+    if math.isinf(found):
+        raise Refused(f"The number {number[:40]} in the request body is too large.")
+    return found
+
+
+def _no_json(word: str) -> Any:
+    """NaN and Infinity, which Python would take."""
+    raise ValueError(word)
+
+
+def _read(data: bytes, number: Callable[[str], float] | None = None) -> Any:
     """JSON in UTF-8 and in nothing else, as njs reads it; a byte order mark is no part of it.
 
     Python would look for other encodings, and for that mark's in a file that it may not read any
-    more: the tier is another user than the one that started it. Raises ValueError, RecursionError.
+    more: the tier is another user than the one that started it. number: reads one with a
+    fraction or an exponent; Python's `float`, if not said. Raises ValueError, RecursionError.
     """
-    return json.loads(data.removeprefix(codecs.BOM_UTF8).decode())
+    text = data.removeprefix(codecs.BOM_UTF8).decode()
+    return json.loads(text, parse_float=number, parse_constant=_no_json)
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
