@@ -12,6 +12,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +346,27 @@ def test_a_tier_that_is_killed_is_started_again(tier: Running) -> None:
     assert f"The API tier's process api ({now['pid']}) runs since" in shown
     good = " ".join(it.run("doctor", "--all", check=False).stdout.split())
     assert f"the API tier's api runs (process {now['pid']})" in good
+
+
+def test_a_request_whose_answer_had_not_begun_when_the_tier_died_is_502_in_the_log_too(
+    tier: Running,
+) -> None:
+    it, a = tier
+    a.behave(path_prefix="/v1/chat", hang="before_headers")
+
+    def die() -> None:
+        until(a.requests)
+        for pid in tier_processes(it):
+            os.kill(pid, signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as beside:
+        dying = beside.submit(die)
+        answer = it.post("/v1/messages", MESSAGE, timeout=60)
+        dying.result()
+    assert (answer.status_code, answer.json()["type"]) == (502, "error")
+    id_ = answer.headers["x-infergate-request-id"]
+    (line,) = until(lambda: [each for each in it.log() if each["id"] == id_])
+    assert (line["status"], line["tier"]) == (502, "dialect")
 
 
 def tier_processes(it: Gateway) -> set[int]:
