@@ -14,7 +14,8 @@
 //              not streamed are read, in ms. '%<backend>' → its odometer: tokens that it was sent to read
 // ig_engines   backend → what the control plane knows of it, as JSON (EngineFact in src/infergate/contract)
 //
-// Written for few functions, and few variables that they share: either costs a request hundreds of instructions.
+// Written for few functions that share variables, and few of these: either costs a request hundreds of instructions.
+// Those below are each called at one place, and stand there when it runs (nginx/njs_inline.py).
 import * as blocks from './blocks.js' with { load: 'lazy' };
 import * as contract from './contract.js';
 import * as residents from './residents.js' with { load: 'rare' };
@@ -39,17 +40,11 @@ const SPEED = 8;
 // See balance.js. What it found out stands in request.work: went.js and quick.js go by it.
 function open(r, route, request) {
     const slots = state.slots();
-    const prompt = !(request.bytes >= SMALL) || request.text === undefined ? undefined
-        : request.bytes >= blocks.BLOCK ? blocks.open(r, route[contract.ROUTE_MODEL], request)
-            : { tokens: (request.bytes + contract.BYTES_PER_TOKEN - 1) / contract.BYTES_PER_TOKEN >>> 0, known: '', hashes: [] };
+    const prompt = promptOf(r, route, request);
     const tokens = prompt === undefined ? 0 : prompt.tokens > LONGEST ? LONGEST : prompt.tokens;
     const known = prompt === undefined ? '' : prompt.known;
     const engines = state.shared.ig_engines;
-    let average = 0;   // weight; 0 where all are alike
-    for (let i = route[contract.ROUTE_NAMES] === 0 ? route[contract.ROUTE_BACKENDS].length : 0; i !== 0; i--) {
-        average += route[contract.ROUTE_BACKENDS][i - 1][contract.ROUTE_BACKEND_WEIGHT]
-            / route[contract.ROUTE_BACKENDS].length;
-    }
+    const average = averageOf(route);
     const policy = { score, taken, told: '', tokens, hashes: prompt === undefined ? [] : prompt.hashes, its: [] };
     let lowest = MOST + 1;
     let idle = -1;         // what it costs at one of several alike that does nothing and of which nothing is known
@@ -77,10 +72,9 @@ function open(r, route, request) {
         let entry = -1;   // of its deepest block that is young enough
         if (busy !== 0) {
             const owed = slots.get('+' + name) || 0;
-            const leaks = (slots.get('<' + name) || 0) - Date.now();
+            const unread = unreadOf(slots, name, owed, speed);
             full += owed % contract.OWED_PENDING;
-            pending += (owed - owed % contract.OWED_PENDING) / contract.OWED_PENDING
-                + (leaks > 0 ? leaks * speed * went.LEAK >>> 0 : 0);
+            pending += unread;
         }
         for (; at !== -1; at = known.indexOf('\n' + name + '=', at + 1)) {
             entry = +known.slice(at + name.length + 2, known.indexOf('\n', at + 1));
@@ -100,16 +94,15 @@ function open(r, route, request) {
             : residents.cost(
                 route[contract.ROUTE_MODEL], backend, busy, engine === undefined ? 0 : engine[contract.ENGINE_FACT_EVICTS]);
         const x = full / capacity;
-        let sum = (pending + (1 + LATER) * uncached) / speed + WRITING * (busy + others) / share + load
-            + 1000 * (x <= BRIM ? x / (1 - x) : 9 + 10 * (x < 1 + BRIM ? x - BRIM : 1));
+        const crowd = crowding(x);
+        let sum = (pending + (1 + LATER) * uncached) / speed + WRITING * (busy + others) / share + load + crowd;
         sum = sum > MOST ? MOST : sum + 0.5 >>> 0;
         if (sum < lowest || isIt) {
             lowest = sum;
             policy.its = [name, uncached, speed, capacity, engine === undefined ? 0 : engine[contract.ENGINE_FACT_MOVED], entry];
         }
-        policy.told = ':' + pending + ',' + uncached + ',' + busy + ',' + full + ',' + capacity
-            + (engine === undefined && others === 0 && share === 1 && load === 0 ? ''
-                : ',' + Math.round(speed * 10000) / 10000 + ',' + others + ',' + Math.round(share * 10000) / 10000 + ',' + load);
+        const more = unusual(engine, others, share, load, speed);
+        policy.told = ':' + pending + ',' + uncached + ',' + busy + ',' + full + ',' + capacity + more;
         if (isPlain && load === 0) {
             idle = sum;
         }
@@ -117,6 +110,43 @@ function open(r, route, request) {
     }
 
     return policy;
+}
+
+// Of which it has to be known what is in a prefix cache; undefined for what counts as a request.
+function promptOf(r, route, request) {
+    if (!(request.bytes >= SMALL) || request.text === undefined) {
+        return undefined;
+    }
+    return request.bytes >= blocks.BLOCK ? blocks.open(r, route[contract.ROUTE_MODEL], request)
+        : { tokens: (request.bytes + contract.BYTES_PER_TOKEN - 1) / contract.BYTES_PER_TOKEN >>> 0, known: '', hashes: [] };
+}
+
+// Of the backends' weights; 0 where all are alike.
+function averageOf(route) {
+    let average = 0;
+    for (let i = route[contract.ROUTE_NAMES] === 0 ? route[contract.ROUTE_BACKENDS].length : 0; i !== 0; i--) {
+        average += route[contract.ROUTE_BACKENDS][i - 1][contract.ROUTE_BACKEND_WEIGHT]
+            / route[contract.ROUTE_BACKENDS].length;
+    }
+    return average;
+}
+
+// Tokens that have no first one yet, of what it owes: of answers that are streamed, and of the others by the time.
+function unreadOf(slots, name, owed, speed) {
+    const leaks = (slots.get('<' + name) || 0) - Date.now();
+    return (owed - owed % contract.OWED_PENDING) / contract.OWED_PENDING
+        + (leaks > 0 ? leaks * speed * went.LEAK >>> 0 : 0);
+}
+
+// In ms, of a KV cache that gets so full.
+function crowding(x) {
+    return 1000 * (x <= BRIM ? x / (1 - x) : 9 + 10 * (x < 1 + BRIM ? x - BRIM : 1));
+}
+
+// What is told only where one of these is unusual.
+function unusual(engine, others, share, load, speed) {
+    return engine === undefined && others === 0 && share === 1 && load === 0 ? ''
+        : ',' + Math.round(speed * 10000) / 10000 + ',' + others + ',' + Math.round(share * 10000) / 10000 + ',' + load;
 }
 
 function taken() {
