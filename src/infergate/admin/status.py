@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ from infergate.admin.operation import Document, operation
 from infergate.certificates.report import read_report as read_certificates
 from infergate.config.url import url_of
 from infergate.contract.live import Against
-from infergate.control.report import read_report
+from infergate.control.report import Report, read_report
 from infergate.control.seen import not_asked, seen, unknown_since
 from infergate.control.services import read_services
 from infergate.engine.find import fetched_at
@@ -280,11 +280,7 @@ def status(gateway: Gateway) -> Status:
             ],
             "removed_backends": there["removed"],
             "groups": there["groups"],
-            "services": [
-                asdict(each) if is_asked else {**asdict(each), **unknown_since(each)}
-                for each in read_services(home.services)
-                if each.name in loaded.config.services
-            ],
+            "services": _services(gateway, is_asked=is_asked),
             "certificates": [asdict(row) for row in read_certificates(home.certificates)]
             if loaded.config.tls
             else [],
@@ -296,12 +292,22 @@ def status(gateway: Gateway) -> Status:
             else [],
             "endpoints": _endpoints(gateway) if processes.supervisor is not None else [],
             "conflicts": report.conflicts if report else [],
-            "missing_models": [
-                {"model": model, "backend": backend}
-                for model, backend in (report.missing if report else ())
-            ],
+            "missing_models": _missing(report),
         }
     )
+
+
+def _services(gateway: Gateway, *, is_asked: bool) -> list[dict[str, Any]]:
+    return [
+        asdict(each) if is_asked else {**asdict(each), **unknown_since(each)}
+        for each in read_services(gateway.home.services)
+        if each.name in gateway.loaded.config.services
+    ]
+
+
+def _missing(report: Report | None) -> list[dict[str, str]]:
+    missing = report.missing if report else ()
+    return [{"model": model, "backend": backend} for model, backend in missing]
 
 
 def _kept(live: LiveState | None) -> dict[str, dict[str, int]]:
