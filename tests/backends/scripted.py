@@ -8,6 +8,8 @@ It answers the documented paths of the engine it plays. The text of an answer is
 
     POST /_control/behave   a fault, as scripted_faults describes; {} ends all
     POST /_control/models   ["x", "y"]
+    POST /_control/memory   {"holds": 1, "loaded": ["x"]}: of an Ollama, see scripted_ollama
+    GET  /_control/memory   {"loads": ["x", "y"]}: what was loaded since then
     POST /_control/metrics  {"others": 5}, as scripted_metrics describes
     POST /_control/drop     reset every connection that waits for a request
     POST /_control/reset    forget requests and faults
@@ -147,6 +149,10 @@ class Backend:
                 self.faults.set(given)
             elif what == "models":
                 self.answers.models = given
+            elif what == "memory":
+                if given is not None:
+                    self.answers.memory.set(**given)
+                answer = {"loads": self.answers.memory.loads}
             elif what == "metrics":
                 self.metrics.set(given)
             elif what == "drop":

@@ -38,6 +38,7 @@ class Answers:
 
     def __init__(self, engine: str, name: str, models: list[str]) -> None:
         self.engine, self.name, self.models = engine, name, models
+        self.memory = scripted_ollama.Memory()
 
     def to(self, request: Request, chunks: int) -> Answer:
         """The true answer. chunks: pieces of text, if it is a stream."""
@@ -50,6 +51,8 @@ class Answers:
             asked = json.loads(request.body or b"{}")
         except ValueError as problem:
             return _json(_error(f"the body is not JSON: {problem}"), 400)
+        if self.engine == "ollama" and isinstance(asked.get("model"), str):
+            self.memory.use(asked["model"])
         if path.startswith("/api/"):
             return self._ollama(path, asked, chunks)
         return self._openai(path, asked, chunks)
@@ -65,7 +68,7 @@ class Answers:
         if self.engine == "ollama":
             if path == "/":
                 return Answer(body=b"Ollama is running", content_type="text/plain")
-            if (found := scripted_ollama.get(path, self.models)) is not None:
+            if (found := scripted_ollama.get(path, self.models, self.memory)) is not None:
                 return _json(found)
         elif path in ("/health", "/version", "/props"):
             return _json({"status": "ok", "version": "0.0.1"})

@@ -22,15 +22,46 @@ _COUNTS = {
 }
 
 
-def get(path: str, models: list[str]) -> dict | None:
-    """The answer to a GET; None if Ollama has no such path. The first model is in memory."""
+class Memory:
+    """Which models are loaded. Until it is said how many it holds, the first one of all is, always.
+
+    holds: how many; who was asked for least lately goes. loads: what was loaded, in order.
+    """
+
+    def __init__(self) -> None:
+        self.holds: int | None = None
+        self._loaded: list[str] = []
+        self.loads: list[str] = []
+
+    def set(self, holds: int, loaded: list[str]) -> None:
+        """From now on, with nothing counted yet."""
+        self.holds, self._loaded, self.loads = holds, list(loaded), []
+
+    def of(self, models: list[str]) -> list[str]:
+        """Those of the models that are loaded."""
+        return models[:1] if self.holds is None else [*self._loaded]
+
+    def use(self, model: str) -> None:
+        """It is asked something."""
+        if self.holds is None:
+            return
+        if model in self._loaded:
+            self._loaded.remove(model)
+        else:
+            self.loads.append(model)
+            del self._loaded[: len(self._loaded) + 1 - self.holds]
+        self._loaded.append(model)
+
+
+def get(path: str, models: list[str], memory: Memory) -> dict | None:
+    """The answer to a GET; None if Ollama has no such path."""
     if path == "/api/version":
         return {"version": "0.12.0"}
     if path == "/api/tags":
         return {"models": [{**_card(model), "modified_at": _WHEN} for model in models]}
     if path == "/api/ps":
         loaded = {"expires_at": _WHEN, "size_vram": 1, "context_length": 4096}
-        return {"models": [{**_card(model), **loaded} for model in models[:1]]}
+        return {"models": [{**_card(model), **loaded} for model in memory.of(models)]}
     return None
 
 

@@ -134,6 +134,15 @@ class Scripted(Server):
     def set_models(self, *models: str) -> None:
         fetch(f"{self.url}/_control/models", list(models))
 
+    def remember(self, *loaded: str, holds: int) -> None:
+        """As an Ollama with room for so many models, which has these in memory."""
+        fetch(f"{self.url}/_control/memory", {"holds": holds, "loaded": loaded})
+
+    def loads(self) -> list[str]:
+        """The models that it loaded since then, in order."""
+        loads: list[str] = fetch(f"{self.url}/_control/memory")["loads"]
+        return loads
+
     def drop_connections(self) -> None:
         """Reset those that wait for a request."""
         fetch(f"{self.url}/_control/drop", {})

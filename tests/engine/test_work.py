@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -27,25 +28,61 @@ backends:
   c: {{ url: {c}, engine: vllm }}
   one: {{ url: {a}, engine: vllm, max_in_flight: 1 }}
   two: {{ url: {b}, engine: vllm, max_in_flight: 1 }}
+  box1: {{ url: {box1}, engine: ollama }}
+  box2: {{ url: {box2}, engine: ollama }}
+  box3: {{ url: {box3}, engine: ollama }}
+  box4: {{ url: {box4}, engine: ollama }}
 models:
   m: {{ backends: [a, b], balance: work }}
   three: {{ backends: [a, b, c], balance: work, upstream_name: m }}
   alone: {{ backends: [c], balance: work, upstream_name: m }}
   late: {{ backends: [a, b], balance: work, upstream_name: m, fallback: [alone] }}
+  here: {{ backends: [box1, box2], balance: work }}
+  there: {{ backends: [box1, box2], balance: work }}
+  this: {{ backends: [box3, box4], balance: work }}
+  that: {{ backends: [box3, box4], balance: work }}
   full: {{ backends: [one, two], balance: work, upstream_name: m, queue: {{ max_wait: 2m }} }}
 retries: {{ budget: 1 }}
 """
 
 KB = 1024
 Two = tuple[Gateway, dict[str, Scripted]]
+IN_MEMORY = {"box1": ["here"], "box2": ["there"], "box3": [], "box4": []}
+"""Boxes with room for one model → what they have in memory when the gateway comes."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """backends: those that have their model; boxes: those that load models on demand."""
+
+    gateway: Gateway
+    backends: dict[str, Scripted]
+    boxes: dict[str, Scripted]
 
 
 @pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Two]:
+def everything(engine: str) -> Iterator[Running]:
     with ExitStack() as stack:
         backends = {name: stack.enter_context(scripted(name=name)) for name in "abc"}
-        config = CONFIG.format(**{name: each.url for name, each in backends.items()})
-        yield stack.enter_context(gateway(engine, config)), backends
+        models = ("here", "there", "this", "that")
+        boxes = {name: stack.enter_context(scripted("ollama", models, name)) for name in IN_MEMORY}
+        for name, loaded in IN_MEMORY.items():
+            boxes[name].remember(*loaded, holds=1)
+        urls = {name: each.url for name, each in (backends | boxes).items()}
+        it = stack.enter_context(gateway(engine, CONFIG.format(**urls)))
+        yield Running(it, backends, boxes)
+
+
+@pytest.fixture
+def boxes(everything: Running) -> Running:
+    it = everything.gateway
+    until(lambda: all(it.backend(name)["state"] == "up" for name in IN_MEMORY))
+    return everything
+
+
+@pytest.fixture
+def running(everything: Running) -> Two:
+    return everything.gateway, everything.backends
 
 
 @pytest.fixture
@@ -139,6 +176,25 @@ def test_a_conversation_goes_home_and_others_do_not_follow_it(two: Two) -> None:
     assert {ask(it, "m", opening + text(f"turn {n}", n * 9 * KB)) for n in range(1, 5)} == {home}
     others = Counter(ask(it, "m", text(f"another {n}", 20 * KB)) for n in range(8))
     assert others["a"] == others["b"] == 4
+
+
+@pytest.mark.parametrize("size", [2, 9 * KB])
+def test_a_model_goes_to_the_box_that_has_it_in_memory(boxes: Running, size: int) -> None:
+    """Though the other box is as idle: nobody waits for a load, and nobody is driven out."""
+    it = boxes.gateway
+    asked = [(model, ask(it, model, text(model, size))) for model in ("here", "there") * 4]
+    assert set(asked) == {("here", "box1"), ("there", "box2")}
+    assert boxes.boxes["box1"].loads() == boxes.boxes["box2"].loads() == []
+
+
+def test_two_models_on_two_boxes_do_not_drive_each_other_out(boxes: Running) -> None:
+    """Each box has room for one: as the requests alternate, each model is loaded once."""
+    it = boxes.gateway
+    for number in range(10):
+        for model in ("this", "that"):
+            ask(it, model, f"{model} {number}")
+    loads = boxes.boxes["box3"].loads() + boxes.boxes["box4"].loads()
+    assert sorted(loads) == ["that", "this"]
 
 
 def test_a_shared_opening_does_not_pile_up_on_one_engine(two: Two) -> None:

@@ -9,21 +9,28 @@ const LOADING = 20000, ANSWER = 10000;
 // Of a box that loads models: so many answers at once.
 const SLOTS = 4;
 
-// Since when a model has been sent to this box, so that it is in its memory by now, or soon: a time in ms;
-// undefined if it was not sent there lately.
+// Since when this is the model that was sent to this box last, so that it is in its memory by now, or soon: a time in
+// ms; undefined if it is another one, which may have driven it out, or if nothing was sent there lately.
 function sentAt(model, name) {
-    const since = ngx.shared.ig_affinity.get('warm ' + model + '\n' + name);
-    return since === undefined ? undefined : Number(since);
+    const last = lastAt(name);
+    const at = last === undefined ? -1 : last.indexOf(' ');
+    return at === -1 || last.slice(at + 1) !== model ? undefined : Number(last.slice(0, at));
+}
+
+// '<since in ms> <model>', of what was sent to this box last.
+function lastAt(name) {
+    return ngx.shared.ig_affinity.get('warm ' + name);
 }
 
 // It is sent there now.
 function warm(model, name) {
     const since = sentAt(model, name) || Date.now();
-    memory.perhaps(() => ngx.shared.ig_affinity.set('warm ' + model + '\n' + name, String(since), KEPT));
+    memory.perhaps(() => ngx.shared.ig_affinity.set('warm ' + name, since + ' ' + model, KEPT));
 }
 
 // What it costs in ms: what is left of a load, or all of it; who has to leave, and is loaded again some day; the
-// wait for a slot. Never one without the other: slots alone drive models out for ever. evicts: whether somebody has to.
+// wait for a slot. Never one without the other: slots alone drive models out for ever. evicts: whether somebody has to,
+// as the last listing had it; a model that was sent there since is not in it.
 function cost(model, backend, busy, evicts) {
     const wait = busy < SLOTS ? 0 : (busy - SLOTS + 1) / SLOTS * ANSWER;
     if (backend[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_COLD) === -1) {
@@ -33,7 +40,8 @@ function cost(model, backend, busy, evicts) {
     if (since !== undefined) {
         return wait + Math.max(0, LOADING - (Date.now() - since));
     }
-    return wait + LOADING + (evicts === 0 ? 0 : 2 * LOADING + (busy === 0 ? 0 : ANSWER));
+    const isEmpty = evicts === 0 && lastAt(backend[contract.ROUTE_BACKEND_NAME]) === undefined;
+    return wait + LOADING + (isEmpty ? 0 : 2 * LOADING + (busy === 0 ? 0 : ANSWER));
 }
 
 export { cost, sentAt, warm };
