@@ -178,6 +178,55 @@ def test_a_conversation_goes_home_and_others_do_not_follow_it(two: Two) -> None:
     assert others["a"] == others["b"] == 4
 
 
+def claude_code(line: str, place: str, conversation: str) -> tuple[str, dict[str, object]]:
+    """A path and a request of Claude Code, or of a program that made another dialect of it: its
+    system prompt begins with a line that is another one in each request."""
+    rest = "You are Claude Code." + conversation
+    user = {"role": "user", "content": "hi"}
+    blocks = [{"type": "text", "text": line}, {"type": "text", "text": rest}]
+    if place == "many pieces":  # such a body is read as it is
+        pieces = [
+            {"role": "user", "content": conversation[at : at + 50]}
+            for at in range(0, len(conversation), 50)
+        ]
+        return "/v1/chat/completions", {"messages": [{"role": "system", "content": line}, *pieces]}
+    if place == "system":
+        messages = [{"role": "user", "content": conversation}]
+        return "/v1/messages", {"system": blocks, "messages": messages, "max_tokens": 9}
+    content = {
+        "a text": f"{line}\n{rest}",
+        "a block": blocks,
+        "one block": [{"type": "text", "text": f"{line}\n{rest}"}],
+    }
+    system = {"role": "system", "content": content[place]}
+    return "/v1/chat/completions", {"messages": [system, user]}
+
+
+@pytest.mark.parametrize("place", ["a text", "a block", "one block", "many pieces", "system"])
+def test_what_changes_in_each_request_of_claude_code_keeps_none_from_its_home(
+    two: Two, place: str
+) -> None:
+    """The index begins behind that line: it does not go to the engine either."""
+    it, _ = two
+    conversation = " ".join(f"{place} {number}" for number in range(40 * KB // 12))
+    homes, uncached = [], []
+    for version in ("2.1.36.c61", "2.2.0", "10.11.12.abcdef"):
+        line = f"x-anthropic-billing-header: cc_version={version}; cch=01234;"
+        path, asked = claude_code(line, place, conversation)
+        answer = it.post(path, {"model": "m", **asked}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        told = explained(it, answer)
+        home = re.search(r" (\w) of: ", told)
+        assert home, told
+        homes.append(home[1])
+        read = re.search(rf"{home[1]}: \(\d+ tokens pending \+ 3 x (\d+) not in its cache", told)
+        assert read, told
+        uncached.append(int(read[1]))
+    assert len(set(homes)) == 1, homes
+    assert uncached[0] > 8_000
+    assert max(uncached[1:]) < 2_100, uncached
+
+
 @pytest.mark.parametrize("size", [2, 9 * KB])
 def test_a_model_goes_to_the_box_that_has_it_in_memory(boxes: Running, size: int) -> None:
     """Though the other box is as idle: nobody waits for a load, and nobody is driven out."""
@@ -346,7 +395,8 @@ def test_explain_has_what_a_pencil_needs(two: Two) -> None:
     it, _ = two
     until(lambda: all(it.backend(name)["state"] == "up" for name in "ab"))
     content = text("pencil", 40 * KB)
-    ask(it, "m", content)
+    first = it.post("/v1/chat/completions", body("m", content), timeout=60)
+    assert "none of the prompt's 40 kB should be in its cache" in explained(it, first)
     answer = it.post("/v1/chat/completions", body("m", content + text("more", 9 * KB)), timeout=60)
     told = explained(it, answer)
     sums = re.findall(
@@ -354,6 +404,7 @@ def test_explain_has_what_a_pencil_needs(two: Two) -> None:
         r" in flight \+ (\d+) for a KV cache with \d+ of \d+ tokens = (\d+)",
         told,
     )
+    assert "the first 40 of the prompt's 49 kB should be in its cache; what follows" in told
     assert len(sums) == 2, told
     scores = {}
     for name, *numbers in sums:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from infergate.contract.live import Score
+from infergate.contract.numbers import BYTES_PER_TOKEN, PROMPT_BLOCK
 from infergate.nginx.access_line import FIRST_CHUNK
 
 _DUE = "first byte "
@@ -75,6 +76,7 @@ def steps(why: str) -> Iterator[str]:
     """What njs noted on the way, one decision a line: scores together, lowest chosen."""
     scores: list[tuple[str, str]] = []
     terms: list[str] = []
+    sums: dict[str, list[float]] = {}
     unit = " ms" if why.startswith("work;") else ""
     idle = ""  # what it costs at one that does nothing, which is told once
     for part in (each for each in why.split(";") if each):
@@ -82,7 +84,8 @@ def steps(why: str) -> Iterator[str]:
         if match:
             scores.append((match[1], match[2]))
             if match[3]:
-                terms.append(_sum(match[1], match[3], match[2]))
+                sums[match[1]] = list(map(float, match[3].split(",")))
+                terms.append(_sum(match[1], sums[match[1]], match[2]))
                 idle = match[2] if match[3].startswith("0,") else idle
             elif match[2] == idle:
                 terms.append(f"{match[1]}: the same, for it does nothing either")
@@ -91,7 +94,8 @@ def steps(why: str) -> Iterator[str]:
         if scores and not full:
             yield _choice(scores, unit)
             yield from terms
-            scores, terms = [], []
+            yield from _known(scores, sums)
+            scores, terms, sums = [], [], {}
         if full:
             yield part.replace(" open", ": its breaker is open")
         else:
@@ -99,11 +103,12 @@ def steps(why: str) -> Iterator[str]:
     if scores:
         yield _choice(scores, unit)
         yield from terms
+        yield from _known(scores, sums)
 
 
-def _sum(name: str, terms: str, score: str) -> str:
+def _sum(name: str, terms: Sequence[float], score: str) -> str:
     """The terms of njs/work.js, so that its sum can be done again with a pencil."""
-    pending, uncached, busy, full, capacity, *more = map(float, terms.split(","))
+    pending, uncached, busy, full, capacity, *more = terms
     speed, others, share, load = more or (8.0, 0.0, 1.0, 0.0)  # njs/work.js: what is usual
     for_weight = "" if share == 1 else f" / {share:g} for its weight"
     parts = [
@@ -116,15 +121,40 @@ def _sum(name: str, terms: str, score: str) -> str:
     return f"{name}: {' + '.join(filter(None, parts))} = {_score(score)}"
 
 
+def _known(scores: Sequence[tuple[str, str]], sums: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """What the chosen one should have in its cache, where that can be told: what fills an idle
+    backend is the prompt itself, and blocks are all that is known of it (njs/blocks.js)."""
+    name = _lowest(scores)
+    idle = [full for _, _, busy, full, *_ in sums.values() if busy == 0]
+    if name not in sums or not idle or idle[0] * BYTES_PER_TOKEN < PROMPT_BLOCK:
+        return
+    known = max(0.0, idle[0] - sums[name][1])
+    prompt_kb, known_kb = (round(each * BYTES_PER_TOKEN / 1024) for each in (idle[0], known))
+    if known * BYTES_PER_TOKEN * 2 < PROMPT_BLOCK:
+        yield (
+            f"none of the prompt's {prompt_kb} kB should be in its cache: it is new there, too"
+            f" long ago, or differs in the first {PROMPT_BLOCK // 1024} kB"
+        )
+    else:
+        yield (
+            f"the first {known_kb} of the prompt's {prompt_kb} kB should be in its cache"
+            + ("; what follows is new there, or differs" if known_kb < prompt_kb else "")
+        )
+
+
 def _filled(part: float) -> float:
     brim = 0.9
     return round(1000 * (part / (1 - part) if part <= brim else 9 + 10 * min(1.0, part - brim)))
 
 
 def _choice(scores: list[tuple[str, str]], unit: str = "") -> str:
-    chosen = min(scores, key=lambda each: float(each[1]))
+    chosen = _lowest(scores)
     shown = ", ".join(f"{name} {_score(value)}{unit}" for name, value in scores)
-    return f"{chosen[0]} of: {shown} (lowest score wins)"
+    return f"{chosen} of: {shown} (lowest score wins)"
+
+
+def _lowest(scores: Sequence[tuple[str, str]]) -> str:
+    return min(scores, key=lambda each: float(each[1]))[0]
 
 
 def _score(value: str) -> str:

@@ -25,6 +25,10 @@ FOR_EVER_MS = 10**12
 BYTES_PER_TOKEN = 4
 """OpenAI's rule of thumb, of text."""
 
+PROMPT_BLOCK = 8192
+"""Bytes of a prompt of which the index of balance: work knows whether a backend had them before
+(njs/blocks.js)."""
+
 KV_CACHE_TOKENS = 1_000_000
 """Of an engine that does not say: too many cost little, too few cost much (decision 034)."""
 

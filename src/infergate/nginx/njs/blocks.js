@@ -12,7 +12,6 @@ import * as contract from './contract.js';
 import * as opening from './opening.js' with { load: 'lazy' };
 import * as state from './state.js';
 
-const BLOCK = 8192;
 // Blocks of a body beyond these are not looked at: 4 MB.
 const MOST = 512, DEPTHS = 1024;
 // Of each block six bytes in the middle and six at its end count. Each such look takes 700 instructions, md5 of as few
@@ -32,7 +31,7 @@ function open(r, model, request) {
     const hashes = [0];
     let known = '';
     let hash = 1, depth = 0;
-    for (let end = start + BLOCK; end <= size && depth < MOST; end += BLOCK) {
+    for (let end = start + contract.PROMPT_BLOCK; end <= size && depth < MOST; end += contract.PROMPT_BLOCK) {
         hash = (hash * 31 + buffer.readUIntLE(end - APART - SAMPLE, SAMPLE)) % PRIME;
         hash = (hash * 31 + buffer.readUIntLE(end - SAMPLE, SAMPLE)) % PRIME;
         hashes[++depth] = hash;
@@ -71,4 +70,4 @@ function startIn(request) {
     return !first || first.role === 'user' ? at : opening.startIn(request, first, at);
 }
 
-export { BLOCK, DEPTHS, open };
+export { DEPTHS, open };

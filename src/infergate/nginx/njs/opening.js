@@ -22,12 +22,27 @@ function startIn(request, first, start) {
         return start;
     }
     const cut = text[0] === MARK && request.cuts !== undefined ? request.cuts[Number(text.slice(1))] : undefined;
-    if (cut === undefined || request.buffer[cut[0]] !== AN_X) {
+    if (cut === undefined) {
+        return text[0] === 'x' && text.startsWith(anthropic.ATTRIBUTION) ? behindIn(request, start) : start;
+    }
+    if (request.buffer[cut[0]] !== AN_X) {
         return start;
     }
     const line = request.buffer.slice(cut[0], cut[0] + NEAR).toString();
     const end = line.startsWith(anthropic.ATTRIBUTION) ? line.indexOf('\\n') : -1;
     return end === -1 ? start : cut[0] + Buffer.byteLength(line.slice(0, end));
+}
+
+// The same of a line that was not left out, such as one that is a block of its own: it ends with its text at the latest.
+function behindIn(request, start) {
+    const text = request.text;
+    const from = text.indexOf(anthropic.ATTRIBUTION, text.indexOf('"messages"'));
+    if (from === -1) {
+        return start;
+    }
+    const end = text.indexOf('"', from);
+    const line = text.slice(from, end).indexOf('\\n');
+    return offset(request.cuts || [], line === -1 ? end : from + line);
 }
 
 // Bytes of pictures and sounds in base64, which are no text: of those that scan.js left out.

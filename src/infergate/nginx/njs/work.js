@@ -82,7 +82,7 @@ function open(r, route, request) {
             const age = (slots.get('%' + name) || 0) + (engine === undefined ? 0 : engine[contract.ENGINE_FACT_MOVED])
                 - (entry - depth) / blocks.DEPTHS;
             if (age >= 0 && age <= capacity) {
-                uncached -= depth * blocks.BLOCK / contract.BYTES_PER_TOKEN
+                uncached -= depth * contract.PROMPT_BLOCK / contract.BYTES_PER_TOKEN
                     * (engine === undefined ? 1 : 1 - engine[contract.ENGINE_FACT_DISTRUST]) >>> 0;
                 break;
             }
@@ -117,7 +117,7 @@ function promptOf(r, route, request) {
     if (!(request.bytes >= SMALL) || request.text === undefined) {
         return undefined;
     }
-    return request.bytes >= blocks.BLOCK ? blocks.open(r, route[contract.ROUTE_MODEL], request)
+    return request.bytes >= contract.PROMPT_BLOCK ? blocks.open(r, route[contract.ROUTE_MODEL], request)
         : { tokens: (request.bytes + contract.BYTES_PER_TOKEN - 1) / contract.BYTES_PER_TOKEN >>> 0, known: '', hashes: [] };
 }
 
