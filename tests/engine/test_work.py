@@ -19,6 +19,7 @@ import pytest
 from infergate.live.shared_memory import LiveState, read
 from infergate.paths import Home
 from tests.backends.servers import Scripted, scripted
+from tests.claude_code import claude_code
 from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
@@ -176,30 +177,6 @@ def test_a_conversation_goes_home_and_others_do_not_follow_it(two: Two) -> None:
     assert {ask(it, "m", opening + text(f"turn {n}", n * 9 * KB)) for n in range(1, 5)} == {home}
     others = Counter(ask(it, "m", text(f"another {n}", 20 * KB)) for n in range(8))
     assert others["a"] == others["b"] == 4
-
-
-def claude_code(line: str, place: str, conversation: str) -> tuple[str, dict[str, object]]:
-    """A path and a request of Claude Code, or of a program that made another dialect of it: its
-    system prompt begins with a line that is another one in each request."""
-    rest = "You are Claude Code." + conversation
-    user = {"role": "user", "content": "hi"}
-    blocks = [{"type": "text", "text": line}, {"type": "text", "text": rest}]
-    if place == "many pieces":  # such a body is read as it is
-        pieces = [
-            {"role": "user", "content": conversation[at : at + 50]}
-            for at in range(0, len(conversation), 50)
-        ]
-        return "/v1/chat/completions", {"messages": [{"role": "system", "content": line}, *pieces]}
-    if place == "system":
-        messages = [{"role": "user", "content": conversation}]
-        return "/v1/messages", {"system": blocks, "messages": messages, "max_tokens": 9}
-    content = {
-        "a text": f"{line}\n{rest}",
-        "a block": blocks,
-        "one block": [{"type": "text", "text": f"{line}\n{rest}"}],
-    }
-    system = {"role": "system", "content": content[place]}
-    return "/v1/chat/completions", {"messages": [system, user]}
 
 
 @pytest.mark.parametrize("place", ["a text", "a block", "one block", "many pieces", "system"])
