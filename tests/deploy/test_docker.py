@@ -36,7 +36,8 @@ PRINTED = (
 )
 PAGE = tuple(blocks("install-docker.md"))
 KEY = "your_generated_openssl_key_here"
-LARGEST_BYTES = 250_000_000
+LARGEST_BYTES = 280_000_000
+"""It was to be 250 MB, and was until OpenAI's client came: docs/decisions/036."""
 KEYS, SERVERS = "nginx/api_keys.conf", "nginx/upstream_ollama.conf"
 PODMAN = "metrics: { networks: [10.88.0.0/13, 172.16.0.0/12"
 GENERATE = f"http://127.0.0.1:8080/api/generate -H 'Authorization: Bearer {KEY}'"

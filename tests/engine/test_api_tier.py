@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
-import zstandard
+from backports import zstd
 
 from infergate.api import inner
 from infergate.api.caller import Caller
@@ -38,7 +38,7 @@ api: {{}}
 """
 MESSAGE = {"model": "t", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-PACKERS = {"gzip": gzip.compress, "zstd": zstandard.compress}
+PACKERS = {"gzip": gzip.compress, "zstd": zstd.compress}
 
 Running = tuple[Gateway, Scripted]
 

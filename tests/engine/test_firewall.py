@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-import zstandard
+from backports import zstd
 
 from infergate.engine.find import find_debian
 from tests.backends.servers import scripted
@@ -212,7 +212,7 @@ def upload(it: Gateway, size: int, query: str = "") -> httpx.Response:
 def test_a_body_that_the_firewall_could_not_see_is_refused(
     blocking: Gateway, detecting: Gateway, coding: str
 ) -> None:
-    packed = {"gzip": gzip.compress, "zstd": zstandard.compress}[coding]
+    packed = {"gzip": gzip.compress, "zstd": zstd.compress}[coding]
     body = packed(json.dumps(chat("hi")).encode())
     coded = {"Content-Encoding": coding}
     for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses"):

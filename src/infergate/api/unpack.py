@@ -6,17 +6,17 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-import zstandard
+from backports import zstd
 
 _GZIP = zlib.MAX_WBITS | 16
-_ZSTD_WINDOW = 8 * 1024**2
-"""What a receiver should support (RFC 8878, 3.1.1.1.2); a frame that asks for more is refused."""
+_ZSTD: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
+"""8 MiB is what a receiver should support (RFC 8878, 3.1.1.1.2); a frame that asks for more is
+refused."""
 
 _PIECE = 256
 """Bytes unpacked at once. Four of zstd's can become 128 KiB (a block that repeats one byte): a
 body is 8 MiB over its limit at most before that is seen."""
 
-_OUT = 16 * 1024
 _MOST_MEMBERS = 1000
 """Each costs some microseconds, and can have nothing in it: a large body of them takes minutes."""
 
@@ -34,8 +34,7 @@ def unpacked(body: bytes, coding: str, most_bytes: int) -> bytes:
     if coding in ("gzip", "x-gzip"):
         return _members(body, coding, most_bytes, lambda: zlib.decompressobj(_GZIP))
     if coding == "zstd":
-        zstd = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-        return _members(body, coding, most_bytes, lambda: zstd.decompressobj(write_size=_OUT))
+        return _members(body, coding, most_bytes, lambda: zstd.ZstdDecompressor(options=_ZSTD))
     raise Packed(f"Content-Encoding {coding[:40]!r} is not known here; gzip and zstd are.", 415)
 
 
@@ -54,7 +53,7 @@ def _members(body: bytes, coding: str, most_bytes: int, member: Callable[[], Any
                 raise Packed(f"The request body ends within its {coding}.", 400)
             try:
                 found += one.decompress(piece)
-            except (zlib.error, zstandard.ZstdError):
+            except (zlib.error, zstd.ZstdError):
                 raise Packed(f"The request body is no {coding}.", 400) from None
             if len(found) > most_bytes:
                 raise Packed("Unpacked, the request body is larger than this gateway accepts.", 413)
