@@ -9,7 +9,8 @@ from typing import Any
 import httpx2
 
 from infergate.api.dialects import table
-from infergate.api.dialects.translation import Body, Refused, Translation
+from infergate.api.dialects.translation import Body, Translation
+from infergate.api.refusal import Refused
 
 USAGE = {
     "prompt_tokens": 11,

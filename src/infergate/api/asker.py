@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from infergate.api.refusal import Refusal
+from infergate.api.refusal import Refused
 
 _TENANT, _KEY, _ENTRY, _CLIENT = (
     f"x-infergate-{each}" for each in ("tenant", "key", "entry", "client")
@@ -25,9 +25,9 @@ class Asker:
 
 
 def asker_of(request: Request) -> Asker:
-    """nginx sets these headers itself, whatever a client sends. Raises Refusal where they are not
+    """nginx sets these headers itself, whatever a client sends. Raises Refused where they are not
     there: then nginx did not ask."""
     told = [request.headers.get(each, "") for each in (_TENANT, _KEY, _ENTRY, _CLIENT)]
     if not all(told):
-        raise Refusal("Nobody says whose request this is.", status=401, code="invalid_api_key")
+        raise Refused("Nobody says whose request this is.", status=401, code="invalid_api_key")
     return Asker(*told)

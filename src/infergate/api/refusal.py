@@ -1,27 +1,34 @@
-"""What a client is told that asked for what cannot be had, in OpenAI's shape."""
+"""What a client is told that asked for what cannot be had."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 
-class Refusal(Exception):
-    """status: of the answer. param: the field at fault. code: for programs."""
+class Refused(Exception):
+    """What a request asks for cannot be had here, or is no request as it should be.
+
+    status: of the answer. param: where in the request. code: OpenAI's word for it, if there is one.
+    """
 
     def __init__(
-        self, message: str, *, status: int = 400, param: str | None = None, code: str | None = None
+        self, message: str, *, param: str | None = None, status: int = 400, code: str | None = None
     ) -> None:
         super().__init__(message)
-        self.message, self.status, self.param, self.code = message, status, param, code
+        self.message, self.param, self.status, self.code = message, param, status, code
 
     @property
-    def document(self) -> Mapping[str, Any]:
+    def error(self) -> dict[str, Any]:
+        """In OpenAI's shape, without its wrapping."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        return {"error": error}
+        return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The body of an answer in OpenAI's shape."""
+        return {"error": self.error}
 
 
-def missing(what: str, id_: str) -> Refusal:
+def missing(what: str, id_: str) -> Refused:
     """What there is not, or only of somebody else: both are told alike."""
-    return Refusal(f"No such {what}: {id_[:100]!r}.", status=404, param="id", code="not_found")
+    return Refused(f"No such {what}: {id_[:100]!r}.", status=404, param="id", code="not_found")

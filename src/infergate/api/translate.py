@@ -15,8 +15,9 @@ from starlette.types import Scope, Send
 from infergate.api import answering
 from infergate.api.caller import Caller, passed_back, passed_on
 from infergate.api.dialects import table
-from infergate.api.dialects.translation import Refused, Translation
+from infergate.api.dialects.translation import Translation
 from infergate.api.inner import Inner, TooLarge, whole
+from infergate.api.refusal import Refused
 from infergate.api.sse import EventTooLong, Reader
 
 LARGEST_ANSWER = 256 * 1024**2

@@ -8,6 +8,8 @@ from typing import Any
 
 from backports import zstd
 
+from infergate.contract.tier import CODINGS
+
 _GZIP = zlib.MAX_WBITS | 16
 _ZSTD: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 """8 MiB is what a receiver should support (RFC 8878, 3.1.1.1.2); a frame that asks for more is
@@ -30,12 +32,12 @@ class Packed(Exception):
 
 
 def unpacked(body: bytes, coding: str, most_bytes: int) -> bytes:
-    """Raises Packed. coding: one of njs/tier.js's CODINGS."""
-    if coding in ("gzip", "x-gzip"):
-        return _members(body, coding, most_bytes, lambda: zlib.decompressobj(_GZIP))
+    """Raises Packed."""
+    if coding not in CODINGS:
+        raise Packed(f"Content-Encoding {coding[:40]!r} is not known here; gzip and zstd are.", 415)
     if coding == "zstd":
         return _members(body, coding, most_bytes, lambda: zstd.ZstdDecompressor(options=_ZSTD))
-    raise Packed(f"Content-Encoding {coding[:40]!r} is not known here; gzip and zstd are.", 415)
+    return _members(body, coding, most_bytes, lambda: zlib.decompressobj(_GZIP))
 
 
 def _members(body: bytes, coding: str, most_bytes: int, member: Callable[[], Any]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 
 from infergate.contract import answers, dialects, live, numbers, policy, route, tier
@@ -34,7 +34,13 @@ def groups() -> Iterator[tuple[str, str, Mapping[str, object]]]:
     yield "answers", "answers.py", tables
     mine = {name: value for name, value in vars(numbers).items() if name.isupper()}
     yield "numbers", "numbers.py", mine
-    yield "paths", "dialects.py", {"TRANSLATED": f" {' '.join(dialects.TRANSLATED)} "}
+    yield "paths", "dialects.py", {"TRANSLATED": _words(dialects.TRANSLATED)}
+    yield "codings", "tier.py", {"CODINGS": _words(tier.CODINGS)}
+
+
+def _words(words: Iterable[str]) -> str:
+    """Each between spaces, so that one can be looked for."""
+    return f" {' '.join(words)} "
 
 
 def _snake(name: str) -> str:

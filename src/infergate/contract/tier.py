@@ -29,3 +29,7 @@ class Handed(StrEnum):
     DIALECT = "dialect"
     BODY = "body"
     ENDPOINT = "endpoint"
+
+
+CODINGS = ("gzip", "x-gzip", "zstd")
+"""Of a request's body: what it unpacks (api/unpack.py)."""

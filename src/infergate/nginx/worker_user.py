@@ -98,30 +98,36 @@ def worker_user(config: Config, home: Home) -> str | None:
 
 def _refuse_unreachable_python(worker: Account) -> None:
     """Raises EngineError if its processes could not begin: requests would wait for them."""
-    for above in _above(PYTHON):
-        if not worker.may(_ENTER, above.stat()):
-            raise EngineError(
-                f"the API tier runs as {worker.name}, which may not enter this folder: Python is"
-                " below it",
-                where=str(above),
-                hint="Install Infergate where everybody may read (its package does), start the\n"
-                "  gateway as another user than root, or leave `api` out.",
-            )
+    _refuse_below_closed(
+        worker,
+        PYTHON,
+        f"the API tier runs as {worker.name}, which may not enter this folder: Python is below it",
+        "Install Infergate where everybody may read (its package does), start the\n"
+        "  gateway as another user than root, or leave `api` out.",
+    )
 
 
 def refuse_closed(worker: Account, folder: Path) -> None:
     """Raises EngineError unless workers may enter what is above folder, and cannot swap it."""
-    for above in _above(folder):
-        if not worker.may(_ENTER, above.stat()):
-            raise EngineError(
-                f"nginx's workers run as {worker.name}, which may not enter this folder, and they"
-                " are never root",
-                where=str(above),
-                hint="Put the state folder where they may: INFERGATE_HOME=/var/lib/infergate (one\n"
-                f"  that is there: mv {folder} /var/lib/infergate). Or let others pass, not look:\n"
-                f"  chmod o+x {above}. What is in the state folder stays closed to them.",
-            )
+    _refuse_below_closed(
+        worker,
+        folder,
+        f"nginx's workers run as {worker.name}, which may not enter this folder, and they are"
+        " never root",
+        "Put the state folder where they may: INFERGATE_HOME=/var/lib/infergate (one\n"
+        f"  that is there: mv {folder} /var/lib/infergate). Or let others pass, not look:\n"
+        "  chmod o+x {above}. What is in the state folder stays closed to them.",
+    )
     refuse_changeable(worker, folder)
+
+
+def _refuse_below_closed(worker: Account, place: Path, what: str, hint: str) -> None:
+    """Raises EngineError of the first folder above place that the worker may not enter, which
+    stands for {above} in the hint."""
+    for above in _above(place):
+        if not worker.may(_ENTER, above.stat()):
+            hint = hint.replace("{above}", str(above))
+            raise EngineError(what, where=str(above), hint=hint)
 
 
 def refuse_changeable(worker: Account, path: Path) -> None:

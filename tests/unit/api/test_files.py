@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infergate.api.files.form import read_form
-from infergate.api.refusal import Refusal
+from infergate.api.refusal import Refused
 from tests.batches import CallerDouble, Served, jsonl, served
 
 Walk = Callable[[Served], Awaitable[None]]
@@ -202,7 +202,7 @@ def test_a_file_is_kept_byte_by_byte_however_its_form_is_cut(
 
     read = read_form("multipart/form-data; boundary=b-7", pieces(), keep, most_bytes=300)
     if b"\r\n--b-7" in content:
-        with pytest.raises(Refusal):
+        with pytest.raises(Refused):
             asyncio.run(read)
         return
     found = asyncio.run(read)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infergate.api.dialects import table
-from infergate.api.dialects.translation import Refused, Translation
+from infergate.api.dialects.translation import Translation
+from infergate.api.refusal import Refused
 from tests import dialects
 from tests.chunk_streams import Told, streams
 from tests.dialects import chunk, piece

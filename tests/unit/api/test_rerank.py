@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from infergate.api.dialects import table
 from infergate.api.dialects.doc import has
-from infergate.api.dialects.translation import Refused, Translation
+from infergate.api.dialects.translation import Translation
+from infergate.api.refusal import Refused
 from infergate.contract.dialects import TRANSLATED
 from infergate.kinds import KINDS
 from tests.json_near import near

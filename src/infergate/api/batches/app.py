@@ -21,7 +21,7 @@ from infergate.api.batches.threads import to_its_end
 from infergate.api.batches.turns import Turns
 from infergate.api.files.folder import Folder
 from infergate.api.files.routes import Files
-from infergate.api.refusal import Refusal
+from infergate.api.refusal import Refused
 from infergate.config.batches import Batches
 from infergate.errors import InfergateError
 from infergate.log import log
@@ -53,7 +53,7 @@ class BatchesApp:
         self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         self.app.include_router(Files(database, node, folder, settings).router)
         self.app.include_router(BatchRoutes(database, node, self.runner, settings).router)
-        self.app.add_exception_handler(Refusal, _refused)
+        self.app.add_exception_handler(Refused, _refused)
         self.app.add_exception_handler(HTTPException, _not_found)
         self.app.add_exception_handler(InfergateError, _failed)
         self.app.add_exception_handler(Exception, _broken)
@@ -95,24 +95,24 @@ class BatchesApp:
 
 
 async def _refused(_request: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refusal)  # noqa: S101 - Starlette chose it by its class
+    assert isinstance(refusal, Refused)  # noqa: S101 - Starlette chose it by its class
     return JSONResponse(dict(refusal.document), refusal.status)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     message = f"{request.method} {request.url.path[:200]}: {error.detail}"
-    refusal = Refusal(message, status=error.status_code, code="unknown_endpoint")
+    refusal = Refused(message, status=error.status_code, code="unknown_endpoint")
     return JSONResponse(dict(refusal.document), error.status_code, dict(error.headers or {}))
 
 
 async def _failed(_request: Request, error: Exception) -> Response:
     """The store, or the disk: for a client only that it is so."""
     log.error("a request for files or batches failed", problem=str(error))
-    refusal = Refusal("Files and batches cannot be had now.", status=503, code="unavailable")
+    refusal = Refused("Files and batches cannot be had now.", status=503, code="unavailable")
     return JSONResponse(dict(refusal.document), 503, {"Retry-After": "5"})
 
 
 async def _broken(_request: Request, _error: Exception) -> Response:
-    refusal = Refusal("A fault of the gateway.", status=500, code="server_error")
+    refusal = Refused("A fault of the gateway.", status=500, code="server_error")
     return JSONResponse(dict(refusal.document), 500)

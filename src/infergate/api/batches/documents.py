@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from infergate.api.refusal import Refusal
+from infergate.api.refusal import Refused
 from infergate.store.batches import OPEN, StoredBatch
 
 WINDOW, WINDOW_S = "24h", 86400
@@ -42,26 +42,26 @@ def batch_document(batch: StoredBatch, progress: tuple[int, int] | None = None) 
 
 
 def object_of(body: bytes) -> Mapping[str, Any]:
-    """A request's body. Raises Refusal."""
+    """A request's body. Raises Refused."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Refusal("The request body must be a JSON object.")
+        raise Refused("The request body must be a JSON object.")
     return found
 
 
 def text_in(asked: Mapping[str, Any], name: str) -> str:
-    """Raises Refusal."""
+    """Raises Refused."""
     found = asked.get(name)
     if not isinstance(found, str) or not found:
-        raise Refusal(f"You must provide {name!r}.", param=name)
+        raise Refused(f"You must provide {name!r}.", param=name)
     return found
 
 
 def metadata_in(asked: Mapping[str, Any]) -> Mapping[str, str]:
-    """Raises Refusal."""
+    """Raises Refused."""
     found = asked.get("metadata")
     if found is None:
         return {}
@@ -71,7 +71,7 @@ def metadata_in(asked: Mapping[str, Any]) -> Mapping[str, str]:
         or any(len(name) > _LONGEST_NAME for name in found)
         or not all(isinstance(v, str) and len(v) <= _LONGEST_VALUE for v in found.values())
     ):
-        raise Refusal(
+        raise Refused(
             f"metadata is an object of {_MOST_METADATA} texts at most, with names of "
             f"{_LONGEST_NAME} and values of {_LONGEST_VALUE} characters at most.",
             param="metadata",

@@ -25,7 +25,7 @@ from infergate.api.batches.runner import Runner
 from infergate.api.files.documents import kept_for, limit_of, list_document
 from infergate.api.files.folder import new_file_id
 from infergate.api.files.routes import PURPOSE
-from infergate.api.refusal import Refusal, missing
+from infergate.api.refusal import Refused, missing
 from infergate.config.batches import Batches
 from infergate.store.batches import StoredBatch, add_batch, batches_after, find_batch
 from infergate.store.database import Database
@@ -61,18 +61,18 @@ class BatchRoutes:
         endpoint, file_id = (text_in(asked, each) for each in ("endpoint", "input_file_id"))
         if endpoint not in ENDPOINTS:
             message = f"A batch may ask for {', '.join(ENDPOINTS)}."
-            raise Refusal(message, param="endpoint", code="invalid_endpoint")
+            raise Refused(message, param="endpoint", code="invalid_endpoint")
         if asked.get("completion_window") != WINDOW:
-            raise Refusal(f"completion_window must be {WINDOW!r}.", param="completion_window")
+            raise Refused(f"completion_window must be {WINDOW!r}.", param="completion_window")
         file = await run_in_threadpool(find_file, self._database, self._node, asker.owner, file_id)
         if file is None or file.purpose != PURPOSE:
             message = f"There is no file {file_id[:100]!r} for batches of yours."
-            raise Refusal(message, param="input_file_id", code="invalid_file")
+            raise Refused(message, param="input_file_id", code="invalid_file")
         made = self._made(asked, asker, endpoint, file.id)
         settings = self._settings()
         if not await run_in_threadpool(add_batch, self._database, made, most_open=settings.open):
             message = f"{settings.open} batches that have not ended are all that one may have here."
-            raise Refusal(message, status=429, code="too_many_batches")
+            raise Refused(message, status=429, code="too_many_batches")
         self._runner.begin(made.id)
         return batch_document(made)
 
@@ -100,7 +100,7 @@ class BatchRoutes:
             now = await self._found(batch_id, asker)
             if now.status not in ("cancelling", "cancelled"):
                 message = f"Cannot cancel a batch with status {now.status!r}."
-                raise Refusal(message, status=409, code="batch_ended")
+                raise Refused(message, status=409, code="batch_ended")
         return self._document(await self._found(batch_id, asker))
 
     def _document(self, batch: StoredBatch) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class BatchRoutes:
     ) -> StoredBatch:
         keep = asked.get("output_expires_after")
         if not isinstance(keep, dict | None):
-            raise Refusal("output_expires_after is an object.", param="output_expires_after")
+            raise Refused("output_expires_after is an object.", param="output_expires_after")
         keep = keep or {}
         now = int(time.time())
         return StoredBatch(
@@ -146,5 +146,5 @@ async def _body(request: Request) -> bytes:
     async for piece in request.stream():
         found += piece
         if len(found) > _LARGEST_BODY:
-            raise Refusal("The request body is too large.", status=413)
+            raise Refused("The request body is too large.", status=413)
     return bytes(found)

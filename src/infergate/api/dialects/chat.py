@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from infergate.api.dialects.translation import Body, Refused
+from infergate.api.dialects.translation import Body
+from infergate.api.refusal import Refused
 
 PATH = "/v1/chat/completions"
 

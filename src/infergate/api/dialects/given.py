@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from infergate.api.dialects.translation import Body, Refused
+from infergate.api.dialects.translation import Body
+from infergate.api.refusal import Refused
 
 
 def text(value: Any, where: str) -> str:

@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from infergate.api.dialects import chat, given
-from infergate.api.dialects.translation import EVENT_STREAM, Body, Events, Refused
+from infergate.api.dialects.translation import Body, InOnePiece
+from infergate.api.refusal import Refused
 
 COMMON = "/v1/rerank"
 SHORT = "/rerank"
 COHERES = "/v2/rerank"
 
 
-class Rerank:
+class Rerank(InOnePiece):
     """One request, at another endpoint than it was sent to."""
 
     method: Literal["GET", "POST"] = "POST"
-    media_type = EVENT_STREAM
-    streamed = False
 
     def __init__(self, path: str, target: str, body: Body) -> None:
         """path: of the client's request. Raises Refused."""
@@ -50,9 +49,6 @@ class Rerank:
             return {"model": self.body["model"], **said, "usage": used or {"total_tokens": 0}}
         identity = chat.word(answer.get("id")) or "rerank"
         return {"id": identity, **said, "meta": {"api_version": {"version": "2"}}}
-
-    def events(self) -> Events:
-        raise NotImplementedError("an answer in one piece")
 
     def _row(self, row: Body) -> Body:
         index, score = row.get("index"), row.get("relevance_score", row.get("score"))

@@ -12,26 +12,6 @@ EVENT_STREAM = "text/event-stream"
 LINES = "application/x-ndjson"
 
 
-class Refused(Exception):
-    """What a request asks for cannot be had here, or is no request of its dialect.
-
-    status: of the answer. param: where in the body. code: OpenAI's word for it, if there is one.
-    Also raised by `answer` where a backend's answer is none (502).
-    """
-
-    def __init__(
-        self, message: str, *, param: str | None = None, status: int = 400, code: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.message, self.param, self.status, self.code = message, param, status, code
-
-    @property
-    def error(self) -> Body:
-        """In OpenAI's shape, as `table.error` takes it."""
-        kind = "invalid_request_error" if self.status < 500 else "server_error"
-        return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-
-
 class Events(Protocol):
     """A stream on its way to the client. After an error nothing more comes out."""
 
@@ -74,3 +54,14 @@ class Translation(Protocol):
     def events(self) -> Events:
         """For a stream."""
         ...
+
+
+class InOnePiece:
+    """What translations have in common whose answer is no stream."""
+
+    media_type = "application/json"
+    streamed = False
+
+    def events(self) -> Events:
+        """There are none: `streamed` says so."""
+        raise AssertionError("an answer in one piece")

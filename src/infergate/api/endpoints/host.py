@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
@@ -124,7 +124,9 @@ def _application(told: dict[str, Any], file: str) -> FastAPI:
     return app
 
 
-def _streamed(function: Callable[..., AsyncIterator[Any]]) -> Callable[..., StreamingResponse]:
+def _streamed(
+    function: Callable[..., AsyncIterator[Any]],
+) -> Callable[..., Awaitable[StreamingResponse]]:
     """What an asynchronous generator yields, as server-sent events; a text goes out as it is."""
 
     async def endpoint(**given: Any) -> StreamingResponse:
@@ -135,7 +137,7 @@ def _streamed(function: Callable[..., AsyncIterator[Any]]) -> Callable[..., Stre
         return_annotation=inspect.Signature.empty
     )
     endpoint.__name__ = function.__name__
-    return endpoint  # type: ignore[return-value]
+    return endpoint
 
 
 async def _events(parts: AsyncIterator[Any]) -> AsyncIterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from infergate.api.refusal import Refusal
+from infergate.api.refusal import Refused
 
 _LONGEST_FIELD = 4096
 _MOST_PARTS = 20
@@ -35,12 +35,12 @@ async def read_form(
     *,
     most_bytes: int,
 ) -> Form:
-    """Read a form. keep: takes a piece of the file. Raises Refusal where it is none, or too large;
+    """Read a form. keep: takes a piece of the file. Raises Refused where it is none, or too large;
     and whatever keep raises."""
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary or len(boundary) > 200:
-        raise Refusal("Send the file as multipart/form-data.", status=415)
+        raise Refused("Send the file as multipart/form-data.", status=415)
     reader = _Reader(boundary)
     async for piece in pieces:
         for part in reader.feed(piece):
@@ -49,13 +49,13 @@ async def read_form(
                 raise too_large(most_bytes)
             await keep(part)
     if not reader.ended:
-        raise Refusal("The form ends before its last boundary.")
+        raise Refused("The form ends before its last boundary.")
     return reader.form
 
 
-def too_large(most_bytes: int) -> Refusal:
+def too_large(most_bytes: int) -> Refused:
     message = f"The file is larger than the {most_bytes} bytes that are taken here."
-    return Refusal(message, status=413, param=_FILE, code="file_too_large")
+    return Refused(message, status=413, param=_FILE, code="file_too_large")
 
 
 class _Reader:
@@ -81,11 +81,11 @@ class _Reader:
         )
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """What of the file is in it. Raises Refusal."""
+        """What of the file is in it. Raises Refused."""
         try:
             self._parser.write(piece)
         except FormParserError as problem:
-            raise Refusal(f"The form cannot be read: {str(problem)[:200]}") from None
+            raise Refused(f"The form cannot be read: {str(problem)[:200]}") from None
         found, self._file = self._file, []
         return found
 
@@ -99,7 +99,7 @@ class _Reader:
         self._begin()
         self._parts += 1
         if self._parts > _MOST_PARTS:
-            raise Refusal(f"The form has more than {_MOST_PARTS} parts.")
+            raise Refused(f"The form has more than {_MOST_PARTS} parts.")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
@@ -107,7 +107,7 @@ class _Reader:
             return
         self._text += data[start:end]
         if len(self._text) > _LONGEST_FIELD:
-            raise Refusal(f"{self._field[:100]!r} is too long.", param=self._field[:100])
+            raise Refused(f"{self._field[:100]!r} is too long.", param=self._field[:100])
 
     def _end_part(self) -> None:
         if not self._is_file and self._field:
@@ -116,7 +116,7 @@ class _Reader:
     def _bounded(self, size: int) -> None:
         self._headers_size += size
         if self._headers_size > _LONGEST_HEADERS:
-            raise Refusal("The headers of the form's parts are too long.")
+            raise Refused("The headers of the form's parts are too long.")
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
         self._bounded(end - start)
@@ -137,7 +137,7 @@ class _Reader:
         if self._field != _FILE:
             return
         if self.form.name is not None:
-            raise Refusal("The form has more than one file.", param=_FILE)
+            raise Refused("The form has more than one file.", param=_FILE)
         self._is_file = True
         told = options.get(b"filename", b"").decode("utf-8", "replace")
         self.form.name = told.replace("\\", "/").rpartition("/")[2][:_LONGEST_NAME] or _FILE

@@ -18,7 +18,7 @@ from infergate.api.asker import Asker, asker_of
 from infergate.api.files.documents import file_document, kept_for, limit_of, list_document
 from infergate.api.files.folder import Folder, new_file_id
 from infergate.api.files.form import Form, read_form, too_large
-from infergate.api.refusal import Refusal, missing
+from infergate.api.refusal import Refused, missing
 from infergate.config.batches import Batches
 from infergate.nginx.tier import FORM_OVERHEAD
 from infergate.store.database import Database
@@ -74,9 +74,9 @@ class Files:
                 form = await self._form(request, kept, settings.max_file)
                 purpose = form.fields.get("purpose")
                 if form.name is None:
-                    raise Refusal("The form has no file.", param="file")
+                    raise Refused("The form has no file.", param="file")
                 if purpose != PURPOSE:
-                    raise Refusal(
+                    raise Refused(
                         f"purpose is {PURPOSE!r} here: files are only for batches.", param="purpose"
                     )
                 await run_in_threadpool(kept.finish)
@@ -99,7 +99,7 @@ class Files:
         limit = limit_of(asked.get("limit"), usual=_LONGEST_LIST, most=_LONGEST_LIST)
         order = asked.get("order", "desc")
         if order not in ("asc", "desc"):
-            raise Refusal("order is asc or desc.", param="order")
+            raise Refused("order is asc or desc.", param="order")
         found = await run_in_threadpool(
             files_after,
             self._database,
@@ -121,7 +121,7 @@ class Files:
         found = await self._found(file_id, asker)
         path = self._folder.path(found.id)
         if not path.is_file():
-            raise Refusal(f"The content of {found.id} is not here any more.", status=404)
+            raise Refused(f"The content of {found.id} is not here any more.", status=404)
         return FileResponse(path, media_type="application/jsonl", filename=found.name)
 
     async def delete(self, file_id: str, asker: Who) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Files:
         if not await run_in_threadpool(
             forget_file, self._database, self._node, asker.owner, found.id
         ):
-            raise Refusal(
+            raise Refused(
                 f"A batch that has not ended reads {found.id}; cancel it first.",
                 status=409,
                 code="file_in_use",
@@ -151,7 +151,7 @@ class Files:
 
     def _uploading(self, owner: str) -> _Uploading:
         if self._uploads[owner] >= _UPLOADS:
-            raise Refusal(f"{_UPLOADS} files come already.", status=429, code="too_many_uploads")
+            raise Refused(f"{_UPLOADS} files come already.", status=429, code="too_many_uploads")
         return _Uploading(self._uploads, owner)
 
     @asynccontextmanager
@@ -163,7 +163,7 @@ class Files:
         except BaseException as problem:
             self._folder.remove(id_)
             if isinstance(problem, OSError):
-                raise Refusal(
+                raise Refused(
                     "The gateway's disk takes no file now.", status=507, code="disk_full"
                 ) from problem
             raise
@@ -174,7 +174,7 @@ class Files:
         try:
             return await read_form(kind, request.stream(), kept.take, most_bytes=most_bytes)
         except ClientDisconnect:
-            raise Refusal("The client left.") from None
+            raise Refused("The client left.") from None
 
     def _stored(self, id_: str, asker: Asker, form: Form) -> StoredFile:
         anchor, seconds = (
@@ -195,8 +195,8 @@ class Files:
         )
 
 
-def _no_room(settings: Batches) -> Refusal:
-    return Refusal(
+def _no_room(settings: Batches) -> Refused:
+    return Refused(
         f"{settings.files} files, or {settings.bytes} bytes of them, are all that one key or team "
         "may have here; delete some.",
         status=403,

@@ -6,16 +6,13 @@ import * as lent from './lent.js';
 
 const TOKEN_BYTES = 32;
 
-// What Python's zlib and zstd unpack.
-const CODINGS = ' gzip x-gzip zstd ';
-
 // Whether the tier speaks this dialect to backends that do not.
 function translates(uri) {
     return contract.TRANSLATED.indexOf(' ' + uri + ' ') !== -1;
 }
 
 function unpacks(r) {
-    return CODINGS.indexOf(' ' + (r.variables.http_content_encoding || '').toLowerCase() + ' ') !== -1;
+    return contract.CODINGS.indexOf(' ' + (r.variables.http_content_encoding || '').toLowerCase() + ' ') !== -1;
 }
 
 // why: one of contract/tier.py's.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from infergate.api.dialects import given
-from infergate.api.dialects.translation import Body, Refused
+from infergate.api.dialects.translation import Body
+from infergate.api.refusal import Refused
 
 
 def parts(content: Any, where: str, *, depth: int = 0) -> list[Body]:

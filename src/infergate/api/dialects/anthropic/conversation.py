@@ -7,8 +7,9 @@ from typing import Any
 from infergate.api.dialects import given
 from infergate.api.dialects.anthropic import content
 from infergate.api.dialects.anthropic.version import Version
-from infergate.api.dialects.translation import Body, Refused
+from infergate.api.dialects.translation import Body
 from infergate.api.dialects.wire import compact
+from infergate.api.refusal import Refused
 
 
 def messages(body: Body, version: Version) -> list[Body]:

@@ -8,44 +8,36 @@ from typing import Any
 
 from infergate.api.dialects import chat
 from infergate.api.dialects.anthropic import answer, errors
-from infergate.api.dialects.blocks import Block, Blocks, Step
+from infergate.api.dialects.blocks import Block, Step
+from infergate.api.dialects.chat_events import ChatEvents
 from infergate.api.dialects.translation import Body
 from infergate.api.dialects.wire import compact, event
 
 
-class MessageEvents:
+class MessageEvents(ChatEvents):
     """One stream. `message_start`, blocks one after the other, `message_delta`, `message_stop`."""
 
     def __init__(self, model: str, stops: Sequence[str], *, thinking: bool) -> None:
+        super().__init__()
         self._model, self._stops, self._thinking = model, stops, thinking
-        self._blocks = Blocks()
         self._head: Body | None = None
         self._last = chat.Said()
-        self._usage: chat.ChatUsage | None = None
-        self._over = False
 
-    def feed(self, chunk: Body) -> bytes:
-        if self._over:
-            return b""
-        if isinstance(chunk.get("error"), dict):
-            return self.broken(502, chunk["error"])
+    @property
+    def _begun(self) -> bool:
+        return self._head is not None
+
+    def _fed(self, chunk: Body, said: chat.Said | None) -> bytes:
         found = self._start(chunk)
-        self._usage = chat.usage(chunk) or self._usage
-        said = chat.read_chunk(chunk)
-        if said is not None:
-            if said.finish or said.refusal:
-                self._last = said
-            if not self._thinking:
-                said = replace(said, reasoning="")
-            found += b"".join(_event(step) for step in self._blocks.feed(said))
-        return found
+        if said is None:
+            return found
+        if said.finish or said.refusal:
+            self._last = said
+        if not self._thinking:
+            said = replace(said, reasoning="")
+        return found + b"".join(_event(step) for step in self._blocks.feed(said))
 
-    def end(self) -> bytes:
-        if self._over:
-            return b""
-        if self._head is None:
-            return self.broken(502, {"message": "The backend's stream ended before it began."})
-        self._over = True
+    def _ending(self) -> bytes:
         rest = b"".join(_event(step) for step in self._blocks.end())
         reason, stop = answer.stop_reason(self._last, self._blocks.calls > 0, self._stops)
         last = {
@@ -55,10 +47,7 @@ class MessageEvents:
         }
         return rest + event("message_delta", last) + event("message_stop", {"type": "message_stop"})
 
-    def broken(self, status: int, error: Mapping[str, Any]) -> bytes:
-        if self._over:
-            return b""
-        self._over = True
+    def _failed(self, status: int, error: Mapping[str, Any]) -> bytes:
         return event("error", errors.shape(status, error))
 
     def _start(self, chunk: Body) -> bytes:

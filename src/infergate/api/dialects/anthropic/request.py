@@ -8,7 +8,8 @@ from typing import Any
 from infergate.api.dialects import given
 from infergate.api.dialects.anthropic import conversation
 from infergate.api.dialects.anthropic.version import Version
-from infergate.api.dialects.translation import Body, Refused
+from infergate.api.dialects.translation import Body
+from infergate.api.refusal import Refused
 
 _EFFORT = {
     "low": "low",

@@ -9,7 +9,8 @@ from infergate.api.dialects import chat
 from infergate.api.dialects.anthropic import answer, request
 from infergate.api.dialects.anthropic.events import MessageEvents
 from infergate.api.dialects.anthropic.version import Version
-from infergate.api.dialects.translation import EVENT_STREAM, Body, Events, Refused
+from infergate.api.dialects.translation import EVENT_STREAM, Body, Events, InOnePiece
+from infergate.api.refusal import Refused
 
 
 class Messages:
@@ -34,15 +35,13 @@ class Messages:
         return MessageEvents(self._model, self._stops, thinking=self._thinking)
 
 
-class CountTokens:
+class CountTokens(InOnePiece):
     """/v1/messages/count_tokens: a completion of one token, whose usage says how many the prompt
     has. There is no other way that every server has and that knows its chat template, its tools
     and its pictures."""
 
     method: Literal["GET", "POST"] = "POST"
     target = chat.PATH
-    media_type = EVENT_STREAM
-    streamed = False
 
     def __init__(self, headers: Mapping[str, str], body: Body) -> None:
         """Raises Refused."""
@@ -62,6 +61,3 @@ class CountTokens:
                 code="bad_answer",
             )
         return {"input_tokens": used.prompt}
-
-    def events(self) -> Events:
-        raise NotImplementedError("an answer in one piece")

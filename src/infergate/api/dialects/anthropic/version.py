@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infergate.api.dialects.translation import Body, Refused
+from infergate.api.dialects.translation import Body
+from infergate.api.refusal import Refused
 
 NEWER = "2026-10-21"
 """The first after 2023-06-01; https://docs.anthropic.com/en/api/versioning"""

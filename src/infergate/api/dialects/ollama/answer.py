@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infergate.api.dialects import chat
-from infergate.api.dialects.blocks import Blocks, Step
+from infergate.api.dialects.blocks import Step
+from infergate.api.dialects.chat_events import ChatEvents
 from infergate.api.dialects.translation import Body
 from infergate.api.dialects.wire import line
 
@@ -69,44 +70,32 @@ def _call(id: str, name: str, arguments: str, number: int) -> Body:
     return {"id": id or f"call_{number}", "function": {"name": name, "arguments": given}}
 
 
-class LineEvents:
+class LineEvents(ChatEvents):
     """One stream. A tool's call comes whole, in a line of its own."""
 
     def __init__(self, shape: Shape, since: int) -> None:
+        super().__init__()
         self._shape, self._since = shape, since
-        self._blocks = Blocks()
         self._first: int | None = None
         self._finish: str | None = None
-        self._usage: chat.ChatUsage | None = None
-        self._over = False
 
-    def feed(self, chunk: Body) -> bytes:
-        if self._over:
-            return b""
-        if isinstance(chunk.get("error"), dict):
-            return self.broken(0, chunk["error"])
-        self._usage = chat.usage(chunk) or self._usage
-        said = chat.read_chunk(chunk)
+    @property
+    def _begun(self) -> bool:
+        return self._first is not None
+
+    def _fed(self, _: Body, said: chat.Said | None) -> bytes:
         if said is None:
             return b""
         self._first = self._first or time.monotonic_ns()
         self._finish = said.finish or self._finish
         return b"".join(self._line(step) for step in self._blocks.feed(said))
 
-    def end(self) -> bytes:
-        if self._over:
-            return b""
-        if self._first is None:
-            return self.broken(0, {"message": "The backend's stream ended before it began."})
-        self._over = True
+    def _ending(self) -> bytes:
         rest = b"".join(self._line(step) for step in self._blocks.end())
-        ending = last(self._finish, self._usage, self._since, self._first)
+        ending = last(self._finish, self._usage, self._since, self._first or self._since)
         return rest + line(self._shape.said("") | ending)
 
-    def broken(self, _: int, error: Mapping[str, Any]) -> bytes:
-        if self._over:
-            return b""
-        self._over = True
+    def _failed(self, _: int, error: Mapping[str, Any]) -> bytes:
         return line(error_shape(error))
 
     def _line(self, step: Step) -> bytes:

@@ -6,8 +6,9 @@ from typing import Any
 
 from infergate.api.dialects import given
 from infergate.api.dialects.ollama.settings import image
-from infergate.api.dialects.translation import Body, Refused
+from infergate.api.dialects.translation import Body
 from infergate.api.dialects.wire import compact
+from infergate.api.refusal import Refused
 
 
 def messages(value: Any) -> list[Body]:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from infergate.api.dialects import chat, given
-from infergate.api.dialects.translation import LINES, Body, Events, Refused
+from infergate.api.dialects.translation import Body, InOnePiece
+from infergate.api.refusal import Refused
 
 PATH = "/v1/embeddings"
 
 
-class Embed:
+class Embed(InOnePiece):
     """/api/embed: one vector or several."""
 
     method: Literal["GET", "POST"] = "POST"
     target = PATH
-    media_type = LINES
-    streamed = False
 
     def __init__(self, _: Mapping[str, str], body: Body) -> None:
         """Raises Refused."""
@@ -41,17 +40,12 @@ class Embed:
             "prompt_eval_count": used.prompt,
         }
 
-    def events(self) -> Events:
-        raise NotImplementedError("an answer in one piece")
 
-
-class Embeddings:
+class Embeddings(InOnePiece):
     """/api/embeddings: one vector."""
 
     method: Literal["GET", "POST"] = "POST"
     target = PATH
-    media_type = LINES
-    streamed = False
 
     def __init__(self, _: Mapping[str, str], body: Body) -> None:
         """Raises Refused."""
@@ -61,9 +55,6 @@ class Embeddings:
 
     def answer(self, answer: Body) -> Body:
         return {"embedding": next(iter(vectors(answer)), [])}
-
-    def events(self) -> Events:
-        raise NotImplementedError("an answer in one piece")
 
 
 def _texts(value: Any) -> str | list[str]:
@@ -76,15 +67,14 @@ def vectors(answer: Body) -> list[list[float]]:
     """In the order of what was given. Raises Refused where the answer has none."""
     data = answer.get("data")
     rows = [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
-    found = [
-        each.get("embedding") for each in sorted(rows, key=lambda row: chat.count(row.get("index")))
-    ]
-    if not isinstance(data, list) or not all(_is_vector(each) for each in found):
+    rows.sort(key=lambda row: chat.count(row.get("index")))
+    found = [each for row in rows if _is_vector(each := row.get("embedding"))]
+    if not isinstance(data, list) or len(found) != len(rows):
         raise Refused("The backend's answer has no embeddings.", status=502, code="bad_answer")
-    return found  # type: ignore[return-value]
+    return found
 
 
-def _is_vector(value: Any) -> bool:
+def _is_vector(value: Any) -> TypeGuard[list[float]]:
     return isinstance(value, list) and all(
         isinstance(each, int | float) and not isinstance(each, bool) for each in value
     )

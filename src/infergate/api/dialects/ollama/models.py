@@ -8,16 +8,15 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from infergate.api.dialects import chat, given
-from infergate.api.dialects.translation import LINES, Body, Events, Refused
+from infergate.api.dialects.translation import Body, InOnePiece
+from infergate.api.refusal import Refused
 from infergate.kinds.kind import COMMON_CONTEXT
 
 
-class _OfModel:
+class _OfModel(InOnePiece):
     """A look at one model, which makes it do nothing."""
 
     method: Literal["GET", "POST"] = "GET"
-    media_type = LINES
-    streamed = False
 
     def __init__(self, model: str) -> None:
         if any(part in ("", ".", "..") for part in model.split("/")):
@@ -25,9 +24,6 @@ class _OfModel:
         self.target = "/v1/models/" + quote(model, safe="/:@", errors="replace")
         self.body: Body = {}
         self.model = model
-
-    def events(self) -> Events:
-        raise NotImplementedError("an answer in one piece")
 
 
 class Show(_OfModel):

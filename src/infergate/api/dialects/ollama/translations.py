@@ -11,7 +11,8 @@ from infergate.api.dialects.ollama import conversation
 from infergate.api.dialects.ollama.answer import LineEvents, Shape
 from infergate.api.dialects.ollama.models import Loaded
 from infergate.api.dialects.ollama.settings import settings
-from infergate.api.dialects.translation import LINES, Body, Events, Refused, Translation
+from infergate.api.dialects.translation import LINES, Body, Events, Translation
+from infergate.api.refusal import Refused
 
 COMPLETIONS = "/v1/completions"
 _KNOWN_IMAGES = ("width", "height", "steps")

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from infergate.api.dialects import given
-from infergate.api.dialects.translation import Body, Refused
+from infergate.api.dialects.translation import Body
+from infergate.api.refusal import Refused
 
 Item = dict[str, Any]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from infergate.api.dialects import chat
-from infergate.api.dialects.blocks import Block, Blocks, Step
+from infergate.api.dialects.blocks import Block, Step
+from infergate.api.dialects.chat_events import ChatEvents
 from infergate.api.dialects.responses import answer
 from infergate.api.dialects.translation import Body
 from infergate.api.dialects.wire import event
@@ -21,48 +22,37 @@ _WHOLE = {"text": "text", "refusal": "refusal", "thinking": "text", "tool": "arg
 """How the event that ends a block names all that it said."""
 
 
-class ResponseEvents:
+class ResponseEvents(ChatEvents):
     """One stream: created, in_progress, items one after the other, and how it ended."""
 
     def __init__(self, body: Body) -> None:
+        super().__init__()
         self._body = body
-        self._blocks = Blocks()
         self._head: Body | None = None
         self._identity = ""
         self._opened: list[Block] = []
         self._finish: str | None = None
-        self._usage: chat.ChatUsage | None = None
         self._number = 0
-        self._over = False
 
-    def feed(self, chunk: Body) -> bytes:
-        if self._over:
-            return b""
-        if isinstance(chunk.get("error"), dict):
-            return self.broken(502, chunk["error"])
+    @property
+    def _begun(self) -> bool:
+        return self._head is not None
+
+    def _fed(self, chunk: Body, said: chat.Said | None) -> bytes:
         found = self._start(chunk)
-        self._usage = chat.usage(chunk) or self._usage
-        said = chat.read_chunk(chunk)
         if said is None:
             return found
         self._finish = said.finish or self._finish
         return found + self._steps(self._blocks.feed(said))
 
-    def end(self) -> bytes:
-        if self._over:
-            return b""
-        if self._head is None:
-            return self.broken(502, {"message": "The backend's stream ended before it began."})
+    def _ending(self) -> bytes:
         rest = self._steps(self._blocks.end())
-        self._over = True
-        whole = answer.ended(self._head, self._output("completed"), self._finish, self._usage)
+        head = self._head or {}
+        whole = answer.ended(head, self._output("completed"), self._finish, self._usage)
         return rest + self._event(f"response.{whole['status']}", response=whole)
 
-    def broken(self, status: int, error: Mapping[str, Any], /) -> bytes:
-        if self._over:
-            return b""
+    def _failed(self, status: int, error: Mapping[str, Any]) -> bytes:
         begun = self._start({})
-        self._over = True
         message = error.get("message")
         told = {
             "code": "rate_limit_exceeded" if status == 429 else "server_error",

@@ -7,7 +7,8 @@ from typing import Any
 
 from infergate.api.dialects import given
 from infergate.api.dialects.responses import conversation
-from infergate.api.dialects.translation import Body, Refused
+from infergate.api.dialects.translation import Body
+from infergate.api.refusal import Refused
 
 _EFFORTS = {
     **{each: each for each in ("none", "minimal", "low", "medium", "high")},
