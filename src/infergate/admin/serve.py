@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +29,8 @@ from infergate.live.revisions import load_applied
 from infergate.log import log
 from infergate.page.app import Page
 from infergate.paths import Home, home_for
+from infergate.serving import SocketServer, serve_all
 
-_LOOK_S = 0.5
 _STOP_S = 3
 _CONNECTIONS = 200
 
@@ -83,14 +81,6 @@ class _WithPeer(H11Protocol):
             self.app_state = {**self.app_state, UID: uid}
 
 
-class _AdminServer(uvicorn.Server):
-    """One of several in a process, so none takes the signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class _Certificate:
     """The gateway's own certificate, for a listener that other machines reach."""
 
@@ -115,9 +105,6 @@ class _Certificate:
 async def serve(path: Path, sockets: list[socket.socket]) -> None:
     """Serve until SIGTERM, or until the supervisor that started us is gone."""
     gateway = CurrentGateway(path)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     certificate = _Certificate(gateway) if with_tls(gateway().declared) else None
     operations = Page(
         AdminGuard(api(gateway), gateway),
@@ -127,31 +114,24 @@ async def serve(path: Path, sockets: list[socket.socket]) -> None:
     scrapes = Scrapes(gateway)
     of_workers = str(gateway().home.metrics_socket)
     servers = [
-        _server(scrapes if each.getsockname() == of_workers else operations, each, certificate)
+        (
+            _server(scrapes if each.getsockname() == of_workers else operations, each, certificate),
+            each,
+        )
         for each in sockets
     ]
-    tasks = [
-        asyncio.create_task(server.serve(sockets=[each]))
-        for server, each in zip(servers, sockets, strict=True)
-    ]
-    parent = os.getppid()
-    while not stop.is_set() and os.getppid() == parent:
+
+    def look() -> None:
         if certificate is not None:
             with contextlib.suppress(OSError, InfergateError):  # being written; soon there
                 certificate.follow()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _LOOK_S)
-        for task in tasks:
-            if task.done():
-                task.result()  # it ended by a fault: say it and be restarted
-    for server in servers:
-        server.should_exit = True
-    await asyncio.gather(*tasks)
+
+    await serve_all(servers, look)
 
 
 def _server(
     app: ASGIApp, listener: socket.socket, certificate: _Certificate | None
-) -> _AdminServer:
+) -> SocketServer:
     """One for each socket: only TCP has TLS, and who fills one up leaves the other free."""
     config = uvicorn.Config(
         app,
@@ -169,7 +149,7 @@ def _server(
     config.load()
     if listener.family != socket.AF_UNIX and certificate is not None:
         config.ssl = certificate.context
-    return _AdminServer(config)
+    return SocketServer(config)
 
 
 def with_tls(declared: LoadedConfig) -> bool:
