@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from infergate.admin.gateway import Gateway
 from infergate.admin.readiness import models_ready
-from infergate.admin.status import BackendState, Status, status
+from infergate.admin.status import status
+from infergate.admin.status_document import BackendState, Status
 from infergate.control.budget_shares import read_uses
 from infergate.control.seen import is_open
 from infergate.errors import StateError

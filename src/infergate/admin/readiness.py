@@ -9,7 +9,8 @@ from pydantic import Field
 
 from infergate.admin.gateway import Gateway
 from infergate.admin.operation import Document, operation
-from infergate.admin.status import Processes, Status, status
+from infergate.admin.status import status
+from infergate.admin.status_document import Processes, Status
 from infergate.nginx.compiled_route import backends_of
 from infergate.state_file import read_state
 

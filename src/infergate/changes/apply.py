@@ -32,10 +32,10 @@ from infergate.live.apply import (
     go_live,
     kept,
     look_up,
-    put_in_force,
     stage,
 )
 from infergate.live.drain import drain
+from infergate.live.reload import put_in_force
 from infergate.live.revisions import (
     Revision,
     current,

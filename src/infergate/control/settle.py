@@ -8,7 +8,8 @@ from infergate.config.load import LoadedConfig
 from infergate.control.report import read_inventories
 from infergate.errors import NotThere
 from infergate.files import locked, locked_now
-from infergate.live.apply import apply_lock, change_lock, put_in_force
+from infergate.live.apply import apply_lock, change_lock
+from infergate.live.reload import put_in_force
 from infergate.live.revisions import forget_old, load_revision, revision
 from infergate.live.unfinished import finish, read_unfinished
 from infergate.log import log

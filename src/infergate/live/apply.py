@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +12,8 @@ from infergate.config.load import LoadedConfig
 from infergate.engine.choose import Engine
 from infergate.errors import ApplyError, EngineError, InfergateError, StateError
 from infergate.files import locked
-from infergate.live.drain import note_old_workers, wait_until_closed
+from infergate.live.drain import wait_until_closed
+from infergate.live.reload import error_log_tail, reload_nginx, reloaded
 from infergate.live.revisions import (
     Revision,
     current,
@@ -27,14 +25,12 @@ from infergate.live.revisions import (
     next_number,
     switch,
 )
-from infergate.live.shared_memory import NginxNotThere, read
 from infergate.live.unfinished import Unfinished, begin, finish
 from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.embedded_limits import (
     refuse_beyond_loopback,
     refuse_servers_beyond_loopback,
 )
-from infergate.nginx.error_line import said
 from infergate.nginx.folders import prepare_home
 from infergate.nginx.hand_written import Written, by_hand, joined
 from infergate.nginx.lint import refuse_findings
@@ -46,10 +42,7 @@ from infergate.nginx.tls import refuse_wrong_files, responders, served
 from infergate.nginx.ways_past_keys import refuse_ways_past_keys
 from infergate.nginx.worker_user import worker_user
 from infergate.paths import Home
-from infergate.worker_files import tail_of
 
-_PROOF_TIMEOUT_S = 20.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.1
 _TEST_TIMEOUT_S = 60.0
 
 
@@ -246,7 +239,7 @@ def go_live(home: Home, revision: Revision) -> None:
             finish(home)
         forget(revision)
         raise
-    problem = _reloaded(home, revision)
+    problem = reloaded(home, revision)
     if problem is not None:
         with contextlib.suppress(StateError):  # the disk is full
             mark_failed(revision, problem)
@@ -266,87 +259,3 @@ def go_live(home: Home, revision: Revision) -> None:
         begin(home, Unfinished(revision.number, reload=True))
     wait_until_closed(home)
     forget_old(home)
-
-
-def put_in_force(home: Home, revision: Revision, *, reload: bool) -> None:
-    """Have `current` name a revision, and nginx run it if it does not. reload: if False, nginx goes
-    on as it is. Raises ApplyError if nginx does not come up with it."""
-    now = current(home)
-    if now is None or now.number != revision.number:
-        switch(home, revision)
-    if not reload or _runs(home, revision):
-        return
-    problem = _reloaded(home, revision)
-    if problem is not None:
-        where = str(home.logs / "error.log")
-        raise ApplyError(f"nginx does not come up with revision {revision.number}", where=where)
-
-
-def _runs(home: Home, revision: Revision) -> bool:
-    """Whether nginx does by its own word; also where it does not run: then it will."""
-    try:
-        return read(home.socket).revision == revision.number
-    except NginxNotThere:
-        return True
-    except StateError:
-        return False
-
-
-def _reloaded(home: Home, revision: Revision) -> str | None:
-    """What was seen instead of a worker that answers with this revision; None if one does."""
-    logged = _error_log_size(home)
-    reload_nginx(home)
-    return _wait_for(home, revision.number, logged)
-
-
-def reload_nginx(home: Home) -> None:
-    """Tell the nginx master to read `current` again."""
-    master = int((home.run / "nginx.pid").read_text())
-    with contextlib.suppress(StateError):  # a full disk: then nobody tells how old they are
-        note_old_workers(home, master)
-    os.kill(master, signal.SIGHUP)
-
-
-def _wait_for(home: Home, number: int, logged: int) -> str | None:
-    """None once a worker with this revision answers; otherwise what was seen instead.
-
-    logged: the size of the error log before nginx was told. It says there when it gives up.
-    """
-    deadline = time.monotonic() + _PROOF_TIMEOUT_S
-    seen, pause_s = "nginx did not answer", _FIRST_PAUSE_S
-    while time.monotonic() < deadline:
-        try:
-            live = read(home.socket)
-        except StateError as problem:
-            seen = problem.what
-        else:
-            if live.revision == number:
-                return None
-            seen = f"revision {live.revision} goes on answering"
-        if _has_given_up(home, logged):
-            return seen
-        time.sleep(pause_s)
-        pause_s = min(pause_s * 1.1, _LONGEST_PAUSE_S)  # it may go on for all of the time
-    return seen
-
-
-def _has_given_up(home: Home, logged: int) -> bool:
-    """Whether nginx has said since then that it goes on as before. A port that is taken is no end
-    yet: it tries five times, half a second apart (ngx_open_listening_sockets)."""
-    new = max(0, min(_error_log_size(home) - logged, 2**20))
-    return any(
-        level == "emerg" and not words.startswith("bind() to ")
-        for level, words in said(tail_of(home.logs / "error.log", new))
-    )
-
-
-def _error_log_size(home: Home) -> int:
-    try:
-        return (home.logs / "error.log").stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def error_log_tail(home: Home, lines: int = 3) -> str:
-    """The last lines of nginx's error log."""
-    return "\n  ".join(tail_of(home.logs / "error.log").splitlines()[-lines:])

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from infergate.errors import StateError
 from infergate.files import locked, write_atomically
+from infergate.live.reload import reload_nginx
 from infergate.paths import Home
 
 
@@ -48,8 +49,6 @@ def enforce(home: Home, networks: Iterable[str]) -> bool:
 
 
 def _reload(home: Home) -> None:
-    from infergate.live.apply import reload_nginx  # the renderer takes long to load
-
     try:
         reload_nginx(home)
     except (FileNotFoundError, ProcessLookupError, ValueError):

@@ -88,7 +88,7 @@ class NginxProcess:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while nginx_master(self._home) != self._child.pid or not self._answers():
             if self._child.poll() is not None or time.monotonic() > deadline:
-                from infergate.live.apply import error_log_tail  # the renderer takes long to load
+                from infergate.live.reload import error_log_tail  # a supervisor stays small
 
                 words = tail_of(self._home.logs / "nginx.out").strip()
                 raise EngineError(

@@ -13,7 +13,8 @@ import time
 import httpx
 
 from infergate.admin.gateway import Gateway
-from infergate.admin.status import BackendState, status
+from infergate.admin.status import status
+from infergate.admin.status_document import BackendState
 from infergate.config.backends import Backend
 from infergate.health.model_kind import embeds
 from infergate.validate.client import asking, good

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from infergate.admin.gateway import Gateway
-from infergate.admin.status import Status, status
+from infergate.admin.status import status
+from infergate.admin.status_document import Status
 from infergate.validate.client import asking, good
 from infergate.validate.result import Failed, Result, Skipped, checking
 

@@ -166,7 +166,7 @@ def test_bans_are_brought_into_force_together(
     home: Home, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reloads: list[float] = []
-    monkeypatch.setattr("infergate.live.apply.reload_nginx", lambda _: reloads.append(1))
+    monkeypatch.setattr("infergate.live.bans.reload_nginx", lambda _: reloads.append(1))
     it = watch(home, database, "'off'")
     for host in range(5):
         ban(database, f"192.0.2.{host}/32", duration_s=3600, reason="")

@@ -23,7 +23,7 @@ from rich.cells import cell_len
 
 from infergate.admin.live import LiveNow
 from infergate.admin.operation import Operation
-from infergate.admin.status import BackendState, Status
+from infergate.admin.status_document import BackendState, Status
 from infergate.cli.top.frame import Line, View, frame
 from infergate.cli.top.seen import Observer
 from infergate.errors import InfergateError

@@ -16,7 +16,7 @@ from infergate.shown import shown
 
 if TYPE_CHECKING:
     from infergate.admin.live import LiveNow, ModelNow
-    from infergate.admin.status import BackendState, Status
+    from infergate.admin.status_document import BackendState, Status
     from infergate.cli.top.seen import KeyNow
 
 Line = tuple[Cell, ...]

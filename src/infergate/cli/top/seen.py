@@ -12,7 +12,7 @@ from infergate.errors import InfergateError
 
 if TYPE_CHECKING:
     from infergate.admin.live import LiveNow
-    from infergate.admin.status import Status
+    from infergate.admin.status_document import Status
     from infergate.cli.target import CommandTarget
 
 WINDOW_S = 60.0
