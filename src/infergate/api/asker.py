@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from fastapi import Depends
 from starlette.requests import Request
 
 from infergate.api.refusal import Refused
@@ -31,3 +33,7 @@ def asker_of(request: Request) -> Asker:
     if not all(told):
         raise Refused("Nobody says whose request this is.", status=401, code="invalid_api_key")
     return Asker(*told)
+
+
+Who = Annotated[Asker, Depends(asker_of)]
+"""A parameter of an endpoint."""

@@ -33,3 +33,7 @@ class Handed(StrEnum):
 
 CODINGS = ("gzip", "x-gzip", "zstd")
 """Of a request's body: what it unpacks (api/unpack.py)."""
+
+SETTINGS_FILE = "api.json"
+"""Of a revision: what its processes are started with. nginx/tier.py writes it, for
+supervise/tier_settings.py."""

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from infergate.certificates.sites import API, sites
 from infergate.config.root import Config
+from infergate.contract.tier import SETTINGS_FILE
 from infergate.nginx import known, tier
 from infergate.nginx.keeping import SNIPPETS as KEEPING_SNIPPETS
 from infergate.nginx.keeping import keeps
@@ -125,7 +126,7 @@ def render(config: Config, around: Surroundings) -> Rendered:
     if config.api is not None:
         snippets = [name for name in files if name.startswith("snippets/")]
         files |= tier.inner_files(snippets, writing.text)
-        files[tier.FILE] = tier.settings(config, around)
+        files[SETTINGS_FILE] = tier.settings(config, around)
     links = writing.links(files)
     if around.firewall:
         files["waf/api.conf"] = writing.text("waf_rules.conf")

@@ -17,9 +17,6 @@ from infergate.paths import Home
 if TYPE_CHECKING:
     from infergate.nginx.render import Surroundings
 
-FILE = "api.json"
-"""Beside the rendered files of a revision: what the supervisor starts the tier with."""
-
 SNIPPET, BATCHES = "snippets/tier.conf.j2", "snippets/batches.conf.j2"
 
 FORM_OVERHEAD = 64 * 1024
@@ -79,7 +76,7 @@ def _as_inner(text: str) -> str:
 
 
 def settings(config: Config, around: Surroundings) -> str:
-    """What FILE says: nothing of it is secret."""
+    """What SETTINGS_FILE says (contract/tier.py): nothing of it is secret."""
     api = config.api
     assert api is not None  # noqa: S101 - whoever calls has looked
     folder = None if api.endpoints is None else str(around.folder / api.endpoints)

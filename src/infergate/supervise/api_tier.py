@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import os
-import pwd
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,16 +21,14 @@ from typing import Any
 from infergate.errors import EngineError
 from infergate.log import log
 from infergate.paths import Home
-from infergate.supervise.admin_api import unix_socket
 from infergate.supervise.child import Child, Sandbox
 from infergate.supervise.tier_processes import TierProcesses
+from infergate.supervise.tier_settings import tier_settings, tier_socket
 
 _LOOK_S = 0.5
-_BACKLOG = 1024
 _FINISH_S, _LAST_S = 600.0, 3.0
 """How long a process that is replaced may take for what it has begun."""
 
-_SETTINGS = "api.json"
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 """Of our environment: where Python is, and how it writes."""
 
@@ -78,7 +75,7 @@ class ApiTier:
             return
         if active == self._seen:
             return
-        told = _read(self._home)
+        told = tier_settings(self._home)
         if told != self._told:
             try:
                 self._take(told)
@@ -97,12 +94,7 @@ class ApiTier:
         for name, (short, path, module, count, at_once) in wanted.items():
             part = self._parts.get(name)
             if part is None:
-                path.unlink(missing_ok=True)
-                listener = unix_socket(path, 0o117)
-                if told["user"] is not None:
-                    os.chown(path, -1, pwd.getpwnam(told["user"]).pw_gid)
-                listener.listen(_BACKLOG)
-                part = self._parts[name] = _Part(listener, path)
+                part = self._parts[name] = _Part(tier_socket(path, told["user"]), path)
             number = part.listener.fileno()
             command = ["-m", module, str(number), json.dumps({**told, **_places(self._home)})]
             for _ in range(count):
@@ -160,14 +152,6 @@ def _places(home: Home) -> Mapping[str, str]:
 
 def _environment() -> Mapping[str, str]:
     return {name: os.environ[name] for name in _KEPT if name in os.environ}
-
-
-def _read(home: Home) -> Mapping[str, Any] | None:
-    try:
-        told: Mapping[str, Any] = json.loads((home.current / _SETTINGS).read_text())
-    except (OSError, ValueError):
-        return None
-    return told
 
 
 async def _once_asked(listener: socket.socket, child: Child) -> None:

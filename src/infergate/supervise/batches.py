@@ -4,25 +4,18 @@ the active revision has them, because batches go on whether or not anybody asks.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import pwd
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from infergate.errors import EngineError
 from infergate.log import log
 from infergate.paths import Home
-from infergate.supervise.admin_api import unix_socket
 from infergate.supervise.child import Child
 from infergate.supervise.tier_processes import TierProcesses, Watched
+from infergate.supervise.tier_settings import tier_settings, tier_socket
 
 _LOOK_S = 0.5
-_BACKLOG = 1024
-_SETTINGS = "api.json"
-"""Of a revision: nginx/tier.py."""
 
 
 class BatchesProcess:
@@ -55,7 +48,7 @@ class BatchesProcess:
             return
         if active == self._seen:
             return
-        told = _told(self._home)
+        told = tier_settings(self._home) or {}
         try:
             if told.get("batches") and self._running is None:
                 self._begin(told["user"])
@@ -67,11 +60,7 @@ class BatchesProcess:
         self._seen = active
 
     def _begin(self, user: str | None) -> None:
-        path = self._home.batches_socket
-        self._listener = unix_socket(path, 0o117)
-        if user is not None:
-            os.chown(path, -1, pwd.getpwnam(user).pw_gid)
-        self._listener.listen(_BACKLOG)
+        self._listener = tier_socket(self._home.batches_socket, user)
         number = self._listener.fileno()
         command = ["-m", "infergate.api.batches", str(self._config), str(number)]
         self._watched = self._processes.watch("batches")
@@ -97,11 +86,3 @@ class BatchesProcess:
             self._listener.close()
             self._home.batches_socket.unlink(missing_ok=True)
             self._listener = None
-
-
-def _told(home: Home) -> Mapping[str, Any]:
-    try:
-        told: Mapping[str, Any] = json.loads((home.current / _SETTINGS).read_text())
-    except (OSError, ValueError):
-        return {}
-    return told

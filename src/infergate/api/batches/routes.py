@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from infergate.api.asker import Asker, asker_of
+from infergate.api.asker import Asker, Who
 from infergate.api.batches.documents import (
     WINDOW,
     WINDOW_S,
@@ -34,8 +34,6 @@ from infergate.store.files import find_file
 _RANDOM_BYTES = 16
 _LARGEST_BODY = 64 * 1024
 _USUAL_LIST, _LONGEST_LIST = 20, 100
-
-Who = Annotated[Asker, Depends(asker_of)]
 
 
 class BatchRoutes:

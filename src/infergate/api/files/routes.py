@@ -7,14 +7,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, BinaryIO
+from typing import Any, BinaryIO
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse
 
-from infergate.api.asker import Asker, asker_of
+from infergate.api.asker import Asker, Who
 from infergate.api.files.documents import file_document, kept_for, limit_of, list_document
 from infergate.api.files.folder import Folder, new_file_id
 from infergate.api.files.form import Form, read_form, too_large
@@ -37,8 +37,6 @@ _UPLOADS = 4
 _PIECE = 1024**2
 """Bytes that are written at once, in a thread: a disk may be slow."""
 _LONGEST_LIST = 10_000
-
-Who = Annotated[Asker, Depends(asker_of)]
 
 
 class Files:
