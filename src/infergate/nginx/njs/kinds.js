@@ -43,7 +43,8 @@ function problem(uri, model, backends, flagsAt) {
     const own = names(known.split('').filter((letter) => found.some((flags) => flags.indexOf(letter) !== -1)).join(''));
     if (uri.startsWith('/api/')) {
         return { status: 400, code: 'wrong_dialect', param: 'model', lacking: true, message: 'The model `' + model + '` is served by '
-            + own + ", which does not speak Ollama's API. Ask for it in OpenAI's: " + insteadOf(uri, model) + '.' };
+            + own + ", which does not speak Ollama's API. Ask for it in OpenAI's: " + insteadOf(uri, model) + '.'
+            + (settings.tier ? '' : ' Or have this gateway translate: `api: {}` in its configuration.') };
     }
     return { status: 404, code: 'unknown_endpoint', param: null, lacking: true, message: '`' + uri + '` is an endpoint of '
         + names(letters) + ', and the model `' + model + '` is served by ' + own + '.' };
