@@ -14,7 +14,7 @@ from starlette.types import Scope, Send
 
 from infergate.api import answering
 from infergate.api.caller import Caller, passed_back, passed_on
-from infergate.api.dialects import table
+from infergate.api.dialects import chat, table
 from infergate.api.dialects.translation import Translation
 from infergate.api.inner import Inner, TooLarge, whole
 from infergate.api.refusal import Refused
@@ -25,12 +25,7 @@ LARGEST_ANSWER = 256 * 1024**2
 
 _DONE = b"[DONE]"
 _OF_THE_BODY = frozenset((b"content-type", b"content-length", b"content-encoding"))
-_BROKEN: Mapping[str, Any] = {
-    "message": "The backend broke off its answer.",
-    "type": "server_error",
-    "param": None,
-    "code": "backend_failed",
-}
+_BROKEN = chat.BROKEN
 
 
 async def translated(inner: Inner, caller: Caller, scope: Scope, body: bytes, send: Send) -> None:
@@ -82,8 +77,8 @@ async def _translated_events(wanted: Translation, answer: httpx.Response) -> Asy
                     yield out + events.end()
                     return
                 chunk = _chunk(data)
-                if "error" in chunk:
-                    yield out + events.broken(502, _as_error(chunk["error"]))
+                if (told := chat.error_of(chunk)) is not None:
+                    yield out + events.broken(502, chat.as_error(told))
                     return
                 out += events.feed(chunk)
             if out:
@@ -171,13 +166,7 @@ def _error_of(body: bytes) -> Mapping[str, Any]:
         told = _chunk(body)
     except ValueError:
         return {"message": body[:500].decode("utf-8", "replace") or _BROKEN["message"]}
-    return _as_error(told.get("error", told.get("detail", told)))
-
-
-def _as_error(told: Any) -> Mapping[str, Any]:
-    if isinstance(told, dict):
-        return told
-    return {**_BROKEN, "message": told if isinstance(told, str) else json.dumps(told)[:500]}
+    return chat.as_error(chat.error_of(told) or told.get("detail") or told)
 
 
 async def _error(

@@ -4,6 +4,7 @@ never an exception but Refused, for a whole answer that is none."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,13 @@ from infergate.api.dialects.translation import Body
 from infergate.api.refusal import Refused
 
 PATH = "/v1/chat/completions"
+
+BROKEN: Mapping[str, Any] = {
+    "message": "The backend broke off its answer.",
+    "type": "server_error",
+    "param": None,
+    "code": "backend_failed",
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,21 @@ def arguments(value: str) -> Body | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def error_of(answer: Body) -> Any:
+    """What a chunk or a whole answer tells that went wrong, as it tells it; None where it does not:
+    engines write an error that is null, or empty, into what is none (njs/usages.js)."""
+    if told := answer.get("error"):
+        return told
+    return answer if "error" in (answer.get("object"), answer.get("type")) else None
+
+
+def as_error(told: Any) -> Mapping[str, Any]:
+    """The same in OpenAI's shape."""
+    if isinstance(told, dict):
+        return told
+    return {**BROKEN, "message": told if isinstance(told, str) else json.dumps(told)[:500]}
 
 
 def read_chunk(chunk: Body) -> Said | None:

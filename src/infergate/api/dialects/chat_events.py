@@ -23,8 +23,8 @@ class ChatEvents(ABC):
     def feed(self, chunk: Body) -> bytes:
         if self._over:
             return b""
-        if isinstance(chunk.get("error"), dict):
-            return self.broken(502, chunk["error"])
+        if (told := chat.error_of(chunk)) is not None:
+            return self.broken(502, chat.as_error(told))
         self._usage = chat.usage(chunk) or self._usage
         return self._fed(chunk, chat.read_chunk(chunk))
 

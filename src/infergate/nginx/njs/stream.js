@@ -4,6 +4,7 @@
 // done for the piece. What matters stands at the end of a stream, so the last pieces are kept and looked at
 // once (usages.js). Most pieces do not even come here: answer.js keeps them by itself.
 
+import * as brokenOff from './broken_off.js' with { load: 'rare' };
 import * as choices from './choices.js' with { load: 'rare' };
 import * as held from './held.js' with { load: 'rare' };
 import * as owed from './owed.js' with { load: 'lazy' };
@@ -250,24 +251,7 @@ function open(r, isSse, hold) {
 
     // Says to the client that nothing more comes.
     function interrupt(message, code, flags) {
-        r.sendBuffer(errorEvent(message, code), { last: flags.last, flush: true });
-    }
-
-    function errorEvent(message, code) {
-        if (!isSse) {
-            return '\n' + JSON.stringify({ error: message }) + '\n';
-        }
-        if (r.uri.startsWith('/v1/messages')) {
-            return '\n\nevent: error\ndata: '
-                + JSON.stringify({ type: 'error', error: { type: 'api_error', message } }) + '\n\n';
-        }
-        if (r.uri.startsWith('/v1/responses')) {
-            return '\n\nevent: error\ndata: '
-                + JSON.stringify({ type: 'error', code: 'server_error', message, param: null }) + '\n\n';
-        }
-        return '\n\ndata: ' + JSON.stringify({
-            error: { message, type: 'server_error', param: null, code },
-        }) + '\n\n';
+        r.sendBuffer(brokenOff.event(r.uri, isSse, message, code), { last: flags.last, flush: true });
     }
 
     const isReadable = (r.headersOut['Content-Encoding'] || 'identity') === 'identity';

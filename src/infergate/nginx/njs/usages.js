@@ -220,10 +220,15 @@ function fails(found) {
     found.failed = 'stream_error';
 }
 
+// Not null, and not empty: some write it into every event.
+function isTold(error) {
+    return Boolean(error) && (typeof error !== 'object' || Object.keys(error).length !== 0);
+}
+
 // One event, the last ones first; whether it has choices.
 function take(found, event, dialect, choices) {
     // Engines put errors into streams that began with 200.
-    if (event.error || event.object === 'error' || event.type === 'error') {
+    if (isTold(event.error) || event.object === 'error' || event.type === 'error') {
         fails(found);
     }
     switch (dialect) {
