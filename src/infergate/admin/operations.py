@@ -43,6 +43,7 @@ from infergate.admin.keys import (
 from infergate.admin.live import live
 from infergate.admin.metrics import metrics
 from infergate.admin.models import list_models
+from infergate.admin.old_names import old_names
 from infergate.admin.operation import Operation
 from infergate.admin.past import first_bytes
 from infergate.admin.policies import change_policy, list_policies, remove_policy, set_policy
@@ -68,7 +69,7 @@ OPERATIONS: Mapping[str, tuple[Operation[Any, Any], ...]] = {
     ),
     "teams": (list_teams, create_team, set_team, remove_team),
     "policies": (list_policies, set_policy, change_policy, remove_policy),
-    "usage": (usage, first_bytes),
+    "usage": (usage, first_bytes, old_names),
     "metrics": (metrics,),
     "backends": (
         list_backends,

@@ -8,14 +8,18 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infergate.cli import complete
+from infergate.cli.old_names import print_old_names
 from infergate.cli.options import ConfigOption, JsonOption
 from infergate.cli.target import target
 from infergate.errors import UserError
+
+if TYPE_CHECKING:
+    from infergate.admin.usage import UsagePage
 
 _FIELDS = ("key", "team", "model", "backend", "minute", "hour", "day")
 _FORMATS = ("table", "csv", "json")
@@ -44,6 +48,10 @@ def usage(
             "--cache", help="How much of the prompts was in the backends' caches; worst first."
         ),
     ] = False,
+    deprecated: Annotated[
+        bool,
+        typer.Option("--deprecated", help="Who asks for models by names that go away; last first."),
+    ] = False,
     format_: Annotated[
         str, typer.Option("--format", help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.")
     ] = "table",
@@ -53,6 +61,10 @@ def usage(
     """Show requests, tokens and money, by key, model, team or time."""
     from infergate.admin.usage import usage as ask_usage
 
+    if deprecated:
+        begin = _time(since, time.time(), "--since")
+        print_old_names(target(config), max(0, int(begin)), json_=json_)
+        return
     fields = [field.strip() for field in by.split(",") if field.strip()]
     for wrong in (field for field in fields if field not in _FIELDS):
         raise UserError(f"{wrong!r} cannot be told apart", where="--by", hint=", ".join(_FIELDS))
@@ -74,10 +86,16 @@ def usage(
             cache=cache,
         )
     )
+    _print_as(format_, pages, fields, end=int(end), cache=cache)
+
+
+def _print_as(
+    format_: str, pages: Sequence[UsagePage], fields: list[str], *, end: int, cache: bool
+) -> None:
     rows = [row for page in pages for row in page.items]
     currency, since_s = pages[0].currency, pages[0].since
     if format_ == "json":
-        print(json.dumps({"since": since_s, "until": int(end), "currency": currency, "rows": rows}))
+        print(json.dumps({"since": since_s, "until": end, "currency": currency, "rows": rows}))
     elif format_ == "csv":
         names = list(rows[0]) if rows else fields
         writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infergate.config.deprecated import LONGEST
 from infergate.config.models import Model
 from infergate.config.problems import Finding, did_you_mean
 from infergate.config.root import ANY_MODEL, Config
@@ -20,6 +21,7 @@ def model_contradictions(config: Config) -> Iterator[Finding]:
         yield from _names(path, name, model)
         yield from _backends_of(config, path, name, model)
         yield from _aliases(config, path, name, model, claimed)
+        yield from _deprecated(path, name, model)
         yield from _canary(config, path, name, model)
         yield from _shadow(config, path, model)
         yield from _fallback(config, path, name, model)
@@ -79,6 +81,18 @@ def _aliases(
         elif alias in claimed:
             yield (*path, "aliases"), f"{alias!r} is an alias of {claimed[alias]!r} already"
         claimed.setdefault(alias, name)
+
+
+def _deprecated(path: ModelPath, name: str, model: Model) -> Iterator[Finding]:
+    own = (name, *model.aliases)
+    for each in model.deprecated:
+        where = (*path, "deprecated", each)
+        if name == ANY_MODEL:
+            yield where, 'the entry "*" stands for many models, and has no names of its own'
+        elif each not in own:
+            yield where, f"{each!r} is no name of this model" + did_you_mean(each, own)
+        elif len(each.encode()) > LONGEST:
+            yield where, f"a name of more than {LONGEST} bytes cannot be deprecated"
 
 
 def _canary(config: Config, path: ModelPath, name: str, model: Model) -> Iterator[Finding]:

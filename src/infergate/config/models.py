@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from infergate.config.base import Section
+from infergate.config.deprecated import Deprecated
 from infergate.config.params import Params
 from infergate.config.policies import (
     Canary,
@@ -87,6 +88,9 @@ class Model(Section):
     backends: list[Name] = Field(min_length=1, description="Who serves it.")
     balance: Balance = Field("work", description="How one of them is picked.")
     aliases: list[ModelName] = Field([], description="Other names clients may use for it.")
+    deprecated: dict[ModelName, Deprecated] = Field(
+        {}, description="Of its names, aliases or its own, those that go away."
+    )
     upstream_name: ModelName | None = Field(None, description="What the backends call it.")
     upstream_names: dict[Name, ModelName] = Field(
         {}, description="What single backends, or groups, call it: gpu2: qwen3:8b."

@@ -99,6 +99,14 @@ class CanaryOption(IntEnum):
     PERCENT = 1
 
 
+class GoneOption(IntEnum):
+    """The places of the option `gone`, of a name that goes away. FROM: ms, from when it is refused.
+    SAYS: what is told then, behind the name."""
+
+    FROM = 0
+    SAYS = 1
+
+
 class Param(IntEnum):
     """The places of one of the option `params`. VALUE: JSON, null where the key is taken out.
     MISSING: 1 if only where the client says nothing."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from infergate.deploy.templates import filled
 from infergate.errors import UserError
 from infergate.ledger.ecs import VERSION, name_of
-from infergate.nginx.access_line import CACHE, FIELDS, SERVICE, TRACE
+from infergate.nginx.access_line import CACHE, DEPRECATED, FIELDS, SERVICE, TRACE
 from infergate.nginx.access_line_schema import json_schema
 from infergate.paths import Home
 
@@ -73,7 +73,7 @@ def pipeline(name: str, home: Home, to: str | None = None) -> str:
     )
 
 
-_ALL = (*FIELDS, CACHE, *TRACE, SERVICE)
+_ALL = (*FIELDS, DEPRECATED, CACHE, *TRACE, SERVICE)
 _OF_TEXT = {"type": "keyword", "ignore_above": 1024}
 _MADE = {"ts": "", "time": "", "v": "", "request_time": "", "protocol": ""}
 

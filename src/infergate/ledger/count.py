@@ -9,6 +9,7 @@ from infergate.config.usage import Price
 from infergate.ledger.line import read_line
 from infergate.ledger.measures import Cells, Measures
 from infergate.store.metrics import Cell
+from infergate.store.old_names import NONE, OldNameCalls, OldNameGroup
 from infergate.store.usage import SECONDS, Period, UsageGroup
 
 Prices = Callable[[str], Price | None]
@@ -26,6 +27,7 @@ class Counted:
     unreadable: int = 0
     cells: dict[Cell, int] = field(default_factory=dict)
     sums: dict[UsageGroup, list[int]] = field(default_factory=dict)
+    old_names: dict[OldNameGroup, OldNameCalls] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
 
 
@@ -48,6 +50,9 @@ def count(text: str, prices: Prices, measures: Measures) -> Counted:
             :10
         ]
         cells.add(line)
+        if line.old_name is not None:
+            asked = OldNameGroup(line.old_name.name, key, line.old_name.client)
+            counted.old_names[asked] = counted.old_names.get(asked, NONE).and_one(second)
         group = (second // 60, key, model, backend)
         sums = minutes.get(group)
         if sums is None:

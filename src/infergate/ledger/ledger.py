@@ -18,6 +18,7 @@ from infergate.paths import Home
 from infergate.store.checkpoints import CountedElsewhere, cut, move, positions
 from infergate.store.database import Database
 from infergate.store.metrics import add_metrics, labels_of
+from infergate.store.old_names import add_old_names
 from infergate.store.usage import add_usage
 
 
@@ -108,6 +109,7 @@ class Ledger:
                 unreadable=counted.unreadable,
             )
             add_usage(connection, counted.sums)
+            add_old_names(connection, counted.old_names)
             node = node_in(self._database, self.node)
             add_metrics(connection, node, counted.cells, time.time())
         return LedgerStep(counted.lines, counted.unreadable, frozenset(counted.keys))

@@ -15,6 +15,7 @@ from infergate.worker_files import entry_in
 _BEGINNING = '{"ts":'
 _LONGEST_WHY = 4096
 _MOST_ATTEMPTS = 100
+_LONGEST_CLIENT = 64
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CACHE = "(cache)"
 """Stands for the backend of a request that was answered with a kept answer (docs/cache.md): no
@@ -27,6 +28,14 @@ class Attempt(NamedTuple):
     backend: str
     status: int
     header_ms: int | None
+
+
+class OldName(NamedTuple):
+    """A request by a name that goes away. name: in lower case: nginx knows it in any. client: the
+    beginning of its `user-agent`."""
+
+    name: str
+    client: str
 
 
 class Line(NamedTuple):
@@ -44,6 +53,7 @@ class Line(NamedTuple):
     first_ms: from its first byte to the first piece of a stream's body; None where it is no stream.
     begun_ms: the same to the answer's first byte, of anything; None where no backend answered.
     handed: why the API tier had it; "" where it did not. What it used is told by other lines.
+    old_name: None where it was asked for by one that stays.
     """
 
     second: int
@@ -68,6 +78,7 @@ class Line(NamedTuple):
     first_ms: int | None
     begun_ms: int | None
     handed: str
+    old_name: OldName | None
 
     @property
     def answered(self) -> bool:
@@ -151,7 +162,13 @@ def _line(entry: dict[str, Any]) -> Line | None:
         first_ms if first_ms is not None and 0 <= first_ms <= MOST_TOKENS else None,
         _begun_ms(first_s, duration_ms, entry["attempts"]),
         _name(entry.get("tier", "")),
+        _old_name(entry) if entry.get("deprecated") else None,
     )
+
+
+def _old_name(entry: Mapping[str, Any]) -> OldName:
+    client = _name(entry["user_agent"]).partition(" (")[0]
+    return OldName(_name(entry["model_asked"]).lower(), client[:_LONGEST_CLIENT])
 
 
 def _begun_ms(first_s: Any, took_ms: int, attempts: list[Mapping[str, Any]]) -> int | None:

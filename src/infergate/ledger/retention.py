@@ -11,6 +11,7 @@ from infergate.config.usage import Keep
 from infergate.store.checkpoints import forget_checkpoints
 from infergate.store.database import Database
 from infergate.store.metrics import forget_metrics
+from infergate.store.old_names import forget_old_names
 from infergate.store.tables import audit
 from infergate.store.usage import forget_usage
 
@@ -54,5 +55,7 @@ def forget_old(
         if keep.audit is not None:
             connection.execute(delete(audit).where(audit.c.at < int(now - keep.audit)))
         forget_checkpoints(connection, node, present, now)
+        if keep.days is not None:
+            forget_old_names(connection, int(now - keep.days))
         forget_metrics(connection, int(now - METRICS_KEPT_S))
     return count

@@ -106,6 +106,13 @@ FIELDS = (
 ADDED = frozenset((FIRST_CHUNK,))
 """Those that lines of this version did not have from its beginning."""
 
+DEPRECATED = Field(
+    "deprecated",
+    "ig_deprecation",
+    "text",
+    "The answer's `deprecation`, `@` and Unix seconds, where `model_asked` goes away; where a "
+    "model has `deprecated`",
+)
 CACHE = Field("cache", "ig_cached", "text", "HIT, MISS, EXPIRED, BYPASS; where a model has `cache`")
 SERVICE = Field(
     "service", "ig_service", "text", "The web service next to the models that it was for"
@@ -131,7 +138,7 @@ TRACE = (
 )
 """OpenTelemetry's names."""
 
-EVERY = (*FIELDS, CACHE, *TRACE, SERVICE, PARENT, HANDED)
+EVERY = (*FIELDS, DEPRECATED, CACHE, *TRACE, SERVICE, PARENT, HANDED)
 """Whatever a line may have."""
 
 _CHARACTER = (
@@ -180,27 +187,32 @@ _KEPT = {
 }
 
 
-def fields(
-    *, keeps: bool, traces: bool, service: bool = False, more: Sequence[Field] = ()
-) -> tuple[Field, ...]:
-    """keeps: a model has a cache. traces: there is `tracing`. service: of a web service."""
-    return (*FIELDS, *([CACHE] * keeps), *(TRACE * traces), *([SERVICE] * service), *more)
+class Has(NamedTuple):
+    """What the configuration has that a line tells of. deprecates: a name that goes away. keeps: a
+    model has a cache. traces: there is `tracing`."""
+
+    deprecates: bool
+    keeps: bool
+    traces: bool
 
 
-def log_formats(
-    *, keeps: bool, traces: bool, services: bool, hedges: bool, tier: bool
-) -> dict[str, list[str]]:
+def fields(has: Has, more: Sequence[Field] = ()) -> tuple[Field, ...]:
+    """more: of some lines alone."""
+    found = [*FIELDS, *([DEPRECATED] * has.deprecates), *([CACHE] * has.keeps)]
+    return (*found, *(TRACE * has.traces), *more)
+
+
+def log_formats(has: Has, *, services: bool, hedges: bool, tier: bool) -> dict[str, list[str]]:
     """nginx's log formats by name: pieces with escape=json. Each is for what a condition of
     templates/maps.conf.j2 says; so what is known then is written without a variable, which costs
     every request 250 to 700 instructions. Hence those of its own of what the API tier asks.
     """
-    found = _of_models("infergate", (), keeps=keeps, traces=traces, hedges=hedges)
+    found = _of_models("infergate", (), has, hedges=hedges)
     if tier:
-        found |= _of_models("inner", (PARENT,), keeps=keeps, traces=traces, hedges=hedges)
-        outer = fields(keeps=keeps, traces=traces, more=(HANDED,))
-        found["handed"] = _pieces(outer, "", _NO_TOKENS)
+        found |= _of_models("inner", (PARENT,), has, hedges=hedges)
+        found["handed"] = _pieces(fields(has, (HANDED,)), "", _NO_TOKENS)
     if services:
-        its = fields(keeps=keeps, traces=traces, service=True)
+        its = fields(has._replace(deprecates=False), (SERVICE,))
         once = _attempt("$ig_service", "$upstream_addr", "upstream")
         last = _attempt("$ig_service", "$ig_last_address", "ig_last")
         for name, over in (("service", []), ("websocket", ["$ig_over"])):
@@ -215,9 +227,9 @@ _ANSWERED: Mapping[str, str] = {"status": "$status"}
 
 
 def _of_models(
-    prefix: str, more: Sequence[Field], *, keeps: bool, traces: bool, hedges: bool
+    prefix: str, more: Sequence[Field], has: Has, *, hedges: bool
 ) -> dict[str, list[str]]:
-    models = fields(keeps=keeps, traces=traces, more=more)
+    models = fields(has, more)
     # What is asked next to a late one is asked through a socket of ours.
     address = "$ig_address" if hedges else "$upstream_addr"
     once = _attempt("$ig_backend", address, "upstream")
@@ -227,7 +239,7 @@ def _of_models(
         f"{prefix}_once": _pieces(models, once, _ANSWERED),
         f"{prefix}_last": _pieces(models, last, {}),
     }
-    if keeps:
+    if has.keeps:
         hit = {**_KEPT, **_ANSWERED, "cache": '"HIT"'}
         found[f"{prefix}_hit"] = _pieces(models, "", hit)
     return found
@@ -248,9 +260,9 @@ def _attempt(name: str, address: str, prefix: str) -> str:
     return f'{{"backend":"{name}","address":"{address}","status":${prefix}_status,{times}}}'
 
 
-def for_njs(*, keeps: bool, traces: bool, tier: bool) -> list[list[str]]:
+def for_njs(has: Has, *, tier: bool) -> list[list[str]]:
     """The fields for njs/line.js: name, nginx's variable, kind."""
-    which = fields(keeps=keeps, traces=traces, more=(PARENT, HANDED) * tier)
+    which = fields(has, (PARENT, HANDED) * tier)
     return [[each.name, each.value, each.kind] for each in which]
 
 

@@ -112,7 +112,8 @@ ANSWERED = (
 
 
 EXPOSED = [
-    *("x-request-id", "retry-after", "x-infergate-cache", *ANSWERED),
+    *("x-request-id", "retry-after", "x-infergate-cache", "deprecation", "sunset", "link"),
+    *ANSWERED,
     *(
         f"x-ratelimit-{each}-{of}"
         for each in ("limit", "remaining", "reset")

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from infergate.config import endpoints, known_params
 from infergate.config.budgets import MOST_TOKENS
+from infergate.config.deprecated import deprecated_names
 from infergate.config.headers import KEYS
 from infergate.config.root import Config
 from infergate.contract.dialects import TRANSLATED
 from infergate.kinds import KINDS
-from infergate.nginx.access_line import VERSION, for_njs
+from infergate.nginx.access_line import VERSION, Has, for_njs
 from infergate.nginx.keeping import keeps, who_answers
 from infergate.nginx.made import made
 from infergate.nginx.quick import longest_relay, quick_relay
@@ -117,12 +118,17 @@ def _breaker(config: Config) -> dict[str, float]:
     }
 
 
-def _line(config: Config) -> object:
-    return for_njs(
+def told_of(config: Config) -> Has:
+    """What lines of the log tell of."""
+    return Has(
+        deprecates=any(deprecated_names(config)),
         keeps=keeps(config) is not None,
         traces=config.tracing is not None,
-        tier=config.api is not None,
     )
+
+
+def _line(config: Config) -> object:
+    return for_njs(told_of(config), tier=config.api is not None)
 
 
 class _Quick(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from infergate.config import endpoints
 from infergate.config.access import Cors
+from infergate.config.deprecated import deprecated_names
 from infergate.config.headers import KEYS
 from infergate.config.log import WRITTEN_BY_NGINX
 from infergate.config.root import Config
@@ -14,6 +15,7 @@ from infergate.nginx import access_line, tier
 from infergate.nginx.access import distinct, guard_of_api
 from infergate.nginx.headers import ANSWERED, EXPOSED, claimed, stripped
 from infergate.nginx.keeping import keeps
+from infergate.nginx.programs import told_of
 from infergate.nginx.quick import HASHED_PREFIX, longest_relay, peers, quick_relay, servers
 from infergate.nginx.relays import awaits, hedges, holds, relays_of, watches
 from infergate.nginx.sampling import sampled_pattern
@@ -149,6 +151,8 @@ def _relays(config: Config) -> dict[str, object]:
         "awaits": awaits(config),
         "attempts": hedges(config) or awaits(config),
         "keeps": keeps(config),
+        # As keys of a map: a backslash before each, so that none is a word of nginx's.
+        "deprecated": [(f"\\{n}", said.headers) for n, _, said in deprecated_names(config)],
     }
 
 
@@ -205,8 +209,7 @@ def _log(config: Config) -> dict[str, object]:
         "tracing": tracing is not None,
         "sampled": sampled_pattern(tracing.sample) if tracing else None,
         "log_formats": access_line.log_formats(
-            keeps=keeps(config) is not None,
-            traces=config.tracing is not None,
+            told_of(config),
             services=bool(config.services),
             hedges=hedges(config) or awaits(config),
             tier=config.api is not None,

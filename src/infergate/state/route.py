@@ -29,7 +29,7 @@ _IN_TURN = _BY_LOAD | {"round_robin"}
 """Ways of balancing by which idle backends take turns, as their weights say."""
 
 _NOT_QUICK = frozenset(
-    {"canary", "shadow", "total", "endpoints", "priority", "hedge", "params", "ladder"}
+    {"canary", "shadow", "total", "endpoints", "priority", "hedge", "params", "ladder", "gone"}
 )
 """Options that the short way knows nothing of."""
 
@@ -50,12 +50,14 @@ def compile_route(
     model: Model,
     inventories: Mapping[str, Inventory],
     fingerprint: str = "",
+    asked: str | None = None,
 ) -> list[Any]:
     """The places of contract.route.Route, which njs/route.js describes, and
     nginx/compiled_route.py reads them. Options are
     there only where they differ from what njs does without them.
 
-    fingerprint: of the configuration, by nginx.keeping.who_answers.
+    fingerprint: of the configuration, by nginx.keeping.who_answers. asked: the name or alias that
+        this route is for; the model's own, if not said.
     """
     backends = [_backend(config, each, name, model, inventories) for each in model.backends]
     options = {
@@ -64,6 +66,9 @@ def compile_route(
         **_request_options(config, model, fingerprint),
         **_times(config, model),
     }
+    if gone := _gone(name, model, asked or name):
+        options["gone"] = gone
+        options.pop("cache", None)  # what is kept is given with no look at the time
     if any(BackendFlag.PRIORITY in backend[RouteBackend.FLAGS] for backend in backends):
         options["priority"] = 1
     if not _is_quick(config, model, options, backends):
@@ -74,6 +79,16 @@ def compile_route(
     # Where there is no choice, nothing has to be weighed.
     balance = "least_busy" if model.balance == "work" and len(model.backends) < 2 else model.balance
     return [name, balance, backends, options or 0, names, *_pace(name, model, inventories)]
+
+
+def _gone(name: str, model: Model, asked: str) -> list[Any] | None:
+    """The places of contract.route.GoneOption, of a name that is refused one day."""
+    said = model.deprecated.get(asked)
+    if said is None or said.gone_at is None:
+        return None
+    instead = f" Ask for `{name}`." if asked != name else ""
+    page = f" See {said.link}" if said.link else ""
+    return [said.gone_at * 1000, f"is gone since {said.sunset}.{instead}{page}"]
 
 
 def _are_equal(model: Model, backends: list[list[Any]]) -> bool:

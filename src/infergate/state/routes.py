@@ -52,10 +52,14 @@ def compile_routes(config: Config, inventories: Mapping[str, Inventory]) -> Rout
     others: dict[str, str] = {}  # behind every name: what is called so is what is asked for
     fingerprint = who_answers(config)
     for name, model in models.items():
-        compiled = _json(compile_route(config, name, model, inventories, fingerprint))
+        usual = _json(compile_route(config, name, model, inventories, fingerprint))
         for each in _own_aliases(name, model, inventories):
-            others.setdefault(each, compiled)
+            others.setdefault(each, usual)
         for each in (name, *model.aliases, *_short_names(name, model, inventories)):
+            compiled = usual
+            if each in model.deprecated:
+                its = compile_route(config, name, model, inventories, fingerprint, each)
+                compiled = _json(its)
             routes.setdefault(each, compiled)
             if _is_on_ollama(model, inventories):
                 routes.setdefault(ANY_CASE + each.lower(), compiled)
@@ -199,6 +203,8 @@ def _catalog(
             names = [name, each, *_short_names(name, model, inventories)]
             names += _own_aliases(name, model, inventories)
             hidden = {"unlisted": 1} if model.unlisted else {}
+            if each in model.deprecated and (gone_at := model.deprecated[each].gone_at):
+                hidden["until"] = gone_at * 1000
             listed.append({"names": list(dict.fromkeys(names)), "entry": entry, **hidden})
     engines = {
         found.kind: found.version

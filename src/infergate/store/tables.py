@@ -162,6 +162,18 @@ metrics = Table(
     sqlite_with_rowid=False,
 )
 
+old_names = Table(
+    "old_names",
+    metadata,
+    Column("name", String(256), primary_key=True),  # of a model, in lower case
+    Column("key", String(256), primary_key=True),
+    Column("client", String(64), primary_key=True),
+    Column("calls", _Number, nullable=False),
+    Column("first_at", _Number, nullable=False),
+    Column("last_at", _Number, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -1,5 +1,6 @@
-// catalog: the model lists. The control plane keeps each list as [{ names, entry, unlisted }], names being
-// what a key's policy may call the entry; a caller sees the entries its key may use.
+// catalog: the model lists. The control plane keeps each list as [{ names, entry, unlisted, until }], names
+// being what a key's policy may call the entry, until when it is there, in ms; a caller sees the entries its key may use.
+import * as contract from './contract.js';
 import * as policy from './policy.js';
 import * as refuse from './refuse.js';
 import * as state from './state.js';
@@ -13,7 +14,7 @@ function entries(name) {
 function allowed(r, name, isList) {
     const keyPolicy = r.variables.ig_policy;
     return entries(name)
-        .filter((item) => (!isList || item.unlisted === undefined) && item.names.some((each) => policy.allowsModel(keyPolicy, each)))
+        .filter((item) => (!isList || item.unlisted === undefined) && !(item.until <= Date.now()) && item.names.some((each) => policy.allowsModel(keyPolicy, each)))
         .map((item) => item.entry);
 }
 
@@ -78,12 +79,19 @@ function unknown(r, name) {
             message: 'The model `' + name + '` does not exist or you do not have access to it.' };
 }
 
+// Whether a route is for a name that is refused by now.
+function isGone(found) {
+    const gone = found[contract.ROUTE_OPTIONS].gone;   // of 0 there is none
+    return gone !== undefined && gone[contract.GONE_OPTION_FROM] <= Date.now();
+}
+
 // Of another name by which a request reaches it: Ollama's, in any case or without a tag.
 function meant(models, id) {
     const routes = ngx.shared.ig_routes;
     const text = state.find(routes, id) || state.find(routes, '\n' + id.toLowerCase());
-    const name = text === undefined ? undefined : JSON.parse(text)[0];
-    return models.filter((entry) => entry.id === name)[0];
+    const found = text === undefined ? undefined : JSON.parse(text);
+    return found === undefined || isGone(found) ? undefined
+        : models.filter((entry) => entry.id === found[contract.ROUTE_MODEL])[0];
 }
 
 // [backend, the end of the names of locations that lead there] of those that keep answers for this key's models.
@@ -107,5 +115,5 @@ function overWebSockets() {
     return route.length === 0 ? undefined : route;
 }
 
-export { list, one, unknown, keepers, boxes, overWebSockets };
+export { list, one, unknown, isGone, keepers, boxes, overWebSockets };
 export { admit } from './admit.js';

@@ -22,6 +22,10 @@ function find(r, name, missing) {
     if (!found || !policy.mayUse(keyPolicy, found[contract.ROUTE_MODEL], name)) {
         return { refusal: catalog.unknown(r, name) };
     }
+    if (found[contract.ROUTE_OPTIONS].gone !== undefined && catalog.isGone(found)) {
+        return { refusal: { status: 404, code: 'model_not_found', param: 'model',
+            message: 'The model `' + name + '` ' + found[contract.ROUTE_OPTIONS].gone[contract.GONE_OPTION_SAYS] } };
+    }
     const refusal = kinds.problem(
         r.uri, found[contract.ROUTE_MODEL], found[contract.ROUTE_BACKENDS], contract.ROUTE_BACKEND_FLAGS);
     return refusal === undefined ? { found } : { refusal };
