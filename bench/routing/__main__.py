@@ -13,13 +13,14 @@ from pathlib import Path
 
 from bench.other_installs import NotInstalled
 from bench.routing.outcome import Outcome, Run
-from bench.routing.publish import publish
+from bench.routing.publish import IN_VIRTUAL_TIME, LIVE, publish
 from bench.routing.replay import DRAIN_S
-from bench.routing.results import RESULTS, Results
+from bench.routing.results import RESULTS, VIRTUAL, Results
 from bench.routing.routers import ROUTERS, USUAL
 from bench.routing.run import Real, measure
 from bench.routing.scenarios import SCENARIOS, TWELVE, Scenario
 from bench.routing.traces import UnknownTrace
+from bench.routing.virtual import MODELLED, simulate
 from bench.routing.workloads import CONVERSATION
 
 START_S = 8
@@ -30,21 +31,26 @@ def main() -> None:
     options = _parser().parse_args()
     real = Real(options.url, options.model, options.kind) if options.url else None
     scenarios = _scenarios(options)
-    routers = _named(options.router, ROUTERS, USUAL)
+    there = MODELLED if options.virtual else ROUTERS
+    routers = _named(options.router, dict.fromkeys(there), there if options.virtual else USUAL)
+    is_real_time = bool(real) or options.virtual
     runs = [
-        Run(scenario, router, seed, min(options.scale, scenario.most_scale) if not real else 1.0)
+        Run(
+            scenario, router, seed, 1.0 if is_real_time else min(options.scale, scenario.most_scale)
+        )
         for scenario, seed, router in itertools.product(scenarios, options.seed or [1], routers)
     ]
     if options.list:
         _list(runs)
         return
-    results = Results.read(options.results) if options.append or options.no_run else Results.new()
+    file = options.results or (VIRTUAL if options.virtual else RESULTS)
+    results = Results.read(file) if options.append or options.no_run else Results.new()
     missing: dict[str, str] = {}
     for at, run in enumerate([] if options.no_run else runs, 1):
         if run.router in missing:
             continue
         try:
-            outcome = _kept_up(run, real)
+            outcome = simulate(run) if options.virtual else _kept_up(run, real)
         except NotInstalled as reason:
             missing[run.router] = str(reason)
             print(f"{run.router} is left out: {reason}", flush=True)
@@ -55,10 +61,10 @@ def main() -> None:
         except UnknownTrace as problem:
             raise SystemExit(str(problem)) from None
         results = results.with_run(outcome)
-        results.write(options.results)
+        results.write(file)
         print(f"{at} of {len(runs)}  {_line(outcome)}", flush=True)
     if options.publish:
-        print(f"written: {publish(results)}")
+        print(f"written: {publish(results, IN_VIRTUAL_TIME if options.virtual else LIVE)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,7 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--url", action="append", help="of a real engine instead of the fleet; more than once")
     add("--model", default="m", help="that the real engines have")
     add("--kind", default="vllm", help="of the real engines, as in `engine:` (vllm)")
-    add("--results", type=Path, default=RESULTS, help=f"where runs are written ({RESULTS.name})")
+    add("--virtual", action="store_true", help="in virtual time: the policies alone, no HTTP")
+    add("--results", type=Path, help=f"where runs are written ({RESULTS.name}, {VIRTUAL.name})")
     add(
         "--append",
         action="store_true",

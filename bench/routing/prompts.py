@@ -40,6 +40,10 @@ class Message:
     def tokens(self) -> int:
         return sum(tokens for _, tokens in self.pieces)
 
+    @property
+    def text(self) -> str:
+        return "".join(text(seed, tokens) for seed, tokens in self.pieces)
+
 
 @dataclass(frozen=True)
 class Turn:

@@ -13,25 +13,28 @@ from bench.routing.scenarios import SCENARIOS, TWELVE
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, PICTURE = DOCS / "routing-benchmark.md", DOCS / "routing-benchmark.svg"
-HEADING = "## Results\n"
-"""What stands below it on the page is written by `--publish`."""
+LIVE, IN_VIRTUAL_TIME = "## Results\n", "## Results in virtual time\n"
+"""Sections of the page; what stands in one is written by `--publish`."""
 
 ByScenario = Mapping[str, Mapping[str, Outcome]]
 
 
-def publish(results: Results) -> Path:
+def publish(results: Results, section: str) -> Path:
     """The page. Raises SystemExit where there is nothing to publish."""
     found = by_scenario(results.runs)
     if not any(each.kept_up for routers in found.values() for each in routers.values()):
         raise SystemExit("no run kept up, so there is nothing to publish")
-    head = PAGE.read_text().partition(HEADING)[0] + HEADING
-    lines = _machine(results, found)
-    drawn = picture(_over_load(found))
-    if drawn is not None:
-        PICTURE.write_text(drawn)
-        lines += [f"![p95 of the time to first token over load]({PICTURE.name})", ""]
+    lines = _made_by(results)
+    if section == LIVE:
+        lines = [*_machine(results, found), *lines]
+        drawn = picture(_over_load(found))
+        if drawn is not None:
+            PICTURE.write_text(drawn)
+            lines += [f"![p95 of the time to first token over load]({PICTURE.name})", ""]
     lines += _means(found) + _table(found)
-    PAGE.write_text(head + "\n" + "\n".join(lines).rstrip() + "\n")
+    head, _, rest = PAGE.read_text().partition(section)
+    _, mark, after = rest.partition("\n## ")
+    PAGE.write_text(f"{head}{section}\n" + "\n".join(lines).rstrip() + f"\n{mark}{after}")
     return PAGE
 
 
@@ -53,8 +56,12 @@ def _machine(results: Results, found: ByScenario) -> list[str]:
         f"seeds {', '.join(map(str, seeds))}",
         f"scale {', '.join(f'{each:g}' for each in scales)}",
     )
+    return ["; ".join(measured_on) + ".", ""]
+
+
+def _made_by(results: Results) -> list[str]:
     commands = ", ".join(f"`{command}`" for command in results.commands)
-    return ["; ".join(measured_on) + ".", "", f"Made by {commands}.", ""]
+    return [f"Made by {commands}.", ""]
 
 
 def compared(found: ByScenario) -> tuple[list[str], list[str]]:
@@ -73,20 +80,34 @@ def _means(found: ByScenario) -> list[str]:
     scenarios, routers = compared(found)
     if not scenarios:
         return ["There is no scenario that all routers have a run in that counts.", ""]
-    best = {name: min(found[name][router].p95_s for router in routers) for name in scenarios}
+    quantiles = ("p50_s", "p95_s", "p99_s")
+    best = {
+        (name, which): min(getattr(found[name][router], which) for router in routers)
+        for name in scenarios
+        for which in quantiles
+    }
     rows = []
     for router in routers:
         p95 = [found[name][router].p95_s for name in scenarios]
-        worst = max(found[name][router].p95_s / max(0.001, best[name]) for name in scenarios)
+        worst = [
+            max(
+                getattr(found[name][router], each) / max(0.001, best[name, each])
+                for name in scenarios
+            )
+            for each in quantiles
+        ]
         rows.append((geometric_mean(p95), router, worst))
     return [
         f"p95 of the time to first token: its geometric mean over {len(scenarios)} of the "
-        f"{len(TWELVE)} scenarios ({', '.join(scenarios)}), and where it is worst, how many times "
-        "the best router's it is.",
+        f"{len(TWELVE)} scenarios ({', '.join(scenarios)}); and how many times the best router's "
+        "each quantile is in the scenario where it is worst.",
         "",
-        "| router | geometric mean of p95, s | of the best, at worst |",
-        "|---|---|---|",
-        *(f"| {router} | {mean:.2f} | {worst:.1f} × |" for mean, router, worst in sorted(rows)),
+        "| router | geometric mean of p95, s | p50 at worst | p95 at worst | p99 at worst |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {router} | {mean:.2f} | {' | '.join(f'{each:.1f} ×' for each in worst)} |"
+            for mean, router, worst in sorted(rows)
+        ),
         "",
     ]
 

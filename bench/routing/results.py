@@ -15,6 +15,8 @@ from bench.routing.outcome import Outcome, geometric_mean
 from bench.routing.routers import infergate_engine
 
 RESULTS = Path(report.RESULTS) / "routing.json"
+VIRTUAL = RESULTS.with_name("routing-virtual.json")
+"""Of runs in virtual time."""
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ class Scenario:
 
 
 _SLOW = {0: 3.0}
+_FLAPS = tuple(Fault(4, "death", 120.0 + 30.0 * number, 10.0) for number in range(8))
+"""Gone for 10 s of each 30."""
 
 TWELVE = (
     Scenario("conversation-8-60", CONVERSATION, 8, 0.60),
@@ -100,6 +102,8 @@ TWELVE = (
 FAULTS = (
     Scenario("stall-8-70", CONVERSATION, 8, 0.70, faults=(Fault(1, "stall", 150.0, 120.0),)),
     Scenario("death-8-70", CONVERSATION, 8, 0.70, faults=(Fault(2, "death", 150.0, 60.0),)),
+    Scenario("flapping-8-70", CONVERSATION, 8, 0.70, faults=_FLAPS),
+    Scenario("joining-8-70", CONVERSATION, 8, 0.70, faults=(Fault(3, "death", 0.0, 200.0),)),
 )
 """What becomes of users when an engine does not answer, or is gone."""
 

@@ -7,7 +7,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from bench.routing.engine import Job
+from bench.routing.engine import Engine, Job
 from bench.routing.prompts import CHARACTERS, blocks_of
 
 if TYPE_CHECKING:
@@ -183,13 +183,13 @@ def _vllm(to: Simulated, path: str) -> object | None:
     return {
         "/v1/models": lambda: _models(to, "vllm"),
         "/version": lambda: {"version": "0.11.0"},
-        "/metrics": lambda: _metrics(to),
+        "/metrics": lambda: metrics(to.engine, to.fleet.models[0]),
     }.get(path, lambda: None)()
 
 
-def _metrics(to: Simulated) -> str:
+def metrics(engine: Engine, model: str) -> str:
     """vLLM's names (vllm/v1/metrics/loggers.py); the KV cache is told in blocks, as there."""
-    engine, label = to.engine, f'engine="0",model_name="{to.fleet.models[0]}"'
+    label = f'engine="0",model_name="{model}"'
     cache = f'enable_prefix_caching="True",num_gpu_blocks="{engine.hardware.kv_blocks}",engine="0"'
     size = f'block_size="{engine.hardware.block_tokens}"'
     lines = [f"vllm:cache_config_info{{{size},{cache}}} 1.0"]

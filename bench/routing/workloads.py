@@ -201,7 +201,11 @@ def work_s(turns: list[Turn], hardware: Hardware, reused: float = 0.5) -> float:
                 seen.add((turn.model, seed))
         prompt = turn.prompt_tokens
         total += hardware.prefill_s(round(min(earlier, prompt - 1) * reused), prompt)
-        # A step is shared by all that decode in it; a sixteenth of it is each one's.
-        each_s = hardware.step_s / 16 + hardware.sequence_s + prompt * hardware.context_token_s
+        # A step is shared by all that decode in it; a sixteenth of it is each one's, at best.
+        each_s = (
+            hardware.step_s / min(16, hardware.max_num_seqs)
+            + hardware.sequence_s
+            + prompt * hardware.context_token_s
+        )
         total += turn.output_tokens * each_s
     return total

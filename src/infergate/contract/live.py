@@ -44,8 +44,9 @@ class EngineFact(IntEnum):
 
     HOLDS: tokens of its KV cache. READS: tokens of a prompt in a ms. DISTRUST: the part of what the
     index says that is not in its cache, 1 where it keeps no prefixes. MOVED: tokens that its
-    odometer was moved on because it restarted. EVICTS: 1 where another model has to leave its
-    memory for one that is loaded. WAITING: prompt tokens that wait there and are not ours.
+    odometer was moved on because it restarted. EVICTS: how likely it is, from 0 to 1, that another
+    model has to leave its memory for one that is loaded. WAITING: prompt tokens that wait there and
+    are not ours.
     """
 
     HOLDS = 0

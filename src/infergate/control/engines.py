@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from infergate.config.root import Config
 from infergate.contract.live import EngineFact
@@ -34,16 +34,46 @@ def waiting_tokens(work: Work | None, others: float) -> float:
     return float(round(work.waiting * min(1.0, others / work.requests) * PROMPT))
 
 
+UNSURE = 0.25
+"""How likely a model has to leave for another, where nobody knows how many there is room for."""
+
+
+@dataclass
+class _Room:
+    """How many models a box that loads them on demand has memory for, as its listings tell.
+
+    most: that were there at the same time. full: so many were there when one left and another came
+    in its place; 0: that was not seen. before: how many there were when one left.
+    """
+
+    loaded: frozenset[str] = frozenset()
+    most: int = 0
+    full: int = 0
+    before: int = 0
+
+    def evicts(self, loaded: frozenset[str]) -> float:
+        """How likely one has to leave for another, from 0 to 1. loaded: those there now."""
+        if self.loaded - loaded:
+            self.before = len(self.loaded)
+        if loaded - self.loaded and self.before:
+            self.full = self.before if len(loaded) <= self.before else 0
+            self.before = 0
+        self.loaded = loaded
+        self.most = max(self.most, len(loaded))
+        if self.full and len(loaded) >= self.full:
+            return 1.0
+        return UNSURE if loaded and not self.full and len(loaded) >= self.most else 0.0
+
+
 @dataclass
 class _Seen:
-    """What was known of a backend so far. produced: tokens since it started. most_loaded: models in
-    its memory at the same time."""
+    """What was known of a backend so far. produced: tokens since it started."""
 
     capacity: int | None = None
     keeps_prefixes: bool | None = None
     produced: int | None = None
     recovered_at: float | None = None
-    most_loaded: int = 0
+    room: _Room = field(default_factory=_Room)
 
     def restarted(self, status: BackendStatus) -> bool:
         """Whether what it had in its cache is gone: its counters began anew; or, where it has none,
@@ -111,8 +141,7 @@ class Engines:
             if work.keeps_prefixes is not None:
                 seen.keeps_prefixes = work.keeps_prefixes
         capacity = declared.kv_cache_tokens or seen.capacity
-        loaded = sum(model.loaded is True for model in status.models)
-        seen.most_loaded = max(seen.most_loaded, loaded)
+        loaded = frozenset(model.id for model in status.models if model.loaded is True)
         on_demand = status.kind is not None and not KINDS[status.kind].keeps_loaded
         moved = there[EngineFact.MOVED]
         if seen.restarted(status):
@@ -122,7 +151,7 @@ class Engines:
             (declared.prefill_speed or 0) / 1000,
             float(seen.keeps_prefixes is False),
             moved,
-            float(on_demand and loaded >= max(1, seen.most_loaded)),
+            seen.room.evicts(loaded) if on_demand else 0.0,
             waiting_tokens(work, others),
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infergate.config.root import Config
-from infergate.control.engines import Engines
+from infergate.control.engines import UNSURE, Engines
 from infergate.control.live import Live
 from infergate.health.inventory import ModelInfo
 from infergate.health.monitor import BackendStatus
@@ -108,14 +108,25 @@ def test_what_others_have_waiting_there_is_told_in_tokens(tmp_path: Path) -> Non
     assert told.after(Work(running=10, waiting=0)) == {}
 
 
-def test_a_full_box_says_that_a_model_has_to_leave(tmp_path: Path) -> None:
+def boxed(told: Told, *loaded: str) -> float:
+    """How likely a model has to leave, once these are listed as loaded."""
+    models = tuple(ModelInfo(id=each, loaded=each in loaded) for each in "abcd")
+    return told.after(None, kind="ollama", models=models).get("evicts", 0.0)
+
+
+def test_a_box_is_full_once_a_model_left_for_another(tmp_path: Path) -> None:
     told = Told(tmp_path)
+    assert boxed(told) == 0
+    assert boxed(told, "a") == UNSURE, "nobody knows whether there is room for two"
+    assert boxed(told, "a", "b") == UNSURE
+    assert boxed(told, "a") == 0, "it had two, and there is room for another"
+    assert boxed(told, "a", "c") == 1, "b left, and c came"
+    assert boxed(told, "c") == 0
 
-    def of(*loaded: bool) -> dict[str, float]:
-        models = tuple(ModelInfo(id=str(number), loaded=each) for number, each in enumerate(loaded))
-        return told.after(None, kind="ollama", models=models)
 
-    assert of(False, False, False) == {}
-    assert of(True, False, False) == {"evicts": 1}
-    assert of(True, True, False) == {"evicts": 1}
-    assert of(True, False, False) == {}, "it had two, and there is room for another"
+def test_a_box_that_was_taken_for_full_and_holds_more_is_not(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    for loaded in (("a", "b"), ("a",), ("a", "c")):
+        boxed(told, *loaded)
+    assert boxed(told, "c") == 0
+    assert boxed(told, "a", "b", "c") == UNSURE, "b had been unloaded because nobody asked for it"

@@ -99,17 +99,22 @@ RUNS = (
 
 def test_results_are_written_into_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# Title\n\nHow.\n\n## Results\n\nOld ones.\n")
+    sections = "## Results\n\nOld ones.\n\n## Results in virtual time\n\nX.\n"
+    page.write_text(f"# Title\n\nHow.\n\n{sections}")
     monkeypatch.setattr(publish, "PAGE", page)
     monkeypatch.setattr(publish, "PICTURE", tmp_path / "page.svg")
-    publish.publish(replace(Results.new(), runs=RUNS))
+    publish.publish(replace(Results.new(), runs=RUNS), publish.LIVE)
     text = page.read_text()
     assert text.startswith("# Title\n\nHow.\n\n## Results\n\n")
     assert "Old ones." not in text
     assert "over 2 of the 12 scenarios" in text, "those that all kept up in"
-    assert "| one | 4.00 | 2.0 × |" in text
+    assert "| one | 4.00 | 1.0 × | 2.0 × | 1.0 × |" in text
     assert "| agentic-8 | other | did not keep up |" in text
     assert "polyline" in (tmp_path / "page.svg").read_text()
+    assert text.endswith("\n\n## Results in virtual time\n\nX.\n"), "another section stays"
+    publish.publish(replace(Results.new(), runs=RUNS), publish.IN_VIRTUAL_TIME)
+    assert "X." not in page.read_text()
+    assert "Linux" not in page.read_text().partition("virtual time")[2], "no machine is in it"
 
 
 def test_a_run_takes_the_place_of_an_older_one_and_files_are_read_again(tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_a_run_takes_the_place_of_an_older_one_and_files_are_read_again(tmp_path
 
 def test_nothing_is_published_of_runs_that_did_not_keep_up() -> None:
     with pytest.raises(SystemExit, match="no run kept up"):
-        publish.publish(replace(Results.new(), runs=RUNS[-1:]))
+        publish.publish(replace(Results.new(), runs=RUNS[-1:]), publish.LIVE)
 
 
 def test_a_picture_needs_two_loads() -> None:
