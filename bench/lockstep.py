@@ -50,9 +50,10 @@ _LAST = (
 class Mock:
     """The backend: a thread for each connection that nginx opens."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port: int = self._listener.getsockname()[1]
+    def __init__(self, listener: socket.socket | None = None) -> None:
+        """listener: where it is asked; a port of its own, if not said."""
+        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = 0 if listener else int(self._listener.getsockname()[1])
         self.taken = threading.Semaphore(0)
         """Released by the client for each chunk that it has."""
         threading.Thread(target=self._accept, daemon=True).start()
@@ -64,7 +65,8 @@ class Mock:
         with suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self.port:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -73,8 +75,8 @@ class Mock:
                 head = _head(reader)
                 asked = head.split(b" ")[1]
                 content = reader.read(_length(head))
-                if b'"stream"' in content:
-                    self._stream(connection, json.loads(content)["max_tokens"])
+                if b'"stream"' in content and (wanted := json.loads(content))["stream"]:
+                    self._stream(connection, wanted["max_tokens"])
                     continue
                 body = _EMBEDDING if b"/embeddings" in asked else ANSWER.encode()
                 if asked.endswith(b"/models"):
@@ -107,9 +109,8 @@ def mock() -> Iterator[Mock]:
 class Client:
     """One kept connection; each answer is read to its end before the next request."""
 
-    def __init__(self, port: int, taken: threading.Semaphore) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN_S)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, connection: socket.socket, taken: threading.Semaphore) -> None:
+        self._socket = connection
         self._reader = self._socket.makefile("rb")
         self._taken = taken
 
@@ -123,12 +124,19 @@ class Client:
             self._reader.read(_length(head))
             return
         while size := int(self._reader.readline(), 16):
-            if b'"delta"' in self._reader.read(size + 2):
+            if b'" token"' in self._reader.read(size + 2):
                 self._taken.release()
         self._reader.readline()
 
     def close(self) -> None:
         self._socket.close()
+
+
+def to_port(port: int) -> socket.socket:
+    """For a client of nginx."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _head(reader: BinaryIO) -> bytes:

@@ -40,15 +40,14 @@ async def while_there(receive: Receive, work: Coroutine[Any, Any, None]) -> None
     """Do the work, and give it up when the client leaves: what it had open is closed then."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_until_left(receive))
+    leaving.add_done_callback(lambda _: working.cancel())
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await working
+    except asyncio.CancelledError:
+        if not leaving.done():  # it is we who are to end
+            raise
     finally:
         leaving.cancel()
-        if not working.done():
-            working.cancel()
-        await asyncio.gather(leaving, working, return_exceptions=True)
-    if not working.cancelled():
-        working.result()
 
 
 async def _until_left(receive: Receive) -> None:

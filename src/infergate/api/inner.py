@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
-
 from infergate.api.caller import Caller
-
-_URL = "http://infergate"
-"""Of whom is asked; the socket decides where that is."""
+from infergate.api.connection import Answer, Connection, Headers, NobodyThere, NotRead
 
 _CONNECTIONS = 1000
+_KEPT = 64
 _KEPT_S = 30.0
 """nginx keeps an idle connection for 75 s (keepalive_timeout)."""
 
@@ -27,45 +25,80 @@ class Inner:
 
     def __init__(self, socket: Path) -> None:
         """socket: of the listener (Home.inner_socket)."""
-        limits = httpx.Limits(
-            max_connections=_CONNECTIONS,
-            max_keepalive_connections=64,
-            keepalive_expiry=_KEPT_S,
-        )
-        self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(socket), limits=limits),
-            timeout=None,  # noqa: S113 - nginx has the model's
-            trust_env=False,
-        )
+        self._socket = str(socket)
+        self._room = asyncio.Semaphore(_CONNECTIONS)
+        self._kept: list[Connection] = []
+
+    @property
+    def kept(self) -> int:
+        """How many connections wait for a request."""
+        return len(self._kept)
 
     @asynccontextmanager
     async def ask(
-        self,
-        caller: Caller,
-        method: str,
-        path: str,
-        body: bytes,
-        headers: Sequence[tuple[bytes, bytes]] = (),
-    ) -> AsyncIterator[httpx.Response]:
-        """The answer as it comes. Left before its end, its connection is closed, and with it the
-        backend's. Raises httpx.HTTPError where nginx is not there or breaks off."""
-        own = {**caller.headers, "content-type": "application/json", "accept-encoding": "identity"}
-        mine = [(name.encode(), value.encode("latin-1")) for name, value in own.items()]
-        rest = [each for each in headers if each[0].decode("latin-1") not in own]
-        request = self._client.build_request(
-            method, _URL + path, content=body if method == "POST" else None, headers=[*mine, *rest]
-        )
-        answer = await self._client.send(request, stream=True)
+        self, caller: Caller, method: str, path: str, body: bytes, headers: Headers = ()
+    ) -> AsyncIterator[Answer]:
+        """The answer as it comes. Left by an exception, its connection is closed, and with it the
+        backend's. Raises Unanswered where nginx is not there or breaks off."""
+        if method != "POST":
+            body = b""
+        own = {
+            **{name.encode(): value.encode("latin-1") for name, value in caller.headers.items()},
+            b"content-type": b"application/json",
+            b"accept-encoding": b"identity",
+        }
+        if method == "POST":
+            own[b"content-length"] = str(len(body)).encode()
+        sent = [*own.items(), *(each for each in headers if each[0] not in own)]
+        async with self._room:
+            while True:
+                connection = self._free() or await self._new()
+                try:
+                    answer = await connection.ask(method, path, sent, body)
+                except NotRead:
+                    if connection.used == 1:
+                        raise
+                except BaseException:
+                    connection.close()
+                    raise
+                else:
+                    break
+            try:
+                yield answer
+            except BaseException:
+                connection.close()
+                raise
+            connection.over(self._keep)
+
+    def _free(self) -> Connection | None:
+        now = asyncio.get_running_loop().time()
+        while self._kept:
+            connection = self._kept.pop()
+            if connection.usable and now - connection.idle_since < _KEPT_S:
+                return connection
+            connection.close()
+        return None
+
+    async def _new(self) -> Connection:
+        loop = asyncio.get_running_loop()
         try:
-            yield answer
-        finally:
-            await answer.aclose()
+            _, connection = await loop.create_unix_connection(Connection, self._socket)
+        except OSError as problem:
+            raise NobodyThere(f"nginx is not there: {problem}") from None
+        return connection
+
+    def _keep(self, connection: Connection) -> None:
+        if len(self._kept) >= _KEPT:
+            connection.close()
+            return
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._kept.append(connection)
 
 
-async def whole(answer: httpx.Response, most_bytes: int) -> bytes:
-    """The body of an answer. Raises TooLarge, and httpx.HTTPError where it breaks off."""
+async def whole(answer: Answer, most_bytes: int) -> bytes:
+    """The body of an answer. Raises TooLarge, and Unanswered where it breaks off."""
     found = bytearray()
-    async for part in answer.aiter_raw():
+    while part := await answer.part():
         found += part
         if len(found) > most_bytes:
             raise TooLarge

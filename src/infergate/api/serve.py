@@ -18,6 +18,7 @@ async def serve(app: ASGIApp, listener: socket.socket, *, finish_s: int) -> None
     server = SocketServer(
         uvicorn.Config(
             app,
+            http="httptools",
             ws="none",
             lifespan="off",
             log_config=None,

@@ -3,13 +3,13 @@ cost each request a millisecond, and there is nothing here for it to do."""
 
 from __future__ import annotations
 
-import httpx
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
 from infergate.api import answering
 from infergate.api.answering import BodyTooLarge, Left, body_of, while_there
 from infergate.api.caller import Caller, caller_of, passed_back, passed_on
+from infergate.api.connection import Unanswered
 from infergate.api.dialects import table
 from infergate.api.inner import Inner
 from infergate.api.translate import translated
@@ -75,11 +75,11 @@ class Tier:
             on = passed_on(scope["headers"])
             async with self._inner.ask(caller, scope["method"], target, plain, on) as answer:
                 begun = True
-                await answering.start(send, answer.status_code, passed_back(answer.headers.raw))
-                async for part in answer.aiter_raw():
+                await answering.start(send, answer.status, passed_back(answer.headers))
+                while part := await answer.part():
                     await answering.part(send, part)
                 await answering.end(send)
-        except httpx.HTTPError:
+        except Unanswered:
             if begun:
                 return  # cut off by uvicorn: what came is not all
             await _refused(send, scope["path"], 502, "The gateway does not answer itself.")

@@ -9,11 +9,11 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-import httpx
 from starlette.types import Scope, Send
 
 from infergate.api import answering
 from infergate.api.caller import Caller, passed_back, passed_on
+from infergate.api.connection import Answer, Unanswered
 from infergate.api.dialects import chat, table
 from infergate.api.dialects.translation import Translation
 from infergate.api.inner import Inner, TooLarge, whole
@@ -46,16 +46,16 @@ async def translated(inner: Inner, caller: Caller, scope: Scope, body: bytes, se
         await _error(send, path, 502, {**_BROKEN, "message": "The backend's answer is too large."})
     except RecursionError:
         await _error(send, path, 502, {**_BROKEN, "message": "The backend's answer is too deep."})
-    except httpx.HTTPError:
+    except Unanswered:
         await _error(send, path, 502, _BROKEN)
 
 
-async def _answered(wanted: Translation, path: str, answer: httpx.Response, send: Send) -> None:
-    back = [each for each in passed_back(answer.headers.raw) if each[0] not in _OF_THE_BODY]
-    if answer.status_code != 200:
+async def _answered(wanted: Translation, path: str, answer: Answer, send: Send) -> None:
+    back = [each for each in passed_back(answer.headers) if each[0] not in _OF_THE_BODY]
+    if answer.status != 200:
         error = _error_of(await whole(answer, LARGEST_ANSWER))
-        await _error(send, path, answer.status_code, error, back)
-    elif wanted.streamed and answer.headers.get("content-type", "").startswith("text/event-stream"):
+        await _error(send, path, answer.status, error, back)
+    elif wanted.streamed and answer.header(b"content-type").startswith("text/event-stream"):
         kind = (b"content-type", wanted.media_type.encode())
         await answering.start(send, 200, [kind, *back])
         async for part in _translated_events(wanted, answer):
@@ -66,11 +66,11 @@ async def _answered(wanted: Translation, path: str, answer: httpx.Response, send
         await answering.answer_json(send, 200, document, back)
 
 
-async def _translated_events(wanted: Translation, answer: httpx.Response) -> AsyncIterator[bytes]:
+async def _translated_events(wanted: Translation, answer: Answer) -> AsyncIterator[bytes]:
     """What goes to the client, piece by piece; with an error at its end where there was one."""
     reader, events = Reader(), wanted.events()
     try:
-        async for piece in answer.aiter_raw():
+        while piece := await answer.part():
             out = b""
             for data in reader.feed(piece):
                 if data == _DONE:
@@ -87,7 +87,7 @@ async def _translated_events(wanted: Translation, answer: httpx.Response) -> Asy
             if data != _DONE and (out := events.feed(_chunk(data))):
                 yield out
         yield events.end()
-    except (httpx.HTTPError, EventTooLong, ValueError, RecursionError):
+    except (Unanswered, EventTooLong, ValueError, RecursionError):
         yield events.broken(502, _BROKEN)
     except Refused as refused:
         yield events.broken(refused.status, refused.error)
@@ -97,7 +97,7 @@ def _object(body: bytes) -> dict[str, Any]:
     """Raises Refused."""
     found: Any = None
     with contextlib.suppress(ValueError, RecursionError):
-        found = _read(body, _finite)
+        found = _read(body, _decode_finite)
     if not isinstance(found, dict):
         raise Refused("The request body must be a JSON object.")
     return found
@@ -117,15 +117,19 @@ def _no_json(word: str) -> Any:
     raise ValueError(word)
 
 
-def _read(data: bytes, number: Callable[[str], float] | None = None) -> Any:
+_decode = json.JSONDecoder(parse_constant=_no_json).decode
+_decode_finite = json.JSONDecoder(parse_constant=_no_json, parse_float=_finite).decode
+# Made once: `json.loads` would make one for each chunk.
+
+
+def _read(data: bytes, decode: Callable[[str], Any] = _decode) -> Any:
     """JSON in UTF-8 and in nothing else, as njs reads it; a byte order mark is no part of it.
 
     Python would look for other encodings, and for that mark's in a file that it may not read any
-    more: the tier is another user than the one that started it. number: reads one with a
-    fraction or an exponent; Python's `float`, if not said. Raises ValueError, RecursionError.
+    more: the tier is another user than the one that started it. Raises ValueError,
+    RecursionError.
     """
-    text = data.removeprefix(codecs.BOM_UTF8).decode()
-    return json.loads(text, parse_float=number, parse_constant=_no_json)
+    return decode(data.removeprefix(codecs.BOM_UTF8).decode())
 
 
 def _json(body: Mapping[str, Any]) -> bytes:

@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpx
-
 from infergate.api.batches.calls import BatchAnswer, BatchUnanswered, Stopped
 from infergate.api.batches.grant import BatchGrant
 from infergate.api.caller import Caller
+from infergate.api.connection import Answer, NobodyThere, Unanswered
 from infergate.api.inner import Inner, TooLarge, whole
 from infergate.contract.tier import Handed
 from infergate.errors import StateError
@@ -62,29 +61,29 @@ class KeyCaller:
             async with self._inner.ask(caller, "POST", path, sent) as answer:
                 body = await whole(answer, self._largest())
                 return _answer(answer, body)
-        except httpx.ConnectError:
+        except NobodyThere:
             return _no_room("nginx is not there")
         except TooLarge:
             message = f"The answer is larger than the {self._largest()} bytes that are kept."
             return BatchAnswer(507, {"error": {"message": message, "code": "answer_too_large"}})
-        except httpx.HTTPError as problem:
+        except Unanswered as problem:
             raise BatchUnanswered(f"{type(problem).__name__}: {problem}"[:_LONGEST_TEXT]) from None
 
 
-def _answer(answer: httpx.Response, body: bytes) -> BatchAnswer:
+def _answer(answer: Answer, body: bytes) -> BatchAnswer:
     """Raises Unanswered where a good answer is no JSON; a bad one may be anything."""
     try:
         # What is no JSON though Python reads it so would be none in the file either.
         found = json.loads(body, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
-        if answer.is_success:
+        if 200 <= answer.status < 300:
             raise BatchUnanswered("The answer is no JSON.") from None
         found = {"error": {"message": body[:_LONGEST_TEXT].decode("utf-8", "replace")}}
-    after = answer.headers.get("retry-after", "")
+    after = answer.header(b"retry-after")
     return BatchAnswer(
-        answer.status_code,
+        answer.status,
         found,
-        answer.headers.get("x-request-id", ""),
+        answer.header(b"x-request-id"),
         float(after[:6]) if after.isascii() and after.isdigit() else None,
     )
 

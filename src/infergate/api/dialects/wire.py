@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` would make one for each event."""
+
 
 def compact(value: Any) -> str:
     """JSON without spaces."""
-    return json.dumps(value, separators=(",", ":"))
+    return _encode(value)
 
 
 def event(name: str, data: Any) -> bytes:
