@@ -58,6 +58,7 @@ class BatchesProcess:
             log.error("files and batches do not run", problem=str(problem))
             return
         self._seen = active
+        self._processes.follows("batches", str(active))
 
     def _begin(self, user: str | None) -> None:
         self._listener = tier_socket(self._home.batches_socket, user)
