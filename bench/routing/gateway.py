@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from bench.routing.policies import Look, Request, Router
 from infergate.config.root import Config
 from infergate.contract.live import Against, BreakerEntry
 from infergate.control.engines import Engined, Engines
+from infergate.control.learned import Learned, Lesson
 from infergate.control.live import Live
 from infergate.health.inventory import Inventory, ModelInfo
 from infergate.health.load import LEAST, beside_ours, slow_start
@@ -29,6 +31,7 @@ from infergate.health.monitor import BackendStatus
 from infergate.health.vitals import Vitals
 from infergate.kinds import KINDS
 from infergate.kinds.work import Work
+from infergate.ledger.weighed import weighed
 from infergate.paths import Home
 from infergate.state.route import compile_route
 from tests.cache import CACHE
@@ -44,6 +47,16 @@ def node() -> str:
     if found is None:
         raise NotInstalled("Node.js runs njs' files here, and is not installed")
     return found
+
+
+@dataclass
+class _Sent:
+    """Where a request went, when and why; first: when its first token came."""
+
+    at: float
+    backend: str
+    why: str
+    first: float | None = None
 
 
 class Gateway(Router):
@@ -67,12 +80,14 @@ class Gateway(Router):
                 },
             }
         )
+        self.learned = Learned()
+        self._sent: dict[int, _Sent] = {}
         self._statuses: list[BackendStatus] = []
         self._folder = tempfile.TemporaryDirectory(prefix="ig-")
         folder = Path(self._folder.name)
         home = Home(folder)
         self._engines = Engines(
-            home, Live(home.socket), lambda: self.config, lambda: self._statuses
+            home, Live(home.socket), lambda: self.config, lambda: self._statuses, self.learned
         )
         self._told: dict[str, dict[str, Any]] = {}
         self._facts: Engined = {}
@@ -111,13 +126,27 @@ class Gateway(Router):
     def choose(self, request: Request, now: float, tried: Sequence[int]) -> int | None:
         names = "".join(f"{self._names[at]}," for at in tried)
         found = self._ask("send", now, request.body, number=request.number, tried=names)
-        return None if found["backend"] is None else self._names.index(found["backend"])
+        if found["backend"] is None:
+            return None
+        self._sent[request.number] = _Sent(now, found["backend"], found["why"])
+        return self._names.index(found["backend"])
 
     def first(self, request: Request, now: float) -> None:
         self._ask("first", now, number=request.number)
+        self._sent[request.number].first = now
 
-    def ended(self, request: Request, now: float) -> None:
+    def ended(self, request: Request, now: float, hit: int | None = None) -> None:
         self._ask("ended", now, number=request.number)
+        sent = self._sent.pop(request.number, None)
+        found = None if sent is None else weighed(sent.why)
+        if hit is None or sent is None or sent.first is None or found is None:
+            return
+        if its := found.terms.get(sent.backend):
+            tokens, first_ms = request.turn.prompt_tokens, (sent.first - sent.at) * 1000
+            answer = Lesson(
+                sent.backend, request.turn.model, found.tokens, its, tokens, hit, first_ms
+            )
+            self.learned.saw(answer, now)
 
     def failed(self, request: Request, engine: int, now: float, *, silent: bool) -> None:
         model, status = request.turn.model, 504 if silent else 502

@@ -57,8 +57,9 @@ class Router:
     def first(self, request: Request, now: float) -> None:
         """Its first token came."""
 
-    def ended(self, request: Request, now: float) -> None:
-        """Its answer, or this attempt at one, is over."""
+    def ended(self, request: Request, now: float, hit: int | None = None) -> None:
+        """Its answer, or this attempt at one, is over. hit: cached tokens, as the answer's usage
+        has them."""
 
     def failed(self, request: Request, engine: int, now: float, *, silent: bool) -> None:
         """The engine could not be reached, broke off, or was silent for too long."""
@@ -100,7 +101,7 @@ class LeastConn(Router):
         left = [at for at in range(len(self.busy)) if at not in tried]
         return [at for at in left if self._until[at] <= now] or left
 
-    def ended(self, request: Request, _: float) -> None:
+    def ended(self, request: Request, _: float, __: int | None = None) -> None:
         self.busy[self._at.pop(request.number)] -= 1
 
     def failed(self, _: Request, engine: int, now: float, **__: bool) -> None:

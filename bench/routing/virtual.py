@@ -158,7 +158,7 @@ class Simulation:
             asked = self._jobs.pop(job, None)
             if asked is not None:
                 self._tell(asked, job)
-                asked.by.ended(asked.request, now)
+                asked.by.ended(asked.request, now, job.hit)
                 self._over(now, asked, "")
         self._plan(at)
 

@@ -55,6 +55,14 @@ class KeysFileState(Document):
     problem: str = Field(description="Why they are not what the file says; empty if they are.")
 
 
+class Balanced(Document):
+    """What `balance: work` goes by of one engine: what it says, the file says, or was learned."""
+
+    kv_cache_tokens: float | None = Field(description="Of four bytes each; null: not known.")
+    prefill_tokens_s: float | None = Field(description="Likewise; null: as fast as the others.")
+    trust: float = Field(description="The part of what should be in its cache that is there.")
+
+
 class BackendState(BackendEntry):
     """One backend, as requests find it."""
 
@@ -79,6 +87,7 @@ class BackendState(BackendEntry):
     loaded: list[str] | None = Field(description="Its models in memory; null: it does not say.")
     in_flight: int = Field(description="Our requests there.")
     load: float = Field(description="What others have there.")
+    balance: Balanced | None = Field(description="null: nothing is known of it.")
     drained: bool
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from infergate.contract.live import Score
 from infergate.contract.numbers import BYTES_PER_TOKEN, PROMPT_BLOCK
+from infergate.ledger import weighed
 from infergate.nginx.access_line import FIRST_CHUNK
 
 _DUE = "first byte "
 """How the time of the first byte begins, with the rule that set it (njs/first_byte.js)."""
-_SCORE = re.compile(r"(.+)=(-?[\d.e+]+)(?::([\d.,]+))?")
-"""name=score, and with balance: work the terms of its sum (njs/work.js)."""
 _CACHE = {
     "HIT": "a kept answer was given again",
     "MISS": "no answer was kept; this one is, if it is good",
@@ -74,83 +72,89 @@ def _outcome(entry: Mapping[str, Any]) -> str:
 
 def steps(why: str) -> Iterator[str]:
     """What njs noted on the way, one decision a line: scores together, lowest chosen."""
-    scores: list[tuple[str, str]] = []
-    terms: list[str] = []
-    sums: dict[str, list[float]] = {}
-    unit = " ms" if why.startswith("work;") else ""
-    idle = ""  # what it costs at one that does nothing, which is told once
+    choice = _Choice()
     for part in (each for each in why.split(";") if each):
-        match = _SCORE.fullmatch(part)
+        tokens = weighed.prompt_tokens(part)
+        match = weighed.SCORE.fullmatch(part) if tokens is None else None
         if match:
-            scores.append((match[1], match[2]))
-            if match[3]:
-                sums[match[1]] = list(map(float, match[3].split(",")))
-                terms.append(_sum(match[1], sums[match[1]], match[2]))
-                idle = match[2] if match[3].startswith("0,") else idle
-            elif match[2] == idle:
-                terms.append(f"{match[1]}: the same, for it does nothing either")
+            choice.add(match[1], match[2], weighed.terms(match[3]))
             continue
-        full = part.endswith((" full", " open", " drained"))
-        if scores and not full:
-            yield _choice(scores, unit)
-            yield from terms
-            yield from _known(scores, sums)
-            scores, terms, sums = [], [], {}
-        if full:
-            yield part.replace(" open", ": its breaker is open")
+        is_out = part.endswith((" full", " open", " drained"))
+        if not is_out:
+            yield from choice.told()
+            choice = _Choice()
+        if tokens is not None:
+            choice = _Choice(tokens, " ms")
+            yield "work" + (f", for a prompt of about {tokens} tokens" if tokens else "")
         else:
-            yield part
-    if scores:
-        yield _choice(scores, unit)
-        yield from terms
-        yield from _known(scores, sums)
+            yield part.replace(" open", ": its breaker is open") if is_out else part
+    yield from choice.told()
 
 
-def _sum(name: str, terms: Sequence[float], score: str) -> str:
+class _Choice:
+    """The backends of one choice. unit: of the scores. tokens: of the prompt, by work."""
+
+    def __init__(self, tokens: int = 0, unit: str = "") -> None:
+        self._tokens, self._unit = tokens, unit
+        self._scores: list[tuple[str, str]] = []
+        self._lines: list[str] = []
+        self._terms: dict[str, weighed.WorkTerms] = {}
+        self._idle = ""  # what it costs at one that does nothing, which is told once
+
+    def add(self, name: str, score: str, its: weighed.WorkTerms | None) -> None:
+        self._scores.append((name, score))
+        if its is not None:
+            self._terms[name] = its
+            self._lines.append(_sum(name, its, self._tokens, score))
+            self._idle = score if its.pending == 0 else self._idle
+        elif score == self._idle:
+            self._lines.append(f"{name}: the same, for it does nothing either")
+
+    def told(self) -> Iterator[str]:
+        if not self._scores:
+            return
+        name = _lowest(self._scores)
+        shown = ", ".join(f"{each} {_score(value)}{self._unit}" for each, value in self._scores)
+        yield f"{name} of: {shown} (lowest score wins)"
+        yield from self._lines
+        if name in self._terms and self._tokens * BYTES_PER_TOKEN >= PROMPT_BLOCK:
+            yield _known(self._tokens, self._terms[name].uncached)
+
+
+def _sum(name: str, its: weighed.WorkTerms, tokens: int, score: str) -> str:
     """The terms of njs/work.js, so that its sum can be done again with a pencil."""
-    pending, uncached, busy, full, capacity, *more = terms
-    speed, others, share, load = more or (8.0, 0.0, 1.0, 0.0)  # njs/work.js: what is usual
-    for_weight = "" if share == 1 else f" / {share:g} for its weight"
+    for_weight = "" if its.share == 1 else f" / {its.share:g} for its weight"
+    full = its.in_flight + tokens
     parts = [
-        f"({pending:.0f} tokens pending + 3 x {uncached:.0f} not in its cache) / {speed:g} a ms",
-        f"50 x {busy:g} in flight{for_weight}",
-        f"50 x {others:g} of others{for_weight}" if others else "",
-        f"{_filled(full / capacity):g} for a KV cache with {full:.0f} of {capacity:.0f} tokens",
-        f"{load:g} to load the model or wait for a slot" if load else "",
+        f"({its.pending:.0f} tokens pending + 3 x {its.uncached:.0f} not in its cache)"
+        f" / {its.speed:g} a ms",
+        f"50 x {its.busy:g} in flight{for_weight}",
+        f"50 x {its.others:g} of others{for_weight}" if its.others else "",
+        f"{_filled(full / its.capacity):g} for a KV cache with {full:.0f} of {its.capacity:.0f}"
+        " tokens",
+        f"{its.load:g} to load the model or wait for a slot" if its.load else "",
     ]
     return f"{name}: {' + '.join(filter(None, parts))} = {_score(score)}"
 
 
-def _known(scores: Sequence[tuple[str, str]], sums: Mapping[str, Sequence[float]]) -> Iterator[str]:
-    """What the chosen one should have in its cache, where that can be told: what fills an idle
-    backend is the prompt itself, and blocks are all that is known of it (njs/blocks.js)."""
-    name = _lowest(scores)
-    idle = [full for _, _, busy, full, *_ in sums.values() if busy == 0]
-    if name not in sums or not idle or idle[0] * BYTES_PER_TOKEN < PROMPT_BLOCK:
-        return
-    known = max(0.0, idle[0] - sums[name][1])
-    prompt_kb, known_kb = (round(each * BYTES_PER_TOKEN / 1024) for each in (idle[0], known))
+def _known(tokens: float, uncached: float) -> str:
+    """What the chosen one should have in its cache: blocks are all that is known of it
+    (njs/blocks.js)."""
+    known = max(0.0, tokens - uncached)
+    prompt_kb, known_kb = (round(each * BYTES_PER_TOKEN / 1024) for each in (tokens, known))
     if known * BYTES_PER_TOKEN * 2 < PROMPT_BLOCK:
-        yield (
+        return (
             f"none of the prompt's {prompt_kb} kB should be in its cache: it is new there, too"
             f" long ago, or differs in the first {PROMPT_BLOCK // 1024} kB"
         )
-    else:
-        yield (
-            f"the first {known_kb} of the prompt's {prompt_kb} kB should be in its cache"
-            + ("; what follows is new there, or differs" if known_kb < prompt_kb else "")
-        )
+    return f"the first {known_kb} of the prompt's {prompt_kb} kB should be in its cache" + (
+        "; what follows is new there, or differs" if known_kb < prompt_kb else ""
+    )
 
 
 def _filled(part: float) -> float:
     brim = 0.9
     return round(1000 * (part / (1 - part) if part <= brim else 9 + 10 * min(1.0, part - brim)))
-
-
-def _choice(scores: list[tuple[str, str]], unit: str = "") -> str:
-    chosen = _lowest(scores)
-    shown = ", ".join(f"{name} {_score(value)}{unit}" for name, value in scores)
-    return f"{chosen} of: {shown} (lowest score wins)"
 
 
 def _lowest(scores: Sequence[tuple[str, str]]) -> str:

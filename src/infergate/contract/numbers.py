@@ -32,6 +32,9 @@ PROMPT_BLOCK = 8192
 KV_CACHE_TOKENS = 1_000_000
 """Of an engine that does not say: too many cost little, too few cost much (decision 034)."""
 
+PREFILL_TOKENS_MS = 8
+"""Tokens of a prompt that an engine reads in a ms, where nobody said (decision 034)."""
+
 OWED_PENDING = 2**26
 """What a backend owes is one number: so many times the tokens that are pending there, and those of
 all prompts in flight (njs/owed.js)."""

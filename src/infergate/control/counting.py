@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from infergate.config.load import LoadedConfig
 from infergate.control.budgets import BudgetWatch
+from infergate.control.learned import Learned, answer_of
 from infergate.errors import InfergateError
 from infergate.ledger.killed import KilledWorkers
 from infergate.ledger.ledger import Ledger, LedgerStep
+from infergate.ledger.line import Line
 from infergate.ledger.retention import Clock, forget_old
 from infergate.ledger.rotate import remove_old, reopen_missing, rotate
 from infergate.ledger.status import LedgerStatus, write_status
@@ -30,12 +32,27 @@ _FORGOTTEN_EVERY_S = 600.0
 _LONGEST_WAIT_S = 5.0
 
 
+def _learning(learned: Learned) -> Callable[[Line], None]:
+    def saw(line: Line) -> None:
+        answer = answer_of(line)
+        if answer is not None:
+            learned.saw(answer, line.second)
+
+    return saw
+
+
 class Counting:
     """Runs the ledger of one gateway in a thread, as long as `run` runs."""
 
-    def __init__(self, home: Home, database: Database, loaded: Callable[[], LoadedConfig]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        database: Database,
+        loaded: Callable[[], LoadedConfig],
+        learned: Learned,
+    ) -> None:
         self._home, self._database, self._loaded = home, database, loaded
-        self._ledger = Ledger(home, database, lambda: loaded().config)
+        self._ledger = Ledger(home, database, lambda: loaded().config, _learning(learned))
         self._budgets = BudgetWatch(home, database, loaded)
         self._clock = Clock()
         self._problem: InfergateError | None = None

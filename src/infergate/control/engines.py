@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from infergate.config.backends import Backend
 from infergate.config.root import Config
 from infergate.contract.live import EngineFact
-from infergate.contract.numbers import KV_CACHE_TOKENS
+from infergate.contract.numbers import KV_CACHE_TOKENS, PREFILL_TOKENS_MS
+from infergate.control.learned import Learned, usual
 from infergate.control.live import Live
 from infergate.errors import InfergateError
 from infergate.health.monitor import BackendStatus
@@ -94,6 +96,24 @@ class _Seen:
         return is_less
 
 
+def _whole(told: Sequence[float]) -> Sequence[float]:
+    """Also of what an earlier version told, which had fewer places."""
+    return (*told, *NOTHING[len(told) :])
+
+
+def _shares(config: Config) -> dict[str, float]:
+    """How fast each backend is said to read, 1 being usual: its weight over the average, as njs
+    takes it where nothing else is known."""
+    weights = [each.weight for each in config.backends.values()]
+    average = sum(weights) / max(1, len(weights))
+    return {
+        name: each.prefill_speed / 1000 / PREFILL_TOKENS_MS
+        if each.prefill_speed
+        else each.weight / average
+        for name, each in config.backends.items()
+    }
+
+
 class Engines:
     """Tells njs of the engines, as long as `run` runs. What they were last known to have holds
     while they are down."""
@@ -104,8 +124,10 @@ class Engines:
         live: Live,
         config: Callable[[], Config],
         statuses: Callable[[], Sequence[BackendStatus]],
+        learned: Learned,
     ) -> None:
         self._home, self._live, self._config, self._statuses = home, live, config, statuses
+        self._learned = learned
         self._seen: dict[str, _Seen] = {}
 
     async def run(self) -> None:
@@ -122,9 +144,15 @@ class Engines:
         """What shared memory is to hold. there: what it holds. load: what is told in
         control/load.py."""
         config = self._config()
+        self._learned.keep(config.backends)
+        shares = _shares(config)
         told = {
             status.name: self._of(
-                status, config, there.get(status.name, NOTHING), load.get(status.name, 0.0)
+                status,
+                config.backends[status.name],
+                _whole(there.get(status.name, ())),
+                load.get(status.name, 0.0),
+                shares,
             )
             for status in self._statuses()
             if status.name in config.backends
@@ -132,28 +160,44 @@ class Engines:
         return {name: each for name, each in told.items() if any(each)}
 
     def _of(
-        self, status: BackendStatus, config: Config, there: Sequence[float], others: float
+        self,
+        status: BackendStatus,
+        declared: Backend,
+        there: Sequence[float],
+        others: float,
+        shares: Mapping[str, float],
     ) -> tuple[float, ...]:
-        declared = config.backends[status.name]
         seen = self._seen.setdefault(status.name, _Seen())
         if (work := status.vitals.work) is not None:
             seen.capacity = work.kv_cache_tokens or seen.capacity
             if work.keeps_prefixes is not None:
                 seen.keeps_prefixes = work.keeps_prefixes
-        capacity = declared.kv_cache_tokens or seen.capacity
+        traits = self._learned.of(status.name)
+        length = usual(round(traits.length, 1))
+        # njs counts tokens by bytes; the engine, and the file, in its own.
+        capacity = (declared.kv_cache_tokens or seen.capacity or 0) / length
         loaded = frozenset(model.id for model in status.models if model.loaded is True)
         on_demand = status.kind is not None and not KINDS[status.kind].keeps_loaded
         moved = there[EngineFact.MOVED]
         if seen.restarted(status):
-            moved += (capacity or KV_CACHE_TOKENS) + 1
+            moved += round(capacity or KV_CACHE_TOKENS) + 1
         return (
-            float(capacity or 0),
-            (declared.prefill_speed or 0) / 1000,
-            float(seen.keeps_prefixes is False),
+            float(round(capacity)),
+            self._reads(declared, status.name, length, shares),
+            1.0 if seen.keeps_prefixes is False else round(1 - traits.trust, 1),
             moved,
             seen.room.evicts(loaded) if on_demand else 0.0,
             waiting_tokens(work, others),
         )
+
+    def _reads(
+        self, declared: Backend, name: str, length: float, shares: Mapping[str, float]
+    ) -> float:
+        """Tokens by bytes in a ms; 0 where njs' own guess is as good."""
+        ratio = self._learned.ratio(name, shares)
+        if ratio == length == 1.0:
+            return (declared.prefill_speed or 0) / 1000
+        return float(f"{PREFILL_TOKENS_MS * shares[name] * ratio / length:.2g}")
 
     def _push(self, there: Engined, wanted: Engined) -> None:
         change = {

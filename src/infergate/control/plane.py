@@ -22,6 +22,7 @@ from infergate.control.follow import follow
 from infergate.control.groups import AGAIN_AFTER_S, Groups
 from infergate.control.handing_on import HandingOn
 from infergate.control.keys_file import KeysFileWatch
+from infergate.control.learned import Learned
 from infergate.control.live import Live
 from infergate.control.load import LoadLoop
 from infergate.control.memory import Memory
@@ -81,6 +82,7 @@ class ControlPlane:
         self._stop, self._changed = asyncio.Event(), asyncio.Event()
         config = self._loaded.config
         self._live = Live(self._home.socket)
+        self._learned = Learned()
         self._certificates = CertificateLoop(self._home, lambda: self._loaded, self._apply_again)
         self._groups = Groups(self._home, lambda: self._declared, self._follow_changes)
         self._loops = Loops(self._home.loops)
@@ -132,7 +134,7 @@ class ControlPlane:
             ("following the database", self._follow_store),
             ("following names", self._follow_names),
             ("following groups", self._groups.run),
-            ("counting", Counting(home, database, loaded).run),
+            ("counting", Counting(home, database, loaded, self._learned).run),
             ("judging who is banned", BanWatch(home, database, self._config).run),
             ("keeping the firewall's log", FirewallLog(home, self._config, database).run),
             ("handing the log on", HandingOn(home, self._config).run),
@@ -144,7 +146,7 @@ class ControlPlane:
             ("telling the backends' load", self._load.run),
             (
                 "telling what the engines hold",
-                Engines(home, self._live, self._config, self._monitor.statuses).run,
+                Engines(home, self._live, self._config, self._monitor.statuses, self._learned).run,
             ),
             ("renewing certificates", self._certificates.run),
             ("upgrading the engine", EngineUpgrades(self._declared.path, home, self._config).run),

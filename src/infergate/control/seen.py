@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from infergate.contract.live import BreakerEntry as At
+from infergate.contract.live import EngineFact
 from infergate.control.report import BackendReport
 from infergate.live.shared_memory import LiveState
 
@@ -28,10 +29,21 @@ def unknown_since(known: _Stated) -> dict[str, Any]:
     return {"state": "unknown", "reason": f"it was {known.state} when it was last asked"}
 
 
+def _balance(engine: Sequence[float] | None) -> dict[str, float | None] | None:
+    """What `balance: work` goes by, of what is known of an engine."""
+    if engine is None:
+        return None
+    return {
+        "kv_cache_tokens": engine[EngineFact.HOLDS] or None,
+        "prefill_tokens_s": round(engine[EngineFact.READS] * 1000) or None,
+        "trust": round(1 - engine[EngineFact.DISTRUST], 2),
+    }
+
+
 def not_asked(backend: BackendReport, drained: Mapping[str, float]) -> dict[str, Any]:
     """The report of one backend while the gateway is down. drained: as of `seen`."""
     work = dict.fromkeys(("running", "waiting", "kv_cache_use", "latency_ms"))
-    nothing = {"in_flight": 0, "load": 0, "drained": backend.name in drained}
+    nothing = {"in_flight": 0, "load": 0, "balance": None, "drained": backend.name in drained}
     return {**vars(backend), **work, **nothing, **unknown_since(backend)}
 
 
@@ -49,6 +61,7 @@ def seen(
         **vars(backend),
         "in_flight": in_flight,
         "load": live.load.get(backend.name, 0) if live else 0,
+        "balance": _balance(live.engines.get(backend.name)) if live else None,
         "drained": backend.name in drained,
     }
     if backend.name in drained:

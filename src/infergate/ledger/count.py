@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from infergate.config.usage import Price
-from infergate.ledger.line import read_line
+from infergate.ledger.line import Line, read_line
 from infergate.ledger.measures import Cells, Measures
 from infergate.store.metrics import Cell
 from infergate.store.old_names import NONE, OldNameCalls, OldNameGroup
@@ -31,8 +31,10 @@ class Counted:
     keys: set[str] = field(default_factory=set)
 
 
-def count(text: str, prices: Prices, measures: Measures) -> Counted:
-    """The sums of whole lines."""
+def count(
+    text: str, prices: Prices, measures: Measures, saw: Callable[[Line], None] = lambda _: None
+) -> Counted:
+    """The sums of whole lines; saw: is told of each."""
     counted = Counted()
     cells = Cells(measures)
     minutes: dict[tuple[int, str, str, str], list[int]] = {}
@@ -49,6 +51,7 @@ def count(text: str, prices: Prices, measures: Measures) -> Counted:
         second, key, model, backend, failed, prompt, completion, cached, estimated, took_ms = line[
             :10
         ]
+        saw(line)
         cells.add(line)
         if line.old_name is not None:
             asked = OldNameGroup(line.old_name.name, key, line.old_name.client)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from infergate.config.root import Config
 from infergate.errors import StateError
 from infergate.ledger.count import count
+from infergate.ledger.line import Line
 from infergate.ledger.measures import Measures
 from infergate.ledger.prices import prices_of
 from infergate.ledger.tail import Piece, Tail
@@ -32,9 +33,19 @@ class LedgerStep:
 
 
 class Ledger:
-    """The ledger of one gateway. `step` is called again and again, by one thread."""
+    """The ledger of one gateway. `step` is called again and again, by one thread.
 
-    def __init__(self, home: Home, database: Database, config: Callable[[], Config]) -> None:
+    saw: is told of each line that is counted.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        database: Database,
+        config: Callable[[], Config],
+        saw: Callable[[Line], None] = lambda _: None,
+    ) -> None:
+        self._saw = saw
         self._log, self._database, self._config = home.access_log, database, config
         self._tail: Tail | None = None
         self._measures: Measures | None = None
@@ -93,7 +104,7 @@ class Ledger:
 
     def _count(self, piece: Piece) -> LedgerStep:
         prices, measures = prices_of(self._config()), self._ready()
-        counted = count(piece.data.decode("utf-8", "replace"), prices, measures)
+        counted = count(piece.data.decode("utf-8", "replace"), prices, measures, self._saw)
         with self._database.write() as connection:
             if piece.cut:
                 cut(connection, piece.identity, piece.start)

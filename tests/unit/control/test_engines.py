@@ -9,6 +9,7 @@ import pytest
 
 from infergate.config.root import Config
 from infergate.control.engines import UNSURE, Engines
+from infergate.control.learned import Learned
 from infergate.control.live import Live
 from infergate.health.inventory import ModelInfo
 from infergate.health.monitor import BackendStatus
@@ -48,7 +49,10 @@ class Told:
         self.there: dict[str, tuple[float, ...]] = {}
         self.others = 0.0
         home = Home(tmp_path)
-        self.engines = Engines(home, Live(home.socket), lambda: config, lambda: (self.now,))
+        self.learned = Learned()
+        self.engines = Engines(
+            home, Live(home.socket), lambda: config, lambda: (self.now,), self.learned
+        )
 
     def after(self, work: Work | None, **more: Any) -> dict[str, float]:
         self.now = status(work, **more)

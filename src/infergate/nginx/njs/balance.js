@@ -13,6 +13,7 @@
 //            busy: requests in flight; others: what the backend has besides ours (health/load.py); isLast:
 //            something stands against it, so that it comes last in any case
 //   told     for the log, of the score given last: its terms; '' if there are none to tell
+//   tokens   of the prompt, where it goes by them: told once (ledger/weighed.py reads both)
 //   taken(name)   it goes there
 import * as addresses from './addresses.js' with { load: 'rare' };
 import * as busyness from './busyness.js';
@@ -47,7 +48,7 @@ function open(r, route, request, tried, waits, only, sound, shunned) {
     const first = sequence === undefined ? turn : sequence[turn];
     const policy = (count === 1 || r === undefined ? busyness : policyOf(route[contract.ROUTE_BALANCE]))
         .open(r, route, request, tried, those);
-    const judge = { count, first, isCalm: able === undefined, told: '', score, take };
+    const judge = { count, first, isCalm: able === undefined, tokens: policy.tokens, told: '', score, take };
     let full = contract.NO_SCORE;   // what those that are full and else fine add for their priority, at least
 
     function turnOf() {

@@ -37,6 +37,7 @@ function warm(model, name) {
 // What it costs in ms: what is left of a load, or all of it, behind those of other models; who has to leave, and is
 // loaded again some day; the wait for a slot. Never one without the other: slots alone drive models out for ever.
 // evicts: how likely somebody has to (control/engines.py). A load under way is in no listing yet, and may fill the box.
+// Load times are not learned: boxes whose models load fast would get more than they have room for (decision 034).
 function cost(model, backend, busy, evicts) {
     const name = backend[contract.ROUTE_BACKEND_NAME];
     const wait = busy < SLOTS ? 0 : (busy - SLOTS + 1) / SLOTS * ANSWER;

@@ -64,7 +64,7 @@ function leastBusy(r, route, request, slots, names) {
     const isWork = route[contract.ROUTE_BALANCE] === 'work';
     let policy = isWork && request.bytes >= work.SMALL ? work.open(r, route, request) : undefined;
     let at = count === 1 ? 0 : slots.incr('/' + route[contract.ROUTE_MODEL], 1, -1) % count;
-    let why = route[contract.ROUTE_BALANCE] + ';';
+    let why = policy === undefined ? route[contract.ROUTE_BALANCE] + ';' : 'work ' + policy.tokens + ';';
     let lowest = contract.NO_SCORE;
     let best;
     for (let left = count; left !== 0; left--) {
@@ -106,7 +106,7 @@ function judged(r, route, request, tried, waits, only, sound) {
     do {
         const judge = balance.open(r, its, request, tried, waits, only, sound, taken);
         let at = judge.first;
-        let why = route[contract.ROUTE_BALANCE] + ';';
+        let why = route[contract.ROUTE_BALANCE] + (judge.tokens > 0 ? ' ' + judge.tokens : '') + ';';
         let lowest = contract.NO_SCORE;
         let best;
         for (let left = judge.count; left !== 0; left--) {

@@ -34,8 +34,6 @@ const BRIM = 0.9;
 const LEAST = 16, LONGEST = 1000000;
 // A sum stays below what stands against a backend (balance.js).
 const MOST = 900000;
-// Tokens that an engine reads in a ms, if it says nothing (docs/routing.md).
-const SPEED = 8;
 
 // See balance.js. What it found out stands in request.work: went.js and quick.js go by it.
 function open(r, route, request) {
@@ -63,17 +61,17 @@ function open(r, route, request) {
             return idle;   // no lower than the one before, and nothing to tell
         }
         const share = average === 0 ? 1 : backend[contract.ROUTE_BACKEND_WEIGHT] / average;
-        const speed = engine === undefined ? SPEED * share : engine[contract.ENGINE_FACT_READS] || SPEED * share;
+        const speed = engine === undefined ? contract.PREFILL_TOKENS_MS * share : engine[contract.ENGINE_FACT_READS] || contract.PREFILL_TOKENS_MS * share;
         const capacity = engine === undefined ? contract.KV_CACHE_TOKENS
             : engine[contract.ENGINE_FACT_HOLDS] || contract.KV_CACHE_TOKENS;
         let pending = engine === undefined ? 0 : engine[contract.ENGINE_FACT_WAITING];
-        let full = tokens;
+        let inFlight = 0;   // tokens of prompts
         let uncached = tokens;
         let entry = -1;   // of its deepest block that is young enough
         if (busy !== 0) {
             const owed = slots.get('+' + name) || 0;
             const unread = unreadOf(slots, name, owed, speed);
-            full += owed % contract.OWED_PENDING;
+            inFlight = owed % contract.OWED_PENDING;
             pending += unread;
         }
         for (; at !== -1; at = known.indexOf('\n' + name + '=', at + 1)) {
@@ -93,8 +91,7 @@ function open(r, route, request) {
         const load = backend[contract.ROUTE_BACKEND_FLAGS].indexOf(contract.BACKEND_FLAG_OLLAMA) === -1 ? 0
             : residents.cost(
                 route[contract.ROUTE_MODEL], backend, busy, engine === undefined ? 0 : engine[contract.ENGINE_FACT_EVICTS]);
-        const x = full / capacity;
-        const crowd = crowding(x);
+        const crowd = crowding((inFlight + tokens) / capacity);
         let sum = (pending + (1 + LATER) * uncached) / speed + WRITING * (busy + others) / share + load + crowd;
         sum = sum > MOST ? MOST : sum + 0.5 >>> 0;
         if (sum < lowest || isIt) {
@@ -102,7 +99,7 @@ function open(r, route, request) {
             policy.its = [name, uncached, speed, capacity, engine === undefined ? 0 : engine[contract.ENGINE_FACT_MOVED], entry];
         }
         const more = unusual(engine, others, share, load, speed);
-        policy.told = ':' + pending + ',' + uncached + ',' + busy + ',' + full + ',' + capacity + more;
+        policy.told = ':' + pending + ',' + uncached + ',' + busy + ',' + inFlight + ',' + capacity + more;
         if (isPlain && load === 0) {
             idle = sum;
         }
