@@ -194,10 +194,9 @@ class Home:
         """Where it does so with those for endpoints of the operator's own."""
         return self.queue_socket.with_name("endpoints.sock")
 
-    @property
-    def batches_socket(self) -> Path:
-        """Where it asks for files and batches."""
-        return self.queue_socket.with_name("batches.sock")
+    def keeper_socket(self, name: str) -> Path:
+        """Where it asks what keeps batches, or responses (supervise/keepers.py)."""
+        return self.queue_socket.with_name(f"{name}.sock")
 
     @property
     def files(self) -> Path:

@@ -151,7 +151,7 @@ class EndpointFile(Document):
 class TierPart(Document):
     """One process of the API tier (docs/api.md)."""
 
-    name: str = Field(description="api, endpoints or batches.")
+    name: str = Field(description="api, endpoints, batches or responses.")
     pid: int | None = Field(description="Null while it does not run.")
     restarts: int = Field(description="Since it was begun with the active settings.")
     since: float | None = Field(

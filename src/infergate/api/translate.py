@@ -33,11 +33,26 @@ async def translated(inner: Inner, caller: Caller, scope: Scope, body: bytes, se
     path, method = scope["path"], scope["method"]
     try:
         headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in scope["headers"]}
-        wanted = table.translation(method, path, headers, _object(body))
+        wanted = table.translation(method, path, headers, object_in(body))
         if wanted is None:
             raise Refused(f"`{method} {path}` is not translated here.", status=404)
+    except Refused as refused:
+        await _error(send, path, refused.status, refused.error)
+    else:
+        await asked(inner, caller, wanted, path, passed_on(scope["headers"]), send)
+
+
+async def asked(
+    inner: Inner,
+    caller: Caller,
+    wanted: Translation,
+    path: str,
+    on: Sequence[tuple[bytes, bytes]],
+    send: Send,
+) -> None:
+    """Ask for a translation, and answer. path: that was asked for. on: headers for the backend."""
+    try:
         sent = _json(wanted.body)
-        on = passed_on(scope["headers"])
         async with inner.ask(caller, wanted.method, wanted.target, sent, on) as answer:
             await _answered(wanted, path, answer, send)
     except Refused as refused:
@@ -93,7 +108,7 @@ async def _translated_events(wanted: Translation, answer: Answer) -> AsyncIterat
         yield events.broken(refused.status, refused.error)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def object_in(body: bytes) -> dict[str, Any]:
     """Raises Refused."""
     found: Any = None
     with contextlib.suppress(ValueError, RecursionError):

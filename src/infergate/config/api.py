@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from infergate.config.base import Section
 from infergate.config.batches import Batches
+from infergate.config.responses import KeptResponses
 from infergate.config.types import Bytes, EndpointPath, FilePath
 
 
@@ -23,6 +24,9 @@ class Api(Section):
     )
     batches: Batches | None = Field(
         None, description="OpenAI's files and batches; none, when not given."
+    )
+    responses: KeptResponses | None = Field(
+        None, description="What is kept of `/v1/responses`; nothing, when not given."
     )
     endpoint_memory: Bytes = Field(
         2 * 1024**3,

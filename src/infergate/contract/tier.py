@@ -31,6 +31,10 @@ class Handed(StrEnum):
     ENDPOINT = "endpoint"
 
 
+KEPT_PREFIX = "resp_ig_"
+"""How the ids of responses begin that are kept here; a backend's own do not. nginx/tier.py has the
+location of these."""
+
 CODINGS = ("gzip", "x-gzip", "zstd")
 """Of a request's body: what it unpacks (api/unpack.py)."""
 

@@ -121,8 +121,8 @@ PARENT = Field(
     "parent",
     "ig_parent",
     "some",
-    "The request that it was asked for by the API tier: its `id`, or a batch's; of no other "
-    "requests",
+    "The request that it was asked for by the API tier: its `id`, a batch's, or that of a response "
+    "in the background; of no other requests",
 )
 HANDED = Field(
     "tier",

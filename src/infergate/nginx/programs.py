@@ -31,6 +31,7 @@ from infergate.nginx.relays import (
     watches,
 )
 from infergate.nginx.statuses import INTERNAL
+from infergate.nginx.tier import keepers_of
 from infergate.nginx.waf import profiles
 from infergate.nginx.zones import zones
 
@@ -89,6 +90,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "attempts_socket": str(around.home.attempts_socket),
         "watches": int(watches(config)),
         "tier": int(config.api is not None),
+        "keeps_responses": int(keepers_of(config)["responses"]),
         "waf_blocks": int(profiles(config)[0].mode == "block"),
         "unpacks": int(config.api is not None and profiles(config)[0].mode == "off"),
         "mute": _mute(),

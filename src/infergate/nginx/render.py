@@ -239,7 +239,7 @@ def _unwanted_snippets(config: Config) -> Iterator[str]:
         yield from KEEPING_SNIPPETS
     if config.api is None:
         yield tier.SNIPPET
-    if config.api is None or config.api.batches is None:
-        yield tier.BATCHES
+    if not any(tier.keepers_of(config).values()):
+        yield tier.KEEPER
     if not has_grpc(config):
         yield from ("snippets/grpc.conf.j2", "snippets/grpc_refusals.conf.j2")

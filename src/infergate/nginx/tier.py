@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from infergate.config.root import Config
+from infergate.contract.tier import KEPT_PREFIX
 from infergate.paths import Home
 
 if TYPE_CHECKING:
     from infergate.nginx.render import Surroundings
 
-SNIPPET, BATCHES = "snippets/tier.conf.j2", "snippets/batches.conf.j2"
+SNIPPET, KEEPER = "snippets/tier.conf.j2", "snippets/keeper.conf.j2"
 
 FORM_OVERHEAD = 64 * 1024
 """Bytes of a form around a file."""
@@ -30,6 +31,7 @@ _LOGGED = re.compile(r'(access\.log"\s+)infergate(?!_several|_refused)')
 def values(config: Config, home: Home) -> dict[str, object]:
     """What the templates say of it."""
     batches = None if config.api is None else config.api.batches
+    keepers = [name for name, is_there in keepers_of(config).items() if is_there]
     return {
         "inner": False,
         "tier": config.api is not None,
@@ -38,9 +40,18 @@ def values(config: Config, home: Home) -> dict[str, object]:
         "tier_socket": str(home.tier_socket),
         "endpoints_socket": str(home.endpoints_socket),
         "inner_socket": str(home.inner_socket),
-        "batches": batches is not None,
-        "batches_socket": str(home.batches_socket),
+        "keepers": {name: str(home.keeper_socket(name)) for name in keepers},
+        "kept_responses": f"/v1/responses/{KEPT_PREFIX}",
         "batches_body": 0 if batches is None else batches.max_file + FORM_OVERHEAD,
+    }
+
+
+def keepers_of(config: Config) -> dict[str, bool]:
+    """Which there are of supervise/keepers.py."""
+    api = config.api
+    return {
+        "batches": api is not None and api.batches is not None,
+        "responses": api is not None and api.responses is not None,
     }
 
 
@@ -83,7 +94,7 @@ def settings(config: Config, around: Surroundings) -> str:
     return json.dumps(
         {
             "workers": api.workers,
-            "batches": api.batches is not None,
+            **keepers_of(config),
             "endpoints": folder,
             "endpoint_memory": api.endpoint_memory,
             "max_body": config.limits.max_body,

@@ -260,3 +260,29 @@ batches = Table(
     Column("keep_s", _Number),  # how long what it writes is kept, if the client said so
 )
 Index("batches_of_owner", batches.c.owner, batches.c.number)
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("node", String(256), nullable=False),  # the gateway that makes it
+    Column("owner", String(64), nullable=False),  # a key's id, or the hash of one of the YAML
+    Column("entry", String(64), nullable=False),  # of nginx's zone `keys`: a hash
+    Column("client", String(64), nullable=False),  # the address it was asked from
+    Column("previous", String(64)),  # whose conversation it goes on with
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),  # of one in the background
+    Column("bytes", _Number, nullable=False),
+    Column("created_at", _Number, nullable=False),
+    Column("used_at", _Number, nullable=False),  # made, or gone on from
+    Column("document", Text, nullable=False),  # as it is told, a JSON object
+    Column("items", Text, nullable=False),  # its own input, a JSON list
+    Column("asked", Text),  # the rest of the request, a JSON object; NULL once it has ended
+    Column("events", Text),  # of one in the background that is a stream
+)
+# All that is counted of a key's stands in it.
+Index(
+    "responses_of_owner",
+    *(responses.c.owner, responses.c.used_at, responses.c.status, responses.c.bytes),
+)

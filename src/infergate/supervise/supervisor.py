@@ -21,11 +21,11 @@ from infergate.log import log
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.supervise.admin_api import AdminApi
 from infergate.supervise.api_tier import ApiTier
-from infergate.supervise.batches import BatchesProcess
 from infergate.supervise.child import Child
 from infergate.supervise.engine_change import WAKE, follow_requests
 from infergate.supervise.followed import note_followed
 from infergate.supervise.instance import DRAIN_TIMEOUT_S, sole_supervisor
+from infergate.supervise.keepers import KEEPERS, KeeperProcess
 from infergate.supervise.nginx_process import NginxProcess
 from infergate.supervise.notify import STOPPING, notify
 from infergate.supervise.preparing import NotPrepared, preparing
@@ -125,7 +125,8 @@ def _api_tier(
 ) -> Iterator[Coroutine[None, None, None]]:
     processes = TierProcesses(home.tier_processes)
     yield ApiTier(home, processes).keep_running()
-    yield BatchesProcess(path, home, environ, processes).keep_running()
+    for keeper in KEEPERS:
+        yield KeeperProcess(keeper, path, home, environ, processes).keep_running()
 
 
 def _followers(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infergate.api.batches.calls import BatchAnswer, BatchUnanswered, Stopped
-from infergate.api.batches.turns import Turns
+from infergate.api.turns import Turns
 from infergate.store.batches import find_batch
 from tests.batches import (
     NODE,

@@ -7,60 +7,43 @@ user: it has the store and the files. What it asks of models goes through nginx 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import socket
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from infergate.api.batches.app import BatchesApp
 from infergate.api.batches.calls import BatchCaller
-from infergate.api.batches.grant import BatchGrant
 from infergate.api.batches.key_caller import KeyCaller
-from infergate.api.batches.settings import Settings
 from infergate.api.files.folder import Folder
+from infergate.api.grant import LAST, KeyGrant
 from infergate.api.inner import Inner
+from infergate.api.keeper import alone
 from infergate.api.serve import serve
-from infergate.files import locked_now
+from infergate.api.settings import Settings
+from infergate.config.batches import Batches
 from infergate.ledger.ledger import node_in, node_of
-from infergate.paths import Home, home_for
+from infergate.paths import home_for
 from infergate.store.batches import StoredBatch
 from infergate.store.database import database_for
 
 _FINISH_S = 3
-_LOOK_S = 0.2
 
 
 async def main() -> None:
     path, listener = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
     home = home_for(path)
-    settings = Settings(path, home)
+    settings = Settings(path, home, lambda api: api.batches, Batches())
     database = database_for(settings.config, home, keep=True)
     inner = Inner(home.inner_socket)
 
     def caller_of(batch: StoredBatch) -> BatchCaller:
-        grant = BatchGrant(batch, database, home.socket)
+        grant = KeyGrant(batch.key_entry, batch.id, batch.client, database, home.socket, place=LAST)
         return KeyCaller(inner, grant, batch.client, lambda: settings().max_answer)
 
     node = node_in(database, node_of(home))
     batches = BatchesApp(database, node, Folder(home.files), settings, caller_of)
-    async with _alone(home), batches.running():
+    async with alone(home.files), batches.running():
         await serve(batches.app, listener, finish_s=_FINISH_S)
-
-
-@contextlib.asynccontextmanager
-async def _alone(home: Home) -> AsyncIterator[None]:
-    """Whoever runs the batches until now has given them up: a supervisor that was killed leaves its
-    processes for a moment."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        with locked_now(home.files / ".lock") as held:
-            if held:
-                yield
-                return
-        await asyncio.sleep(_LOOK_S)
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from infergate.api.batches.calls import Callers
 from infergate.api.batches.routes import BatchRoutes
 from infergate.api.batches.run import Around
 from infergate.api.batches.runner import Runner
-from infergate.api.batches.threads import to_its_end
-from infergate.api.batches.turns import Turns
 from infergate.api.files.folder import Folder
 from infergate.api.files.routes import Files
 from infergate.api.refusal import Refused
+from infergate.api.threads import to_its_end
+from infergate.api.turns import Turns
 from infergate.config.batches import Batches
 from infergate.errors import InfergateError
 from infergate.log import log

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from infergate.api.batches.calls import BatchAnswer, BatchUnanswered, Stopped
-from infergate.api.batches.grant import BatchGrant
 from infergate.api.caller import Caller
 from infergate.api.connection import Answer, NobodyThere, Unanswered
+from infergate.api.grant import KeyGrant
 from infergate.api.inner import Inner, TooLarge, whole
 from infergate.contract.tier import Handed
 from infergate.errors import StateError
@@ -27,7 +27,7 @@ class KeyCaller:
     """One batch's. largest: bytes of an answer."""
 
     def __init__(
-        self, inner: Inner, grant: BatchGrant, client: str, largest: Callable[[], int]
+        self, inner: Inner, grant: KeyGrant, client: str, largest: Callable[[], int]
     ) -> None:
         self._inner, self._grant, self._client = inner, grant, client
         self._largest = largest

@@ -20,9 +20,9 @@ from infergate.api.batches.calls import (
 )
 from infergate.api.batches.journal import Done, Journal
 from infergate.api.batches.lines import BadLine, BatchLine, CheckedLine, line_of, raw_lines
-from infergate.api.batches.threads import to_its_end
-from infergate.api.batches.turns import Turns
 from infergate.api.files.folder import Folder
+from infergate.api.threads import to_its_end
+from infergate.api.turns import Turns
 from infergate.config.batches import Batches
 from infergate.store.batches import StoredBatch, count_batch, move_batch
 from infergate.store.database import Database

@@ -9,7 +9,7 @@ import time
 
 from infergate.api.batches.calls import Callers
 from infergate.api.batches.run import Around, Run
-from infergate.api.batches.threads import to_its_end
+from infergate.api.threads import to_its_end
 from infergate.backoff import Backoff
 from infergate.log import log
 from infergate.store.batches import CANCELLABLE, OPEN, find_batch, move_batch, open_batches

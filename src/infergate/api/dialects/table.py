@@ -105,7 +105,8 @@ ENTRIES = (
         Responses.target,
         Responses,
         lost=(
-            "`store`: an answer cannot be asked for again, and says `store: false`",
+            "`store` where the gateway keeps no [responses](responses.md): an answer cannot be "
+            "asked for again, and says `store: false`",
             "system and developer messages between others stand at the beginning",
             "`reasoning.summary` and `encrypted_content`: what the model thinks is told as it is; "
             "efforts above high become high",
@@ -114,7 +115,8 @@ ENTRIES = (
         ),
         refused=(
             "tools that are no functions (`web_search`, `mcp`, `custom`, …), and their items",
-            "`previous_response_id`, `conversation`, `background`, `prompt`, items by their ids",
+            "`conversation`, `prompt`; where the gateway keeps no [responses](responses.md), "
+            "`previous_response_id`, `background` and items by their ids, too",
             "images and files by `file_id`, files by URL",
         ),
     ),

@@ -67,6 +67,7 @@ declare const settings: {
     readonly attempts_socket: string;
     readonly watches: 0 | 1;
     readonly tier: number;
+    readonly keeps_responses: number;
     readonly waf_blocks: number;
     readonly unpacks: number;
     readonly mute: string;

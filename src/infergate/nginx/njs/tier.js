@@ -2,7 +2,6 @@
 // stands for it (lent.js), which nobody can guess, and which ends with the request (handed.js).
 import * as contract from './contract.js';
 import * as credentials from './credentials.js';
-import * as lent from './lent.js';
 
 const TOKEN_BYTES = 32;
 
@@ -19,7 +18,8 @@ function unpacks(r) {
 function handOver(r, why) {
     lend(r);
     r.variables.ig_handed = why;
-    r.internalRedirect('@tier');
+    r.internalRedirect(settings.keeps_responses && why === contract.HANDED_DIALECT && r.uri === '/v1/responses'
+        ? '@responses' : '@tier');
 }
 
 // Throws where shared memory has no room.
@@ -27,9 +27,8 @@ function lend(r) {
     const variables = r.variables;
     const bytes = (/** @type {any} */ (globalThis)).crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));
     const token = contract.TOKEN_PREFIX + Buffer.from(bytes).toString('hex');
-    const own = variables.ig_inner === '1' ? lent.of((r.headersIn['Authorization'] || '').slice('Bearer '.length)) : undefined;
     const entry = [];
-    entry[contract.LENT_KEY] = own === undefined ? credentials.entry(r) : own[contract.LENT_KEY];
+    entry[contract.LENT_KEY] = credentials.entry(r);
     entry[contract.LENT_PARENT] = variables.ig_request_id;
     entry[contract.LENT_CLIENT] = variables.remote_addr;
     ngx.shared.ig_lent.set(token, JSON.stringify(entry));

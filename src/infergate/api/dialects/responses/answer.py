@@ -8,6 +8,7 @@ from typing import Any
 
 from infergate.api.dialects import chat
 from infergate.api.dialects.blocks import Block, Blocks
+from infergate.api.dialects.responses.kept import KeptAs
 from infergate.api.dialects.translation import Body
 
 _ECHOED: Mapping[str, Any] = {
@@ -27,13 +28,14 @@ _ECHOED: Mapping[str, Any] = {
 """What a response says of its request, with what it says where that is silent."""
 
 
-def head(answer: Body, body: Body) -> Body:
-    """A response before it has anything to say. body: the client's request."""
+def head(answer: Body, body: Body, kept: KeptAs | None) -> Body:
+    """A response before it has anything to say. body: the client's request. kept: None where it
+    cannot be asked for again."""
     said = {name: body[name] for name in _ECHOED if body.get(name) is not None}
     return {
-        "id": "resp_" + identity(answer),
+        "id": "resp_" + identity(answer, kept),
         "object": "response",
-        "created_at": chat.count(answer.get("created")) or int(time.time()),
+        "created_at": _created_at(answer) if kept is None else kept.created_at,
         "status": "in_progress",
         "error": None,
         "incomplete_details": None,
@@ -41,28 +43,33 @@ def head(answer: Body, body: Body) -> Body:
         "output": [],
         **_ECHOED,
         **said,
-        # It cannot be asked for again by its id.
-        "store": False,
-        "background": False,
+        "store": kept is not None,
+        "background": kept is not None and kept.in_background,
         "service_tier": "default",
         "truncation": "disabled",
         "usage": None,
     }
 
 
-def identity(answer: Body) -> str:
+def identity(answer: Body, kept: KeptAs | None) -> str:
     """What all ids of an answer end in."""
+    if kept is not None:
+        return kept.identity
     return chat.word(answer.get("id")).removeprefix("chatcmpl-") or "0"
 
 
-def response(answer: Body, body: Body) -> Body:
+def _created_at(answer: Body) -> int:
+    return chat.count(answer.get("created")) or int(time.time())
+
+
+def response(answer: Body, body: Body, kept: KeptAs | None) -> Body:
     """The whole response. Raises Refused where the answer is none."""
     said = chat.read_answer(answer)
     blocks = Blocks()
     steps = [*blocks.feed(said), *blocks.end()]
     found = [each.block for each in steps if each.what == "open"]
-    output = [item(each, identity(answer), "completed") for each in found]
-    return ended(head(answer, body), output, said.finish, chat.usage(answer))
+    output = [item(each, identity(answer, kept), "completed") for each in found]
+    return ended(head(answer, body, kept), output, said.finish, chat.usage(answer))
 
 
 def ended(head: Body, output: list[Body], finish: str | None, used: chat.ChatUsage | None) -> Body:
@@ -75,6 +82,17 @@ def ended(head: Body, output: list[Body], finish: str | None, used: chat.ChatUsa
         "output": output,
         "usage": usage(used),
     }
+
+
+def failed(head: Body, status: int, error: Mapping[str, Any]) -> Body:
+    """A response that came to nothing, or broke off. status, error: as a backend or the gateway
+    told it."""
+    message = error.get("message")
+    told = {
+        "code": "rate_limit_exceeded" if status == 429 else "server_error",
+        "message": message if isinstance(message, str) and message else "The backend failed.",
+    }
+    return {**head, "status": "failed", "error": told}
 
 
 def usage(used: chat.ChatUsage | None) -> Body | None:

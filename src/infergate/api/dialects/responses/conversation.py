@@ -20,11 +20,13 @@ def items(value: Any) -> list[Item]:
     return [given.mapping(each, f"input.{number}") for number, each in enumerate(listed)]
 
 
-def messages(instructions: str, listed: Iterable[Item]) -> list[Body]:
+def messages(instructions: str, before: Iterable[Item], own: Iterable[Item]) -> list[Body]:
     """All of them, `instructions` in front. What a system or developer says between others goes to
-    the beginning too: most chat templates take it there only."""
+    the beginning too: most chat templates take it there only. before: of an earlier request."""
     told = _Told([instructions] if instructions else [])
-    for number, item in enumerate(listed):
+    for item in before:
+        told.add(item, "previous_response_id")
+    for number, item in enumerate(own):
         told.add(item, f"input.{number}")
     told.over()
     head = "\n\n".join(told.system)
@@ -57,7 +59,7 @@ class _Told:
                 self._result(item, where)
             case "item_reference":
                 raise Refused(
-                    f"'{where}': answers are not kept here; send the item itself.", param=where
+                    f"'{where}': this item is not kept here; send the item itself.", param=where
                 )
             case _:
                 raise Refused(

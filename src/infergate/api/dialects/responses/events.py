@@ -9,6 +9,7 @@ from infergate.api.dialects import chat
 from infergate.api.dialects.blocks import Block, Step
 from infergate.api.dialects.chat_events import ChatEvents
 from infergate.api.dialects.responses import answer
+from infergate.api.dialects.responses.kept import KeptAs
 from infergate.api.dialects.translation import Body
 from infergate.api.dialects.wire import event
 
@@ -23,11 +24,16 @@ _WHOLE = {"text": "text", "refusal": "refusal", "thinking": "text", "tool": "arg
 
 
 class ResponseEvents(ChatEvents):
-    """One stream: created, in_progress, items one after the other, and how it ended."""
+    """One stream: created, in_progress, items one after the other, and how it ended.
 
-    def __init__(self, body: Body) -> None:
+    whole: of one that is kept, the response when it is over. Its last event is not told before it
+    is kept: whoever does so says `last`.
+    """
+
+    def __init__(self, body: Body, kept: KeptAs | None = None) -> None:
         super().__init__()
-        self._body = body
+        self._body, self._kept = body, kept
+        self.whole: Body | None = None
         self._head: Body | None = None
         self._identity = ""
         self._opened: list[Block] = []
@@ -49,25 +55,36 @@ class ResponseEvents(ChatEvents):
         rest = self._steps(self._blocks.end())
         head = self._head or {}
         whole = answer.ended(head, self._output("completed"), self._finish, self._usage)
-        return rest + self._event(f"response.{whole['status']}", response=whole)
+        return rest + self._over_with(whole)
 
     def _failed(self, status: int, error: Mapping[str, Any]) -> bytes:
         begun = self._start({})
-        message = error.get("message")
-        told = {
-            "code": "rate_limit_exceeded" if status == 429 else "server_error",
-            "message": message if isinstance(message, str) and message else "The backend failed.",
-        }
-        output = self._output("incomplete")
-        failed = {**(self._head or {}), "status": "failed", "error": told, "output": output}
-        return begun + self._event("response.failed", response=failed)
+        head = {**(self._head or {}), "output": self._output("incomplete")}
+        return begun + self._over_with(answer.failed(head, status, error))
+
+    def last(self, whole: Body) -> bytes:
+        """The event that ends it. whole: the response."""
+        return self._event(f"response.{whole['status']}", response=whole)
+
+    def queued(self, head: Body) -> bytes:
+        """What one in the background begins with: it waits. head: the response so far."""
+        names = ("response.created", "response.queued")
+        return b"".join(self._event(name, response=head) for name in names)
+
+    def _over_with(self, whole: Body) -> bytes:
+        if self._kept is None:
+            return self.last(whole)
+        self.whole = whole
+        return b""
 
     def _start(self, chunk: Body) -> bytes:
         if self._head is not None:
             return b""
-        self._identity = answer.identity(chunk)
-        self._head = answer.head(chunk, self._body)
-        names = ("response.created", "response.in_progress")
+        self._identity = answer.identity(chunk, self._kept)
+        self._head = answer.head(chunk, self._body, self._kept)
+        names = ["response.in_progress"]
+        if not self._number:
+            names.insert(0, "response.created")
         return b"".join(self._event(name, response=self._head) for name in names)
 
     def _output(self, last: str) -> list[Body]:

@@ -16,25 +16,29 @@ _EFFORTS = {
     "xhigh": "high",
     "max": "high",
 }
+_CAN_BE_KEPT = "answers are not kept here unless the gateway has `api.responses`"
 _NEEDS_STORE = {
-    "previous_response_id": "answers are not kept here: send the conversation in 'input'",
+    "previous_response_id": f"{_CAN_BE_KEPT}: send the conversation in 'input'",
+    "background": f"{_CAN_BE_KEPT}: ask for a stream",
     "conversation": "conversations are not kept here: send the messages in 'input'",
-    "background": "answers are not kept here: ask for a stream",
     "prompt": "prompts are not kept here: send it in 'instructions' and 'input'",
 }
 
 
-def chat_request(body: Body, before: Sequence[conversation.Item] | None) -> Body:
+def chat_request(
+    body: Body, before: Sequence[conversation.Item] | None, *, in_background: bool = False
+) -> Body:
     """The whole request. before: the items of what `previous_response_id` names, where somebody
-    keeps them. Raises Refused."""
+    keeps them. in_background: somebody makes it while nobody waits. Raises Refused."""
+    had = {"previous_response_id": before is not None, "background": in_background}
     for name, why in _NEEDS_STORE.items():
-        if body.get(name) and not (name == "previous_response_id" and before is not None):
+        if body.get(name) and not had.get(name):
             raise Refused(f"'{name}' cannot be had from this model's server: {why}.", param=name)
     instructions = given.optional_text(body.get("instructions"), "instructions")
-    listed = [*(before or ()), *conversation.items(body.get("input"))]
+    own = conversation.items(body.get("input"))
     asked: Body = {
         "model": given.text(body.get("model"), "model"),
-        "messages": conversation.messages(instructions, listed),
+        "messages": conversation.messages(instructions, before or (), own),
         "stream": given.flag(body.get("stream"), "stream"),
     }
     if asked["stream"]:

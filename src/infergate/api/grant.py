@@ -1,5 +1,5 @@
-"""What lets a batch ask of models though nobody's request is open: a token in nginx's memory
-(njs/lent.js), which stands for the key that made the batch as long as that is valid."""
+"""What lets us ask of models though nobody's request is open: a token in nginx's memory
+(njs/lent.js), which stands for the key in whose name that is as long as that is valid."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from infergate.api.batches.threads import to_its_end
+from infergate.api.threads import to_its_end
 from infergate.contract.numbers import TOKEN_MS
-from infergate.contract.tier import Lent, Token
+from infergate.contract.tier import Token
 from infergate.errors import StateError
 from infergate.live.shared_memory import push
-from infergate.store.batches import StoredBatch
 from infergate.store.database import Database
 from infergate.store.tables import keys
 from infergate.store.tables import secrets as stored
@@ -30,11 +29,26 @@ _RENEWED_AFTER_S = TOKEN_MS / 1000 / 2
 _ZONE = "lent"
 
 
-class BatchGrant:
-    """One batch's. socket: where nginx's memory is written (Home.socket)."""
+class KeyGrant:
+    """For one batch, or one response. entry: under which nginx knew the key. parent: what it asks
+    for, as the log shows it. client: the address that this came from. place: its class in the queue
+    instead of the key's own. socket: where nginx's memory is written (Home.socket)."""
 
-    def __init__(self, batch: StoredBatch, database: Database, socket: Path) -> None:
-        self._batch, self._database, self._socket = batch, database, socket
+    def __init__(
+        self,
+        entry: str,
+        parent: str,
+        client: str,
+        database: Database,
+        socket: Path,
+        *,
+        place: int | None = None,
+    ) -> None:
+        self._entry = entry
+        self._rest: list[str | int] = [parent, client]
+        if place is not None:
+            self._rest.append(place)
+        self._database, self._socket = database, socket
         self._token, self._since = "", 0.0
         self._making = asyncio.Lock()
 
@@ -48,17 +62,11 @@ class BatchGrant:
             old = time.monotonic() - self._since > _RENEWED_AFTER_S
             if self._token and self._token != refused and not old:
                 return self._token
-            entry = await to_its_end(key_entry_now, self._database, self._batch.key_entry)
+            entry = await to_its_end(key_entry_now, self._database, self._entry)
             if entry is None:
                 return None
             token = Token.PREFIX + secrets.token_hex(_RANDOM_BYTES)
-            lent = {
-                Lent.KEY: entry,
-                Lent.PARENT: self._batch.id,
-                Lent.CLIENT: self._batch.client,
-                Lent.PLACE: LAST,
-            }
-            text = json.dumps([lent[each] for each in Lent])
+            text = json.dumps([entry, *self._rest])  # the places of Lent
             change = {"set": {token: text}, "delete": [self._token] if self._token else []}
             await to_its_end(push, self._socket, {_ZONE: change})
             self._token, self._since = token, time.monotonic()

@@ -1,11 +1,13 @@
-"""Files and batches (docs/batches.md): their socket is held here, and their process runs as long as
-the active revision has them, because batches go on whether or not anybody asks."""
+"""What keeps something for clients: files and batches (docs/batches.md), and responses
+(docs/responses.md). The socket of each is held here, and its process runs as long as the active
+revision has it, because what was begun goes on whether or not anybody asks."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from infergate.errors import EngineError
@@ -18,13 +20,30 @@ from infergate.supervise.tier_settings import tier_settings, tier_socket
 _LOOK_S = 0.5
 
 
-class BatchesProcess:
+@dataclass(frozen=True)
+class Keeper:
+    """name: in the tier's settings, and of its package in infergate.api. what: for people."""
+
+    name: str
+    what: str
+
+
+KEEPERS = (Keeper("batches", "files and batches"), Keeper("responses", "responses that are kept"))
+
+
+class KeeperProcess:
     """That of one gateway, or none. It reads the configuration itself, and is not begun anew with a
     new one. config: its file."""
 
     def __init__(
-        self, config: Path, home: Home, environ: Mapping[str, str], processes: TierProcesses
+        self,
+        keeper: Keeper,
+        config: Path,
+        home: Home,
+        environ: Mapping[str, str],
+        processes: TierProcesses,
     ) -> None:
+        self._keeper, self._socket = keeper, home.keeper_socket(keeper.name)
         self._config, self._home, self._environ = config, home, environ
         self._processes = processes
         self._watched: Watched | None = None
@@ -50,23 +69,23 @@ class BatchesProcess:
             return
         told = tier_settings(self._home) or {}
         try:
-            if told.get("batches") and self._running is None:
+            if told.get(self._keeper.name) and self._running is None:
                 self._begin(told["user"])
-            elif not told.get("batches"):
+            elif not told.get(self._keeper.name):
                 await self._end()
         except (EngineError, OSError, KeyError) as problem:
-            log.error("files and batches do not run", problem=str(problem))
+            log.error(f"{self._keeper.what} cannot be had", problem=str(problem))
             return
         self._seen = active
-        self._processes.follows("batches", str(active))
 
     def _begin(self, user: str | None) -> None:
-        self._listener = tier_socket(self._home.batches_socket, user)
+        self._listener = tier_socket(self._socket, user)
         number = self._listener.fileno()
-        command = ["-m", "infergate.api.batches", str(self._config), str(number)]
-        self._watched = self._processes.watch("batches")
+        module = f"infergate.api.{self._keeper.name}"
+        command = ["-m", module, str(self._config), str(number)]
+        self._watched = self._processes.watch(self._keeper.name)
         child = Child(
-            "what runs batches",
+            f"what has {self._keeper.what}",
             command,
             self._home,
             self._environ,
@@ -85,5 +104,5 @@ class BatchesProcess:
             self._watched = None
         if self._listener is not None:
             self._listener.close()
-            self._home.batches_socket.unlink(missing_ok=True)
+            self._socket.unlink(missing_ok=True)
             self._listener = None

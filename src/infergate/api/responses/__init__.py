@@ -1,0 +1,1 @@
+"""OpenAI's responses that are kept here (docs/responses.md)."""
