@@ -16,7 +16,8 @@
     │   └── NotIssued             an ACME authority gave none
     ├── StateError                the state could not be stored or pushed
     │   ├── StoreLost             the database is gone, or an older copy lies in its place
-    │   └── MemoryFull            nginx has no room for some of it; the rest is active
+    │   ├── MemoryFull            nginx has no room for some of it; the rest is active
+    │   └── Outdated              it comes from a configuration that does not hold any more
     └── AlreadyRunning            a gateway already uses this state folder
 
 The command line prints them and ends with the exit code: 0 done, 1 failed, 2 your input. 3, which
@@ -157,6 +158,10 @@ class MemoryFull(StateError):
             "each zone is; `infergate apply` makes them as large as what is kept needs.",
         )
         self.zones = zones
+
+
+class Outdated(StateError):
+    """What was to be published comes from a configuration that does not hold any more."""
 
 
 class AlreadyRunning(InfergateError):

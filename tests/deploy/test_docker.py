@@ -36,8 +36,24 @@ PRINTED = (
 )
 PAGE = tuple(blocks("install-docker.md"))
 KEY = "your_generated_openssl_key_here"
-LARGEST_BYTES = 280_000_000
-"""It was to be 250 MB, and was until OpenAI's client came: docs/decisions/036."""
+LARGEST_BYTES = 250_000_000
+LOADED = """
+import contextlib, importlib, os, sys
+for name in ("api.tier", "api.batches.run", "api.endpoints.host", "supervise.supervisor",
+             "control.plane", "admin.serve", "cli.status", "__main__"):
+    importlib.import_module("infergate." + name)
+from openai import AsyncOpenAI
+AsyncOpenAI(api_key="x", base_url="http://x").chat.completions
+sys.argv[1:] = ["keys", "list"]
+with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
+    sys.modules["infergate.__main__"].start()
+compiled = [getattr(each, "__cached__", None) for each in list(sys.modules.values())]
+for each in compiled:
+    if each and not os.path.exists(each):
+        print(each)
+assert len([each for each in compiled if each]) > 1000
+"""
+"""Loads what our processes do, and says what of it Python has to compile anew at each start."""
 KEYS, SERVERS = "nginx/api_keys.conf", "nginx/upstream_ollama.conf"
 PODMAN = "metrics: { networks: [10.88.0.0/13, 172.16.0.0/12"
 GENERATE = f"http://127.0.0.1:8080/api/generate -H 'Authorization: Bearer {KEY}'"
@@ -98,6 +114,11 @@ def test_the_image_is_small_and_runs_as_nobody_in_a_root_that_cannot_be_written(
     modules = up.sh(f"docker exec {CONTAINER} ls /usr/lib/nginx/modules")
     assert {"ngx_http_js_module.so", "ngx_http_modsecurity_module.so"} <= set(modules.split())
     until(lambda: up.sh(f"docker healthcheck run {CONTAINER} || true").strip() == "")
+
+
+def test_what_is_loaded_is_compiled_already(up: Machine) -> None:
+    said = up.sh(f"docker exec {CONTAINER} /opt/infergate/bin/python -c '{LOADED}' 2>/dev/null")
+    assert said == ""
 
 
 def test_hadolint_has_nothing_to_say(up: Machine) -> None:

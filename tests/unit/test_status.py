@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from infergate.cli import observe
 from infergate.cli.certificate_rows import soonest_in_words
 from infergate.cli.status import is_well, print_status, tier_in_words
-from infergate.supervise.tier_processes import TierProcess, TierProcesses, read_tier
+from infergate.supervise.tier_processes import TierProcess, TierProcesses, all_follow, read_tier
 from tests.gateway import run_here
 
 
@@ -144,7 +144,7 @@ def test_a_part_of_the_api_tier_that_ended_is_told_with_how_and_since_when() -> 
 
 def test_how_the_parts_of_the_api_tier_are_is_left_for_other_processes(tmp_path: Path) -> None:
     file = tmp_path / "tier.json"
-    file.write_text('[{"name": "api", "pid": 1}]')
+    file.write_text('{"processes": [{"name": "api", "pid": 1}]}')
     assert read_tier(file)
     every = TierProcesses(file)
     assert read_tier(file) == (), "an earlier supervisor's"
@@ -162,8 +162,19 @@ def test_how_the_parts_of_the_api_tier_are_is_left_for_other_processes(tmp_path:
     assert [(each.name, each.is_down) for each in read_tier(file)] == [("batches", False)]
     every.forget(batches)
     assert read_tier(file) == ()
-    file.write_text("[{}, 3]")
-    assert read_tier(file) == ()
+    for damaged in ("[{}, 3]", '{"processes": [{}, 3]}', '{"processes": 3}', "3"):
+        file.write_text(damaged)
+        assert read_tier(file) == ()
+        assert not all_follow(file, "revisions/2")
+
+
+def test_all_follow_a_revision_when_the_last_of_the_tier_does(tmp_path: Path) -> None:
+    file = tmp_path / "tier.json"
+    assert not all_follow(file, "revisions/2")
+    every = TierProcesses(file)
+    for who, revision, done in (("api", 2, True), ("batches", 1, False), ("batches", 2, True)):
+        every.follows(who, f"revisions/{revision}")
+        assert all_follow(file, "revisions/2") == done
 
 
 def test_a_gateway_that_does_not_run_ends_with_3(tmp_path) -> None:

@@ -56,10 +56,11 @@ class Gateway:
         return database_for(self.declared.config, self.home, keep=self._keep)
 
     def publish_keys(self) -> int:
-        """Activate changed keys, policies or teams; returns how many keys are valid."""
+        """Activate changed keys, policies or teams; returns how many keys are valid. Those of a
+        file that is not applied yet are not."""
         from infergate.state.publish import publish_keys
 
-        return publish_keys(self.home, self.loaded, self.database)
+        return publish_keys(self.home, bring_into_force(self.applied, self.home), self.database)
 
     def end_keys(self, hashes: Iterable[str]) -> bool:
         """Have nginx refuse these keys at once; whether it runs and did (state/publish.py)."""

@@ -19,6 +19,7 @@ from infergate.changes.trial import trial
 from infergate.changes.watch import Watch
 from infergate.changes.window import Answers
 from infergate.config.load import LoadedConfig
+from infergate.control.follow import follow
 from infergate.control.groups import look_up_new
 from infergate.control.report import note_asked, read_inventories, read_report
 from infergate.control.settle import publish_all, settle
@@ -56,6 +57,7 @@ from infergate.store.database import database_for
 from infergate.store.revisions import note_revision
 from infergate.supervise.instance import running
 from infergate.supervise.ports import check_ports
+from infergate.supervise.tier_taken import tier_has_taken
 
 WINDOW_S = 10.0
 """How long a change is watched, unless somebody says otherwise."""
@@ -125,7 +127,9 @@ class _Change:
         try:
             with self._step("publish"):
                 note_asked(self._home.asked, self._asked)
-                keys = self._publish(self._loaded)
+                keys = self._publish(
+                    self._loaded, lambda: follow(self._declared, self._home, self._database)
+                )
                 self._note(revision.number)
         except MemoryFull:
             with suppress(StateError):
@@ -141,12 +145,15 @@ class _Change:
             ) from problem
         with suppress(StateError):  # all is done: to settle it once more does no harm
             finish(self._home)
+        if previous is not None and not tier_has_taken(self._home, previous.path):
+            self._warnings += ("the API tier has not taken it over yet: see `infergate status`",)
         if watch is not None and previous is not None and before is not None:
             self._prove(watch, revision, previous, before, planned)
         self._end_lapsed()
         return self._applied(revision, planned, keys, watch)
 
     def _before(self, previous: Revision) -> LoadedConfig:
+        """A revision as it holds now."""
         return bring_into_force(load_revision(previous, self._declared.path), self._home)
 
     def _end_lapsed(self) -> None:
@@ -241,9 +248,11 @@ class _Change:
             forget(revision)
             raise
 
-    def _publish(self, loaded: LoadedConfig) -> int:
-        """Bring shared memory and the control plane to this configuration."""
-        count = publish_all(self._home, loaded, database_for(loaded.config, self._home))
+    def _publish(self, loaded: LoadedConfig, again: Callable[[], LoadedConfig]) -> int:
+        """Bring shared memory and the control plane to this configuration, or to what took its
+        place meanwhile (publish_newest)."""
+        database = database_for(loaded.config, self._home)
+        count = publish_all(self._home, loaded, database, again, self._asked)
         control = running(self._home).control
         if control is not None:
             os.kill(control, signal.SIGHUP)
@@ -303,7 +312,7 @@ class _Change:
                 mark_failed(revision, problem)
             put_in_force(home, previous, reload=reload)
             with suppress(StateError):  # nginx has them; the control plane tries again
-                self._publish(before)
+                self._publish(before, lambda: self._before(previous))
                 why = f"revision {revision.number} was rolled back: {problem}"
                 note_revision(self._database, previous.number, before, why=why, back=True)
             finish(home)

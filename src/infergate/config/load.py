@@ -36,12 +36,14 @@ class LoadedConfig:
     """A configuration and where it came from.
 
     text: the YAML itself, which may hold secrets. warnings: in the order of the file.
+    besides: what was put over the file (state/in_force.py), for comparing; None where nothing was.
     """
 
     config: Config
     path: Path
     text: str = field(repr=False)  # it may hold secrets
     warnings: tuple[Problem, ...] = ()
+    besides: object = None
 
     def resolve(self, path: str) -> Path:
         """A path of the file: relative ones start at the file's folder."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from infergate.config.load import LoadedConfig
 from infergate.control.budget_shares import write_uses
+from infergate.errors import Outdated
 from infergate.log import log
 from infergate.paths import Home
 from infergate.state.budgets import Budgeted, shares, used_up
@@ -53,7 +55,8 @@ class BudgetWatch:
             blocks |= used_up(self._database, concerned, some, now)
         if blocks != self._blocks:
             if self._blocks is not None or blocks:
-                publish_keys(self._home, self._loaded(), self._database)
+                with suppress(Outdated):  # whoever takes over the new one publishes its keys
+                    publish_keys(self._home, self._loaded(), self._database, if_active=True)
             for name in blocks.keys() - (self._blocks or {}).keys():
                 log.info("a budget is used up", key=name, budget=blocks[name].what)
             self._blocks = blocks

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
-from infergate.errors import InfergateError
+from infergate.errors import InfergateError, Outdated
 from infergate.files import stamp
 from infergate.log import log
 from infergate.paths import Home
@@ -54,7 +54,12 @@ class KeysFileWatch:
     async def _take(self) -> None:
         problem = self._found.problem
         self._found = await asyncio.to_thread(read_keys_file, self._loaded(), self._home)
-        count = await asyncio.to_thread(publish_keys, self._home, self._loaded(), self._database)
+        try:
+            count = await asyncio.to_thread(
+                publish_keys, self._home, self._loaded(), self._database, if_active=True
+            )
+        except Outdated:
+            return  # the keys of the new configuration are published when it is taken over
         log.info("keys file read", keys=count)
         self._tell(problem)
 

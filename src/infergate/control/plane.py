@@ -31,7 +31,7 @@ from infergate.control.services import Services
 from infergate.control.shadow import ShadowLoop
 from infergate.control.tracing import Traces
 from infergate.control.trials import Trials
-from infergate.errors import InfergateError, MemoryFull
+from infergate.errors import InfergateError, MemoryFull, Outdated
 from infergate.health.monitor import BackendStatus, Monitor
 from infergate.live.revisions import current, load_applied, named
 from infergate.live.shared_memory import push
@@ -89,7 +89,7 @@ class ControlPlane:
         self._monitor = Monitor(
             config.backends, config.health, self._on_change, self._live.least, self._loops
         )
-        self._published = Published(self._home, self._config, self._monitor.statuses)
+        self._published = Published(self._home, lambda: self._loaded, self._monitor.statuses)
         self._load = LoadLoop(
             self._home,
             self._live,
@@ -221,6 +221,8 @@ class ControlPlane:
             return False  # reloaded meanwhile
         if loaded.config != self._loaded.config:
             self._take(loaded)
+        elif loaded.besides != self._loaded.besides:
+            self._loaded = loaded
         return True
 
     async def _follow_store(self) -> None:
@@ -230,6 +232,7 @@ class ControlPlane:
         trouble = ""
         while True:
             if self._published.failed:
+                await self._follow_changes()  # it may be that something else holds by now
                 self._published.publish()
             if not all(each.exists() for each in self._home.snapshots):  # damaged: made anew
                 self._keys_due = True
@@ -241,8 +244,9 @@ class ControlPlane:
                     await asyncio.to_thread(publish_drained, self._home, self._database)
                     publish_conditions(self._home, self._published.down)
                     self._keys_due = False
-                    await asyncio.to_thread(publish_keys, self._home, self._loaded, self._database)
-                    self._keys_due = not await self._follow_changes(self._database)
+                    published = await self._publish_keys()
+                    if not (await self._follow_changes(self._database) and published):
+                        self._keys_due = True  # a reload meanwhile says so, too
                     seen = newest_change
                 trouble = ""
             except InfergateError as problem:
@@ -252,6 +256,16 @@ class ControlPlane:
                     said = _NO_ROOM if isinstance(problem, MemoryFull) else _NO_DATABASE
                     log.error(said, why=trouble)
             await asyncio.sleep(FOLLOW_INTERVAL_S)
+
+    async def _publish_keys(self) -> bool:
+        """Whether they are those of the active configuration."""
+        try:
+            await asyncio.to_thread(
+                publish_keys, self._home, self._loaded, self._database, if_active=True
+            )
+        except Outdated:
+            return False
+        return True
 
     async def _settle(self) -> None:
         """End what somebody was killed at, and take over what took effect without a word."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
+from infergate.config.load import LoadedConfig
 from infergate.config.root import Config
 from infergate.control.load import peers_of
 from infergate.control.report import read_inventories, write_report
-from infergate.errors import InfergateError
+from infergate.errors import InfergateError, Outdated
 from infergate.health.inventory import Inventory
 from infergate.health.monitor import BackendStatus
 from infergate.log import log
@@ -28,10 +29,10 @@ class Published:
     def __init__(
         self,
         home: Home,
-        config: Callable[[], Config],
+        loaded: Callable[[], LoadedConfig],
         statuses: Callable[[], Sequence[BackendStatus]],
     ) -> None:
-        self._home, self._config, self._statuses = home, config, statuses
+        self._home, self._loaded, self._statuses = home, loaded, statuses
         self._inventories: Mapping[str, Inventory] = read_inventories(home.health)
         self._routes = Routes()
         self._compiled_from: tuple[Config, Mapping[str, Inventory]] | None = None
@@ -54,14 +55,17 @@ class Published:
 
     def publish(self, *, everything: bool = False) -> None:
         """Bring nginx's memory, and the report, to what is known now. What fails is logged."""
-        config, statuses = self._config(), self._statuses()
+        loaded, statuses = self._loaded(), self._statuses()
+        config = loaded.config
         found = {
             status.name: Inventory(status.kind, status.version, status.models)
             for status in statuses
             if status.kind is not None and (status.models or status.serves)
         }
+        # One that is up, and whose list was not read yet, says nothing: what was known of it holds.
+        told = {s.name for s in statuses if s.models or (s.discovered and not s.models_problem)}
         self._inventories = {
-            name: each
+            name: self._inventories[name] if name in self._inventories.keys() - told else each
             for name, each in {**self._inventories, **found}.items()
             if name in config.backends
         }
@@ -71,22 +75,24 @@ class Published:
             if everything or down != self._published_down:
                 publish_conditions(self._home, down)
                 self._published_down = down
-            self._publish_routes(config, everything=everything)
+            self._publish_routes(loaded, everything=everything)
             self.report()
         except InfergateError as problem:
-            log.error("the state could not be published; trying again", problem=str(problem))
+            if not isinstance(problem, Outdated):  # else the new one is taken over in a moment
+                log.error("the state could not be published; trying again", problem=str(problem))
             self._published_down = None
             self._routes, self._compiled_from = Routes(), None
 
-    def _publish_routes(self, config: Config, *, everything: bool) -> None:
+    def _publish_routes(self, loaded: LoadedConfig, *, everything: bool) -> None:
         """With a thousand backends they take half a second to compile, so only if what they come
         from is other than the last time: "slow" for instance is nothing to them."""
+        config = loaded.config
         compiled_from = config, self._inventories
         if compiled_from == self._compiled_from and not everything:
             return
         routes = compile_routes(*compiled_from)
         if everything or routes != self._routes:
-            publish_routes(self._home, routes)
+            publish_routes(self._home, routes, loaded)
             self._routes = routes
             self.peers = peers_of(routes.routes)
         self._conflicts = conflicts(config, self._inventories)
@@ -94,7 +100,7 @@ class Published:
 
     def report(self) -> None:
         """Write down what is known, for `infergate status`. Raises StateError."""
-        urls = {name: each.url for name, each in self._config().backends.items()}
+        urls = {name: each.url for name, each in self._loaded().config.backends.items()}
         write_report(
             self._home.health,
             self._statuses(),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from infergate.config.load import LoadedConfig
+from infergate.control.follow import follow
+from infergate.control.newest import publish_newest
 from infergate.control.report import read_inventories
 from infergate.errors import NotThere
 from infergate.files import locked, locked_now
+from infergate.health.inventory import Inventory
 from infergate.live.apply import apply_lock, change_lock
 from infergate.live.reload import put_in_force
 from infergate.live.revisions import forget_old, load_revision, revision
@@ -15,8 +19,7 @@ from infergate.live.unfinished import finish, read_unfinished
 from infergate.log import log
 from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
-from infergate.state.publish import publish_keys, publish_routes
-from infergate.state.routes import compile_routes
+from infergate.state.publish import publish_keys
 from infergate.store.database import Database, database_for
 from infergate.store.revisions import note_revision
 
@@ -44,9 +47,10 @@ def settle(home: Home, path: Path) -> bool:
             finish(home)
             return False
         put_in_force(home, goal, reload=unfinished.reload)
-    loaded = bring_into_force(load_revision(goal, path), home)
+    declared = load_revision(goal, path)
+    loaded = bring_into_force(declared, home)
     database = database_for(loaded.config, home)
-    publish_all(home, loaded, database)
+    publish_all(home, loaded, database, lambda: follow(declared, home, database))
     why = "a change was not finished by whoever began it"
     note_revision(database, goal.number, loaded, why=why, back=True)
     finish(home)
@@ -55,13 +59,23 @@ def settle(home: Home, path: Path) -> bool:
     return True
 
 
-def publish_all(home: Home, loaded: LoadedConfig, database: Database) -> int:
+def publish_all(
+    home: Home,
+    loaded: LoadedConfig,
+    database: Database,
+    again: Callable[[], LoadedConfig],
+    asked: Mapping[str, Inventory] | None = None,
+) -> int:
     """Have nginx's memory be that of a configuration: routes and keys; how many keys.
 
     Routes first, because requests go by those of before until then. The control plane does it too,
     a moment later; then with backends it did not know.
+
+    loaded: of the active revision. again: as publish_newest asks for it.
+    asked: what backends have that the control plane does not know yet; else what somebody wrote
+        down of it (report.note_asked).
     """
-    inventories = {**read_inventories(home.health), **read_inventories(home.asked)}
-    routes = compile_routes(loaded.config, inventories)
-    publish_routes(home, routes)
+    if asked is None:
+        asked = read_inventories(home.asked)
+    loaded = publish_newest(home, loaded, {**read_inventories(home.health), **asked}, again)
     return publish_keys(home, loaded, database)

@@ -14,7 +14,7 @@ from infergate.nginx.shutdown import SHUTDOWN_TIMEOUT_S
 from infergate.paths import Home
 from infergate.state_file import read_state
 
-_CLOSED_WITHIN_S = 2.0
+_CLOSED_WITHIN_S = 20.0
 
 _ESTABLISHED, _LISTENS = "01", "0A"  # states in /proc/net/tcp (include/net/tcp_states.h)
 
@@ -65,7 +65,8 @@ def note_old_workers(home: Home, master: int) -> None:
 
 
 def wait_until_closed(home: Home) -> None:
-    """Return when no worker of before takes new connections, or after two seconds.
+    """Return when no worker of before takes new connections, or after _CLOSED_WITHIN_S: on a
+    machine that is very busy it takes them that long to hear of it.
 
     The master tells them a tenth of a second after the new ones began; a worker that closed its
     listening sockets says so in its title (nginx, ngx_worker_process_cycle).

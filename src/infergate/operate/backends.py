@@ -19,8 +19,10 @@ from infergate.config.problems import did_you_mean
 from infergate.config.root import Config
 from infergate.config.types import Name
 from infergate.control.follow import follow
+from infergate.control.newest import publish_newest
 from infergate.control.report import read_inventories
 from infergate.errors import Conflict, InfergateError, NotThere, StateError, UserError
+from infergate.live.revisions import load_applied
 from infergate.live.shared_memory import read
 from infergate.paths import Home
 from infergate.state.in_force import (
@@ -32,8 +34,6 @@ from infergate.state.in_force import (
     read_groups,
 )
 from infergate.state.publish import drain as publish_drain
-from infergate.state.publish import publish_routes
-from infergate.state.routes import compile_routes
 from infergate.store.backend_changes import (
     all_changes,
     forget,
@@ -189,9 +189,13 @@ def _taken_back_if_refused(gateway: GatewayParts, name: str) -> Iterator[None]:
 
 def _bring_into_force(gateway: GatewayParts) -> None:
     """The control plane does this too, half a second later; it may not run."""
-    loaded = follow(gateway.declared, gateway.home, gateway.database)
-    inventories = read_inventories(gateway.home.health)
-    publish_routes(gateway.home, compile_routes(loaded.config, inventories))
+    home, path, database = gateway.home, gateway.declared.path, gateway.database
+    publish_newest(
+        home,
+        follow(gateway.declared, home, database),
+        read_inventories(home.health),
+        lambda: follow(load_applied(home, path), home, database),
+    )
 
 
 def _declared(gateway: GatewayParts) -> Config:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from infergate.config.backends import Discover, FoundBackend
 from infergate.config.in_force import Change, has_lapsed, in_force, with_found
 from infergate.config.load import LoadedConfig
-from infergate.files import replace_or_overwrite
+from infergate.files import replace_or_overwrite, stamp
+from infergate.live.revisions import current
 from infergate.paths import Home
 from infergate.state_file import read_state
 
@@ -45,10 +46,27 @@ def bring_into_force(
 
     groups: what is known of some better than by what was found the last time.
     """
+    besides = _besides(home)  # before they are read: what comes meanwhile is then newer
     known = {**read_groups(home), **(groups or {})}
     found = {name: group.backends for name, group in known.items()}
     config = in_force(loaded.config, found, read_changes(home))
-    return dataclasses.replace(loaded, config=config)
+    return dataclasses.replace(loaded, config=config, besides=besides)
+
+
+def is_active(loaded: LoadedConfig, home: Home) -> bool:
+    """Whether a configuration is still that of the active revision; true where there is none."""
+    now = current(home)
+    return now is None or now.text == loaded.text
+
+
+def is_newest(loaded: LoadedConfig, home: Home) -> bool:
+    """Whether it is so also with what was put over it: with what was found and changed until
+    now."""
+    return loaded.besides == _besides(home) and is_active(loaded, home)
+
+
+def _besides(home: Home) -> object:
+    return stamp(home.changes), stamp(home.discovered)
 
 
 def lapsed(loaded: LoadedConfig, home: Home) -> tuple[Change, ...]:

@@ -1,4 +1,5 @@
-"""What backends offer: what they have, without what their model_filter leaves out."""
+"""What backends offer: what they have, without what their model_filter leaves out, and without what
+ran there before the file named another engine."""
 
 from __future__ import annotations
 
@@ -11,6 +12,11 @@ from infergate.health.inventory import Inventory
 
 def offered(config: Config, inventories: Mapping[str, Inventory]) -> Mapping[str, Inventory]:
     """The inventories as far as the configuration lets their models be served."""
+    inventories = {
+        name: each
+        for name, each in inventories.items()
+        if (backend := config.backends.get(name)) is None or backend.engine in ("auto", each.kind)
+    }
     filters = {
         name: backend.model_filter
         for name, backend in config.backends.items()

@@ -17,11 +17,12 @@ from typing import Any
 
 from infergate.config.load import LoadedConfig
 from infergate.contract.live import Against
-from infergate.errors import StateError
+from infergate.errors import Outdated, StateError
 from infergate.files import locked, replace_or_overwrite
 from infergate.live.shared_memory import NginxNotThere, push, read
 from infergate.paths import Home
 from infergate.state.budgets import Budgeted, used_up
+from infergate.state.in_force import is_active, is_newest
 from infergate.state.keys import ValidKey, compile_keys, valid_keys
 from infergate.state.keys_file import FileKey, note_keys_file, read_keys_file
 from infergate.state.policy import name_in
@@ -41,15 +42,20 @@ _BY_LINE = re.compile(r".+:\d+")
 """A key's name by its file and line, as it was until 0.1; no name of now has a colon."""
 
 
-def publish_keys(home: Home, loaded: LoadedConfig, database: Database) -> int:
+def publish_keys(
+    home: Home, loaded: LoadedConfig, database: Database, *, if_active: bool = False
+) -> int:
     """Make exactly the keys valid that are so now, without those whose budget is used up; returns
     how many.
 
+    if_active: raise Outdated where the active revision is another one, whose keys hold then.
     Raises StateError if the database cannot be read; the keys hold as they are then. MemoryFull if
     nginx has no room for all, StateError if the disk takes no snapshot: what is no longer valid is
     refused all the same then.
     """
     with locked(home.state / "keys.lock"):  # its own: the database may take its time
+        if if_active and not is_active(loaded, home):
+            raise Outdated("another configuration took effect meanwhile", where=str(home.current))
         found = read_keys_file(loaded, home)
         _name_as_now(home, found.keys, database)
         stored = all_keys(database)
@@ -112,9 +118,16 @@ def _budgeted(keys: Mapping[str, ValidKey], stored: Iterable[StoredKey]) -> set[
     return valid | gone
 
 
-def publish_routes(home: Home, routes: Routes) -> None:
-    """Route by exactly these routes."""
+def publish_routes(home: Home, routes: Routes, of: LoadedConfig) -> None:
+    """Route by exactly these routes.
+
+    of: what they were compiled from. Several processes do this, each with what it knows, and a
+    slow one must not undo what a later one has done: raises Outdated where something else holds by
+    now, which is then the caller's to publish. Else what publish_keys raises.
+    """
     with locked(home.state / "publish.lock"):
+        if not is_newest(of, home):
+            raise Outdated("another configuration took effect meanwhile", where=str(home.current))
         document = {"routes": _exactly(routes.routes), "catalog": _exactly(routes.catalog)}
         _publish(home, home.routes_snapshot, document)
 

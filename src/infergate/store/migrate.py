@@ -22,7 +22,7 @@ from sqlalchemy.schema import CreateTable
 from infergate.errors import StateError
 from infergate.store.tables import metadata
 
-NEWEST = "0007"
+NEWEST = "0008"
 """The last file of migrations/versions; Alembic, which takes long to load, is only asked where a
 database has an older version."""
 

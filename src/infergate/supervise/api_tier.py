@@ -13,7 +13,8 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from infergate.supervise.tier_processes import TierProcesses
 from infergate.supervise.tier_settings import tier_settings, tier_socket
 
 _LOOK_S = 0.5
+_CLOSED_WITHIN_S, _CLOSED_POLL_S = 5.0, 0.02
 _FINISH_S, _LAST_S = 600.0, 3.0
 """How long a process that is replaced may take for what it has begun."""
 
@@ -58,7 +60,7 @@ class ApiTier:
         """Have what the active revision says, until cancelled."""
         try:
             while True:
-                self._follow()
+                await self._follow()
                 await asyncio.sleep(_LOOK_S)
         finally:
             for part in self._parts.values():
@@ -68,7 +70,7 @@ class ApiTier:
                 self._end(name)
             await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _follow(self) -> None:
+    async def _follow(self) -> None:
         try:
             active = self._home.current.readlink()
         except OSError:
@@ -77,12 +79,15 @@ class ApiTier:
             return
         told = tier_settings(self._home)
         if told != self._told:
+            before = _listening(self._parts.values())
             try:
                 self._take(told)
             except (EngineError, KeyError) as problem:  # no such user any more, a socket in use
                 log.error("the API tier does not run", problem=str(problem))
                 return
+            await _until_closed(before)
         self._seen, self._told = active, told
+        self._processes.follows("api", str(active))
 
     def _take(self, told: Mapping[str, Any] | None) -> None:
         """Begin anew with these settings; what runs finishes what it has."""
@@ -127,6 +132,31 @@ class ApiTier:
             part.listener.close()
             part.path.unlink(missing_ok=True)
             del self._parts[name]
+
+
+def _listening(parts: Iterable[_Part]) -> list[tuple[int, str]]:
+    """The process and the socket of each that takes requests."""
+    return [
+        (child.watched.process.pid, f"socket:[{os.fstat(part.listener.fileno()).st_ino}]")
+        for part in parts
+        for child in part.children
+        if child.watched is not None and child.watched.process.pid is not None
+    ]
+
+
+async def _until_closed(before: Iterable[tuple[int, str]]) -> None:
+    """Return when none of these takes requests any more, or after _CLOSED_WITHIN_S: each was told,
+    and then closes its socket first. What runs an operator's code may do as it likes."""
+    deadline = time.monotonic() + _CLOSED_WITHIN_S
+    while time.monotonic() < deadline and any(_has(pid, what) for pid, what in before):
+        await asyncio.sleep(_CLOSED_POLL_S)
+
+
+def _has(pid: int, file: str) -> bool:
+    try:
+        return any(str(each.readlink()) == file for each in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it is gone, or another file of it
+        return False
 
 
 def _commands(

@@ -77,6 +77,7 @@ class KeeperProcess:
             log.error(f"{self._keeper.what} cannot be had", problem=str(problem))
             return
         self._seen = active
+        self._processes.follows(self._keeper.name, str(active))
 
     def _begin(self, user: str | None) -> None:
         self._listener = tier_socket(self._socket, user)

@@ -1,4 +1,5 @@
-"""How the API tier's processes are, left by the supervisor for `infergate status` and `doctor`."""
+"""How the API tier's processes are, left by the supervisor for `infergate status` and `doctor`; and
+of which revision, for `infergate apply`."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from infergate.errors import InfergateError
 from infergate.files import write_atomically
@@ -38,6 +40,7 @@ class TierProcesses:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._watched: list[Watched] = []
+        self._followed: dict[str, str] = {}
         self.write()  # what an earlier supervisor left there is over
 
     def watch(self, name: str) -> Watched:
@@ -53,11 +56,19 @@ class TierProcesses:
             self._watched.remove(watched)
             self.write()
 
+    def follows(self, who: str, revision: str) -> None:
+        """Whoever keeps processes running has those of this revision (revisions.named), and none of
+        before takes requests any more."""
+        self._followed[who] = revision
+        self.write()
+
     def write(self) -> None:
         """Leave word of all."""
         told = [asdict(each.process) for each in self._watched]
         try:
-            write_atomically(self._file, json.dumps(told))
+            write_atomically(
+                self._file, json.dumps({"processes": told, "followed": self._followed})
+            )
         except InfergateError as problem:
             log.error("how the API tier is could not be written down", problem=str(problem))
 
@@ -86,6 +97,20 @@ class Watched:
 def read_tier(file: Path) -> tuple[TierProcess, ...]:
     """What the supervisor left; none where nobody has."""
     try:
-        return tuple(TierProcess(**each) for each in json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return tuple(TierProcess(**each) for each in _read(file)["processes"])
+    except (LookupError, TypeError):
         return ()
+
+
+def all_follow(file: Path, revision: str) -> bool:
+    """Whether all processes are those of this revision."""
+    followed = _read(file).get("followed")
+    return isinstance(followed, dict) and set(followed.values()) == {revision}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}

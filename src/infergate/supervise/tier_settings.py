@@ -19,8 +19,13 @@ _BACKLOG = 1024
 
 def tier_settings(home: Home) -> Mapping[str, Any] | None:
     """The active revision's (nginx/tier.py); None where it has no `api`."""
+    return settings_in(home.current)
+
+
+def settings_in(folder: Path) -> Mapping[str, Any] | None:
+    """The same of the revision in this folder."""
     try:
-        told: Mapping[str, Any] = json.loads((home.current / SETTINGS_FILE).read_text())
+        told: Mapping[str, Any] = json.loads((folder / SETTINGS_FILE).read_text())
     except (OSError, ValueError):
         return None
     return told
