@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,14 +24,6 @@ from infergate.store.responses import (
     owner_of,
 )
 from infergate.store.tables import keys, responses, secrets
-from tests.batches import database_in
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = database_in(tmp_path)
-    yield found
-    found.close()
 
 
 def one(id_: str, *, owner: str = "k", status: str = "completed", **more: Any) -> StoredResponse:
