@@ -16,6 +16,7 @@ from infergate.api.responses.around import ResponsesAround
 from infergate.api.responses.documents import items_document
 from infergate.api.responses.follow import follow, of_text
 from infergate.api.responses.runs import Runs
+from infergate.api.responses.wanted import KEPT_ID
 from infergate.api.threads import to_its_end
 from infergate.store.responses import (
     OPEN,
@@ -60,6 +61,8 @@ class Looks:
         await answering.answer_json(send, 200, document)
 
     async def _found(self, id_: str, owner: str) -> StoredResponse:
+        if KEPT_ID.fullmatch(id_) is None:
+            raise missing("response", id_)
         found = await to_its_end(find_response, self._around.database, id_, owner)
         if found is None:
             raise missing("response", id_)

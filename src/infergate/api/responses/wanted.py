@@ -33,6 +33,8 @@ _PREVIOUS = "previous_response_id"
 _GONE_ON_WITH = ("completed", "incomplete")
 _OF_ANSWER = "resp_"
 _MOST_NAMED = 100
+KEPT_ID = re.compile(rf"{KEPT_PREFIX}[0-9a-f]{{1,40}}")
+"""Nothing else is asked of the database, which does not take every text."""
 _ITEM = re.compile(rf"^[a-z]+_({KEPT_PREFIX.removeprefix(_OF_ANSWER)}[0-9a-f]+)_\d+$")
 
 
@@ -103,6 +105,8 @@ async def before_it(around: ResponsesAround, owner: str, previous: str) -> list[
     """The items of the conversation that a request goes on with; None where it begins one."""
     if not previous:
         return None
+    if KEPT_ID.fullmatch(previous) is None:
+        raise _not_found(previous, previous)
     most = around.largest()
     try:
         chain = await to_its_end(go_on_from, around.database, previous, owner, most)
