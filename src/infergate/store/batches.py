@@ -53,6 +53,12 @@ class StoredBatch:
     keep_s: int | None = None
 
 
+def may_be_id(text: str) -> bool:
+    """Whether anything here could be called so. What a client says may be half of a surrogate pair,
+    or NUL, and a database that is asked for such a text fails."""
+    return text.isascii() and text.isprintable()
+
+
 _AS_JSON = ("errors", "about", "times")
 
 
@@ -73,6 +79,8 @@ def find_batch(
     database: Database, node: str, id_: str, *, owner: str | None = None
 ) -> StoredBatch | None:
     """owner: whose it must be; None: anybody's, for the operator."""
+    if not may_be_id(id_):
+        return None
     query = select(batches).where(batches.c.id == id_, batches.c.node == node)
     if owner is not None:
         query = query.where(batches.c.owner == owner)
@@ -86,6 +94,8 @@ def batches_after(
 ) -> tuple[tuple[StoredBatch, ...], bool] | None:
     """Some of somebody's batches (None: of all), the newest first, and whether there are more; None
     where they have none of the id `after`."""
+    if after is not None and not may_be_id(after):
+        return None
     query = select(batches).where(batches.c.node == node)
     if owner is not None:
         query = query.where(batches.c.owner == owner)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
-from infergate.store.batches import OPEN
+from infergate.store.batches import OPEN, may_be_id
 from infergate.store.database import Database
 from infergate.store.tables import batches, files
 
@@ -64,6 +64,8 @@ def _held(connection: Connection, node: str, owner: str) -> tuple[int, int]:
 
 def find_file(database: Database, node: str, owner: str, id_: str) -> StoredFile | None:
     """None: nobody else's is found either."""
+    if not may_be_id(id_):
+        return None
     query = select(files).where(files.c.id == id_, files.c.node == node, files.c.owner == owner)
     with database.read() as connection:
         row = connection.execute(query).first()
@@ -82,6 +84,10 @@ def files_after(
 ) -> tuple[tuple[StoredFile, ...], bool] | None:
     """Some of somebody's files, and whether there are more; None where they have none of the id
     `after`."""
+    if after is not None and not may_be_id(after):
+        return None
+    if purpose is not None and not may_be_id(purpose):
+        return (), False
     query = select(files).where(files.c.node == node, files.c.owner == owner)
     with database.read() as connection:
         if after is not None:

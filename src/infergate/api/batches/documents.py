@@ -42,10 +42,12 @@ def batch_document(batch: StoredBatch, progress: tuple[int, int] | None = None) 
 
 
 def object_of(body: bytes) -> Mapping[str, Any]:
-    """A request's body. Raises Refused."""
+    """A request's body. Raises Refused; also where half of a surrogate pair stands in it, which
+    neither a database nor an answer takes."""
     try:
         found = json.loads(body)
-    except (ValueError, RecursionError):
+        json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # UnicodeEncodeError is a ValueError
         found = None
     if not isinstance(found, dict):
         raise Refused("The request body must be a JSON object.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from infergate.api.batches.calls import BatchAnswer, BatchUnanswered, Stopped
+from infergate.api.batches.depth import DEEPEST, is_too_deep
 from infergate.api.caller import Caller
 from infergate.api.connection import Answer, NobodyThere, Unanswered
 from infergate.api.grant import KeyGrant
@@ -71,13 +73,16 @@ class KeyCaller:
 
 
 def _answer(answer: Answer, body: bytes) -> BatchAnswer:
-    """Raises Unanswered where a good answer is no JSON; a bad one may be anything."""
+    """Raises BatchUnanswered where a good answer is no JSON; a bad one may be anything."""
     try:
         # What is no JSON though Python reads it so would be none in the file either.
-        found = json.loads(body, parse_constant=lambda _: None)
+        found = json.loads(body, parse_constant=lambda _: None, parse_float=_finite)
+        wrong = f"nested deeper than {DEEPEST} levels" if is_too_deep(body, found) else ""
     except (ValueError, RecursionError):
+        found, wrong = None, "no JSON"
+    if wrong:
         if 200 <= answer.status < 300:
-            raise BatchUnanswered("The answer is no JSON.") from None
+            raise BatchUnanswered(f"The answer is {wrong}.")
         found = {"error": {"message": body[:_LONGEST_TEXT].decode("utf-8", "replace")}}
     after = answer.header(b"retry-after")
     return BatchAnswer(
@@ -86,6 +91,10 @@ def _answer(answer: Answer, body: bytes) -> BatchAnswer:
         answer.header(b"x-request-id"),
         float(after[:6]) if after.isascii() and after.isdigit() else None,
     )
+
+
+def _finite(text: str) -> float | None:
+    return found if math.isfinite(found := float(text)) else None
 
 
 def _no_room(problem: str) -> BatchAnswer:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, BinaryIO, NoReturn
 
+from infergate.api.batches.depth import DEEPEST, is_too_deep
+
 ENDPOINTS = (
     "/v1/chat/completions",
     "/v1/completions",
@@ -98,6 +100,9 @@ def _object(number: int, raw: bytes) -> dict[str, Any]:
         raise BadLine(number, "invalid_json_line", "This line is not valid JSON.") from None
     if not isinstance(found, dict):
         raise BadLine(number, "invalid_json_line", "This line is not a JSON object.")
+    if is_too_deep(raw, found):
+        message = f"This line is nested deeper than {DEEPEST} levels."
+        raise BadLine(number, "invalid_json_line", message)
     return found
 
 

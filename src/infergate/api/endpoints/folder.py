@@ -19,6 +19,8 @@ from infergate.log import log
 _LOOK_S = 0.3
 _SAID = re.compile(r"""@endpoint\(\s*["'](\w+)["']\s*,\s*["']([^"']+)["']""")
 """What a file that cannot be loaded was to have."""
+_READ = 1024**2
+"""Characters of a file in which that is looked for."""
 
 Stamp = tuple[int, int, int]
 
@@ -102,6 +104,8 @@ class EndpointFolder:
         """Have a process of the file as it is now; the one before finishes what it has."""
         before = file.process
         try:
+            if not file.path.is_file():  # to open a pipe would wait for whoever writes to it
+                raise EndpointProblem("it is no file, or may not be read")
             file.process, file.problem = await started(file.path, self._told), None
             file.promised = [(e["method"], e["path"]) for e in file.process.endpoints]
             log.info("endpoints", file=file.path.name, paths=[each for _, each in file.promised])
@@ -166,16 +170,20 @@ def _fits(template: str, path: str) -> bool:
         return False
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamp(path: Path) -> Stamp:
+    """All 0 where there is nothing, as behind a link to what is gone."""
     try:
         facts = path.stat()
     except OSError:
-        return None
+        return 0, 0, 0
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 def _promised(path: Path) -> list[tuple[str, str]]:
+    if not path.is_file():
+        return []
     try:
-        return _SAID.findall(path.read_text(errors="replace")[: 1024**2])
+        with path.open(errors="replace") as file:
+            return _SAID.findall(file.read(_READ))
     except OSError:
         return []

@@ -192,7 +192,9 @@ def _error(
     path = getattr(request.scope.get("route"), "path", "")
     shape = next((each.errors for each in declared if each.path == path and each.errors), None)
     made = _openai_shape if shape is None else shape
-    return JSONResponse(made(status, message, request.url.path), status, headers=headers)
+    # In ASCII: what it repeats of a request may be half of a surrogate pair.
+    text = json.dumps(made(status, message, request.url.path))
+    return Response(text, status, headers, media_type="application/json")
 
 
 def _openai_shape(status: int, message: Any, _path: str) -> dict[str, Any]:

@@ -118,9 +118,13 @@ class Files:
         """What is in it."""
         found = await self._found(file_id, asker)
         path = self._folder.path(found.id)
-        if not path.is_file():
-            raise Refused(f"The content of {found.id} is not here any more.", status=404)
-        return FileResponse(path, media_type="application/jsonl", filename=found.name)
+        try:
+            about = await run_in_threadpool(path.stat)
+        except FileNotFoundError:
+            message = f"The content of {found.id} is not here any more."
+            raise Refused(message, status=404) from None
+        kind = "application/jsonl"
+        return FileResponse(path, media_type=kind, filename=found.name, stat_result=about)
 
     async def delete(self, file_id: str, asker: Who) -> dict[str, Any]:
         """Remove one that no batch reads."""
