@@ -9,7 +9,9 @@
 // requests are tagged 1 / weight apart, so keys that want more than there is share by their weights.
 // The class ages and not the request, because that would favour those whose share is small.
 //
-// ig_queue    't <id>' → ticket [model, class, tag, entered, ageing, uri, until, tried]; 'g <id>' → the
+// With balance: work, a request waits for the slot of the backend where it is answered soonest (wanted.js).
+//
+// ig_queue    't <id>' → ticket [model, class, tag, entered, ageing, uri, until, tried, wanted]; 'g <id>' → the
 //             backend whose slot it was given, and when
 // ig_waiting  '' → tickets; 'n <model>' → of one model; 'freed' → slots freed so far; 'v <model>' → the
 //             tag served last; 'd <model>' → ms that an answer takes
@@ -21,8 +23,9 @@ import * as policy from './policy.js';
 import * as route from './route.js';
 import * as state from './state.js';
 import * as usable from './usable.js';
+import * as wanted from './wanted.js' with { load: 'rare' };
 
-const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5, UNTIL = 6, TRIED = 7;
+const MODEL = 0, CLASS = 1, TAG = 2, ENTERED = 3, AGEING = 4, URI = 5, UNTIL = 6, TRIED = 7, WANTED = 8;
 // A ticket that is so much over its time has nobody who waits for it.
 const LOST = 5000;
 // Behind the id of a ticket, for each time that the request waited before.
@@ -64,7 +67,7 @@ function expected(found, place) {
 }
 
 // Returns undefined when the request waits, or the refusal.
-function enter(r, found) {
+function enter(r, found, request) {
     const model = found[contract.ROUTE_MODEL];
     const options = found[contract.ROUTE_OPTIONS].queue;
     const variables = r.variables;
@@ -72,7 +75,7 @@ function enter(r, found) {
     const now = Date.now();
     let place;
     try {
-        place = enqueue(r, found, now, id);
+        place = enqueue(r, found, request, now, id);
     } catch (e) {
         return memory.noRoom(e);
     }
@@ -91,7 +94,7 @@ function enter(r, found) {
 }
 
 // The place in the queue, with a ticket; or one behind its end, or an exception, with nothing left.
-function enqueue(r, found, now, id) {
+function enqueue(r, found, request, now, id) {
     const model = found[contract.ROUTE_MODEL];
     const options = found[contract.ROUTE_OPTIONS].queue;
     const waiting = ngx.shared.ig_waiting;
@@ -105,6 +108,7 @@ function enqueue(r, found, now, id) {
             ngx.shared.ig_queue.set('t ' + id, JSON.stringify([
                 model, numbers[contract.POLICY_NUMBER_PLACE], tag, now, options[contract.QUEUE_OPTION_AGEING],
                 r.uri, now + options[contract.QUEUE_OPTION_PATIENCE], r.variables.ig_tried,
+                wanted.of(r, found, request, serving(found, r.uri, r.variables.ig_tried)),
             ]));
             return place;
         }
@@ -128,10 +132,18 @@ function tagOf(model, key, weight) {
     return tag;
 }
 
-// A slot of one of the route's backends, the least busy one; its name, or undefined. No worker has it yet.
-function freeSlot(found, ticket) {
-    const backend = memory.perhaps(() => route.pick(undefined, found, {}, ticket[TRIED] || '', true, kinds.only(ticket[URI])));
+// A slot of one of the route's backends: of the one that it waits for, else of the least busy one; its name, or
+// undefined. No worker has it yet. full: see wanted.js.
+function freeSlot(found, ticket, now, full) {
+    const backend = memory.perhaps(() => isChoosy(ticket, now)
+        ? wanted.slot(found, ticket[WANTED], now - ticket[ENTERED], ticket[URI], full)
+        : route.pick(undefined, found, {}, ticket[TRIED] || '', true, kinds.only(ticket[URI])));
     return backend === undefined ? undefined : backend[contract.ROUTE_BACKEND_NAME];
+}
+
+// Whether what is free may not be what it waits for.
+function isChoosy(ticket, now) {
+    return Boolean(ticket[WANTED]) && !wanted.isOver(now - ticket[ENTERED]);
 }
 
 function giveBack(backend) {
@@ -167,12 +179,14 @@ function handOut() {
             });
             const tickets = models[model].sort((one, other) =>
                 one[0] - other[0] || one[1][TAG] - other[1][TAG]);
+            const full = {};
             for (let i = 0; found && i < tickets.length; i++) {
                 const ticket = tickets[i][1];
                 const id = tickets[i][2];
-                const backend = freeSlot(found, ticket);
+                const backend = freeSlot(found, ticket, now, full);
                 if (backend === undefined) {
-                    if (ticket[TRIED] || kinds.only(ticket[URI]) !== undefined) {   // what it may not have, others may
+                    if (ticket[TRIED] || isChoosy(ticket, now) || kinds.only(ticket[URI]) !== undefined) {
+                        // Others may have what is free.
                         continue;
                     }
                     break;

@@ -126,7 +126,7 @@ function send(r, found, request, format, tried) {
         r.variables.ig_why = r.variables.ig_why + state.why;
     }
     if (backend === undefined && waits && mayWait(r, tried) && queue.couldServe(r, found, tried)) {
-        return queue.enter(r, found);
+        return queue.enter(r, found, request);
     }
     if (backend === undefined) {
         return fallBack(r, found, request, format, tried);
