@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,9 @@ class Explained(Document):
     cost: float = Field(description="By the prices of now; 0 where the model has none.")
     currency: str
 
+
+_LATELY = 1000
+"""Requests before one that is explained: the one that it goes on from is looked for in them."""
 
 _MOST_BYTES = 64 * 1024**2
 """Of the log that one question looks through: some 130,000 requests, two or three seconds."""
@@ -105,11 +109,15 @@ def explain(gateway: Gateway, request: Which) -> Explained:
     """Why a request went where it went; by x-infergate-request-id of its answer, or its own
     x-request-id."""
     log, found, text = gateway.home.access_log, None, ""
+    lately: deque[str] = deque(maxlen=_LATELY)
+    before: list[str] = []
     for line in log_lines(log):
         if request in line:
             entry = request_in(line) or {}
             if request in (entry.get("id"), entry.get("request_id")):
-                found, text = entry, line
+                found, text, before = entry, line, list(lately)
+        if '"why":"work ' in line:
+            lately.append(line)
     if found is None:
         raise NotThere(
             f"there is no request {request!r} in the log",
@@ -118,7 +126,7 @@ def explain(gateway: Gateway, request: Which) -> Explained:
         )
     return Explained(
         entry=found,
-        told=list(told(found)),
+        told=list(told(found, [each for line in reversed(before) if (each := request_in(line))])),
         cost=_cost(text, gateway.loaded.config),
         currency=gateway.loaded.config.usage.currency,
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from infergate.admin.differs import differs
 from infergate.contract.live import Score
 from infergate.contract.numbers import BYTES_PER_TOKEN, PROMPT_BLOCK
 from infergate.ledger import weighed
@@ -21,8 +22,9 @@ _CACHE = {
 }
 
 
-def told(entry: Mapping[str, Any]) -> Iterator[str]:
-    """One request in words, from its line in the log (ledger/line.py: request_in)."""
+def told(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]] = ()) -> Iterator[str]:
+    """One request in words, from its line in the log (ledger/line.py: request_in). before: see
+    differs.py."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["ts"]))
     yield f"Request {entry['id']}"
     yield f"  {entry['method']} {entry['uri']} at {when}: {_outcome(entry)}"
@@ -43,6 +45,8 @@ def told(entry: Mapping[str, Any]) -> Iterator[str]:
         due = step.removeprefix(_DUE)
         name = "route" if index == 0 else ""
         yield row(name, step) if due == step else row(_DUE.strip(), due)
+    if (differing := differs(entry, before)) is not None:
+        yield row("cache", differing)
     if entry["attempts"]:
         yield row("attempts", len(entry["attempts"]))
         for each in entry["attempts"]:
