@@ -200,8 +200,9 @@ def available(name: str) -> str | None:
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 
 
-def vllm(kind: str = "chat", model: str = "tiny-qwen2") -> Any:
-    """A real vLLM on the CPU with a tiny random model. kind: "chat" or "embed"."""
+def vllm(kind: str = "chat", model: str = "tiny-qwen2", longest: int = 2048) -> Any:
+    """A real vLLM on the CPU with a tiny random model. kind: "chat" or "embed". longest: tokens of
+    a request; the model is as random beyond those it was made for."""
     environ = {
         **_OFFLINE,
         "VLLM_HOST_IP": "127.0.0.1",
@@ -225,7 +226,7 @@ def vllm(kind: str = "chat", model: str = "tiny-qwen2") -> Any:
             "float32",
             "--enforce-eager",
             "--max-model-len",
-            "2048",
+            str(longest),
             "--max-num-seqs",
             "8",
             "--max-num-batched-tokens",
@@ -233,6 +234,8 @@ def vllm(kind: str = "chat", model: str = "tiny-qwen2") -> Any:
             "--kv-cache-memory-bytes",
             str(64 * 2**20),
         ]
+        if longest > 2048:
+            arguments += ["--hf-overrides", json.dumps({"max_position_embeddings": longest})]
         if kind == "embed":
             arguments += ["--runner", "pooling", "--convert", "embed"]
         else:
