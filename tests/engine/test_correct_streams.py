@@ -416,7 +416,13 @@ WAYS: dict[str, dict[str, Any]] = {"short": {}, "long": {"user": "x" * 20_000}}
 
 @pytest.fixture(scope="module")
 def failing(running: Pair) -> Failing:
-    functions = ["finish", "withoutUsage", "answer$look", "stream$begin"]
+    functions = [
+        "finish",
+        "unasked$nearest",
+        "stream_kept$countEvents",
+        "answer$look",
+        "stream$begin",
+    ]
     return Failing(running[0], dict.fromkeys(["hot.js", "answer.js"], functions))
 
 
@@ -430,7 +436,7 @@ def test_a_stream_that_the_gateway_fails_on_says_so_to_the_client_and_in_the_log
         "/v1/responses": lambda it: it["code"] == "server_error",
         "/api/chat": lambda it: isinstance(it["error"], str),
     }.get(path, lambda it: it["error"]["code"] == "server_error")
-    for function in ("finish", *(["withoutUsage"] if "completions" in path else [])):
+    for function in ("finish", *(["unasked$nearest"] if "completions" in path else [])):
         with failing(function):
             for way, more in WAYS.items():
                 model = "l" if path == "/api/chat" else "m"
@@ -440,6 +446,19 @@ def test_a_stream_that_the_gateway_fails_on_says_so_to_the_client_and_in_the_log
                 until(lambda: it.log()[-1]["error"] == "server_error")
                 assert (it.log()[-1]["status"], it.log()[-1]["uri"]) == (200, path)
     assert it.status()["backends"][0]["in_flight"] == 0, "its slot is free"
+
+
+def test_nothing_comes_behind_what_a_client_is_told_when_the_gateway_fails(
+    own: Pair, failing: Failing
+) -> None:
+    """Of pieces that are passed on without a look, too: the long one is looked at."""
+    it, a, _ = own
+    usual = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+    for asked in ({"stream_options": {"include_usage": True}}, {}):
+        sends(a, [usual] * 8 + [usual * 10] + [usual] * 8 + [b"data: [DONE]\n\n"])
+        with failing("stream_kept$countEvents"):
+            got, _ = read(it, "/v1/chat/completions", {**CHAT, **asked})
+        assert b"server_error" in got.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("function", ["answer$look", "stream$begin"])

@@ -24,7 +24,10 @@ TABLES = ("rich", "pygments", "attr")
         ("infergate.cli.status", (*DATABASE, *RENDERER, *ASKING)),
         ("infergate.supervise.stop", (*DATABASE, *RENDERER, *ASKING, "pydantic")),
         ("infergate.store.key_changes", ("alembic", *RENDERER, *ASKING)),
-        ("infergate.supervise.supervisor", (*DATABASE, *RENDERER, *ASKING, *TABLES, "pydantic")),
+        (
+            "infergate.supervise.supervisor",
+            (*DATABASE, *RENDERER, *ASKING, *TABLES, "pydantic", "http.client", "email"),
+        ),
         ("infergate.supervise.prepare", ("alembic", "cryptography", *POSTGRESQL, *TABLES)),
         ("infergate.control.plane", ("alembic", *RENDERER, *POSTGRESQL, *TABLES)),
     ],

@@ -16,7 +16,6 @@ from pathlib import Path
 from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.files import stamp
-from infergate.live.shared_memory import read
 from infergate.log import log
 from infergate.paths import HOME_VARIABLE, Home
 from infergate.supervise.admin_api import AdminApi
@@ -196,6 +195,9 @@ async def _until_ready(home: Home, began: float) -> None:
 
 async def _say_what_is_open(home: Home) -> None:
     """While stopping: how many requests are still being answered."""
+    # With http.client 2 MB, which nothing else here needs.
+    from infergate.live.shared_memory import read
+
     while True:
         await asyncio.sleep(1)
         with contextlib.suppress(StateError):

@@ -17,6 +17,7 @@ import * as pace from './pace.js' with { load: 'rare' };
 import * as recent from './recent.js' with { load: 'lazy' };
 import * as state from './state.js';
 import * as stream from './stream.js' with { load: 'lazy' };
+import * as streamKept from './stream_kept.js' with { load: 'lazy' };
 import * as thrown from './thrown.js' with { load: 'rare' };
 import * as usages from './usages.js' with { load: 'lazy' };
 
@@ -29,8 +30,9 @@ let pieces = 0;        // of an answer in one piece
 let begun = false;     // the filter was called
 let broken = false;    // it broke off
 let ended = false;     // all of it came, in pieces
-let row, size = 0;     // the last pieces of a stream that needs no look at each (recent.js), and how many they may be
-let place = 0;         // of the next one among them; after the last place for one that stream.js looks at
+let row, size = 0;     // the last pieces of a stream (recent.js), and how many may go there without a look
+let usual, usualSize = 0;   // the same of those that end as usual (unasked.js), and how that is; 0 where size is not
+let place = 0;         // of the next one among them
 let streaming;         // stream.js's state; false if it is no stream, undefined before that is known
 let usage;             // [prompt, completion, cached] tokens, as the backend told them; null for none
 let front;             // the same, told before the data (usages.js)
@@ -73,7 +75,12 @@ function refuse(r) {
 // itself takes 2,700 instructions for it, an empty filter 3,500 to 5,000 more, `flags`, variables of its own or
 // a call 100 to 1,800.
 function filter(r, data, flags) {
-    if (place < size && (data.length - recent.SHORT) >>> 0 < stream.LONG) {
+    if (place < size && (data.length - recent.SHORT) >>> 0 < streamKept.LONG) {
+        row[place++] = data;
+        r.sendBuffer(data);
+        return;
+    }
+    if (place < usualSize && endsAsUsual(data)) {
         row[place++] = data;
         r.sendBuffer(data);
         return;
@@ -85,16 +92,28 @@ function filter(r, data, flags) {
             look(r, data, flags);
         }
     } catch (e) {
-        place = 0;
+        size = usualSize = 0;
         streaming = thrown.open(r, e, streaming, flags);
     }
 }
 
+function endsAsUsual(data) {
+    const length = data.length;
+    const start = length - usual.length;
+    return (length - recent.SHORT) >>> 0 < streamKept.LONG && start >= 0 && data.toString('utf8', start) === usual;
+}
+
 function relay(data, flags) {
     place = streaming.filter(data, flags);
+    size = usualSize = 0;
     if (place !== 0) {
-        size = streaming.size;
         row = streaming.row();
+        usual = streaming.usual();
+        if (usual === undefined) {
+            size = streaming.size;
+        } else {
+            usualSize = streaming.size;
+        }
     }
 }
 

@@ -4,7 +4,6 @@ import * as events from './event_lines.js';
 import * as usages from './usages.js';
 
 const SAID = ['"finish_reason":"', '"finish_reason": "'];
-const LONGEST_EVENT = 1048576;
 
 // wanted: so many were asked for; found: by index, those that have.
 function open(wanted) {
@@ -14,7 +13,7 @@ function open(wanted) {
     function add(data) {
         const all = torn === undefined ? data : Buffer.concat([torn, data]);
         const end = Math.max(all.lastIndexOf('\n'), all.lastIndexOf('\r')) + 1;
-        torn = end < all.length && all.length - end < LONGEST_EVENT ? Buffer.from(all.slice(end)) : undefined;
+        torn = end < all.length && all.length - end < events.LONGEST ? Buffer.from(all.slice(end)) : undefined;
         if (SAID.some((words) => all.indexOf(words) !== -1)) {
             events.linesOf(all.toString()).forEach(look);
         }

@@ -1,5 +1,8 @@
 // event_lines: the lines of an event stream (SSE), or of one of JSON lines.
 
+// Bytes of an event that is waited for: what is longer passes in pieces.
+const LONGEST = 1048576;
+
 function linesOf(text) {
     return (text.indexOf('\r') === -1 ? text : text.split('\r\n').join('\n').split('\r').join('\n')).split('\n');
 }
@@ -25,4 +28,4 @@ function isBalanced(line) {
     return parts.length % 2 === 1 && bare.endsWith('}') && bare.split('{').length === bare.split('}').length;
 }
 
-export { linesOf, firstLine, cameWhole };
+export { LONGEST, linesOf, firstLine, cameWhole };

@@ -10,10 +10,14 @@ function open(kept) {
     let newer = new Array(size);
     let older;
     let hasAll = true;   // none went for newer ones
+    let known = 0;       // so many pieces the newer row has at least
 
     // How many pieces the newer row has: answer.js puts some there by itself.
     function count() {
-        let low = 0;
+        let low = known;
+        if (low === size || newer[low] === undefined) {
+            return low;
+        }
         for (let high = size; low !== high;) {
             const middle = (low + high) >> 1;
             if (newer[middle] === undefined) {
@@ -37,10 +41,12 @@ function open(kept) {
         }
         if (at !== 0 && data.length < SHORT && newer[at - 1].length < SHORT) {
             newer[at - 1] = Buffer.concat([newer[at - 1], data]);
+            known = at;
             return at;
         }
         newer[at] = data;
-        return at + 1;
+        known = at + 1;
+        return known;
     }
 
     // The last ones as a text; isWhole: which is all of the answer.

@@ -8,25 +8,55 @@ import * as usages from './usages.js' with { load: 'lazy' };
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 const BLANK = '\n\n';
 const BLANKS = ['\n\n', '\n\r', '\r\r'];
+// Of an event that is none of the usage, and no last one of a choice: engines write it so, or as Python does.
+const GOES_ON = ['"finish_reason":null', '"finish_reason": null'];
 const LF = 0x0a, CR = 0x0d;
 const DATA = 'data:', USAGE = '"usage"', FINISH = 'finish_reason';
 // vLLM's of a request, which it tells with a usage alone.
 const METRICS = 'metrics';
 
-function open() {
+// add: is given each event as it came, before anything is taken out (stream_kept.js).
+function open(add) {
     let waiting;   // the last event of a choice
+    let torn;      // the start of an event that is not complete yet
+    let usual = '';   // how the last event ended that passed as it is, from where it says so
+
+    // Whether a piece passes as it is: all of its last event is there, and says that the choice goes on. From there
+    // most engines end each with the same bytes, which answer.js compares: a search takes more than all else.
+    function goesOn(data) {
+        const at = isHolding() ? -1 : whereItGoesOn(data);
+        usual = at === -1 ? '' : data.toString('utf8', at);
+        return at !== -1;
+    }
+
+    // What goes to the client now. What is not a complete event is kept until the rest of it comes.
+    function pass(data) {
+        const all = torn === undefined ? data : Buffer.concat([torn, data]);
+        const length = all.length;
+        let cut = Math.max(0, lastEnd(all));
+        torn = undefined;
+        if (cut < length && length - cut < events.LONGEST) {
+            torn = Buffer.from(all.slice(cut));
+        } else {
+            cut = length;
+        }
+        const passed = [];
+        eventsOf(all, cut).forEach((event) => passEvent(event, passed));
+        return Buffer.concat(passed);
+    }
 
     // Adds to `passed` what goes to the client now of an event, with its end.
-    function pass(event, passed) {
+    function passEvent(event, passed) {
+        add(event);
         const told = event.indexOf(FINISH) !== -1 || event.indexOf(USAGE) !== -1 ? objectOf(event) : undefined;
         const choices = told === undefined ? undefined : told.choices;
         const isChoices = Array.isArray(choices);
         if (isChoices && choices.length === 0 && told.usage) {
             waiting = waiting === undefined ? undefined : withMore(waiting, told);
-            rest(passed);
+            passWaiting(passed);
             return;
         }
-        rest(passed);
+        passWaiting(passed);
         if (isChoices && choices.some((choice) => choice && choice.finish_reason)) {
             waiting = Buffer.from(event);
         } else {
@@ -34,15 +64,52 @@ function open() {
         }
     }
 
-    // The same at the end.
-    function rest(passed) {
+    function passWaiting(passed) {
         if (waiting !== undefined) {
             passed.push(waiting);
             waiting = undefined;
         }
     }
 
-    return { pass, rest, isWaiting: () => waiting !== undefined, endOf, lastEnd };
+    // What is left at the end, piece by piece.
+    function rest() {
+        const passed = [];
+        if (torn !== undefined) {
+            passEvent(torn, passed);
+            torn = undefined;
+        }
+        passWaiting(passed);
+        return passed;
+    }
+
+    // Whether something came that has not gone to the client.
+    function isHolding() {
+        return torn !== undefined || waiting !== undefined;
+    }
+
+    return { goesOn, pass, rest, isHolding, usual: () => usual };
+}
+
+// Of its last event, where that is complete; else -1.
+function whereItGoesOn(data) {
+    for (let i = 0; i < GOES_ON.length; i++) {
+        const at = data.lastIndexOf(GOES_ON[i]);
+        if (at !== -1 && data.indexOf(BLANK, at) === data.length - BLANK.length) {
+            return at;
+        }
+    }
+    return -1;
+}
+
+// The events of what ends at `cut`.
+function eventsOf(data, cut) {
+    const found = [];
+    for (let start = 0, end; start < cut; start = end) {
+        end = endOf(data, start);
+        end = end === -1 ? cut : end;
+        found.push(data.slice(start, end));
+    }
+    return found;
 }
 
 // Where the first event ends, from `start` on; -1 for none.
@@ -86,16 +153,9 @@ function withMore(event, told) {
 
 // The text of a whole stream without it.
 function without(text) {
-    const data = Buffer.from(text);
-    const passed = [];
-    const filter = open();
-    for (let start = 0, end; start < data.length; start = end) {
-        end = endOf(data, start);
-        end = end === -1 ? data.length : end;
-        filter.pass(data.slice(start, end), passed);
-    }
-    filter.rest(passed);
-    return Buffer.concat(passed).toString();
+    const strip = open(() => undefined);
+    const passed = strip.pass(Buffer.from(text));
+    return Buffer.concat([passed].concat(strip.rest())).toString();
 }
 
 export { open, without };
