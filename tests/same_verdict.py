@@ -7,6 +7,7 @@ said with its body.
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 import uuid
@@ -23,6 +24,7 @@ from tests.backends.servers import Scripted, scripted
 from tests.gateway import Gateway, gateway
 
 CONFIG = """
+api: {{}}
 backends: {{ a: {{ url: {a}, engine: vllm }} }}
 models:
   fast: {{ backends: [a], upstream_name: real }}
@@ -42,13 +44,14 @@ ONCE = b"proxy-authorization"
 @dataclass(frozen=True)
 class Sent:
     """One request. headers: without a key. limited: 0, 1 for the key with a rate of tokens, 2 for
-    the one with a maximum too."""
+    the one with a maximum too. coded: sent in gzip, which the API tier unpacks."""
 
     path: str
     body: bytes
     headers: Sequence[tuple[bytes, bytes]]
     limited: int
     chunked: bool
+    coded: bool = False
 
     @property
     def may_be_refused_unread(self) -> bool:
@@ -75,6 +78,9 @@ class Four:
             for name in NAMES:
                 ids.append(uuid.uuid4().hex)
                 body = sent.body.replace(NAME, name)
+                coding = []
+                if sent.coded:
+                    body, coding = gzip.compress(body, mtime=0), [(b"Content-Encoding", b"gzip")]
                 answer = self.client.post(
                     it.url + sent.path,
                     content=iter([body]) if sent.chunked else body,
@@ -82,6 +88,7 @@ class Four:
                         (b"Authorization", f"Bearer {key}".encode()),
                         (b"X-Request-Id", ids[-1].encode()),
                         *sent.headers,
+                        *coding,
                     ],
                 )
                 answers.append(_verdict(answer, name))
@@ -107,7 +114,7 @@ class Four:
                 sent = sent_as.get(line["request_id"])
                 if sent and sent.may_be_refused_unread and line["status"] == 400:
                     line["user_agent"] = "perhaps unread"
-                lines[line["request_id"]] = (
+                lines[_named(line)] = (
                     *(line[name] for name in LOGGED),
                     tokens(line),
                     [(each["backend"], each["status"]) for each in line["attempts"]],
@@ -121,6 +128,17 @@ class Four:
                 [bodies.get(each) for each in ids],
             )
             assert len({repr(lines[each]) for each in ids}) == 1, (sent, [lines[i] for i in ids])
+            inner = [lines.get(each + _INNER) for each in ids]
+            assert len(set(map(repr, inner))) == 1, (sent, inner)
+
+
+_INNER = "/inner"
+
+
+def _named(line: dict[str, Any]) -> str:
+    """The request's id. What the API tier asked in its name has the same one, and a line of its
+    own."""
+    return str(line["request_id"]) + (_INNER if line.get("parent") else "")
 
 
 def _verdict(answer: httpx.Response, name: bytes) -> tuple[Any, ...]:
@@ -146,7 +164,7 @@ def _log(it: Gateway, last: str | None) -> list[dict[str, Any]]:
     while last is not None and last not in text() and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(0.3)
-    return [json.loads(line) for line in text().splitlines()]
+    return [json.loads(line) for line in text().split("\n") if line]
 
 
 @contextmanager
@@ -317,4 +335,5 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 def requests() -> st.SearchStrategy[Sent]:
     paths = st.builds(lambda path, query: path + query, PATHS, QUERIES)
-    return st.builds(Sent, paths, bodies(), HEADERS, st.integers(0, 2), st.booleans())
+    coded = st.integers(0, 9).map(lambda n: n > 7)
+    return st.builds(Sent, paths, bodies(), HEADERS, st.integers(0, 2), st.booleans(), coded)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.gateway import Gateway
 from tests.same_verdict import Four, Sent, four, requests
 
 EXAMPLES = 5000
@@ -15,7 +17,8 @@ def _send(gateways: Four, sent: Sent) -> None:
     gateways.send(sent)
 
 
-def test_any_body_and_any_headers_have_one_verdict() -> None:
+def test_any_body_and_any_headers_have_one_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gateway, "forks", True)  # the Python of the tests may be root's own
     with four() as gateways:
         _send(gateways)
         gateways.compare()

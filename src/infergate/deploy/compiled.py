@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import infergate
+from infergate.config.example_yaml import example
+from infergate.config.load import parse_config
 
 _BY_NAME = (
     *("anyio._backends._asyncio", "sqlalchemy.dialects.postgresql.psycopg", "typer.rich_utils"),
@@ -60,6 +62,8 @@ def main() -> None:
     sys.dont_write_bytecode = False
     compileall.compile_dir(Path(infergate.__file__).parent, quiet=1)
     load_all()
+    # ruamel.yaml loads more of itself when it is used.
+    parse_config(example(), Path("example.yaml"))
 
 
 if __name__ == "__main__":
