@@ -50,8 +50,8 @@ collect_ignore = (
 """Of the next release's nginx no more is asked; every process of a run loads what it collects."""
 
 LONG = frozenset(
-    """api_batches backup custom_endpoints engine_upgrade full_disk groups hardening mutual_tls
-    survival true_health validate""".split()
+    """api_batches backup custom_endpoints engine_upgrade first_requests full_disk full_zones groups
+    hardening mutual_tls survival true_health validate""".split()
 )
 """Those of which nearly every test starts gateways, or other processes, of its own: long as a
 whole."""

@@ -231,6 +231,7 @@ def a_port_that_is_taken_is_told(it: Gateway, by_hand: Path) -> None:
     assert f"{more}:2: port {taken} is used by another program" in refused.stderr
 
 
+@pytest.mark.long
 def test_hosts_of_nobody_a_page_of_one_s_own_and_files_by_hand(engine: str) -> None:
     """All at one gateway, behind a proxy that speaks the PROXY protocol."""
     with (

@@ -182,6 +182,7 @@ def test_an_overloaded_box_gives_its_conversation_away(three: Three) -> None:
     assert answers[home] >= 9
 
 
+@pytest.mark.long
 def test_a_canary_gets_its_share_of_keys_and_each_key_stays(three: Three) -> None:
     it, *_ = three
     keys = [it.new_key(f"canary{n}") for n in range(40)]

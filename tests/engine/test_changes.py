@@ -200,6 +200,7 @@ def test_what_a_client_writes_into_the_error_log_is_no_word_of_nginx(pair: Pair)
                 with socket.create_connection(("127.0.0.1", it.port), 60) as connection:
                     connection.sendall(f"{head}Referer: {before}{begins}gave up\r\n\r\n".encode())
                     connection.recv(1)
+                over.wait(0.02)  # often enough: each line stays in the log
 
     with ThreadPoolExecutor(1) as pool:
         client = pool.submit(says_so)

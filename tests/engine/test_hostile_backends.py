@@ -109,6 +109,7 @@ def statuses(answer: bytes) -> list[int]:
 SPOKEN = [408, 413, 418, 452, 453, 455, 530, 599, *INTERNAL]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_no_status_of_a_backend_is_taken_for_one_of_ours(stack: Stack, way: str) -> None:
     it, a = stack

@@ -84,9 +84,9 @@ def test_the_first_move_to_a_list_of_backends_is_a_move_like_any_other(pair: Pai
     write(it, moved.replace("pool", "third"))
     it.run("apply", "--window", "0s")
     assert it.chat("only-a").status_code == 200
-    until(lambda: it.chat("only-a").status_code == 200)
 
 
+@pytest.mark.long
 def test_a_model_that_a_silent_backend_may_have_is_awaited_and_not_denied(pair: Pair) -> None:
     it, _, _ = pair
     other = it.new_key("other", "--models", "m")

@@ -280,6 +280,7 @@ def usual(engine: str) -> Iterator[Pair]:
         yield stack.enter_context(gateway(engine, text)), a, b
 
 
+@pytest.mark.long
 def test_without_a_word_in_the_file_both_ways_keep_the_rules(usual: Pair) -> None:
     it, _, _ = usual
     for body, said in (

@@ -20,7 +20,8 @@ from infergate.config.example_yaml import example
 from infergate.config.load import parse_config
 
 _BY_NAME = (
-    *("anyio._backends._asyncio", "sqlalchemy.dialects.postgresql.psycopg", "typer.rich_utils"),
+    *("anyio._backends._asyncio", "sqlalchemy.dialects.postgresql.psycopg", "typer._adapters"),
+    *("typer._click.decorators", "typer.rich_utils"),
     *("uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.protocols.http.h11_impl"),
 )
 """Modules that a package loads by a name that is text."""
