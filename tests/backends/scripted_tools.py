@@ -23,7 +23,8 @@ def message(asked: dict) -> tuple[dict, str] | None:
     users = [each for each in messages if each.get("role") == "user"]
     if not isinstance(tools, list) or not users:
         return None
-    offered = {each["function"]["name"] for each in tools if isinstance(each.get("function"), dict)}
+    functions = [each.get("function") for each in tools if isinstance(each, dict)]
+    offered = {str(each.get("name")) for each in functions if isinstance(each, dict)}
     found = [each for each in _CALL.findall(_text(users[-1].get("content"))) if each[0] in offered]
     calls = [
         {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": arguments}}

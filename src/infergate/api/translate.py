@@ -14,6 +14,7 @@ from starlette.types import Scope, Send
 from infergate.api import answering
 from infergate.api.caller import Caller, passed_back, passed_on
 from infergate.api.connection import Answer, Unanswered
+from infergate.api.depth import DEEPEST, is_too_deep
 from infergate.api.dialects import chat, table
 from infergate.api.dialects.translation import Translation
 from infergate.api.inner import Inner, TooLarge, whole
@@ -115,6 +116,8 @@ def object_in(body: bytes) -> dict[str, Any]:
         found = _read(body, _decode_finite)
     if not isinstance(found, dict):
         raise Refused("The request body must be a JSON object.")
+    if is_too_deep(body, found):
+        raise Refused(f"The request body is nested deeper than {DEEPEST} levels.")
     return found
 
 

@@ -34,6 +34,18 @@ NO_ID = {"previous_response_id": ""}
 PLAIN: dict[str, Any] = {**FULL, "input": [HELLO], "previous_response_id": None}
 
 
+@pytest.mark.parametrize("in_background", [False, True])
+def test_a_request_of_any_depth_is_kept_or_refused(tmp_path: Path, in_background: bool) -> None:
+    function = {"type": "function", "name": "f", "parameters": {"deep": 1}}
+    body = json.dumps({**PLAIN, "background": in_background, "tools": [function]})
+    with fuzzed(tmp_path, dialects.answer(content="hi")) as it:
+        for depth in (400, 510, *range(940, 1000)):
+            deep = '{"a": ' * depth + "1" + "}" * depth
+            content = body.replace('{"deep": 1}', deep).encode()
+            status, _ = it.ask("POST", "/v1/responses", content)
+            assert status == (200 if depth < 500 else 400), depth
+
+
 class Fuzzed:
     """One application for all examples, and the loop that it is in."""
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from infergate.api.batches.calls import BatchAnswer, BatchUnanswered, Stopped
-from infergate.api.batches.depth import DEEPEST, is_too_deep
 from infergate.api.caller import Caller
 from infergate.api.connection import Answer, NobodyThere, Unanswered
+from infergate.api.depth import DEEPEST, is_too_deep
 from infergate.api.grant import KeyGrant
 from infergate.api.inner import Inner, TooLarge, whole
 from infergate.contract.tier import Handed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, BinaryIO, NoReturn
 
-from infergate.api.batches.depth import DEEPEST, is_too_deep
+from infergate.api.depth import DEEPEST, is_too_deep
 
 ENDPOINTS = (
     "/v1/chat/completions",
