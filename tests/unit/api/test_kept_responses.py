@@ -75,6 +75,24 @@ def test_a_stream_is_kept_before_it_ends(tmp_path: Path) -> None:
     walk(tmp_path, steps, STREAM, dialects.answer(content="yes"))
 
 
+def test_a_backend_that_does_not_stream_is_kept_too(tmp_path: Path) -> None:
+    async def steps(it: Served) -> None:
+        body = {"model": "m", "input": "hello", "stream": True}
+        async with it.http() as http:
+            found = (await http.post("/v1/responses", json=body)).json()
+        assert found["store"]
+        of = it.client()
+        assert (await of.responses.retrieve(found["id"])).output_text == "hi"
+        events = [each async for each in await made(of, stream=True, background=True)]
+        assert [each.type for each in events] == [
+            "response.created",
+            "response.queued",
+            "response.completed",
+        ]
+
+    walk(tmp_path, steps)
+
+
 def test_what_is_not_to_be_kept_is_not(tmp_path: Path) -> None:
     async def steps(it: Served) -> None:
         of = it.client()

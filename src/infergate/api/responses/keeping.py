@@ -24,7 +24,7 @@ class KeepingSend:
         whole = self._translation.whole
         if whole is None:  # an error, or the stream goes on
             await self._send(message)
-        elif self._translation.streamed:
+        elif self._translation.stream.whole is not None:
             if not message.get("more_body", False):
                 told = await self._keep(whole)
                 await answering.part(self._send, self._translation.stream.last(told))
