@@ -34,7 +34,7 @@ def _gateway(balance: str) -> Callable[[Scenario], Router]:
     return lambda it: Gateway(balance, it.engines, sorted(it.hardware.load_s) or ["m"], it.kind)
 
 
-TWO = "infergate:work, two gateways"
+TWO = "infergate:two-gateways"
 """That share nothing, each with half of the conversations."""
 
 MODELLED: dict[str, Callable[[Scenario], Router]] = {
