@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from infergate.contract.tier import Handed
+from infergate.contract.tier import Continuing, Handed
 
 Headers = Iterable[tuple[bytes, bytes]]
 """As ASGI has them: names in lower case."""
@@ -17,20 +17,24 @@ _NEIGHBOURS = frozenset(
 """What is between two neighbours (RFC 9110, 7.6.1), or of the body as it came."""
 
 _OURS = b"x-infergate-"
-_NOT_BACK = frozenset((b"date", b"server", b"x-request-id", b"x-infergate-request-id"))
-"""The outer answer has its own."""
+_NOT_BACK = frozenset(
+    (b"date", b"server", b"x-request-id", b"x-infergate-request-id", Continuing.SERVED_BY.encode())
+)
+"""The outer answer has its own; the last is for the tier alone."""
 
 
 @dataclass(frozen=True)
 class Caller:
     """token: what stands for its key in nginx, until this request is over; "" for one without a
     key. parent: the request's id. client: the address that it came from. handed: why we have it.
+    continuations: how often a stream of it may be continued.
     """
 
     token: str
     parent: str
     client: str
     handed: str
+    continuations: int = 0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -39,13 +43,15 @@ class Caller:
 
 
 def caller_of(headers: Headers) -> Caller:
-    """nginx sets these four itself, whatever a client sends."""
+    """nginx sets these itself, whatever a client sends."""
     told = {name: value.decode("latin-1") for name, value in headers if name.startswith(_OURS)}
 
     def one(name: bytes) -> str:
         return told.get(_OURS + name, "")
 
-    return Caller(one(b"token"), one(b"parent"), one(b"client"), one(b"handed") or Handed.ENDPOINT)
+    handed = one(b"handed") or Handed.ENDPOINT
+    times = int(one(b"continuations") or 0)
+    return Caller(one(b"token"), one(b"parent"), one(b"client"), handed, times)
 
 
 def passed_on(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -25,6 +25,11 @@ class Reader:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The data of each event that is here to its end. Raises EventTooLong."""
+        for event in self.events(data):
+            yield from _joined(event)
+
+    def events(self, data: bytes) -> Iterator[bytes]:
+        """These events as they came, without the empty line behind them. Raises EventTooLong."""
         rest = self._rest
         rest += data
         # Each byte is looked at once, or an event in many pieces would take minutes.
@@ -36,21 +41,27 @@ class Reader:
             start = blank.end()
         del rest[:start]
         self._looked = max(0, len(rest) - _LONGEST_BLANK)
-        for event in events:
-            yield from _data(event)
+        yield from filter(None, events)
         if len(rest) > LONGEST:
             raise EventTooLong
 
     def end(self) -> Iterator[bytes]:
         """Of one that has no empty line behind it: servers forget that at the end."""
-        yield from _data(bytes(self._rest))
+        yield from _joined(self.rest())
+
+    def rest(self) -> bytes:
+        """The same as it came; b"" where there is none."""
+        rest = bytes(self._rest).strip(b"\r\n")
         self._rest.clear()
         self._looked = 0
+        return rest
 
 
-def _data(event: bytes) -> Iterator[bytes]:
-    lines = [
-        line[5:].removeprefix(b" ") for line in _LINE.split(event) if line.startswith(b"data:")
-    ]
-    if lines:
+def data_of(event: bytes) -> list[bytes]:
+    """The lines of its data; none where it has none."""
+    return [line[5:].removeprefix(b" ") for line in _LINE.split(event) if line.startswith(b"data:")]
+
+
+def _joined(event: bytes) -> Iterator[bytes]:
+    if lines := data_of(event):
         yield b"\n".join(lines)

@@ -8,10 +8,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from infergate.api import answering
 from infergate.api.answering import BodyTooLarge, Left, body_of, while_there
-from infergate.api.caller import Caller, caller_of, passed_back, passed_on
+from infergate.api.caller import Caller, caller_of, passed_on
 from infergate.api.connection import Unanswered
+from infergate.api.continued import Continued
 from infergate.api.dialects import table
 from infergate.api.inner import Inner
+from infergate.api.relaying import relayed, target_of
 from infergate.api.translate import translated
 from infergate.api.unpack import Packed, unpacked
 from infergate.contract.tier import Handed
@@ -48,6 +50,8 @@ class Tier:
 
         if caller.handed == Handed.BODY:
             work = self._unpacked(caller, scope, body, noting)
+        elif caller.handed == Handed.CONTINUE:
+            work = self._continued(caller, scope, body, noting)
         else:
             work = translated(self._inner, caller, scope, body, noting)
         try:
@@ -68,20 +72,22 @@ class Tier:
         except Packed as problem:
             await _refused(send, scope["path"], problem.status, problem.message)
             return
-        query = scope["query_string"].decode("latin-1")
-        target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
         begun = False
         try:
             on = passed_on(scope["headers"])
-            async with self._inner.ask(caller, scope["method"], target, plain, on) as answer:
+            asked = self._inner.ask(caller, scope["method"], target_of(scope), plain, on)
+            async with asked as answer:
                 begun = True
-                await answering.start(send, answer.status, passed_back(answer.headers))
-                while part := await answer.part():
-                    await answering.part(send, part)
-                await answering.end(send)
+                await relayed(answer, send)
         except Unanswered:
             if begun:
                 return  # cut off by uvicorn: what came is not all
+            await _refused(send, scope["path"], 502, "The gateway does not answer itself.")
+
+    async def _continued(self, caller: Caller, scope: Scope, body: bytes, send: Send) -> None:
+        try:
+            await Continued(self._inner, caller, scope, body, send).answer(self._largest)
+        except Unanswered:
             await _refused(send, scope["path"], 502, "The gateway does not answer itself.")
 
 

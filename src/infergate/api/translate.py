@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import json
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from starlette.types import Scope, Send
@@ -18,6 +17,7 @@ from infergate.api.depth import DEEPEST, is_too_deep
 from infergate.api.dialects import chat, table
 from infergate.api.dialects.translation import Translation
 from infergate.api.inner import Inner, TooLarge, whole
+from infergate.api.reading import decoder, read
 from infergate.api.refusal import Refused
 from infergate.api.sse import EventTooLong, Reader
 
@@ -113,7 +113,7 @@ def object_in(body: bytes) -> dict[str, Any]:
     """Raises Refused."""
     found: Any = None
     with contextlib.suppress(ValueError, RecursionError):
-        found = _read(body, _decode_finite)
+        found = read(body, _decode_finite)
     if not isinstance(found, dict):
         raise Refused("The request body must be a JSON object.")
     if is_too_deep(body, found):
@@ -130,24 +130,7 @@ def _finite(number: str) -> float:
     return found
 
 
-def _no_json(word: str) -> Any:
-    """NaN and Infinity, which Python would take."""
-    raise ValueError(word)
-
-
-_decode = json.JSONDecoder(parse_constant=_no_json).decode
-_decode_finite = json.JSONDecoder(parse_constant=_no_json, parse_float=_finite).decode
-# Made once: `json.loads` would make one for each chunk.
-
-
-def _read(data: bytes, decode: Callable[[str], Any] = _decode) -> Any:
-    """JSON in UTF-8 and in nothing else, as njs reads it; a byte order mark is no part of it.
-
-    Python would look for other encodings, and for that mark's in a file that it may not read any
-    more: the tier is another user than the one that started it. Raises ValueError,
-    RecursionError.
-    """
-    return decode(data.removeprefix(codecs.BOM_UTF8).decode())
+_decode_finite = decoder(_finite)
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
@@ -161,7 +144,7 @@ def _json(body: Mapping[str, Any]) -> bytes:
 def _chunk(data: bytes) -> dict[str, Any]:
     """Raises ValueError."""
     try:
-        found = _read(data)
+        found = read(data)
     except RecursionError:
         raise ValueError from None
     if not isinstance(found, dict):
@@ -172,7 +155,7 @@ def _chunk(data: bytes) -> dict[str, Any]:
 def _answer(body: bytes) -> dict[str, Any]:
     """An array under `results`, as Translation.answer takes it."""
     try:
-        found = _read(body)
+        found = read(body)
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, list):

@@ -25,6 +25,8 @@ def model_contradictions(config: Config) -> Iterator[Finding]:
         yield from _canary(config, path, name, model)
         yield from _shadow(config, path, model)
         yield from _fallback(config, path, name, model)
+        if model.continuations and config.api is None:
+            yield (*path, "continuations"), "the API tier does this: add the section 'api: {}'"
     default = config.default_model
     if default and config.models and ANY_MODEL not in config.models:
         known = set(config.models) | set(claimed)

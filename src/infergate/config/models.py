@@ -117,6 +117,13 @@ class Model(Section):
     shadow: Shadow | None = Field(None, description="A copy of the requests for one more backend.")
     hedge: Hedge | None = Field(None, description="Ask a second backend when the first is late.")
     fallback: list[ModelName] = Field([], description="Models to try when every backend failed.")
+    continuations: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="How often another backend goes on with the text of a stream that broke off: "
+        "docs/api.md. Needs api.",
+    )
     timeouts: Timeouts | None = Field(None, description="Instead of the timeouts at the top level.")
     price: Price | None = Field(None, description="What its tokens cost.")
     cache: Cache | None = Field(None, description="Keep answers and serve them again.")

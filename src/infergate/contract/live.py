@@ -85,11 +85,14 @@ class Score(IntEnum):
 
 class Why(StrEnum):
     """Words in `why` that the ledger counts by. ASKED_TOO: a hedge. GOES_ON: a fallback. OVER:
-    a limit; what it was, and whose, stand behind it."""
+    a limit; what it was, and whose, stand behind it. CONTINUES: a stream, and after which backends;
+    of the client's own request, CONTINUED."""
 
     ASKED_TOO = " too after "
     GOES_ON = "-> "
     OVER = "over "
+    CONTINUES = "goes on after "
+    CONTINUED = "gone on with after "
     THIS_KEY = "this API key"
     THIS_MODEL = "this model"
     THIS_GATEWAY = "this gateway"

@@ -24,11 +24,24 @@ class Token(StrEnum):
 
 class Handed(StrEnum):
     """Why the API tier has a request: `tier` in the log. DIALECT: to be translated. BODY: to be
-    unpacked. ENDPOINT: it is for one of the operator's own."""
+    unpacked. ENDPOINT: it is for one of the operator's own. CONTINUE: to be gone on with where its
+    backend breaks off."""
 
     DIALECT = "dialect"
     BODY = "body"
     ENDPOINT = "endpoint"
+    CONTINUE = "continue"
+
+
+class Continuing(StrEnum):
+    """How the tier asks for a stream that it may go on with, in the HEADER of its request: ANEW, as
+    the client does, or so that the backend CONTINUES the text that the body ends with. Behind it
+    the backends that broke off, each followed by a comma. SERVED_BY: a header of the answer."""
+
+    HEADER = "x-infergate-again"
+    ANEW = "-"
+    CONTINUES = "+"
+    SERVED_BY = "x-infergate-served-by"
 
 
 KEPT_PREFIX = "resp_ig_"

@@ -12,6 +12,15 @@ from infergate.kinds.work import Reader
 KindName = str
 """One of `infergate.kinds.KINDS`, as `engine:` of a backend has it."""
 
+COMPLETIONS_GO_ON: Mapping[str, Mapping[str, Any]] = {"/v1/completions": {}}
+"""What a completion is: a prompt that is gone on with."""
+CHATS_GO_ON_IF_TOLD: Mapping[str, Mapping[str, Any]] = {
+    "/v1/chat/completions": {"add_generation_prompt": False, "continue_final_message": True}
+}
+"""In the words of Hugging Face's templates; the second is refused without the first."""
+CHATS_GO_ON: Mapping[str, Mapping[str, Any]] = {"/v1/chat/completions": {}}
+"""Of servers that leave a last message of the assistant's open, without being told."""
+
 Listing = Literal["openai", "ollama", "tei"]
 """The shape of a server's answer about its models; `health/inventory.py` reads them."""
 
@@ -84,6 +93,8 @@ class Kind:
     counts_usage: it understands `stream_options.include_usage`. Others may refuse what they do not
         know; they get it only from clients that ask for it themselves.
     any_name: it takes requests for any model, whatever it lists.
+    continues: where it goes on with a text that a request ends with → what it has to be told for
+        that: with the prompt of /v1/completions, with a last message of the assistant's in a chat.
     """
 
     name: KindName
@@ -115,6 +126,7 @@ class Kind:
     keeps_answers: bool = False
     counts_usage: bool = False
     any_name: bool = False
+    continues: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: COMPLETIONS_GO_ON)
 
 
 COUNT_TOKENS = frozenset(("/v1/messages/count_tokens",))

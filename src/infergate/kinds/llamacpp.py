@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infergate.kinds.kind import Kind, Replies, paths
+from infergate.kinds.kind import CHATS_GO_ON_IF_TOLD, COMPLETIONS_GO_ON, Kind, Replies, paths
 from infergate.kinds.work import Work, WorkNames, read_metrics
 
 # tokens_predicted_total moves when a request is finished, n_decode_total with every batch. Recent
@@ -94,4 +94,6 @@ KIND = Kind(
     ),
     counts_usage=True,
     any_name=True,
+    # Without being told it goes on, too, and says the text again from its beginning.
+    continues={**COMPLETIONS_GO_ON, **CHATS_GO_ON_IF_TOLD},
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infergate.kinds.kind import Kind
+from infergate.kinds.kind import CHATS_GO_ON, COMPLETIONS_GO_ON, Kind
 from infergate.kinds.work import WorkNames, histogram, read_metrics
 
 # lmdeploy/metrics/loggers.py; the counters move with every step.
@@ -28,4 +28,6 @@ KIND = Kind(
     liveness_path="/health",
     work={"/metrics": read_metrics(NAMES)},  # needs --enable-metrics
     counts_usage=True,
+    # https://github.com/InternLM/lmdeploy/issues/2798
+    continues={**COMPLETIONS_GO_ON, **CHATS_GO_ON},
 )

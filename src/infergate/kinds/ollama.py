@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infergate.kinds.kind import COUNT_TOKENS, Kind, Replies
+from infergate.kinds.kind import CHATS_GO_ON, COUNT_TOKENS, Kind, Replies
 
 
 def _is_ollama(replies: Replies) -> bool:
@@ -28,4 +28,6 @@ KIND = Kind(
     version_path="/api/version",
     lacks=COUNT_TOKENS,  # https://docs.ollama.com/api/anthropic-compatibility
     counts_usage=True,
+    # https://github.com/ollama/ollama/issues/6778. Its completions put the prompt into a template.
+    continues=CHATS_GO_ON,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infergate.kinds.kind import Kind, Replies, paths
+from infergate.kinds.kind import COMPLETIONS_GO_ON, Kind, Replies, paths
 from infergate.kinds.work import WorkNames, histogram, read_metrics
 
 # The token counters move when a request is finished; what its scheduler logs every 40 steps
@@ -48,4 +48,6 @@ KIND = Kind(
     has=paths("/classify /v1/images/generations /v1/images/edits"),
     keeps_answers=True,
     counts_usage=True,
+    # https://github.com/sgl-project/sglang/pull/4226
+    continues={**COMPLETIONS_GO_ON, "/v1/chat/completions": {"continue_final_message": True}},
 )

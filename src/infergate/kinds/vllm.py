@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infergate.kinds.kind import Kind, Replies, paths
+from infergate.kinds.kind import CHATS_GO_ON_IF_TOLD, COMPLETIONS_GO_ON, Kind, Replies, paths
 from infergate.kinds.work import CacheInfo, WorkNames, histogram, read_metrics
 
 NAMES = WorkNames(
@@ -51,4 +51,5 @@ KIND = Kind(
     ),
     keeps_answers=True,
     counts_usage=True,
+    continues={**COMPLETIONS_GO_ON, **CHATS_GO_ON_IF_TOLD},
 )

@@ -23,6 +23,10 @@ from infergate.store.usage import UsageGroup
 TOKEN_TYPES = ("input", "output", "cache_read")
 
 
+_WITHOUT_RETRIES = (Why.GOES_ON, Why.CONTINUES)
+"""Where requests go besides without a second attempt."""
+
+
 class Measures:
     """Which sets of labels have a series, and whether keys are counted.
 
@@ -95,7 +99,7 @@ class Cells:
         values[_QUEUE, (model,)].append(line.queue_ms)
         if backend == "" or backend == FROM_CACHE:
             return
-        if len(attempts) > 1 or Why.GOES_ON in line.why:
+        if len(attempts) > 1 or any(each in line.why for each in _WITHOUT_RETRIES):
             self._rerouted(line)
         named = (model, operation(line.uri))
         values[_DURATION, named].append(line.duration_ms)
@@ -130,10 +134,12 @@ class Cells:
                     self._count(of.KEY_TOKENS, (group.key, kind), number)
 
     def _rerouted(self, line: Line) -> None:
-        """`why` has what njs/hedging.js and njs/relay.js write."""
+        """`why` has what njs/hedging.js, njs/relay.js and njs/continued.js write."""
         hedged, fallbacks = line.why.count(Why.ASKED_TOO), line.why.count(Why.GOES_ON)
         retries = len(line.attempts) - 1 - hedged
-        for kind, number in (("retry", retries), ("fallback", fallbacks), ("hedge", hedged)):
+        kinds = {"retry": retries, "fallback": fallbacks, "hedge": hedged}
+        kinds["continue"] = line.why.count(Why.CONTINUES)
+        for kind, number in kinds.items():
             if number > 0:
                 self._count(of.REROUTES, (line.model, kind), number)
 

@@ -73,7 +73,8 @@ REROUTES = Family(
     "infergate_reroutes_total",
     "counter",
     "Where requests went besides: retry (an attempt after one that failed), fallback (to another "
-    "model), hedge (a second backend asked next to a late one).",
+    "model), hedge (a second backend asked next to a late one), continue (of a stream that broke "
+    "off, another backend).",
     (MODEL, "kind"),
     closed=frozenset(("kind",)),
     at_most=200,

@@ -128,8 +128,8 @@ HANDED = Field(
     "tier",
     "ig_handed",
     "some",
-    "Why the API tier had it: dialect, body or endpoint; of no other requests. What it used is "
-    "in the lines that have its `id` as `parent`",
+    "Why the API tier had it: dialect, body, endpoint or continue; of no other requests. What it "
+    "used is in the lines that have its `id` as `parent`",
 )
 TRACE = (
     Field("trace_id", "ig_trace_id", "text", "The trace, in hex; where `tracing` is configured"),
@@ -211,6 +211,7 @@ def log_formats(has: Has, *, services: bool, hedges: bool, tier: bool) -> dict[s
     if tier:
         found |= _of_models("inner", (PARENT,), has, hedges=hedges)
         found["handed"] = _pieces(fields(has, (HANDED,)), "", _NO_TOKENS)
+        found["inner_handed"] = _pieces(fields(has, (PARENT, HANDED)), "", _NO_TOKENS)
     if services:
         its = fields(has._replace(deprecates=False), (SERVICE,))
         once = _attempt("$ig_service", "$upstream_addr", "upstream")

@@ -94,6 +94,8 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "waf_blocks": int(profiles(config)[0].mode == "block"),
         "unpacks": int(config.api is not None and profiles(config)[0].mode == "off"),
         "mute": _mute(),
+        "continues": int(any(model.continuations for model in config.models.values())),
+        "gone_on_with": _gone_on_with(),
         "undecided": INTERNAL.undecided,
         "queue_address": f"unix:{around.home.queue_socket}",
         "attempts_address": f"unix:{around.home.attempts_socket}",
@@ -104,6 +106,10 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "mark_failed_ms": round(config.health.interval * 1000),
         "breaker": _breaker(config),
     }
+    return _written(names, settings)
+
+
+def _written(names: list[str], settings: Mapping[str, object]) -> dict[str, str]:
     texts = {name: json.dumps(value) for name, value in settings.items()}
     return {
         f"njs/{name}": _SETTING.sub(lambda match: f"({texts[match[1]]})", _program(name))
@@ -185,6 +191,20 @@ def _who_has(path: str) -> frozenset[str]:
 def _mute() -> str:
     """The letters of the kinds that lack one of TRANSLATED which any backend is asked for."""
     return "".join(kind.letter for kind in KINDS.values() if kind.lacks & set(TRANSLATED))
+
+
+def _gone_on_with() -> dict[str, dict[str, str]]:
+    """Path → letter of a kind → what njs/continued.js writes into a body that ends with a text."""
+    return {
+        path: {
+            kind.letter: "".join(
+                f"{json.dumps(name)}:{json.dumps(value)}," for name, value in said.items()
+            )
+            for kind in KINDS.values()
+            if (said := kind.continues.get(path)) is not None and path not in kind.lacks
+        }
+        for path in dict.fromkeys(path for kind in KINDS.values() for path in kind.continues)
+    }
 
 
 @functools.cache

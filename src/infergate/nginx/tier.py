@@ -24,7 +24,8 @@ FORM_OVERHEAD = 64 * 1024
 """Bytes of a form around a file."""
 
 _INNER = "snippets/inner/"
-_LOGGED = re.compile(r'(access\.log"\s+)infergate(?!_several|_refused)')
+_LOGGED = re.compile(r'(access\.log"\s+)(infergate(?!_several|_refused)|handed\b)')
+_HERE = {"infergate": "inner", "handed": "inner_handed"}
 """The formats of lines that nginx writes itself; the other two are njs/line.js's."""
 
 
@@ -83,7 +84,8 @@ class _NoFirewall:
 
 
 def _as_inner(text: str) -> str:
-    return _LOGGED.sub(r"\1inner", text).replace(" snippets/", f" {_INNER}")
+    text = _LOGGED.sub(lambda found: found[1] + _HERE[found[2]], text)
+    return text.replace(" snippets/", f" {_INNER}")
 
 
 def settings(config: Config, around: Surroundings) -> str:

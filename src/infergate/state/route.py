@@ -29,7 +29,10 @@ _IN_TURN = _BY_LOAD | {"round_robin"}
 """Ways of balancing by which idle backends take turns, as their weights say."""
 
 _NOT_QUICK = frozenset(
-    {"canary", "shadow", "total", "endpoints", "priority", "hedge", "params", "ladder", "gone"}
+    {
+        *("canary", "shadow", "total", "endpoints", "priority"),
+        *("hedge", "params", "ladder", "gone", "continues"),
+    }
 )
 """Options that the short way knows nothing of."""
 
@@ -128,6 +131,8 @@ def _alternatives(config: Config, model: Model) -> dict[str, Any]:
         options["retries"] = [retries.attempts, retries.budget, held_from(retries)]
     if model.fallback:
         options["fallback"] = list(model.fallback)
+    if model.continuations:
+        options["continues"] = model.continuations
     if model.canary is not None:
         options["canary"] = [model.canary.model, model.canary.percent]
     if model.shadow is not None:

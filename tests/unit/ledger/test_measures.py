@@ -179,17 +179,19 @@ def test_attempts_retries_fallbacks_and_hedges(count: Callable[..., Numbers]) ->
             attempts=[attempt("b", None, None), attempt("a", 200, 0.1)],
             why="asked b too after 9 ms;",
         ),
+        line(why="goes on after b;a=0;", attempts=[attempt("a", 200, 0.1)]),
     )
     attempts = {at: n for (name, at, _), n in found.items() if name == of.ATTEMPTS.name}
     assert attempts == {
         ("a", "5xx"): 2,
-        ("a", "2xx"): 1,
+        ("a", "2xx"): 2,
         ("b", "2xx"): 1,
         ("b", "none"): 1,
         ("c", "2xx"): 1,
     }
     kinds = {at: n for (name, at, _), n in found.items() if name == of.REROUTES.name}
-    assert kinds == {("m", "retry"): 2, ("m", "fallback"): 1, ("m", "hedge"): 1}
+    once = {("m", kind): 1 for kind in ("fallback", "hedge", "continue")}
+    assert kinds == {("m", "retry"): 2, **once}
 
 
 def test_kept_answers_services_and_answers_that_broke_off(count: Callable[..., Numbers]) -> None:

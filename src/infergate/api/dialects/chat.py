@@ -94,13 +94,13 @@ def as_error(told: Any) -> Mapping[str, Any]:
 
 def read_chunk(chunk: Body) -> Said | None:
     """What a chunk says; None where it has no choice, as the one with the usage."""
-    choice = _choice(chunk)
+    choice = first_choice(chunk)
     return None if choice is None else _said(choice, choice.get("delta"))
 
 
 def read_answer(answer: Body) -> Said:
     """What a whole answer says. Raises Refused where it is none."""
-    choice = _choice(answer)
+    choice = first_choice(answer)
     message = None if choice is None else choice.get("message")
     if choice is None or not (isinstance(message, dict) or isinstance(choice.get("text"), str)):
         raise Refused("The backend's answer is no chat completion.", status=502, code="bad_answer")
@@ -135,8 +135,8 @@ def _in(outer: Body, name: str) -> Body:
     return inner if isinstance(inner, dict) else {}
 
 
-def _choice(answer: Body) -> Body | None:
-    """The first: nobody who is translated for may ask for more."""
+def first_choice(answer: Body) -> Body | None:
+    """None where it has none. Nobody who is translated for may ask for more."""
     choices = answer.get("choices")
     if not isinstance(choices, list):
         return None

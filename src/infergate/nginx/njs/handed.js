@@ -1,5 +1,6 @@
 // handed: what the API tier answers: it goes on as it comes, and what ends with the request.
 import * as brokenOff from './broken_off.js' with { load: 'rare' };
+import * as contract from './contract.js';
 import * as lent from './lent.js';
 
 let called = false;   // with an empty piece: one can come with the headers
@@ -28,7 +29,10 @@ function cutOff(r, flags) {
 
 // The variable $ig_handed_back, in the log phase.
 function back(r) {
-    lent.end(r);
+    const failed = lent.end(r);
+    if (failed !== '') {
+        r.variables.ig_why = contract.WHY_CONTINUED + failed.slice(0, -1) + ';';
+    }
     return '1';
 }
 

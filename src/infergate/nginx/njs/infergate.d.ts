@@ -71,6 +71,8 @@ declare const settings: {
     readonly waf_blocks: number;
     readonly unpacks: number;
     readonly mute: string;
+    readonly continues: number;
+    readonly gone_on_with: Readonly<Record<string, Readonly<Record<string, string>>>>;
     readonly undecided: number;
     readonly queue_address: string;
     readonly attempts_address: string;

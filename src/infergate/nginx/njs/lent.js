@@ -36,12 +36,26 @@ function of(token) {
     return text === undefined ? undefined : JSON.parse(text);
 }
 
-// The request is over, or answered by us.
-function end(r) {
-    const token = r.variables.ig_token;
-    if (token) {
-        ngx.shared.ig_lent.delete(token);
-    }
+// Behind a token: for whom the tier asks another backend to go on.
+const CONTINUED = ' continued';
+
+// The tier asks with its token for the rest of a stream. failed: the backends that broke off, each followed by ','.
+function note(r, failed) {
+    ngx.shared.ig_lent.set(r.headersIn['Authorization'].slice('Bearer '.length) + CONTINUED, failed);
 }
 
-export { find, of, end };
+// The request is over, or answered by us. Returns the backends that broke off, and others went on for them.
+function end(r) {
+    const token = r.variables.ig_token;
+    let failed;
+    if (token) {
+        ngx.shared.ig_lent.delete(token);
+        failed = ngx.shared.ig_lent.get(token + CONTINUED);
+        if (failed !== undefined) {
+            ngx.shared.ig_lent.delete(token + CONTINUED);
+        }
+    }
+    return failed || '';
+}
+
+export { find, of, note, end };

@@ -66,8 +66,8 @@ function expected(found, place) {
         * place / slots);
 }
 
-// Returns undefined when the request waits, or the refusal.
-function enter(r, found, request) {
+// Returns undefined when the request waits, or the refusal. tried: backends that it is not for, each followed by ','.
+function enter(r, found, request, tried) {
     const model = found[contract.ROUTE_MODEL];
     const options = found[contract.ROUTE_OPTIONS].queue;
     const variables = r.variables;
@@ -75,7 +75,7 @@ function enter(r, found, request) {
     const now = Date.now();
     let place;
     try {
-        place = enqueue(r, found, request, now, id);
+        place = enqueue(r, found, request, now, id, tried);
     } catch (e) {
         return memory.noRoom(e);
     }
@@ -94,7 +94,7 @@ function enter(r, found, request) {
 }
 
 // The place in the queue, with a ticket; or one behind its end, or an exception, with nothing left.
-function enqueue(r, found, request, now, id) {
+function enqueue(r, found, request, now, id, tried) {
     const model = found[contract.ROUTE_MODEL];
     const options = found[contract.ROUTE_OPTIONS].queue;
     const waiting = ngx.shared.ig_waiting;
@@ -107,8 +107,8 @@ function enqueue(r, found, request, now, id) {
             const tag = tagOf(model, r.variables.ig_key, numbers[contract.POLICY_NUMBER_WEIGHT] || 1);
             ngx.shared.ig_queue.set('t ' + id, JSON.stringify([
                 model, numbers[contract.POLICY_NUMBER_PLACE], tag, now, options[contract.QUEUE_OPTION_AGEING],
-                r.uri, now + options[contract.QUEUE_OPTION_PATIENCE], r.variables.ig_tried,
-                wanted.of(r, found, request, serving(found, r.uri, r.variables.ig_tried)),
+                r.uri, now + options[contract.QUEUE_OPTION_PATIENCE], tried,
+                wanted.of(r, found, request, serving(found, r.uri, tried)),
             ]));
             return place;
         }

@@ -4,6 +4,7 @@ import * as affinity from './affinity.js' with { load: 'rare' };
 import * as anthropic from './anthropic.js' with { load: 'lazy' };
 import * as attempts from './attempts.js';
 import * as contract from './contract.js';
+import * as continued from './continued.js' with { load: 'rare' };
 import * as explained from './explained.js' with { load: 'lazy' };
 import * as firstByte from './first_byte.js';
 import * as hedging from './hedging.js';
@@ -54,14 +55,25 @@ function decide(r, format, met) {
         return;
     }
     const wanted = named.find(r, request.named, "You must provide a 'model'.");
-    if (settings.tier && wanted.refusal !== undefined && wanted.refusal.lacking && tier.translates(r.uri)) {
-        tier.handOver(r, contract.HANDED_DIALECT);
+    if (settings.tier && isTheTiers(r, wanted, request, met)) {
         return;
     }
     const refusal = wanted.refusal || begin(r, wanted.found, request, format, met);
     if (refusal !== undefined) {
         refuse.told(r, refusal);
     }
+}
+
+// Whether the API tier has it from here on.
+function isTheTiers(r, wanted, request, met) {
+    if (wanted.refusal === undefined) {
+        return settings.continues && !met && continued.isHandedOver(r, wanted.found, request);
+    }
+    if (!wanted.refusal.lacking || !tier.translates(r.uri)) {
+        return false;
+    }
+    tier.handOver(r, contract.HANDED_DIALECT);
+    return true;
 }
 
 // The first attempt of a request for this model, or the refusal.
@@ -120,13 +132,14 @@ function canary(r, asked) {
 function send(r, found, request, format, tried) {
     const options = found[contract.ROUTE_OPTIONS];
     const waits = options.queue !== undefined;
+    const avoided = settings.continues ? continued.avoided(r, found, tried === '') : '';
     let backend;
     if (!waits || !queue.isWaitedFor(found[contract.ROUTE_MODEL])) {
-        backend = route.pick(r, found, request, tried, waits, kinds.only(r.uri));
+        backend = route.pick(r, found, request, tried + avoided, waits, kinds.only(r.uri));
         r.variables.ig_why = r.variables.ig_why + state.why;
     }
-    if (backend === undefined && waits && mayWait(r, tried) && queue.couldServe(r, found, tried)) {
-        return queue.enter(r, found, request);
+    if (backend === undefined && waits && mayWait(r, tried) && queue.couldServe(r, found, tried + avoided)) {
+        return queue.enter(r, found, request, tried + avoided);
     }
     if (backend === undefined) {
         return fallBack(r, found, request, format, tried);
@@ -181,7 +194,8 @@ function dispatch(r, found, asked, format, backend) {
     variables.ig_backend = backend[contract.ROUTE_BACKEND_NAME];
     const request = meantFor(r, found, asked, format, backend, keyFlags);
     request.splices = [];
-    const insert = inserted(r, request, backend[contract.ROUTE_BACKEND_FLAGS], keyFlags);
+    const insert = inserted(r, request, backend[contract.ROUTE_BACKEND_FLAGS], keyFlags)
+        + (settings.continues ? continued.insert(r, backend) : '');
     note(r, found, asked, backend, keyFlags);
     const wanted = backend[contract.ROUTE_BACKEND_UPSTREAM_NAME] || found[contract.ROUTE_MODEL];
     const isUnchanged = request === asked && request.model === wanted && insert === '' && request.splices.length === 0;
