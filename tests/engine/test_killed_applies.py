@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +132,27 @@ def test_an_apply_whose_disk_turns_read_only_says_what_is_active_and_mixes_nothi
         assert told or code == "1"
         assert killed.it.run("apply", "--window", "0s").returncode == 0
         killed.check()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dies", ["nginx", "control"])
+def test_a_process_that_dies_just_before_it_is_told_to_reload_takes_the_change_all_the_same(
+    killed: Killed, dies: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL, in the moment between where it is looked for and where it is told."""
+    it, kill = killed.it, os.kill
+    pid = it.status()["processes"][dies]
+
+    def too_late(told: int, number: int) -> None:
+        if told == pid and number == signal.SIGHUP:
+            kill(pid, signal.SIGKILL)
+            until(lambda: not Path(f"/proc/{pid}").exists())
+        kill(told, number)
+
+    monkeypatch.setattr(os, "kill", too_late)
+    killed.write(reload=True)
+    said = it.run("apply", "--window", "0s")
+    assert "Traceback" not in said.stderr
+    until(lambda: it.status()["processes"][dies] not in (None, pid))
+    killed.check()
+    assert f"name-{killed.number}" in it.get("/v1/models").text

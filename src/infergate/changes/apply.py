@@ -255,7 +255,8 @@ class _Change:
         count = publish_all(self._home, loaded, database, again, self._asked)
         control = running(self._home).control
         if control is not None:
-            os.kill(control, signal.SIGHUP)
+            with suppress(ProcessLookupError):  # it died, and reads the new one when it is back
+                os.kill(control, signal.SIGHUP)
         return count
 
     def _prove(

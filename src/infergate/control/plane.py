@@ -103,11 +103,12 @@ class ControlPlane:
 
     async def run(self) -> None:
         """Run until SIGTERM, or until the supervisor that started us is gone."""
-        (self._home.run / "control.pid").write_text(str(os.getpid()))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        # Only now, when it would not die of it, may an apply tell it to reload.
+        (self._home.run / "control.pid").write_text(str(os.getpid()))
         self._published.publish(everything=True)
         tasks = [
             asyncio.create_task(self._loops.keep(name, each)) for name, each in self._all_loops()

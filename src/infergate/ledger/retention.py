@@ -23,10 +23,15 @@ _JUMP_S = 60.0
 
 class Clock:
     """Whether the clock of the day has gone with time for an hour: one that jumped a year ahead
-    must not make us forget a year."""
+    must not make us forget a year.
 
-    def __init__(self) -> None:
+    at_first: whether it is trusted until it jumps, where old things are to go in time.
+    """
+
+    def __init__(self, *, at_first: bool = False) -> None:
         self._begin()
+        if at_first:
+            self._steady -= TRUSTED_AFTER_S
 
     def _begin(self) -> None:
         self._steady = time.monotonic()

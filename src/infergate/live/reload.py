@@ -13,6 +13,7 @@ from infergate.live.revisions import Revision, current, switch
 from infergate.live.shared_memory import NginxNotThere, read
 from infergate.nginx.error_line import said
 from infergate.paths import Home
+from infergate.processes import works_in
 from infergate.worker_files import tail_of
 
 _PROOF_TIMEOUT_S = 20.0
@@ -51,11 +52,15 @@ def reloaded(home: Home, revision: Revision) -> str | None:
 
 
 def reload_nginx(home: Home) -> None:
-    """Tell the nginx master to read `current` again."""
-    master = int((home.run / "nginx.pid").read_text())
-    with contextlib.suppress(StateError):  # a full disk: then nobody tells how old they are
-        note_old_workers(home, master)
-    os.kill(master, signal.SIGHUP)
+    """Tell the nginx master to read `current` again. One that has just died is started again by the
+    supervisor, and reads it then."""
+    with contextlib.suppress(OSError, ValueError):
+        master = int((home.run / "nginx.pid").read_text())
+        if not works_in(master, home.root):
+            return  # another process was given its number
+        with contextlib.suppress(StateError):  # a full disk: then nobody tells how old they are
+            note_old_workers(home, master)
+        os.kill(master, signal.SIGHUP)
 
 
 def _wait_for(home: Home, number: int, logged: int) -> str | None:

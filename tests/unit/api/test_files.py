@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infergate.api.batches import app
 from infergate.api.files.form import read_form
 from infergate.api.refusal import Refused
+from infergate.ledger import retention
 from tests.batches import CallerDouble, Served, jsonl, served
 
 Walk = Callable[[Served], Awaitable[None]]
@@ -238,6 +240,32 @@ def test_a_file_ends_when_its_client_or_the_operator_wants_it_to(
         assert on_disk(it) == []
 
     walk(tmp_path, steps, retention=7200)
+
+
+def test_a_clock_that_jumps_a_year_ahead_removes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    trusted = retention.Clock.is_trusted
+
+    def noted(clock: retention.Clock) -> bool:
+        looks.append(trusted(clock))
+        return looks[-1]
+
+    async def steps(it: Served) -> None:
+        made = await it.client().files.create(file=("a", b"{}"), purpose="batch")
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + 365 * 86400)
+        before = len(looks)
+        while len(looks) < before + 3:
+            await asyncio.sleep(0.01)
+        assert on_disk(it) == [made.id]
+        assert not looks[-1]
+
+    monkeypatch.setattr(retention.Clock, "is_trusted", noted)
+    monkeypatch.setattr(app, "_TIDY_S", 0.01)
+    walk(tmp_path, steps)
+    assert looks[0], "before it jumps, what is old goes"
 
 
 def test_what_a_kill_left_of_an_upload_is_gone_after_the_next_start(tmp_path: Path) -> None:

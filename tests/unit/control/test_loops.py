@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,3 +143,36 @@ def test_a_change_that_is_nothing_to_routes_compiles_none(
     plane._published._inventories = {"a": Inventory("vllm", None, (ModelInfo("new"),))}
     plane._published.publish()
     assert len(compiled) == 2
+
+
+def test_who_finds_its_process_id_may_tell_it_to_reload(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once: SIGHUP ends a process that does not expect it."""
+    reloads: list[int] = []
+    deadly: list[int] = []
+    write = Path.write_text
+
+    def written(path: Path, *arguments: Any, **more: Any) -> int:
+        count = write(path, *arguments, **more)
+        if path.name == "control.pid":
+            os.kill(os.getpid(), signal.SIGHUP)
+        return count
+
+    monkeypatch.setattr(Path, "write_text", written)
+    monkeypatch.setattr(ControlPlane, "_reload", lambda _self: reloads.append(1))
+    before = signal.signal(signal.SIGHUP, lambda number, _frame: deadly.append(number))
+
+    async def scenario() -> None:
+        plane = asyncio.create_task(ControlPlane(home.root.parent / "infergate.yaml").run())
+        async with asyncio.timeout(20):
+            while not (reloads or deadly):
+                await asyncio.sleep(0.05)
+        plane.cancel()
+        await asyncio.gather(plane, return_exceptions=True)
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (reloads, deadly) == ([1], [])

@@ -24,6 +24,7 @@ from infergate.api.threads import to_its_end
 from infergate.api.turns import Turns
 from infergate.config.batches import Batches
 from infergate.errors import InfergateError
+from infergate.ledger.retention import Clock
 from infergate.log import log
 from infergate.loops import Loops
 from infergate.store.batches import forget_old_batches
@@ -82,8 +83,10 @@ class BatchesApp:
             await asyncio.sleep(_LOOK_S)
 
     async def _tidy(self) -> None:
+        clock = Clock(at_first=True)
         while True:
-            await self.tidy()
+            if clock.is_trusted():  # else all files could seem old
+                await self.tidy()
             await asyncio.sleep(_TIDY_S)
 
     async def tidy(self) -> None:

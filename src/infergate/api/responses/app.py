@@ -22,6 +22,7 @@ from infergate.api.responses.looks import Looks
 from infergate.api.responses.runs import Runs
 from infergate.api.threads import to_its_end
 from infergate.errors import InfergateError
+from infergate.ledger.retention import Clock
 from infergate.log import log
 from infergate.loops import Loops
 from infergate.store.responses import forget_old_responses
@@ -112,13 +113,17 @@ class ResponsesApp:
             await asyncio.sleep(_LOOK_S)
 
     async def _tidy(self) -> None:
+        clock = Clock(at_first=True)
         while True:
-            await self.tidy()
+            await self.tidy(old=clock.is_trusted())  # else all could seem old
             await asyncio.sleep(_TIDY_S)
 
-    async def tidy(self) -> None:
-        """Remove what is older than `retention` says, and what belonged to revoked keys."""
-        before = int(time.time() - self._around.settings().retention)
+    async def tidy(self, *, old: bool = True) -> None:
+        """Remove what belonged to revoked keys, and what is older than `retention` says.
+
+        old: whether that is removed, too.
+        """
+        before = int(time.time() - self._around.settings().retention) if old else 0
         await to_its_end(forget_old_responses, self._around.database, before=before)
         await self._runs.fail_forgotten()
 
