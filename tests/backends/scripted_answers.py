@@ -215,7 +215,8 @@ def _embeddings(asked: dict) -> dict:
 
 
 def _error(message: str) -> dict:
-    return {"error": {"message": message, "type": "invalid_request_error", "code": None}}
+    said = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return {"error": said}
 
 
 def _json(value: object, status: int = 200) -> Answer:

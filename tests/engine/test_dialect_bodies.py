@@ -21,7 +21,7 @@ def gateway(engine: str) -> Iterator[Fuzzed]:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(requests())
 def test_any_body_is_answered_or_refused_in_its_dialect(gateway: Fuzzed, asked: Asked) -> None:
