@@ -41,6 +41,7 @@ LEAST_WORK = 500
 USUAL_LENGTH = (0.8, 1.25)
 """Of real tokens to those that are counted by bytes; what is within is taken for 1."""
 SHORTEST, LONGEST_LENGTH = 0.25, 4.0
+"""What is beyond is no count of this prompt, and tells nothing."""
 
 
 class Lesson(NamedTuple):
@@ -121,8 +122,9 @@ class Learned:
     def saw(self, answer: Lesson, now: float) -> None:
         its = self._traits.setdefault(answer.backend, Traits(at=now))
         its.fade(now)
-        _see_cache(its, answer)
-        _see_length(its, answer)
+        if SHORTEST <= answer.prompt / answer.counted <= LONGEST_LENGTH:
+            _see_cache(its, answer)
+            _see_length(its, answer)
         if not answer.terms.load:  # else it waited for a model
             self._see_speed(its, answer)
 
@@ -168,15 +170,14 @@ def _see_cache(its: Traits, answer: Lesson) -> None:
     its.caches = its.caches or answer.cached > 0
     # What was told to be there was less by the trust that there was.
     known = (answer.counted - answer.terms.uncached) / its.trust
-    if its.caches and known >= KNOWN and answer.prompt > 0:
+    if its.caches and known >= KNOWN:
         found = min(1.0, answer.cached / (known * answer.prompt / answer.counted))
         its.trust = max(LEAST_TRUST, its.trust + STEP * (found - its.trust))
 
 
 def _see_length(its: Traits, answer: Lesson) -> None:
-    if answer.prompt > 0 and answer.counted >= LEAST_WORK:
-        said = min(LONGEST_LENGTH, max(SHORTEST, answer.prompt / answer.counted))
-        its.length *= (said / its.length) ** STEP
+    if answer.counted >= LEAST_WORK:
+        its.length *= (answer.prompt / answer.counted / its.length) ** STEP
 
 
 def usual(length: float) -> float:

@@ -78,6 +78,12 @@ def test_tokens_are_counted_as_the_engine_counts_them() -> None:
     )
 
 
+def test_a_count_that_cannot_be_of_this_prompt_tells_nothing() -> None:
+    absurd = [answer(prompt=prompt, uncached=2000, cached=5) for prompt in (7, 0, 10**9)]
+    its = after(Learned(), *absurd).of("a")
+    assert (its.length, its.trust) == (1.0, 1.0)
+
+
 def test_what_was_learned_is_forgotten() -> None:
     learned = Learned()
     after(learned, answer(uncached=2000, cached=1, prompt=30_000), answer("b"), times=100)
