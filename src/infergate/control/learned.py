@@ -120,6 +120,8 @@ class Learned:
         self._traits = {name: each for name, each in self._traits.items() if name in wanted}
 
     def saw(self, answer: Lesson, now: float) -> None:
+        if not answer.counted:  # too small to be weighed by its tokens
+            return
         its = self._traits.setdefault(answer.backend, Traits(at=now))
         its.fade(now)
         if SHORTEST <= answer.prompt / answer.counted <= LONGEST_LENGTH:

@@ -104,7 +104,7 @@ def test_no_answer_moves_it_beyond_its_bounds_and_nothing_of_a_hostile_one_reach
             Lesson(
                 "a",
                 f"m{rng.randrange(1000)}",
-                rng.choice((1, 600, 10**6)),
+                rng.choice((0, 1, 600, 10**6)),
                 WorkTerms(*(rng.choice((0.0, 1.0, 1e6)) for _ in range(4)), 1.0),
                 rng.choice((0, 1, 10**9)),
                 rng.choice((0, 1, 10**9)),
