@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,6 +52,19 @@ class Loops:
         finally:
             if self._failing.pop(name, None) is not None:  # nobody wants it any more
                 self._write()
+
+    @asynccontextmanager
+    async def running(
+        self, loops: Mapping[str, Callable[[], Awaitable[None]]]
+    ) -> AsyncIterator[None]:
+        """Keep several, by their names, as long as this lasts."""
+        tasks = [asyncio.create_task(self.keep(name, loop)) for name, loop in loops.items()]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -353,3 +354,18 @@ def test_a_request_that_njs_fails_on_at_its_end_is_logged_and_frees_its_slot(
         assert answer.status_code == 200
         assert line(it, answer)["status"] == 200
     until(lambda: {each["in_flight"] for each in it.status()["backends"]} == {0})
+
+
+@pytest.mark.parametrize("path", [CHAT, "/other/upload"])
+@pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
+def test_who_leaves_in_the_midst_of_its_body_has_made_no_bad_request(
+    own: Pair, path: str, expect: str
+) -> None:
+    it, lines = own[0], len(own[0].log())
+    said = f"POST {path} HTTP/1.1\r\nHost: x\r\n{expect}Content-Length: 100000\r\n"
+    said += "".join(f"{name}: {value}\r\n" for name, value in it.headers().items())
+    with socket.create_connection(("127.0.0.1", it.port)) as client:
+        client.sendall(f"{said}\r\n{{".encode())
+        assert not expect or client.recv(100).startswith(b"HTTP/1.1 100 ")
+    until(lambda: len(it.log()) > lines)
+    assert (it.log()[-1]["status"], it.log()[-1]["error"]) == (499, "client_left")

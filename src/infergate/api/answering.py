@@ -7,7 +7,7 @@ import json
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -18,6 +18,18 @@ class Left(Exception):
 
 class BodyTooLarge(Exception):
     """A request's body is larger than it may be."""
+
+
+class Noting:
+    """ASGI's send, which knows whether something was sent: an error has no place then."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        await self._send(message)
 
 
 async def body_of(receive: Receive, most_bytes: int) -> bytes:

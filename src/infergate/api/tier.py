@@ -4,10 +4,10 @@ cost each request a millisecond, and there is nothing here for it to do."""
 from __future__ import annotations
 
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from infergate.api import answering
-from infergate.api.answering import BodyTooLarge, Left, body_of, while_there
+from infergate.api.answering import BodyTooLarge, Left, Noting, body_of, while_there
 from infergate.api.caller import Caller, caller_of, passed_on
 from infergate.api.connection import Unanswered
 from infergate.api.continued import Continued
@@ -41,23 +41,17 @@ class Tier:
         except BodyTooLarge:
             await _refused(send, path, 413, "The request body is larger than this gateway accepts.")
             return
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
+        answer = Noting(send)
         if caller.handed == Handed.BODY:
-            work = self._unpacked(caller, scope, body, noting)
+            work = self._unpacked(caller, scope, body, answer)
         elif caller.handed == Handed.CONTINUE:
-            work = self._continued(caller, scope, body, noting)
+            work = self._continued(caller, scope, body, answer)
         else:
-            work = translated(self._inner, caller, scope, body, noting)
+            work = translated(self._inner, caller, scope, body, answer)
         try:
             await while_there(receive, work)
         except Exception:
-            if not begun:  # else it is cut off
+            if not answer.begun:  # else it is cut off
                 await _refused(send, path, 500, "The gateway failed; its log says why.")
             raise  # to the log
 

@@ -110,15 +110,8 @@ class ControlPlane:
         # Only now, when it would not die of it, may an apply tell it to reload.
         (self._home.run / "control.pid").write_text(str(os.getpid()))
         self._published.publish(everything=True)
-        tasks = [
-            asyncio.create_task(self._loops.keep(name, each)) for name, each in self._all_loops()
-        ]
-        try:
+        async with self._loops.running(dict(self._all_loops())):
             await self._until_stopped()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _all_loops(self) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
         """Each with what it does, as `infergate status` calls it."""

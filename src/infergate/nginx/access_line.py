@@ -28,7 +28,7 @@ FIELDS = (
         "status",
         "ig_status",
         "plain",
-        "HTTP status; 499 where the client left (400 in the midst of its body), 0 for none",
+        "HTTP status; 499 where the client left, 0 for none",
     ),
     Field("ip", "remote_addr", "text", "The client's address"),
     Field("v", "", "plain", "Version of the line"),
@@ -36,7 +36,12 @@ FIELDS = (
     Field("method", "request_method", "text", "HTTP method"),
     Field("uri", "ig_uri", "text", "Path, without the query"),
     Field("key", "ig_key", "text", "Public id of the caller's key"),
-    Field("error", "ig_error", "text", "Code of the error the gateway answered"),
+    Field(
+        "error",
+        "ig_error_told",
+        "text",
+        "Code of the error the gateway answered; `client_left` with 499",
+    ),
     Field("time", "time_iso8601", "text", "`ts` in ISO 8601, in the gateway's time zone"),
     Field(
         "model_asked",
@@ -223,8 +228,8 @@ def log_formats(has: Has, *, services: bool, hedges: bool, tier: bool) -> dict[s
     return found
 
 
-_ANSWERED: Mapping[str, str] = {"status": "$status"}
-"""No 000 and 009."""
+_ANSWERED: Mapping[str, str] = {"status": "$status", "error": '"$ig_error"'}
+"""No 000 and 009, and the client was there."""
 
 
 def _of_models(

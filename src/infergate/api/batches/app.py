@@ -64,17 +64,10 @@ class BatchesApp:
         """Open batches go on, and what is old is removed. Nobody else may do so meanwhile."""
         known = partial(known_files, self._database, self._node)
         await to_its_end(self._folder.remove_unknown, known)
-        loops = Loops()
-        tasks = [
-            asyncio.create_task(loops.keep("batches", self._look)),
-            asyncio.create_task(loops.keep("old files", self._tidy)),
-        ]
         try:
-            yield
+            async with Loops().running({"batches": self._look, "old files": self._tidy}):
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await self.runner.stop()
 
     async def _look(self) -> None:

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from infergate.api import answering
-from infergate.api.answering import BodyTooLarge, Left
+from infergate.api.answering import BodyTooLarge, Left, Noting
 from infergate.api.asker import asker_of
 from infergate.api.refusal import Refused
 from infergate.api.responses.around import ResponsesAround
@@ -46,15 +46,9 @@ class ResponsesApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
+        answer = Noting(send)
         try:
-            await self._answer(scope, receive, noting)
+            await self._answer(scope, receive, answer)
         except Left:
             return
         except BodyTooLarge:
@@ -63,12 +57,12 @@ class ResponsesApp:
             await _refuse(send, refused)
         except InfergateError as problem:
             log.error("a request for responses failed", problem=str(problem))
-            if begun:
+            if answer.begun:
                 raise  # it is cut off
             message = "Responses cannot be had now."
             await _refuse(send, Refused(message, status=503, code="unavailable"))
         except Exception:
-            if not begun:
+            if not answer.begun:
                 message = "The gateway failed; its log says why."
                 await _refuse(send, Refused(message, status=500, code="server_error"))
             raise  # to the log
@@ -94,17 +88,11 @@ class ResponsesApp:
     async def running(self) -> AsyncIterator[None]:
         """What was begun is taken up, what is old is removed. Nobody else may do so meanwhile."""
         await self._runs.take_up()
-        loops = Loops()
-        tasks = [
-            asyncio.create_task(loops.keep("cancelled responses", self._look)),
-            asyncio.create_task(loops.keep("old responses", self._tidy)),
-        ]
+        loops = {"cancelled responses": self._look, "old responses": self._tidy}
         try:
-            yield
+            async with Loops().running(loops):
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await self._runs.stop()
 
     async def _look(self) -> None:

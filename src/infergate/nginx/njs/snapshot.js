@@ -1,8 +1,9 @@
 // snapshot: what the control plane pushed last, from the disk into shared memory.
 import fs from 'fs';
+import * as memory from './memory.js' with { load: 'rare' };
 
 // Entry of a zone that says that its snapshot was loaded. A zone whose size changed is a new one after
-// a reload, and empty; routes and catalog have one size (nginx/memory.py), so one mark for both.
+// a reload, and empty; routes and catalog have one size (nginx/zones.py), so one mark for both.
 const LOADED = '\nloaded';
 const MARKED = 'keys catalog';
 
@@ -88,7 +89,7 @@ function put(zone, key, value) {
         zone.set(key, value);
         return true;
     } catch (e) {
-        refuseOther(e);
+        memory.refuseOther(e);
     }
     zone.delete(key);
     return addTo(zone, key, value);
@@ -99,15 +100,8 @@ function addTo(zone, key, value) {
         zone.add(key, value);   // false: it is there
         return true;
     } catch (e) {
-        refuseOther(e);
+        memory.refuseOther(e);
         return false;
-    }
-}
-
-// Only that a zone is full is expected here.
-function refuseOther(e) {
-    if (e.name !== 'SharedMemoryError') {
-        throw e;
     }
 }
 
