@@ -65,7 +65,7 @@ test: $(VENV)/.installed-test  ## Run the unit tests and, on the embedded nginx,
 	@$(call run_tests,tests/unit tests/engine -m 'not debian and not long',$(ALL_BUSY))
 
 e2e: $(VENV)/.installed-e2e  ## Run the rest: real engines and clients, long ones, Debian's nginx
-	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n javascript njs
+	$(BIN)/python tests/backends/cache.py install vllm embed llamacpp chroma n8n javascript dialects njs
 	@$(call run_tests,tests/e2e -m 'not slow',-n 2 --dist loadfile)
 	@$(call run_tests,tests/unit tests/engine -m 'debian or (long and not twice)',$(ALL_BUSY))
 	INFERGATE_TEST_SUITE=forky $(BIN)/python -m tests.engines_ready
