@@ -1,5 +1,5 @@
-"""Two real engines, of which one is killed in the midst of a stream: the client reads the text of
-one that was not."""
+"""Two real servers of llama.cpp, of which one is killed in the midst of a stream: the client reads
+the text of one that was not."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.backends.servers import Server, available, llama_server, vllm
+from tests.backends.servers import Server, available, llama_server
 from tests.gateway import Gateway, gateway, until
 
 CONFIG = """
 backends:
-  a: {{ url: {a}, engine: {kind} }}
-  b: {{ url: {b}, engine: {kind}, backup: true }}
+  a: {{ url: {a}, engine: llamacpp }}
+  b: {{ url: {b}, engine: llamacpp, backup: true }}
 models: {{ m: {{ backends: [a, b], upstream_name: {model}, continuations: 1 }} }}
 api: {{}}
 """
-ENGINES: dict[str, Callable[[], Any]] = {"llamacpp": llama_server, "vllm": vllm}
 LENGTH = 1000
 ALIKE_BEHIND = 100
 """Characters."""
@@ -35,10 +34,10 @@ ALIKE = {"temperature": 0, "seed": 1, "max_tokens": LENGTH, "ignore_eos": True}
 
 
 @contextmanager
-def two(kind: str) -> Iterator[tuple[Server, Server]]:
-    if problem := available(kind):
+def two() -> Iterator[tuple[Server, Server]]:
+    if problem := available("llamacpp"):
         pytest.skip(problem)
-    with ENGINES[kind]() as a, ENGINES[kind]() as b:
+    with llama_server() as a, llama_server() as b:
         yield a, b
 
 
@@ -67,12 +66,9 @@ def text_of(events: list[Any]) -> str:
 
 
 @pytest.mark.parametrize("path", sorted(ASKED))
-@pytest.mark.parametrize("kind", sorted(ENGINES))
-def test_an_engine_is_killed_in_the_midst_and_another_goes_on(
-    engine: str, kind: str, path: str
-) -> None:
-    with two(kind) as (a, b):
-        config = CONFIG.format(a=a.url, b=b.url, kind=kind, model=a.model)
+def test_an_engine_is_killed_in_the_midst_and_another_goes_on(engine: str, path: str) -> None:
+    with two() as (a, b):
+        config = CONFIG.format(a=a.url, b=b.url, model=a.model)
         with gateway(engine, config, forked=True) as it:
             whole, _ = stream(it, path, None)
 

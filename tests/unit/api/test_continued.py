@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infergate.api.caller import Caller
@@ -176,7 +176,7 @@ def test_a_cut_at_any_byte_is_not_seen_in_the_text(answer: str, path: str, how: 
     asyncio.run(each_byte())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     pieces=st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=8),
     cuts=st.lists(st.tuples(st.integers(0, 1500), st.sampled_from(["reset", "told"])), max_size=4),
