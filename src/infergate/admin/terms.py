@@ -11,6 +11,7 @@ from infergate.config.policies import Grant, KeyLimits
 
 Setting = Literal[
     "models",
+    "guardrails",
     "manage",
     "priority",
     "weight",

@@ -8,6 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
+from infergate.api.guard.guarded import Guards
 from infergate.api.inner import Inner
 from infergate.api.serve import serve
 from infergate.api.tier import Tier
@@ -18,7 +19,8 @@ _FINISH_S = 600
 
 async def main() -> None:
     listener, told = socket.socket(fileno=int(sys.argv[1])), json.loads(sys.argv[2])
-    tier = Tier(Inner(Path(told["inner_socket"])), told["max_body"])
+    inner = Inner(Path(told["inner_socket"]))
+    tier = Tier(inner, told["max_body"], Guards(inner, told["guardrails"]))
     await serve(tier, listener, finish_s=_FINISH_S)
 
 

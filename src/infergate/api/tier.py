@@ -12,6 +12,7 @@ from infergate.api.caller import Caller, caller_of, passed_on
 from infergate.api.connection import Unanswered
 from infergate.api.continued import Continued
 from infergate.api.dialects import table
+from infergate.api.guard.guarded import Guards
 from infergate.api.inner import Inner
 from infergate.api.relaying import relayed, target_of
 from infergate.api.translate import translated
@@ -25,9 +26,9 @@ _SMALL = 64 * 1024
 class Tier:
     """The application."""
 
-    def __init__(self, inner: Inner, largest_body: int) -> None:
+    def __init__(self, inner: Inner, largest_body: int, guards: Guards) -> None:
         """largest_body: `limits.max_body`; what is unpacked may be no larger either."""
-        self._inner, self._largest = inner, largest_body
+        self._inner, self._largest, self._guards = inner, largest_body, guards
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,7 +43,10 @@ class Tier:
             await _refused(send, path, 413, "The request body is larger than this gateway accepts.")
             return
         answer = Noting(send)
-        if caller.handed == Handed.BODY:
+        if caller.handed == Handed.GUARD:
+            told = dict(scope["headers"]).get(b"x-infergate-guards", b"").decode("latin-1")
+            work = self._guards.answer(caller, told.split(), scope, body, answer)
+        elif caller.handed == Handed.BODY:
             work = self._unpacked(caller, scope, body, answer)
         elif caller.handed == Handed.CONTINUE:
             work = self._continued(caller, scope, body, answer)

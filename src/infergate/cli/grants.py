@@ -23,7 +23,13 @@ _LIMITS = {
     "max_prompt_bytes": "max_prompt_bytes",
     "max_tokens": "max_tokens",
 }
-_LISTS = {"models": "models", "ip": "allow", "deny_ip": "deny", "services": "services"}
+_LISTS = {
+    "models": "models",
+    "ip": "allow",
+    "deny_ip": "deny",
+    "services": "services",
+    "guardrails": "guardrails",
+}
 
 UnsetOption = Annotated[
     str | None,
@@ -63,6 +69,10 @@ def _options(
     ] = None,
     services: Annotated[
         str | None, typer.Option(help="Services it may use, separated by commas; all if not given.")
+    ] = None,
+    guardrails: Annotated[
+        str | None,
+        typer.Option(help="Guardrails its requests pass, separated by commas; none if not given."),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Answers say which backend gave them.")

@@ -126,6 +126,9 @@ class Model(Section):
     )
     timeouts: Timeouts | None = Field(None, description="Instead of the timeouts at the top level.")
     price: Price | None = Field(None, description="What its tokens cost.")
+    guardrails: list[Name] = Field(
+        [], max_length=20, description="What its requests and answers are looked through for."
+    )
     cache: Cache | None = Field(None, description="Keep answers and serve them again.")
 
     @model_validator(mode="before")

@@ -10,7 +10,7 @@ from pydantic import Field
 from infergate.config.addresses import Network
 from infergate.config.base import Section
 from infergate.config.budgets import Budgets
-from infergate.config.types import Bytes, ModelName, NameOrAny, Seconds
+from infergate.config.types import Bytes, ModelName, Name, NameOrAny, Seconds
 from infergate.contract.numbers import RETRY_ATTEMPTS, RETRY_BUDGET
 
 Priority = Literal["high", "normal", "low"]
@@ -67,6 +67,9 @@ class Grant(KeyTerms):
 
     models: list[ModelName] = Field(
         ["*"], min_length=1, description="Models it may use; qwen-* is every name that begins so."
+    )
+    guardrails: list[Name] = Field(
+        [], max_length=20, description="What its requests and answers are looked through for."
     )
     manage: bool = Field(False, description="May pull, delete and create models on Ollama.")
 

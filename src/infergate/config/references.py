@@ -11,6 +11,7 @@ from infergate.config import endpoints
 from infergate.config.addresses import is_ip, is_loopback, overlap
 from infergate.config.backends import ServedBackend
 from infergate.config.budgets import parse_budget
+from infergate.config.guardrails import guard_contradictions
 from infergate.config.log import WRITTEN_BY_NGINX
 from infergate.config.model_references import model_contradictions
 from infergate.config.problems import Finding, did_you_mean
@@ -34,6 +35,7 @@ def contradictions(config: Config) -> Iterator[Finding]:
     yield from _listeners(config)
     yield from tls_contradictions(config)
     yield from model_contradictions(config)
+    yield from guard_contradictions(config)
     yield from _services(config)
     for endpoint in config.endpoints:
         if endpoint not in endpoints.INFERENCE:

@@ -14,6 +14,7 @@ from infergate.config.backends import Backend, Health
 from infergate.config.bans import Bans
 from infergate.config.base import Section
 from infergate.config.edge import Admin, Errors, Gzip, Limits, Listen
+from infergate.config.guardrails import Guardrail
 from infergate.config.kept import KeptAnswers
 from infergate.config.log import Log
 from infergate.config.metrics import Metrics
@@ -90,6 +91,9 @@ class Config(Section):
     tracing: Tracing | None = Field(None, description="Traces for OpenTelemetry.")
     api: Api | None = Field(
         None, description="The API tier: other dialects, endpoints of your own."
+    )
+    guardrails: dict[Name, Guardrail] = Field(
+        {}, description="What requests and answers are looked through for, by names."
     )
     admin: Admin = Field(Admin(), description="The admin API.")
 

@@ -36,6 +36,8 @@ def groups() -> Iterator[tuple[str, str, Mapping[str, object]]]:
     yield "numbers", "numbers.py", mine
     yield "paths", "dialects.py", {"TRANSLATED": _words(dialects.TRANSLATED)}
     yield "codings", "tier.py", {"CODINGS": _words(tier.CODINGS)}
+    guards = {"GUARDED_PATHS": _words(tier.GUARDED), "BLOCKED_MARK": tier.BLOCKED_MARK}
+    yield "guardrails", "tier.py", guards
 
 
 def _words(words: Iterable[str]) -> str:

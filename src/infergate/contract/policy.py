@@ -8,7 +8,8 @@ from enum import IntEnum, StrEnum
 class PolicyLine(IntEnum):
     """The lines. EXPIRY: Unix seconds. MODELS, with a tab before and after each; SERVICES, with a
     space: a tab would make models of them. NETWORKS: "!" before those that are denied. BLOCK: the
-    budget that is used up, and when it is filled again. HELD: whether a budget or a team is."""
+    budget that is used up, and when it is filled again. HELD: whether a budget or a team is.
+    GUARDRAILS: their names, with a space between them."""
 
     FLAGS = 0
     NAME = 1
@@ -20,6 +21,7 @@ class PolicyLine(IntEnum):
     TENANT = 7
     SERVICES = 8
     HELD = 9
+    GUARDRAILS = 10
 
 
 class PolicyNumber(IntEnum):
@@ -37,7 +39,7 @@ class PolicyNumber(IntEnum):
 class PolicyFlag(StrEnum):
     """Which of the later lines a request has to look at: most need none. PLACED: not at the usual
     place in the queue. PATTERNS: among the models. BLOCKED: a budget is used up. CHOOSY: not every
-    service."""
+    service. GUARDED: it has guardrails."""
 
     EXPIRES = "e"
     MANAGES = "m"
@@ -48,3 +50,4 @@ class PolicyFlag(StrEnum):
     PATTERNS = "g"
     BLOCKED = "b"
     CHOOSY = "s"
+    GUARDED = "r"

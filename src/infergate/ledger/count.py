@@ -46,6 +46,8 @@ def count(
         if line is None:
             counted.unreadable += 1
             continue
+        if line.blocked is not None:
+            cells.add_blocked(line.blocked)
         if line.handed:  # what it asked for has lines of its own
             continue
         second, key, model, backend, failed, prompt, completion, cached, estimated, took_ms = line[

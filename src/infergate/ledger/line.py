@@ -16,6 +16,7 @@ _BEGINNING = '{"ts":'
 _LONGEST_WHY = 4096
 _MOST_ATTEMPTS = 100
 _LONGEST_CLIENT = 64
+_BLOCKED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,62})\.([a-z]{1,20})\.(requests|answers)")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CACHE = "(cache)"
 """Stands for the backend of a request that was answered with a kept answer (docs/cache.md): no
@@ -54,6 +55,7 @@ class Line(NamedTuple):
     begun_ms: the same to the answer's first byte, of anything; None where no backend answered.
     handed: why the API tier had it; "" where it did not. What it used is told by other lines.
     old_name: None where it was asked for by one that stays.
+    blocked: the guardrail that refused something, by what, and on which side.
     """
 
     second: int
@@ -79,6 +81,7 @@ class Line(NamedTuple):
     begun_ms: int | None
     handed: str
     old_name: OldName | None
+    blocked: tuple[str, str, str] | None
 
     @property
     def answered(self) -> bool:
@@ -163,7 +166,13 @@ def _line(entry: dict[str, Any]) -> Line | None:
         _begun_ms(first_s, duration_ms, entry["attempts"]),
         _name(entry.get("tier", "")),
         _old_name(entry) if entry.get("deprecated") else None,
+        _blocked(entry["blocked"]) if entry.get("blocked") else None,
     )
+
+
+def _blocked(said: str) -> tuple[str, str, str] | None:
+    match = _BLOCKED.fullmatch(said)
+    return None if match is None else (match[1], match[2], match[3])
 
 
 def _old_name(entry: Mapping[str, Any]) -> OldName:

@@ -76,6 +76,10 @@ class Cells:
             cells[Cell(name, kept, SUM)] += sum(values)
         return cells
 
+    def add_blocked(self, blocked: tuple[str, str, str]) -> None:
+        """One request of which a guardrail refused something."""
+        self._numbers[of.BLOCKED.name, blocked] += 1
+
     def add(self, line: Line) -> None:
         """One request, but for what `add_sums` knows."""
         numbers, values, model, backend = self._numbers, self._values, line.model, line.backend

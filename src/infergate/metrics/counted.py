@@ -104,6 +104,14 @@ LIMITS = Family(
     closed=frozenset(("limit", "owner")),
     at_most=12,
 )
+BLOCKED = Family(
+    "infergate_guardrail_refusals_total",
+    "counter",
+    "What guardrails refused, by what (deny, pii, judge, unseen), in requests or answers.",
+    ("guardrail", "what", "side"),
+    closed=frozenset(("what", "side")),
+    at_most=100,
+)
 WAF = Family(
     "infergate_waf_matches_total",
     "counter",
@@ -212,7 +220,7 @@ KEY_COST = Family(
 
 COUNTED = (
     *(REQUESTS, TOKENS, COST, ATTEMPTS, REROUTES, INCOMPLETE, CACHE, LIMITS),
-    *(WAF, SERVICES),
+    *(BLOCKED, WAF, SERVICES),
     *(DURATION, FIRST_BYTE, FIRST_TOKEN, TOKEN_TIME, QUEUE),
 )
 """Counted of every gateway."""

@@ -133,8 +133,15 @@ HANDED = Field(
     "tier",
     "ig_handed",
     "some",
-    "Why the API tier had it: dialect, body, endpoint or continue; of no other requests. What it "
-    "used is in the lines that have its `id` as `parent`",
+    "Why the API tier had it: dialect, body, endpoint, continue or guard; of no other requests. "
+    "What it used is in the lines that have its `id` as `parent`",
+)
+BLOCKED = Field(
+    "blocked",
+    "ig_blocked",
+    "some",
+    "What a guardrail refused: its name, deny, pii, judge or unseen, requests or answers, with "
+    "dots between. Of requests whose `tier` is guard",
 )
 TRACE = (
     Field("trace_id", "ig_trace_id", "text", "The trace, in hex; where `tracing` is configured"),
@@ -143,7 +150,7 @@ TRACE = (
 )
 """OpenTelemetry's names."""
 
-EVERY = (*FIELDS, DEPRECATED, CACHE, *TRACE, SERVICE, PARENT, HANDED)
+EVERY = (*FIELDS, DEPRECATED, CACHE, *TRACE, SERVICE, PARENT, HANDED, BLOCKED)
 """Whatever a line may have."""
 
 _CHARACTER = (
@@ -215,8 +222,9 @@ def log_formats(has: Has, *, services: bool, hedges: bool, tier: bool) -> dict[s
     found = _of_models("infergate", (), has, hedges=hedges)
     if tier:
         found |= _of_models("inner", (PARENT,), has, hedges=hedges)
-        found["handed"] = _pieces(fields(has, (HANDED,)), "", _NO_TOKENS)
-        found["inner_handed"] = _pieces(fields(has, (PARENT, HANDED)), "", _NO_TOKENS)
+        outer = (HANDED, BLOCKED)
+        found["handed"] = _pieces(fields(has, outer), "", _NO_TOKENS)
+        found["inner_handed"] = _pieces(fields(has, (PARENT, *outer)), "", _NO_TOKENS)
     if services:
         its = fields(has._replace(deprecates=False), (SERVICE,))
         once = _attempt("$ig_service", "$upstream_addr", "upstream")
@@ -268,7 +276,7 @@ def _attempt(name: str, address: str, prefix: str) -> str:
 
 def for_njs(has: Has, *, tier: bool) -> list[list[str]]:
     """The fields for njs/line.js: name, nginx's variable, kind."""
-    which = fields(has, (PARENT, HANDED) * tier)
+    which = fields(has, (PARENT, HANDED, BLOCKED) * tier)
     return [[each.name, each.value, each.kind] for each in which]
 
 

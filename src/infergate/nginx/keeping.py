@@ -25,7 +25,7 @@ _ENTRIES_PER_MB = 4_000
 
 _OF_A_MODEL = {
     *("backends", "upstream_name", "upstream_names", "params"),
-    *("cache", "canary", "limits"),
+    *("cache", "canary", "limits", "guardrails", "deprecated"),
 }
 """What decides about the answers of a model."""
 

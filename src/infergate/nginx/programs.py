@@ -91,6 +91,7 @@ def programs(files: Mapping[str, str], config: Config, around: Surroundings) -> 
         "watches": int(watches(config)),
         "tier": int(config.api is not None),
         "keeps_responses": int(keepers_of(config)["responses"]),
+        "judges": f" {' '.join(_judges(config))} ",
         "waf_blocks": int(profiles(config)[0].mode == "block"),
         "unpacks": int(config.api is not None and profiles(config)[0].mode == "off"),
         "mute": _mute(),
@@ -124,6 +125,12 @@ def _breaker(config: Config) -> dict[str, float]:
         "cooldown_ms": round(config.breaker.cooldown * 1000),
         "max_cooldown_ms": round(config.breaker.max_cooldown * 1000),
     }
+
+
+def _judges(config: Config) -> list[str]:
+    """Models that guardrails ask."""
+    judges = [each.judge.model for each in config.guardrails.values() if each.judge is not None]
+    return list(dict.fromkeys(judges))
 
 
 def told_of(config: Config) -> Has:

@@ -101,6 +101,7 @@ def settings(config: Config, around: Surroundings) -> str:
             "endpoint_memory": api.endpoint_memory,
             "max_body": config.limits.max_body,
             "user": around.user and around.user.split()[0],
+            "guardrails": {n: each.model_dump() for n, each in config.guardrails.items()},
             "services": {name: each.url for name, each in config.services.items()},
         },
         indent=1,

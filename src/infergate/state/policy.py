@@ -74,6 +74,7 @@ class Policy:
                 (PolicyFlag.PATTERNS, any("*" in each and each != ANY_MODEL for each in models)),
                 (PolicyFlag.BLOCKED, self.block is not None),
                 (PolicyFlag.CHOOSY, bool(services)),
+                (PolicyFlag.GUARDED, bool(terms.guardrails)),
             )
             if raised
         )
@@ -88,6 +89,7 @@ class Policy:
             PolicyLine.TENANT: self.tenant,
             PolicyLine.SERVICES: services,
             PolicyLine.HELD: "held" * self.held,
+            PolicyLine.GUARDRAILS: " ".join(terms.guardrails),
         }
         ordered = [lines[each] for each in PolicyLine]
         while len(ordered) > PolicyLine.BLOCK and not ordered[-1]:
@@ -100,7 +102,7 @@ def policy_of(compiled: str) -> Policy:
     else."""
     lines = compiled.split("\n")
     flags, key, expiry, models, numbers, networks = lines[: PolicyLine.BLOCK]
-    tenant, services, held = (*lines[PolicyLine.TENANT :], "", "", "")[:3]
+    tenant, services, held, guards = (*lines[PolicyLine.TENANT :], "", "", "", "")[:4]
     counts = [int(number) for number in numbers.split(",")]
     names = ("requests_per_minute", "tokens_per_minute", "concurrent")
     limits = zip((*names, "max_prompt_bytes", "max_tokens"), counts, strict=False)
@@ -113,6 +115,7 @@ def policy_of(compiled: str) -> Policy:
         "allow": [each for each in networks.split() if each[0] != "!"],
         "deny": [each[1:] for each in networks.split() if each[0] == "!"],
         "services": services.split() if services else ["*"],
+        "guardrails": guards.split(),
         "explain": PolicyFlag.EXPLAINED in flags,
         "manage": PolicyFlag.MANAGES in flags,
         "models": models.strip("\t").split("\t"),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infergate.config.backends import Backend
+from infergate.config.guardrails import guards_of
 from infergate.config.models import Model
 from infergate.config.params import Params
 from infergate.config.policies import Rates, Retries
@@ -31,7 +32,7 @@ _IN_TURN = _BY_LOAD | {"round_robin"}
 _NOT_QUICK = frozenset(
     {
         *("canary", "shadow", "total", "endpoints", "priority"),
-        *("hedge", "params", "ladder", "gone", "continues"),
+        *("hedge", "params", "ladder", "gone", "continues", "guardrails"),
     }
 )
 """Options that the short way knows nothing of."""
@@ -72,6 +73,9 @@ def compile_route(
     if gone := _gone(name, model, asked or name):
         options["gone"] = gone
         options.pop("cache", None)  # what is kept is given with no look at the time
+    if guards := guards_of(config, model):
+        options["guardrails"] = guards
+        options.pop("cache", None)  # nor with a look at what it is
     if any(BackendFlag.PRIORITY in backend[RouteBackend.FLAGS] for backend in backends):
         options["priority"] = 1
     if not _is_quick(config, model, options, backends):

@@ -239,6 +239,7 @@ def _keepers(
     return [
         {"names": [name, *model.aliases], "entry": _way_to(config, backend)}
         for name, model in models.items()
+        if not model.guardrails
         for backend in model.backends
         if kind_of(config.backends[backend], inventories.get(backend)) in KEEPERS
     ]
@@ -252,7 +253,8 @@ def _over_websockets(
     limited = {each for model in models.values() if any(_rates(model)) for each in model.backends}
     able = [name for name, each in config.backends.items() if each.websocket]
     able = [name for name in able if name not in limited and not any(_rates(config))]
-    if not able:
+    # Nobody sees what goes through one.
+    if not able or any(each.guardrails for each in config.models.values()):
         return []
     name, balance, backends, options, names, *_ = compile_route(
         config, "", Model(backends=able), inventories

@@ -11,6 +11,7 @@ import pytest
 
 from infergate.api.caller import Caller
 from infergate.api.dialects import table
+from infergate.api.guard.guarded import Guards
 from infergate.api.inner import Inner
 from infergate.api.tier import Tier
 from infergate.api.translate import translated
@@ -72,7 +73,7 @@ def test_a_mistake_of_ours_is_told_in_the_dialect_and_to_the_log(
             return came.pop() if came else await asyncio.Event().wait()
 
         scope = {"type": "http", "path": "/v1/messages", "method": "POST", "headers": []}
-        await Tier(Inner(NOBODY), 1000)(scope, receive, send)
+        await Tier(Inner(NOBODY), 1000, Guards(Inner(NOBODY), {}))(scope, receive, send)
 
     monkeypatch.setattr(table, "translation", wrong)
     with pytest.raises(LookupError):

@@ -39,7 +39,7 @@ function cache(r) {
     try {
         const text = door.size > LARGEST_TEXT ? r.requestBuffer : r.requestText;
         const tenant = door.keyPolicy.split('\n', contract.POLICY_LINE_TENANT + 1)[contract.POLICY_LINE_TENANT];
-        if (!text || !tenant || text.length > LARGEST) {
+        if (!text || !tenant || admit.flags.indexOf(contract.POLICY_FLAG_GUARDED) !== -1 || text.length > LARGEST) {
             return '';
         }
         const name = keep.nameOf(r, text);

@@ -96,6 +96,9 @@ function meant(models, id) {
 
 // [backend, the end of the names of locations that lead there] of those that keep answers for this key's models.
 function keepers(r) {
+    if (policy.flags(r.variables.ig_policy).indexOf(contract.POLICY_FLAG_GUARDED) !== -1) {
+        return [];   // nobody looks through what an engine kept
+    }
     const found = {};
     return allowed(r, 'keepers').filter((each) => {
         const isNew = found[each[0]] === undefined;

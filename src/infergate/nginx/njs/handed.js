@@ -14,7 +14,20 @@ function filter(r, data, flags) {
     }
     called = true;
     begun = begun || data.length !== 0;
-    r.sendBuffer(data, flags);
+    r.sendBuffer(r.variables.ig_handed === contract.HANDED_GUARD ? unmarked(r, data) : data, flags);
+}
+
+// What a guardrail says for the log stands in a comment of the stream, which no client sees. No text of a backend can
+// look like one: in JSON no line begins.
+function unmarked(r, data) {
+    const at = data.indexOf(contract.BLOCKED_MARK);
+    if (at === -1 || (at > 0 && data[at - 1] !== 10)) {
+        return data;
+    }
+    const end = data.indexOf('\n\n', at);
+    const over = end === -1 ? data.length : end + 2;
+    r.variables.ig_blocked = data.toString('utf8', at + contract.BLOCKED_MARK.length, end === -1 ? over : end);
+    return Buffer.concat([data.slice(0, at), data.slice(over)]);
 }
 
 function cutOff(r, flags) {

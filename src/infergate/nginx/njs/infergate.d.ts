@@ -68,6 +68,7 @@ declare const settings: {
     readonly watches: 0 | 1;
     readonly tier: number;
     readonly keeps_responses: number;
+    readonly judges: string;
     readonly waf_blocks: number;
     readonly unpacks: number;
     readonly mute: string;

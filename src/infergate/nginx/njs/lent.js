@@ -11,11 +11,12 @@ function find(r, token) {
         return 'request_over';
     }
     r.variables.ig_parent = found[contract.LENT_PARENT];
+    r.variables.ig_guarded = found[contract.LENT_GUARDED] || '';
     const policy = state.find(state.shared.ig_keys, found[contract.LENT_KEY]);
     if (policy === undefined) {
         return 'request_over';
     }
-    return found[contract.LENT_PLACE] === undefined ? policy : placed(policy, found[contract.LENT_PLACE]);
+    return typeof found[contract.LENT_PLACE] !== 'number' ? policy : placed(policy, found[contract.LENT_PLACE]);
 }
 
 // The policy, with another class in the queue.

@@ -2,6 +2,7 @@
 // such an endpoint. For bodies and for WebSockets.
 import * as catalog from './catalog.js' with { load: 'rare' };
 import * as contract from './contract.js';
+import * as guards from './guards.js' with { load: 'rare' };
 import * as kinds from './kinds.js';
 import * as policy from './policy.js';
 import * as route from './route.js';
@@ -20,7 +21,7 @@ function find(r, name, missing) {
         return { refusal: { status: 400, code: 'missing_model', message: missing, param: 'model' } };
     }
     if (!found || !policy.mayUse(keyPolicy, found[contract.ROUTE_MODEL], name)) {
-        return { refusal: catalog.unknown(r, name) };
+        return found && guards.isJudge(r, found) ? { found } : { refusal: catalog.unknown(r, name) };
     }
     if (found[contract.ROUTE_OPTIONS].gone !== undefined && catalog.isGone(found)) {
         return { refusal: { status: 404, code: 'model_not_found', param: 'model',
@@ -28,7 +29,13 @@ function find(r, name, missing) {
     }
     const refusal = kinds.problem(
         r.uri, found[contract.ROUTE_MODEL], found[contract.ROUTE_BACKENDS], contract.ROUTE_BACKEND_FLAGS);
-    return refusal === undefined ? { found } : { refusal };
+    return refusal === undefined ? passed(r, found) : { refusal };
+}
+
+// As guards.find has it, which few requests need.
+function passed(r, found) {
+    return found[contract.ROUTE_OPTIONS].guardrails === undefined
+        && policy.flags(r.variables.ig_policy).indexOf(contract.POLICY_FLAG_GUARDED) === -1 ? { found } : guards.find(r, found);
 }
 
 export { find };

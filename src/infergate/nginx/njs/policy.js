@@ -60,7 +60,7 @@ function more() {
 
     // Whether it may use every model, as much as it likes and as long as nobody revokes it.
     function isFree(policy) {
-        return policy.indexOf('\t*\t') !== -1 && !/[lbe]/.test(flags(policy)) && !line(policy, contract.POLICY_LINE_HELD);
+        return policy.indexOf('\t*\t') !== -1 && !/[lber]/.test(flags(policy)) && !line(policy, contract.POLICY_LINE_HELD);
     }
 
     return { line, matchesPattern, numbers, block, allowsService, isFree };

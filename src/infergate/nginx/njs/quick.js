@@ -151,6 +151,9 @@ function isUnfit(request, flags) {
 
 // Whether its limits do not let it pass as it is; else it took from them.
 function isRefused(r, request, found, backend, met) {
+    if (admit.flags.indexOf(contract.POLICY_FLAG_GUARDED) !== -1) {
+        return true;
+    }
     if ((!met && limits.meet(r, door.keyPolicy, admit.flags, found[contract.ROUTE_OPTIONS], request) !== undefined)
         || request.unbounded) {   // the key's maximum is to be written in
         return true;

@@ -69,6 +69,9 @@ function isTheTiers(r, wanted, request, met) {
     if (wanted.refusal === undefined) {
         return settings.continues && !met && continued.isHandedOver(r, wanted.found, request);
     }
+    if (wanted.refusal.guards !== undefined) {
+        return tier.guard(r, wanted.refusal.guards);
+    }
     if (!wanted.refusal.lacking || !tier.translates(r.uri)) {
         return false;
     }

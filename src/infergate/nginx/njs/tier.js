@@ -2,6 +2,7 @@
 // stands for it (lent.js), which nobody can guess, and which ends with the request (handed.js).
 import * as contract from './contract.js';
 import * as credentials from './credentials.js';
+import * as lent from './lent.js';
 
 const TOKEN_BYTES = 32;
 
@@ -22,8 +23,8 @@ function handOver(r, why) {
         ? '@responses' : '@tier');
 }
 
-// Throws where shared memory has no room.
-function lend(r) {
+// guarded: the guardrails that it has passed when the token is used. Throws where shared memory has no room.
+function lend(r, guarded) {
     const variables = r.variables;
     const bytes = (/** @type {any} */ (globalThis)).crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));
     const token = contract.TOKEN_PREFIX + Buffer.from(bytes).toString('hex');
@@ -31,8 +32,33 @@ function lend(r) {
     entry[contract.LENT_KEY] = credentials.entry(r);
     entry[contract.LENT_PARENT] = variables.ig_request_id;
     entry[contract.LENT_CLIENT] = variables.remote_addr;
+    if (settings.tier && variables.ig_inner === '1') {   // what it asks for is asked for by what was lent already
+        const own = lent.of((r.headersIn['Authorization'] || '').slice('Bearer '.length)) || [];
+        entry[contract.LENT_PLACE] = own[contract.LENT_PLACE];
+        entry[contract.LENT_GUARDED] = own[contract.LENT_GUARDED];
+    }
+    if (guarded) {
+        entry[contract.LENT_GUARDED] = guarded;
+    }
     ngx.shared.ig_lent.set(token, JSON.stringify(entry));
     variables.ig_token = token;
 }
 
-export { translates, unpacks, handOver, lend };
+// Whether it takes a request that has to pass these guardrails: names, with a space between them. What is asked with
+// the token has passed them. What is translated comes again as what it is translated to.
+function guard(r, names) {
+    if (contract.GUARDED_PATHS.indexOf(' ' + r.uri + ' ') === -1) {
+        if (translates(r.uri)) {
+            handOver(r, contract.HANDED_DIALECT);
+            return true;
+        }
+        return false;
+    }
+    lend(r, ' ' + names + ' ');
+    r.variables.ig_handed = contract.HANDED_GUARD;
+    r.variables.ig_guards = names;
+    r.internalRedirect('@guard');
+    return true;
+}
+
+export { translates, unpacks, handOver, lend, guard };
