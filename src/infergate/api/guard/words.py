@@ -64,13 +64,20 @@ class DeniedWords:
 
 
 def _any_of(words: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(_pattern, words))) if words else _NEVER
+    """What stands beside words is looked at once for all that are alike: `re` is quick then."""
+    alike: dict[tuple[str, str], set[str]] = {}
+    for word in words:
+        before, found, after = _pattern(word)
+        alike.setdefault((before, after), set()).add(found)
+    groups = (f"{b}(?:{'|'.join(sorted(each))}){a}" for (b, a), each in alike.items())
+    return re.compile("|".join(groups)) if words else _NEVER
 
 
-def _pattern(word: str) -> str:
+def _pattern(word: str) -> tuple[str, str, str]:
+    """The word, with what may not stand before and behind it."""
     open_ended = word.endswith("*")
     parts = [part for part in re.split(r"[\W_]+", plain(word)) if part]
     found = r"[\W_]+".join(map(re.escape, parts))
     before = f"(?<![{_LETTER}])" if _AT_LETTER.match(parts[0]) else ""
     after = f"(?![{_LETTER}])" if _AT_LETTER.match(parts[-1][-1]) and not open_ended else ""
-    return before + found + after
+    return before, found, after
