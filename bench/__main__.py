@@ -231,7 +231,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a third of the rounds")
     parser.add_argument("--engine", default="all", choices=["all", *ENGINES])
     parser.add_argument("--scenario", choices=[each.name for each in SCENARIOS])
-    parser.add_argument("--others", action="store_true", help="other gateways too")
+    others = "other gateways too: these, or all"
+    parser.add_argument("--others", nargs="*", choices=list(OTHERS), metavar="NAME", help=others)
     parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
     options = parser.parse_args()
     engines, rounds = _engines(options.engine), 3 if options.quick else 9
@@ -256,9 +257,9 @@ def main() -> None:
                     at = engine, folder, upstream.port
                     compared.append(systems.enter_context(raw_nginx(*at)))
                     compared += systems.enter_context(gateway(*at))
-                if options.others:
-                    for start_other in OTHERS.values():
-                        other = systems.enter_context(start_other(folder, upstream.port))
+                if options.others is not None:
+                    for chosen in options.others or OTHERS:
+                        other = systems.enter_context(OTHERS[chosen](folder, upstream.port))
                         if other is not None:
                             named = replace(other.system, headers=other.extra_headers)
                             compared.append(named)
