@@ -152,6 +152,7 @@ def test_lists_have_it_until_its_sunset(running: Running) -> None:
 
 def test_the_operator_sees_who_still_asks(running: Running) -> None:
     it, _ = running
+    it.post("/v1/chat/completions", {"model": "m", "messages": HI}, key=it.key)
     for agent in ("Sensor/1.2 (cellar)", "Sensor/1.2 (attic)", "cron"):
         it.post(
             "/v1/chat/completions",

@@ -189,7 +189,7 @@ models:
     cache: { completions: true }
     timeouts: { first_byte: 9s, idle: 3s }
 services: { s: { url: http://127.0.0.1:4, path: /s/ } }
-api: { endpoints: ./endpoints }
+api: { endpoints: ./endpoints, batches: {}, responses: {} }
 """
 _GOES = re.compile(r"(?:internalRedirect\(|subrequest\(|X-Accel-Redirect'] = )([^;]*)")
 

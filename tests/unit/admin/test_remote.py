@@ -70,7 +70,7 @@ def test_every_noun_is_changed_from_elsewhere(api: Served, token_file: Path) -> 
 SETTINGS = (
     "--models qwen --rpm 7 --tpm 8 --concurrency 9 --max-prompt-bytes 64k --max-tokens 10 "
     "--budget 5M-tokens/day --priority high --weight 3 --ip 10.0.0.0/8 --deny-ip 10.1.0.0/16 "
-    "--services wiki --manage --explain"
+    "--services wiki --guardrails house --manage --explain"
 )
 
 
