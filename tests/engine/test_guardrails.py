@@ -61,7 +61,7 @@ def test_a_request_without_such_words_is_answered(stack: Running) -> None:
         "project blu\u0301ebi\u0332rd",
         "p\u2060roject\u3000bluebird",
         "𝐩𝐫𝐨𝐣𝐞𝐜𝐭 𝓫𝓵𝓾𝓮𝓫𝓲𝓻𝓭",  # noqa: RUF001
-        "das ist ZÜRICHS See",
+        "am Ufer von ZÜRICHS See",
         "die zu\u0308richer",
         "你project bluebird好",
         "the project bluebird society of project bluebird",
