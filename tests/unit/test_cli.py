@@ -154,11 +154,12 @@ def test_what_is_granted_and_not_there_is_told_and_the_audit_log_fits_a_terminal
         assert ran.returncode == 0, ran.stderr
         return ran
 
-    granted = ("--models", "m,mm", "--services", "n8n,*")
+    granted = ("--models", "m,mm", "--services", "n8n,*", "--guardrails", "house")
     for command in (("keys", "create", "a"), ("keys", "set", "a"), ("policies", "set", "p")):
         said = run(*command, *granted).stderr
         assert "nobody serves 'mm' now" in said
         assert "no service is called 'n8n'" in said
+        assert "no guardrail is called 'house'" in said
     assert "warning" not in run("keys", "set", "a", "--rpm", "7").stderr
     log = run("audit", "log").stdout
     assert max(map(len, log.splitlines())) <= 60

@@ -1,4 +1,4 @@
-"""Whether the models and services that a key may use are there at all."""
+"""Whether what a key names is there at all: models, services, guardrails."""
 
 from __future__ import annotations
 
@@ -24,14 +24,22 @@ class Unknown(Document):
     unknown_services: list[str] = Field(
         [], description="Services that it may use and that the configuration does not have."
     )
+    unknown_guardrails: list[str] = Field(
+        [],
+        description="Guardrails that it has to pass and that the configuration does not have: every "
+        "request of it is 503.",
+    )
 
 
 def unknown(config: Config, home: Home, granted: Grant) -> dict[str, list[str]]:
-    """The fields of Unknown, of what was said of models and services."""
+    """The fields of Unknown."""
     there = {*config.services, "*"}
     return {
         "unknown_models": unknown_models(config, home, granted.models),
         "unknown_services": [each for each in granted.services if each not in there],
+        "unknown_guardrails": [
+            each for each in granted.guardrails if each not in config.guardrails
+        ],
     }
 
 

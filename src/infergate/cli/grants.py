@@ -156,10 +156,15 @@ def unset_fields(names: str | None, also: Mapping[str, str] = MappingProxyType({
 
 
 def warn_of_unknown(granted: Unknown) -> None:
-    """Of models and services that are not there: the key is good, and may be misspelt."""
+    """Of what it names and is not there: the key is good, and that may be misspelt."""
     if granted.unknown_models:
         names = ", ".join(map(repr, granted.unknown_models))
         typer.echo(f"warning: nobody serves {names} now; `infergate status` lists models", err=True)
     if granted.unknown_services:
         names = ", ".join(map(repr, granted.unknown_services))
         typer.echo(f"warning: no service is called {names}", err=True)
+    if granted.unknown_guardrails:
+        names = ", ".join(map(repr, granted.unknown_guardrails))
+        typer.echo(
+            f"warning: no guardrail is called {names}: its requests are refused with 503", err=True
+        )

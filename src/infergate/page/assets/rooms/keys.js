@@ -232,6 +232,7 @@ function secret(made, what, command) {
         h('div', {class: 'secret'}, h('code', {id: 'secret'}, made.key), copier(made.key)),
         made.unknown_models?.length > 0 && h('p', {class: 'problem'}, `Nobody serves these models now: ${made.unknown_models.join(', ')}. Are they misspelt?`),
         made.unknown_services?.length > 0 && h('p', {class: 'problem'}, `There are no services of these names: ${made.unknown_services.join(', ')}.`),
+        made.unknown_guardrails?.length > 0 && h('p', {class: 'problem'}, `There are no guardrails of these names: ${made.unknown_guardrails.join(', ')}. Its requests are refused.`),
         h('div', {class: 'row'}, button('Test it', async () => {
             const {trial} = await import('../ask.js');
             const answer = await (await trial({path: '/v1/models', key: made.key})).json();
