@@ -36,7 +36,7 @@ models:
   tried: {{ backends: [a], upstream_name: m, canary: {{ model: m, percent: 100 }} }}
   judge: {{ backends: [j], upstream_name: m }}
   boxed: {{ backends: [box], upstream_name: "llama3:latest", guardrails: [words] }}
-api: {{ batches: {{}} }}
+api: {{ batches: {{}}, responses: {{}} }}
 metrics: {{ networks: [127.0.0.0/8] }}
 """
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
