@@ -26,8 +26,8 @@ class Unknown(Document):
     )
     unknown_guardrails: list[str] = Field(
         [],
-        description="Guardrails that it has to pass and that the configuration does not have: every "
-        "request of it is 503.",
+        description="Guardrails that it has to pass and that the configuration does not have: "
+        "every request of it is 503.",
     )
 
 
