@@ -19,6 +19,8 @@ from tests.backends.servers import Scripted, free_port, scripted
 from tests.cache import ENGINES_HOME, SUITE, TRIXIE
 from tests.engine.one_of_each import Stack, one_of_each
 from tests.gateway import Gateway, gateway, until
+from tests.guardrails import Running as Guarded
+from tests.guardrails import guarded as guarded_gateway
 
 ENGINES = ["embedded", "debian"] if SUITE == TRIXIE else ["debian"]
 
@@ -168,6 +170,23 @@ def running(engine: str, request: pytest.FixtureRequest) -> Iterator[Pair]:
 def own(running: Pair) -> Pair:
     """The same as if nothing had happened to its backends."""
     return as_new(running)
+
+
+@pytest.fixture(scope="module")
+def guarded_anew(engine: str) -> Iterator[Guarded]:
+    """A gateway with guardrails, started once for a module."""
+    with guarded_gateway(engine) as it:
+        yield it
+
+
+@pytest.fixture
+def guarded(guarded_anew: Guarded) -> Guarded:
+    """The same as if nothing had happened to its backends."""
+    it, *backends = guarded_anew
+    for each in backends:
+        each.reset()
+    it.forget_failures()
+    return guarded_anew
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,27 +15,12 @@ from tests.guardrails import (
     asked,
     called,
     event_stream,
-    guarded,
     only,
     pieces,
     said,
     streamed,
     whole,
 )
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Running]:
-    with guarded(engine) as it:
-        yield it
-
-
-@pytest.fixture
-def stack(running: Running) -> Running:
-    for each in running[1:]:
-        each.reset()
-    running[0].forget_failures()
-    return running
 
 
 @pytest.mark.parametrize(
@@ -49,8 +33,8 @@ def stack(running: Running) -> Running:
         called(name="f", arguments='{"q":"project \\u0062luebird"}'),
     ],
 )
-def test_an_answer_with_such_a_word_is_kept_back(stack: Running, message: dict[str, Any]) -> None:
-    it, a, _ = stack
+def test_an_answer_with_such_a_word_is_kept_back(guarded: Running, message: dict[str, Any]) -> None:
+    it, a, _ = guarded
     usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
     choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
     only(a, raw=whole({"id": "x", "choices": [choice], "usage": usage}))
@@ -68,8 +52,8 @@ def test_an_answer_with_such_a_word_is_kept_back(stack: Running, message: dict[s
     assert "luebird" not in message_.text
 
 
-def test_an_answer_has_nothing_that_was_not_looked_at(stack: Running) -> None:
-    it, a, _ = stack
+def test_an_answer_has_nothing_that_was_not_looked_at(guarded: Running) -> None:
+    it, a, _ = guarded
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": "fine", "audio": {"data": "AAAA"}},
@@ -88,8 +72,8 @@ def test_an_answer_has_nothing_that_was_not_looked_at(stack: Running) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 16))
-def test_a_word_that_is_cut_across_chunks_never_comes_out(stack: Running, cut: int) -> None:
-    it, a, _ = stack
+def test_a_word_that_is_cut_across_chunks_never_comes_out(guarded: Running, cut: int) -> None:
+    it, a, _ = guarded
     text = f"It was {'long ago ' * 9}that Project Bluebird began, and more was said of it."
     at = text.index("Project") + cut
     for parts in ((text[:at], text[at:]), tuple(text)):
@@ -105,8 +89,8 @@ def test_a_word_that_is_cut_across_chunks_never_comes_out(stack: Running, cut: i
 
 
 @pytest.mark.parametrize("between", ["\u200b" * 500, "\u00ad" * 40, "\u0301" * 3])
-def test_a_word_with_much_that_nobody_sees_in_it(stack: Running, between: str) -> None:
-    it, a, _ = stack
+def test_a_word_with_much_that_nobody_sees_in_it(guarded: Running, between: str) -> None:
+    it, a, _ = guarded
     word = between.join("project bluebird")
     only(
         a,
@@ -117,9 +101,9 @@ def test_a_word_with_much_that_nobody_sees_in_it(stack: Running, between: str) -
     assert "bluebird" not in came.replace(between, "")
 
 
-def test_a_word_between_which_another_text_goes_on(stack: Running) -> None:
+def test_a_word_between_which_another_text_goes_on(guarded: Running) -> None:
     """A client puts the pieces of each together."""
-    it, a, _ = stack
+    it, a, _ = guarded
     deltas = [{"content": "project blue"}, {"reasoning_content": "hm"}, {"content": "bird"}]
     choices = [{"index": 0, "delta": each, "finish_reason": None} for each in deltas]
     end = {"index": 0, "delta": {}, "finish_reason": "stop"}
@@ -129,8 +113,8 @@ def test_a_word_between_which_another_text_goes_on(stack: Running) -> None:
     assert "bird" not in came
 
 
-def test_arguments_and_names_of_tools_in_a_stream(stack: Running) -> None:
-    it, a, _ = stack
+def test_arguments_and_names_of_tools_in_a_stream(guarded: Running) -> None:
+    it, a, _ = guarded
 
     begin = called(name="find", arguments="")
     good = [begin, *(called(arguments=each) for each in '{"q": "a bird"}')]
@@ -156,8 +140,8 @@ def test_arguments_and_names_of_tools_in_a_stream(stack: Running) -> None:
             assert "bluebird" not in text
 
 
-def test_streams_that_are_good_come_whole(stack: Running) -> None:
-    it, a, _ = stack
+def test_streams_that_are_good_come_whole(guarded: Running) -> None:
+    it, a, _ = guarded
     text = "A bird of many words: " + "blue " * 200 + "end"
     only(a, raw=pieces(*(text[n : n + 3] for n in range(0, len(text), 3))))
     assert streamed(it)[:2] == (text, ["stop"])
@@ -168,15 +152,15 @@ def test_streams_that_are_good_come_whole(stack: Running) -> None:
     assert "".join(each["choices"][0]["text"] for each in lines) == text
 
 
-def test_a_stream_that_breaks_off_ends_in_an_error(stack: Running) -> None:
-    it, a, _ = stack
+def test_a_stream_that_breaks_off_ends_in_an_error(guarded: Running) -> None:
+    it, a, _ = guarded
     cut = pieces("so far", finish=None).removesuffix("data: [DONE]\n\n")
     only(a, raw=cut)
     assert '"error"' in asked(it, "hi", stream=True).text
 
 
-def test_an_answer_ends_at_its_bound(stack: Running) -> None:
-    it, a, _ = stack
+def test_an_answer_ends_at_its_bound(guarded: Running) -> None:
+    it, a, _ = guarded
     only(a, raw=pieces("12345", "67890", "more"))
     assert streamed(it, "short")[:2] == ("1234567890", ["length"])
     choice = {"index": 0, "message": {"content": "123456789012"}, "finish_reason": "stop"}

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.gateway import Gateway, until
-from tests.guardrails import BAD, Running, guarded, is_refused, only, pieces, posted
+from tests.guardrails import BAD, Running, is_refused, only, pieces, posted
 
 PATH = "/v1/responses"
-
-
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Running]:
-    with guarded(engine) as it:
-        yield it
-
-
-@pytest.fixture
-def stack(running: Running) -> Running:
-    for each in running[1:]:
-        each.reset()
-    running[0].forget_failures()
-    return running
 
 
 def respond(it: Gateway, said: Any, model: str = "m", **more: Any) -> httpx.Response:
@@ -33,8 +18,8 @@ def respond(it: Gateway, said: Any, model: str = "m", **more: Any) -> httpx.Resp
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_is_asked_is_looked_through(stack: Running, stream: bool) -> None:
-    it, a, _ = stack
+def test_what_is_asked_is_looked_through(guarded: Running, stream: bool) -> None:
+    it, a, _ = guarded
     assert is_refused(respond(it, BAD, stream=stream))
     assert is_refused(respond(it, "hi", instructions=BAD, stream=stream))
     assert posted(a) == []
@@ -43,8 +28,8 @@ def test_what_is_asked_is_looked_through(stack: Running, stream: bool) -> None:
     assert len(posted(a)) == 1
 
 
-def test_what_is_made_in_the_background_is_looked_through(stack: Running) -> None:
-    it, a, _ = stack
+def test_what_is_made_in_the_background_is_looked_through(guarded: Running) -> None:
+    it, a, _ = guarded
     made = respond(it, BAD, background=True).json()
 
     def over() -> dict[str, Any]:
@@ -59,9 +44,9 @@ def test_what_is_made_in_the_background_is_looked_through(stack: Running) -> Non
     assert posted(a) == []
 
 
-def test_a_conversation_that_began_without_a_guardrail_is_looked_through(stack: Running) -> None:
+def test_a_conversation_that_began_without_a_guardrail_is_looked_through(guarded: Running) -> None:
     """Natively kept ones are the backend's own; this one is kept by the gateway."""
-    it, a, _ = stack
+    it, a, _ = guarded
     key = it.new_key("guarded", "--guardrails", "before")
     begun = it.post(PATH, {"model": "m", "input": "a crimson bird"}, timeout=60, key=it.key).json()
     assert begun["id"].startswith("resp_ig_")
@@ -75,8 +60,8 @@ def test_a_conversation_that_began_without_a_guardrail_is_looked_through(stack: 
     assert len(posted(a)) == 1
 
 
-def test_what_is_kept_of_an_answer_is_what_passed(stack: Running) -> None:
-    it, a, _ = stack
+def test_what_is_kept_of_an_answer_is_what_passed(guarded: Running) -> None:
+    it, a, _ = guarded
     only(a, raw=pieces("of project", " bluebird", " no more"))
     answer = respond(it, "hi", stream=True)
     assert "bluebird" not in answer.text

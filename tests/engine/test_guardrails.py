@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ from tests.guardrails import (
     TEXT,
     Running,
     asked,
-    guarded,
     is_refused,
     only,
     posted,
@@ -28,22 +26,8 @@ from tests.guardrails import (
 from tests.wire import raw
 
 
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Running]:
-    with guarded(engine) as it:
-        yield it
-
-
-@pytest.fixture
-def stack(running: Running) -> Running:
-    for each in running[1:]:
-        each.reset()
-    running[0].forget_failures()
-    return running
-
-
-def test_a_request_without_such_words_is_answered(stack: Running) -> None:
-    it, a, _ = stack
+def test_a_request_without_such_words_is_answered(guarded: Running) -> None:
+    it, a, _ = guarded
     answer = asked(it, "Fly, blue bird of the project!")
     assert answer.json()["choices"][0]["message"]["content"].startswith("a")
     assert [each["path"] for each in a.requests()] == [CHAT]
@@ -67,8 +51,8 @@ def test_a_request_without_such_words_is_answered(stack: Running) -> None:
         "the project bluebird society of project bluebird",
     ],
 )
-def test_a_word_is_found_however_it_is_written(stack: Running, text: str) -> None:
-    it, a, _ = stack
+def test_a_word_is_found_however_it_is_written(guarded: Running, text: str) -> None:
+    it, a, _ = guarded
     assert is_refused(asked(it, text))
     assert a.requests() == []
 
@@ -76,8 +60,8 @@ def test_a_word_is_found_however_it_is_written(stack: Running, text: str) -> Non
 @pytest.mark.parametrize(
     "text", ["the project bluebirds", "the Project Bluebird Society", "myproject bluebird"]
 )
-def test_other_words_and_allowed_ones_pass(stack: Running, text: str) -> None:
-    assert asked(stack[0], text).status_code == 200
+def test_other_words_and_allowed_ones_pass(guarded: Running, text: str) -> None:
+    assert asked(guarded[0], text).status_code == 200
 
 
 def bodies() -> dict[str, dict[str, Any]]:
@@ -106,8 +90,8 @@ def bodies() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("place", bodies())
-def test_it_is_found_wherever_it_stands(stack: Running, place: str) -> None:
-    it, a, _ = stack
+def test_it_is_found_wherever_it_stands(guarded: Running, place: str) -> None:
+    it, a, _ = guarded
     for more in ({}, {"stream": True}, {"pad": "x" * 30_000}):
         assert is_refused(it.post(CHAT, {"model": "m", **bodies()[place], **more}, timeout=60))
     assert a.requests() == []
@@ -132,9 +116,9 @@ def test_it_is_found_wherever_it_stands(stack: Running, place: str) -> None:
 )
 @pytest.mark.parametrize("model", ["m", "boxed"])
 def test_every_dialect_comes_by_it(
-    stack: Running, path: str, body: dict[str, Any], model: str
+    guarded: Running, path: str, body: dict[str, Any], model: str
 ) -> None:
-    it, a, _ = stack
+    it, a, _ = guarded
     for more in ({}, {"stream": True}):
         answer = it.post(path, {"model": model, **body, **more}, timeout=60)
         assert 400 <= answer.status_code < 500, answer.text
@@ -146,15 +130,15 @@ def test_every_dialect_comes_by_it(
     "path",
     ["/tokenize", "/detokenize", "/pooling", "/classify", "/v1/moderations", "/v1/audio/speech"],
 )
-def test_where_nobody_can_look_it_is_refused(stack: Running, path: str) -> None:
-    it, a, _ = stack
+def test_where_nobody_can_look_it_is_refused(guarded: Running, path: str) -> None:
+    it, a, _ = guarded
     answer = it.post(path, {"model": "m", "input": "x", "prompt": "x", "tokens": [1]})
     assert answer.status_code in (400, 404), answer.text
     assert posted(a) == []
 
 
-def test_uploads_and_websockets_are_refused(stack: Running) -> None:
-    it, a, _ = stack
+def test_uploads_and_websockets_are_refused(guarded: Running) -> None:
+    it, a, _ = guarded
     form = {"files": {"file": ("a.wav", b"RIFF")}, "data": {"model": "m"}, "timeout": 30}
     upload = httpx.post(f"{it.url}/v1/audio/transcriptions", headers=it.headers(), **form)  # type: ignore[arg-type]
     assert is_refused(upload, "not_guarded")
@@ -181,23 +165,23 @@ def test_uploads_and_websockets_are_refused(stack: Running) -> None:
         {"messages": [], "prompt_embeds": "AAAA"},
     ],
 )
-def test_what_is_no_text_is_refused(stack: Running, body: dict[str, Any]) -> None:
-    it, a, _ = stack
+def test_what_is_no_text_is_refused(guarded: Running, body: dict[str, Any]) -> None:
+    it, a, _ = guarded
     path = TEXT if "prompt" in body else CHAT
     assert is_refused(it.post(path, {"model": "m", **body}), "content_not_seen")
     assert a.requests() == []
 
 
-def test_one_may_let_pass_what_is_no_text(stack: Running) -> None:
-    it, a, _ = stack
+def test_one_may_let_pass_what_is_no_text(guarded: Running) -> None:
+    it, a, _ = guarded
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     assert asked(it, [image], "trusting").status_code == 200
     assert json.loads(a.requests()[0]["body"])["messages"][0]["content"] == [image]
 
 
-def test_bodies_that_are_read_in_two_ways(stack: Running) -> None:
+def test_bodies_that_are_read_in_two_ways(guarded: Running) -> None:
     """The backend gets what was looked through, and no other model than was decided on."""
-    it, a, _ = stack
+    it, a, _ = guarded
     one = b'"messages":[{"role":"user","content":"%s"}]'
     twice = b'{"model":"m",' + one + b"," + one + b"}"
     assert is_refused(it.post(CHAT, twice % (b"hi", BAD.encode())))
@@ -220,22 +204,24 @@ def test_bodies_that_are_read_in_two_ways(stack: Running) -> None:
 
 
 @pytest.mark.parametrize("header", ["x-infergate-judge", "x-infergate-guards", "x-infergate-token"])
-def test_a_client_cannot_say_that_it_has_passed(stack: Running, header: str) -> None:
-    it, a, _ = stack
+def test_a_client_cannot_say_that_it_has_passed(guarded: Running, header: str) -> None:
+    it, a, _ = guarded
     body = {"model": "m", "messages": [{"role": "user", "content": BAD}]}
     assert is_refused(it.post(CHAT, body, headers={header: "1"}))
     assert a.requests() == []
 
 
 @pytest.mark.parametrize("model", ["falls", "tried"])
-def test_a_model_that_may_answer_instead_brings_its_guardrails(stack: Running, model: str) -> None:
-    it, a, _ = stack
+def test_a_model_that_may_answer_instead_brings_its_guardrails(
+    guarded: Running, model: str
+) -> None:
+    it, a, _ = guarded
     assert is_refused(asked(it, BAD, model))
     assert a.requests() == []
 
 
-def test_a_key_has_guardrails_with_every_model(stack: Running) -> None:
-    it, a, _ = stack
+def test_a_key_has_guardrails_with_every_model(guarded: Running) -> None:
+    it, a, _ = guarded
     key = it.new_key("guarded", "--guardrails", "before")
     until(lambda: asked(it, "hi", "plain", key=key).status_code == 200)
     a.reset()
@@ -251,9 +237,9 @@ def test_a_key_has_guardrails_with_every_model(stack: Running) -> None:
     assert (lost.status_code, lost.json()["error"]["code"]) == (503, "guardrail_unavailable")
 
 
-def test_what_was_kept_for_others_is_not_given_to_it(stack: Running) -> None:
+def test_what_was_kept_for_others_is_not_given_to_it(guarded: Running) -> None:
     """Nor is what passed kept before it was looked through."""
-    it, a, _ = stack
+    it, a, _ = guarded
     key = it.new_key("cached", "--guardrails", "words")
     body = {"model": "plain", "temperature": 0, "messages": [{"role": "user", "content": "kept"}]}
     until(lambda: it.post(CHAT, body, key=key, timeout=60).status_code == 200)
@@ -264,8 +250,8 @@ def test_what_was_kept_for_others_is_not_given_to_it(stack: Running) -> None:
         assert "x-infergate-cache" not in answer.headers
 
 
-def test_lines_of_a_batch_come_by_it(stack: Running) -> None:
-    it, a, _ = stack
+def test_lines_of_a_batch_come_by_it(guarded: Running) -> None:
+    it, a, _ = guarded
     line = {
         "custom_id": "1",
         "method": "POST",
@@ -291,7 +277,7 @@ def test_lines_of_a_batch_come_by_it(stack: Running) -> None:
     assert a.requests() == []
 
 
-def test_others_are_not_handed_over(stack: Running) -> None:
-    it, _, _ = stack
+def test_others_are_not_handed_over(guarded: Running) -> None:
+    it, _, _ = guarded
     asked(it, BAD, "plain")
     assert "tier" not in it.log()[-1]

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.gateway import until
-from tests.guardrails import Running, asked, guarded, is_refused, only, pieces, streamed, verdict
+from tests.guardrails import Running, asked, is_refused, only, pieces, streamed, verdict
 
 
-@pytest.fixture(scope="module")
-def running(engine: str) -> Iterator[Running]:
-    with guarded(engine) as it:
-        yield it
-
-
-@pytest.fixture
-def stack(running: Running) -> Running:
-    for each in running[1:]:
-        each.reset()
-    running[0].forget_failures()
-    return running
-
-
-def test_a_judge_is_asked_once_as_the_caller(stack: Running) -> None:
+def test_a_judge_is_asked_once_as_the_caller(guarded: Running) -> None:
     """Who need not be allowed its model, and whose request it is counted with."""
-    it, a, j = stack
+    it, a, j = guarded
     key = it.new_key("judged", "--models", "judged")
     only(j, raw=verdict("safe\n"))
     until(lambda: asked(it, "hi there", "judged", key=key).status_code == 200)
@@ -58,8 +43,8 @@ def test_a_judge_is_asked_once_as_the_caller(stack: Running) -> None:
         {"body": "no JSON"},
     ],
 )
-def test_a_judge_that_does_not_say_refuses(stack: Running, fault: dict[str, Any]) -> None:
-    it, a, j = stack
+def test_a_judge_that_does_not_say_refuses(guarded: Running, fault: dict[str, Any]) -> None:
+    it, a, j = guarded
     only(j, **fault)
     assert is_refused(asked(it, "hi", "judged"))
     assert a.requests() == []
@@ -67,8 +52,8 @@ def test_a_judge_that_does_not_say_refuses(stack: Running, fault: dict[str, Any]
         assert asked(it, "hi", "trusting").status_code == 200
 
 
-def test_a_judge_of_answers_sees_all_of_it_first(stack: Running) -> None:
-    it, a, j = stack
+def test_a_judge_of_answers_sees_all_of_it_first(guarded: Running) -> None:
+    it, a, j = guarded
     only(a, raw=pieces("some", "thing", " else"))
     only(j, raw=verdict("safe"))
     assert streamed(it, "judged-answers")[:2] == ("something else", ["stop"])

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from infergate.nginx.folders import prepare_home
-from infergate.paths import HOME_VARIABLE, ROOTS_FOLDER, Home, home_for
+from infergate.paths import Home
+from infergate.state_folder import HOME_VARIABLE, ROOTS_FOLDER, home_for
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives workers another user")

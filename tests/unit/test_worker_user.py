@@ -15,7 +15,8 @@ from infergate.errors import EngineError, UserError
 from infergate.nginx import worker_user as module
 from infergate.nginx.folders import own_folder, prepare_home
 from infergate.nginx.worker_user import account, refuse_changeable, worker_user
-from infergate.paths import Home, home_for
+from infergate.paths import Home
+from infergate.state_folder import home_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives workers another user")
 

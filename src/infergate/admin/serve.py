@@ -28,8 +28,9 @@ from infergate.errors import InfergateError
 from infergate.live.revisions import load_applied
 from infergate.log import log
 from infergate.page.app import Page
-from infergate.paths import Home, home_for
+from infergate.paths import Home
 from infergate.serving import SocketServer, serve_all
+from infergate.state_folder import home_for
 
 _STOP_S = 3
 _CONNECTIONS = 200

@@ -17,7 +17,8 @@ from infergate.backup.staged import Staged
 from infergate.errors import UserError
 from infergate.files import name_aside
 from infergate.ledger.tail import log_files
-from infergate.paths import GENERATED_NAME, Home, default_config
+from infergate.paths import Home
+from infergate.state_folder import GENERATED_NAME, default_config
 
 What = Literal["new", "same", "replaced", "left"]
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from infergate.changes.follow import follow, take
-from infergate.paths import home_for
+from infergate.state_folder import home_for
 
 
 def main() -> None:

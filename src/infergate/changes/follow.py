@@ -14,7 +14,8 @@ from infergate.config.load import load_config
 from infergate.errors import InfergateError
 from infergate.files import stamp
 from infergate.log import log
-from infergate.paths import Home, home_for
+from infergate.paths import Home
+from infergate.state_folder import home_for
 from infergate.supervise.followed import last_followed, note_followed
 
 INTERVAL_S = 0.5

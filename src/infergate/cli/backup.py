@@ -17,7 +17,7 @@ from infergate.cli.options import ConfigOption, counted, load_applied, only_here
 from infergate.cli.passphrase import PassphraseFile, known_passphrase, new_passphrase
 from infergate.cli.progress import busy
 from infergate.errors import UserError
-from infergate.paths import default_config, home_for
+from infergate.state_folder import default_config, home_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ import typer
 from infergate.cli.options import ConfigOption, JsonOption, counted, load, seconds_of
 from infergate.cli.rows import print_rows
 from infergate.cli.target import filled, target
-from infergate.paths import HOME_VARIABLE
+from infergate.state_folder import HOME_VARIABLE
 
 app = typer.Typer(help="Addresses that are no longer answered.", no_args_is_help=True)
 

@@ -14,7 +14,7 @@ import typer
 from infergate.cli.options import ConfigOption, JsonOption, find_config, remote, seconds_of
 from infergate.cli.target import filled, target
 from infergate.errors import UserError
-from infergate.paths import home_for
+from infergate.state_folder import home_for
 
 if TYPE_CHECKING:
     from infergate.changes.applied import Applied

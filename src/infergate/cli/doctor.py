@@ -14,7 +14,7 @@ from infergate.cli.options import ConfigOption, JsonOption, counted, find_config
 from infergate.cli.progress import busy
 from infergate.cli.unwell import UNWELL
 from infergate.errors import InfergateError
-from infergate.paths import default_config, home_for
+from infergate.state_folder import default_config, home_for
 
 if TYPE_CHECKING:
     from pathlib import Path

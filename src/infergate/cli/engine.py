@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from infergate.cli.options import ConfigOption, find_config, load_applied, seconds_of
-from infergate.paths import default_config, home_for
+from infergate.state_folder import default_config, home_for
 
 app = typer.Typer(help="The nginx that Infergate runs on.", no_args_is_help=True)
 

@@ -27,7 +27,7 @@ from infergate.cli.options import (
 )
 from infergate.cli.target import filled, target
 from infergate.errors import KeyInputError, NotThere
-from infergate.paths import default_config, home_for
+from infergate.state_folder import default_config, home_for
 
 if TYPE_CHECKING:
     from infergate.admin.keys import Key, KeySecret

@@ -17,8 +17,8 @@ import typer
 from infergate.cli import complete
 from infergate.cli.options import ConfigOption, JsonOption, find_config
 from infergate.errors import NotRunning
-from infergate.paths import default_config, home_for
 from infergate.shown import shown
+from infergate.state_folder import default_config, home_for
 from infergate.worker_files import LONGEST_LINE, next_line
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infergate.errors import UserError
-from infergate.paths import (
+from infergate.paths import Home
+from infergate.state_folder import (
     CONFIG_VARIABLE,
     DEFAULT_NAME,
     GENERATED_NAME,
-    Home,
     default_config,
     home_for,
 )

@@ -12,7 +12,7 @@ import typer
 from infergate.cli.options import ConfigOption, find_config, load, only_here
 from infergate.cli.progress import busy
 from infergate.cli.sites import warn_of_sites
-from infergate.paths import HOME_VARIABLE, ROOTS_FOLDER, default_config, home_for
+from infergate.state_folder import HOME_VARIABLE, ROOTS_FOLDER, default_config, home_for
 
 if TYPE_CHECKING:
     from infergate.paths import Home

@@ -11,7 +11,7 @@ import typer
 
 from infergate.cli.options import ConfigOption, JsonOption, counted, find_config
 from infergate.cli.progress import busy
-from infergate.paths import default_config, home_for
+from infergate.state_folder import default_config, home_for
 
 
 def register(app: typer.Typer) -> None:

@@ -40,13 +40,13 @@ from infergate.log import log
 from infergate.loops import Loops
 from infergate.nginx.addresses import Addresses, host_names, resolve
 from infergate.nginx.tls import responders, served
-from infergate.paths import home_for
 from infergate.state.in_force import bring_into_force
 from infergate.state.publish import (
     publish_conditions,
     publish_drained,
     publish_keys,
 )
+from infergate.state_folder import home_for
 from infergate.store.audit import newest
 from infergate.store.database import Database, database_for
 from infergate.store.revisions import note_revision

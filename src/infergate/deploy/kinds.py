@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from infergate.deploy import deb, docker, ec2, lxc, serve, serve_docker, systemd
 from infergate.deploy.folder import File
-from infergate.paths import DEFAULT_NAME
+from infergate.state_folder import DEFAULT_NAME
 
 
 @dataclass(frozen=True)

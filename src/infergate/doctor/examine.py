@@ -21,8 +21,9 @@ from infergate.hardening.check import Check, bad, good, unknown
 from infergate.hardening.files import check_files
 from infergate.live.revisions import load_applied
 from infergate.nginx.embedded_limits import FOR_TRYING
-from infergate.paths import DEFAULT_NAME, Home
+from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
+from infergate.state_folder import DEFAULT_NAME
 
 
 def examine(path: Path | None, home: Home, *, offline: bool = False) -> Iterator[Check]:

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from infergate.errors import InfergateError, of_machine
-from infergate.paths import home_for
 from infergate.shown import shown_text
+from infergate.state_folder import home_for
 from infergate.supervise.notify import READY, notify
 from infergate.supervise.preparing import NotPrepared
 from infergate.supervise.supervisor import supervise

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from infergate.files import write_atomically
 from infergate.health.local import USUAL_PORTS, find_local_engines
-from infergate.paths import GENERATED_NAME, Home
+from infergate.paths import Home
+from infergate.state_folder import GENERATED_NAME
 from infergate.supervise.ports import is_free
 
 _GATEWAY_PORTS = (8080, 8088, 8888, 9080, 18080)

@@ -25,9 +25,10 @@ from infergate.nginx.hand_written import by_hand
 from infergate.nginx.worker_user import worker_user
 from infergate.operate.backend_list import in_words
 from infergate.operate.backends import GatewayParts, end_lapsed
-from infergate.paths import Home, home_for
+from infergate.paths import Home
 from infergate.state.in_force import bring_into_force
 from infergate.state.publish import publish_keys
+from infergate.state_folder import home_for
 from infergate.store.audit import newest
 from infergate.store.database import database_for
 from infergate.store.revisions import note_revision

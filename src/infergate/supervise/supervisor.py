@@ -17,7 +17,8 @@ from infergate.control.report import read_report
 from infergate.errors import StateError
 from infergate.files import stamp
 from infergate.log import log
-from infergate.paths import HOME_VARIABLE, Home
+from infergate.paths import Home
+from infergate.state_folder import HOME_VARIABLE
 from infergate.supervise.admin_api import AdminApi
 from infergate.supervise.api_tier import ApiTier
 from infergate.supervise.child import Child

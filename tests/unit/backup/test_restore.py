@@ -16,7 +16,8 @@ from infergate.backup.swap import finish_exchange
 from infergate.backup.take import Taken, take
 from infergate.config.load import LoadedConfig, load_config
 from infergate.errors import StateError, StoreLost, UserError
-from infergate.paths import GENERATED_NAME, Home
+from infergate.paths import Home
+from infergate.state_folder import GENERATED_NAME
 from infergate.store.database import database_for
 from infergate.store.key_changes import create_key
 from infergate.store.keys import all_keys

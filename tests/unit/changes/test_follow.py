@@ -11,7 +11,8 @@ import pytest
 
 from infergate.changes.follow import follow
 from infergate.files import stamp
-from infergate.paths import HOME_VARIABLE, Home
+from infergate.paths import Home
+from infergate.state_folder import HOME_VARIABLE
 from infergate.supervise.followed import last_followed, note_followed
 
 

@@ -22,7 +22,7 @@ from infergate.api.serve import serve
 from infergate.api.settings import Settings
 from infergate.config.batches import Batches
 from infergate.ledger.ledger import node_in, node_of
-from infergate.paths import home_for
+from infergate.state_folder import home_for
 from infergate.store.batches import StoredBatch
 from infergate.store.database import database_for
 

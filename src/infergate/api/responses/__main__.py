@@ -21,7 +21,7 @@ from infergate.api.settings import Settings
 from infergate.api.turns import Turns
 from infergate.config.responses import KeptResponses
 from infergate.ledger.ledger import node_in, node_of
-from infergate.paths import home_for
+from infergate.state_folder import home_for
 from infergate.store.database import database_for
 from infergate.store.responses import StoredResponse
 

@@ -15,7 +15,7 @@ import typer
 from infergate.cli.options import ConfigOption, JsonOption, find_config, remote, seconds_of
 from infergate.cli.target import CommandTarget, target
 from infergate.errors import InfergateError, UserError
-from infergate.paths import default_config, home_for
+from infergate.state_folder import default_config, home_for
 
 
 def register(app: typer.Typer) -> None:
